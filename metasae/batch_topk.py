@@ -1,0 +1,423 @@
+"""The sparse training kernel and trainer that base SAEs and meta-SAEs share.
+
+One dense product finds the candidates (bf16 where the processor is fast at it); everything after it
+works on the selected entries only: their activations in fp32, the reconstruction, the gradients.
+The gradients are written by hand and checked against autograd in the tests.
+
+Shapes: B rows of a batch, D their width, F latents, E selected (row, latent) entries.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from metasae import assets
+from metasae.autoencoders import SparseAutoencoder
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+
+
+class Rows(Protocol):
+    """Something to train on: rows by index."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
+        """The rows at some indices, fp32, in any order."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """Rows held in memory, such as a decoder."""
+
+    tensor: Float[Tensor, "N D"]
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
+        """The rows at some indices."""
+        return self.tensor[torch.from_numpy(index)]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one SAE is trained.
+
+    Attributes:
+        width: number of latents.
+        k: latents a row on average; exactly k a row when ``selection`` is "topk".
+        selection: the k largest of every row, or the k·B largest of the batch.
+        start: decoder rows from given directions, or random ones.
+        encoder_scale: the encoder starts as this many times the decoder.
+        warmup: steps of linear rise of the learning rate.
+        decay: share of the steps, at the end, over which it falls to zero.
+        auxiliary: weight of the loss that lets dead latents explain what is left over.
+        dead_after: steps of silence after which a latent counts as dead.
+        auxiliary_k: dead latents a row that take part in that loss.
+    """
+
+    width: int
+    k: int
+    steps: int
+    batch: int = 4096
+    selection: Literal["topk", "batch_topk"] = "topk"
+    start: Literal["data", "random"] = "data"
+    encoder_scale: float = 0.4
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 100
+    decay: float = 0.2
+    auxiliary: float = 1 / 32
+    dead_after: int = 800
+    auxiliary_k: int = 256
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        rising = (step + 1) / max(1, self.warmup)
+        falling = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return self.lr * min(1.0, rising, falling)
+
+
+@dataclass
+class Parameters:
+    """What is trained; decoder rows are unit vectors after every step."""
+
+    W_enc: Float[Tensor, "F D"]
+    b_enc: Float[Tensor, " F"]
+    W_dec: Float[Tensor, "F D"]
+    b_dec: Float[Tensor, " D"]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, in a fixed order."""
+        return {
+            "W_enc": self.W_enc,
+            "b_enc": self.b_enc,
+            "W_dec": self.W_dec,
+            "b_dec": self.b_dec,
+        }
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Selected (row, latent) pairs of a batch."""
+
+    row: Int[Tensor, " E"]
+    latent: Int[Tensor, " E"]
+
+
+_GROUP = 64
+
+
+def select_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
+    """The k largest of every row, exactly.
+
+    A row's k largest entries lie in the k groups of columns with the largest maxima, so most
+    columns are read once, for their group's maximum.
+    """
+    rows, width = pre.shape
+    if width % _GROUP or width < 4 * k * _GROUP:
+        latent = pre.topk(k, dim=1).indices
+    else:
+        grouped = pre.view(rows, width // _GROUP, _GROUP)
+        groups = grouped.amax(dim=2).topk(k, dim=1).indices
+        inside = grouped.gather(1, groups[..., None].expand(-1, -1, _GROUP)).flatten(1)
+        place = inside.topk(k, dim=1).indices
+        latent = groups.gather(1, place // _GROUP) * _GROUP + place % _GROUP
+    row = torch.arange(rows)[:, None].expand(-1, k)
+    return Entries(row.flatten(), latent.flatten())
+
+
+def select_batch_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
+    """The k·B largest of the whole batch (BatchTopK, arXiv 2412.06410)."""
+    flat = pre.flatten().topk(k * len(pre), sorted=False).indices
+    return Entries(flat // pre.shape[1], flat % pre.shape[1])
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Loss (mean squared norm of what is left, per row), its gradients, and who was active."""
+
+    loss: float
+    gradients: dict[str, Tensor]
+    active: Int[Tensor, " A"]
+
+
+def loss_and_gradients(
+    p: Parameters,
+    x: Float[Tensor, "B D"],
+    entries: Entries,
+    dead: Int[Tensor, " M"] | None = None,
+    auxiliary: float = 0.0,
+    auxiliary_k: int = 256,
+) -> StepResult:
+    """Mean over the rows of ‖x − x̂‖², plus the auxiliary loss, and their exact gradients.
+
+    The auxiliary loss is the squared norm of what the dead latents leave of the (detached)
+    residual, computed from their own unsparsified activations.
+    """
+    row, latent = entries.row, entries.latent
+    batch = len(x)
+    xc = x - p.b_dec
+    x_entry = xc[row]
+    pre = (x_entry * p.W_enc[latent]).sum(1) + p.b_enc[latent]
+    value = pre.relu()
+    recon = _sparse(row, latent, value, (batch, len(p.W_dec))) @ p.W_dec + p.b_dec
+    left = x - recon
+    grad_recon = left * (-2.0 / batch)
+    grad_pre = (grad_recon[row] * p.W_dec[latent]).sum(1) * (pre > 0)
+    shape = (len(p.W_dec), batch)
+    grad_pre_BF = _sparse(row, latent, grad_pre, shape[::-1])
+    gradients = {
+        "W_enc": _sparse(latent, row, grad_pre, shape) @ xc,
+        "b_enc": torch.zeros_like(p.b_enc).index_add_(0, latent, grad_pre),
+        "W_dec": _sparse(latent, row, value, shape) @ grad_recon,
+        "b_dec": grad_recon.sum(0) - (grad_pre_BF @ p.W_enc).sum(0),
+    }
+    loss = float(left.square().sum() / batch)
+    if dead is not None and len(dead):
+        W_enc, W_dec = p.W_enc[dead], p.W_dec[dead]
+        acts = (xc @ W_enc.T + p.b_enc[dead]).relu()
+        if len(dead) > auxiliary_k:
+            kept = acts.topk(auxiliary_k, dim=1)
+            acts = torch.zeros_like(acts).scatter_(1, kept.indices, kept.values)
+        missing = acts @ W_dec - left
+        grad_missing = missing * (2.0 * auxiliary / batch)
+        grad_acts = (grad_missing @ W_dec.T) * (acts > 0)
+        gradients["W_enc"].index_add_(0, dead, grad_acts.T @ xc)
+        gradients["b_enc"].index_add_(0, dead, grad_acts.sum(0))
+        gradients["W_dec"].index_add_(0, dead, acts.T @ grad_missing)
+        gradients["b_dec"] -= (grad_acts @ W_enc).sum(0)
+    return StepResult(loss, gradients, latent[value > 0].unique())
+
+
+def _sparse(
+    row: Int[Tensor, " E"], column: Int[Tensor, " E"], value: Float[Tensor, " E"], shape: tuple
+) -> Tensor:
+    """A CSR matrix from unsorted entries."""
+    order = torch.argsort(row)
+    start = torch.zeros(shape[0] + 1, dtype=torch.int64)
+    start[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)
+    return torch.sparse_csr_tensor(start, column[order], value[order], shape, check_invariants=False)
+
+
+class Trainer:
+    """Trains one SAE; every step depends only on the configuration, the rows and the step's number.
+
+    Args:
+        rows: what to train on.
+        config: how.
+        directions: decoder rows to start from, (F, D), scaled to unit norm; needed for a start
+            from data.
+        centre: where b_dec starts; zero when left out.
+        scale: rows are multiplied by this first.
+        dtype: precision of the product that finds the candidates.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        config: TrainConfig,
+        directions: Float[Tensor, "F D"] | None = None,
+        centre: Float[Tensor, " D"] | None = None,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.rows, self.config, self.scale, self.dtype = rows, config, scale, dtype
+        width = rows.rows(np.zeros(1, dtype=np.int64)).shape[1]
+        if config.start == "data":
+            if directions is None:
+                raise ValueError("a start from data needs the directions to start from")
+            W_dec = directions.clone()
+        else:
+            generator = torch.Generator().manual_seed(config.seed)
+            W_dec = torch.randn(config.width, width, generator=generator)
+        W_dec /= W_dec.norm(dim=1, keepdim=True)
+        self.p = Parameters(
+            W_enc=config.encoder_scale * W_dec,
+            b_enc=torch.zeros(config.width),
+            W_dec=W_dec,
+            b_dec=torch.zeros(width) if centre is None else centre * scale,
+        )
+        self.step = 0
+        self.silent = torch.zeros(config.width, dtype=torch.int64)
+        self.loss = float("nan")
+        self._optimiser = torch.optim.Adam(
+            list(self.p.tensors().values()), lr=config.lr, betas=config.betas, fused=True
+        )
+        self._epoch = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    def batch(self, step: int) -> Float[Tensor, "B D"]:
+        """The rows of a step: a fresh seeded permutation every epoch."""
+        size = min(self.config.batch, len(self.rows))
+        per_epoch = len(self.rows) // size
+        epoch, place = divmod(step, per_epoch)
+        if epoch != self._epoch:
+            order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.rows))
+            self._epoch, self._order = epoch, order
+        return self.rows.rows(self._order[place * size : (place + 1) * size]) * self.scale
+
+    @torch.no_grad()
+    def advance(self) -> StepResult:
+        """One step of training."""
+        config, p = self.config, self.p
+        x = self.batch(self.step)
+        pre = (x - p.b_dec).to(self.dtype) @ p.W_enc.to(self.dtype).T + p.b_enc.to(self.dtype)
+        select = select_topk if config.selection == "topk" else select_batch_topk
+        entries = select(pre, config.k)
+        del pre
+        dead = (self.silent > config.dead_after).nonzero()[:, 0]
+        result = loss_and_gradients(
+            p, x, entries, dead, config.auxiliary, config.auxiliary_k
+        )
+        gradient = result.gradients["W_dec"]
+        # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
+        gradient -= (gradient * p.W_dec).sum(1, keepdim=True) * p.W_dec
+        for name, tensor in p.tensors().items():
+            tensor.grad = result.gradients[name]
+        for group in self._optimiser.param_groups:
+            group["lr"] = config.rate(self.step)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        p.W_dec /= p.W_dec.norm(dim=1, keepdim=True)
+        self.silent += 1
+        self.silent[result.active] = 0
+        self.step += 1
+        self.loss = result.loss
+        return result
+
+    def run(self, checkpoint: Path | None = None, every: int = 250, progress: Progress = silent,
+            stage: str = "Training") -> None:  # fmt: skip
+        """Train to the last step, from the checkpoint if there is one.
+
+        Raises:
+            UserError: when the checkpoint is of another configuration or damaged, or the disk full.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self.restore(checkpoint)
+        while self.step < self.config.steps:
+            self.advance()
+            if checkpoint is not None and self.step % every == 0 and self.step < self.config.steps:
+                self.save(checkpoint)
+            dead = int((self.silent > self.config.dead_after).sum())
+            progress(
+                stage,
+                self.step / self.config.steps,
+                f"step {self.step:,} of {self.config.steps:,}, loss {self.loss:.4g}, dead {dead:,}",
+            )
+
+    def save(self, path: Path) -> None:
+        """Write everything the next step depends on."""
+        tensors = dict(self.p.tensors()) | {"silent": self.silent}
+        for name, tensor in self.p.tensors().items():
+            state = self._optimiser.state[tensor]
+            tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
+        header = {"step": str(self.step), "config": json.dumps(asdict(self.config))}
+        with assets.written_whole(path) as part:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, part, header)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            UserError: when it belongs to another configuration or can't be read.
+        """
+        from safetensors import safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                header = file.metadata()
+            tensors = load_file(path)
+        except Exception as error:
+            raise UserError(
+                f"The checkpoint {path} is damaged; delete it to start again."
+            ) from error
+        if json.loads(header["config"]) != json.loads(json.dumps(asdict(self.config))):
+            raise UserError(
+                f"The checkpoint {path} was made with another configuration; delete it or use the "
+                "same configuration."
+            )
+        self.step = int(header["step"])
+        self.silent = tensors["silent"]
+        for name, tensor in self.p.tensors().items():
+            tensor.copy_(tensors[name])
+            self._optimiser.state[tensor] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": tensors[f"m.{name}"],
+                "exp_avg_sq": tensors[f"v.{name}"],
+            }
+
+    def result(self) -> SparseAutoencoder:
+        """The SAE in the rows' own units (the training scale folded away); TopK selection."""
+        return SparseAutoencoder(
+            W_enc=self.p.W_enc.T.clone(),
+            b_enc=self.p.b_enc / self.scale,
+            W_dec=self.p.W_dec.clone(),
+            b_dec=self.p.b_dec / self.scale,
+            k=self.config.k,
+        )
+
+
+def with_threshold(sae: SparseAutoencoder, x: Float[Tensor, "N D"], k: float) -> SparseAutoencoder:
+    """The SAE with the one threshold at which the rows have k active latents on average.
+
+    BatchTopK is coupled across a batch; this is its inference form.
+    """
+    pre = sae.preactivations(x).flatten()
+    count = round(k * len(x))
+    threshold = float(pre.topk(count + 1).values[-1].clamp(min=0.0))
+    return SparseAutoencoder(
+        W_enc=sae.W_enc,
+        b_enc=sae.b_enc,
+        W_dec=sae.W_dec,
+        b_dec=sae.b_dec,
+        threshold=torch.full((sae.width,), threshold),
+        metadata=sae.metadata,
+    )
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well an SAE explains some rows, at inference.
+
+    Attributes:
+        l0: mean number of active latents a row.
+        fve: 1 − Σ‖x − x̂‖² / Σ‖x‖².
+        fve_centred: 1 − Σ‖x − x̂‖² / Σ‖x − mean‖².
+        dead: latents active on none of the rows.
+    """
+
+    l0: float
+    fve: float
+    fve_centred: float
+    dead: int
+
+
+@torch.no_grad()
+def quality(sae: SparseAutoencoder, x: Float[Tensor, "N D"], chunk: int = 2048) -> Quality:
+    """Measure an SAE on rows, at inference."""
+    left, l0, active = 0.0, 0.0, torch.zeros(sae.width, dtype=torch.bool)
+    for begin in range(0, len(x), chunk):
+        part = x[begin : begin + chunk]
+        acts = sae.encode(part)
+        left += float((part - sae.decode(acts)).double().square().sum())
+        l0 += float((acts > 0).sum())
+        active |= (acts > 0).any(0)
+    total = float(x.double().square().sum())
+    centred = float((x - x.mean(0)).double().square().sum())
+    return Quality(
+        l0=l0 / len(x),
+        fve=1 - left / total,
+        fve_centred=1 - left / centred,
+        dead=int((~active).sum()),
+    )

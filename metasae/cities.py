@@ -1,0 +1,141 @@
+"""The city table: which country, language, continent and currency belong to each known city.
+
+The prompts and answers of the intervention studies come from here. The rows live in
+``data/cities.csv`` and ``data/countries.csv``; a city takes its continent and currency from its
+country, and its language too unless its own row says otherwise.
+
+The facts were checked against GeoNames (https://www.geonames.org), licensed under CC BY 4.0
+(https://creativecommons.org/licenses/by/4.0/). Where the table follows a fact newer than the
+GeoNames copy it was checked with, such as Bulgaria's euro, the newer fact stands.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from metasae.errors import UserError
+
+ATTRIBUTES: tuple[str, ...] = ("country", "language", "continent", "currency")
+
+_MAX_QUOTED = 60
+
+
+@dataclass(frozen=True)
+class City:
+    """One city and its four attributes, each a plain English name ("Japan", "yen")."""
+
+    name: str
+    country: str
+    language: str
+    continent: str
+    currency: str
+
+    def answers(self, attribute: str) -> tuple[str, ...]:
+        """Return every accepted answer for ``attribute``, the canonical one first.
+
+        The forms carry no leading space and never repeat. A country comes as it follows "in the
+        country of" ("the United States"), then plainly, then by its other names; a currency as
+        the bare word, then its other forms; language and continent have one form each.
+
+        Raises ``ValueError`` for a name outside ``ATTRIBUTES``.
+        """
+        _check_attribute(attribute)
+        if attribute == "country":
+            row = _country_rows()[self.country]
+            forms = [row["in_prompt"], self.country, *_split(row["country_alternatives"])]
+        elif attribute == "currency":
+            row = _country_rows()[self.country]
+            forms = [self.currency, *_split(row["currency_alternatives"])]
+        elif attribute == "language":
+            forms = [self.language]
+        else:
+            forms = [self.continent]
+        return tuple(dict.fromkeys(forms))
+
+
+@cache
+def load_cities() -> tuple[City, ...]:
+    """Return every city of the table, sorted by name; the files are read once."""
+    countries = _country_rows()
+    cities = []
+    for row in _read_rows("cities.csv"):
+        country = countries[row["country"]]
+        cities.append(
+            City(
+                name=row["city"],
+                country=row["country"],
+                language=row["language"] or country["language"],
+                continent=country["continent"],
+                currency=country["currency"],
+            )
+        )
+    return tuple(sorted(cities, key=lambda city: city.name))
+
+
+def find_city(name: str) -> City:
+    """Return the city called ``name``, whatever its case, accents, spaces and punctuation.
+
+    Raises ``UserError`` with one sentence that offers the three to five nearest names.
+    """
+    by_key = _cities_by_key()
+    key = _fold(name)
+    if key in by_key:
+        return by_key[key]
+    # Three suggestions always, so the reader sees what the names look like; two more if close.
+    nearest = difflib.get_close_matches(key, by_key, n=3, cutoff=0.0)
+    close = difflib.get_close_matches(key, by_key, n=5, cutoff=0.6)
+    offered = [by_key[match].name for match in dict.fromkeys([*nearest, *close])]
+    quoted = " ".join(name.split())
+    if len(quoted) > _MAX_QUOTED:
+        quoted = quoted[:_MAX_QUOTED] + "…"
+    raise UserError(
+        f'There is no city "{quoted}" in the table of {len(by_key)} cities; '
+        f"did you mean {', '.join(offered[:-1])} or {offered[-1]}?"
+    )
+
+
+@cache
+def distinct_answers(attribute: str) -> tuple[str, ...]:
+    """Return the canonical answers for ``attribute`` over all cities, sorted, each once.
+
+    Raises ``ValueError`` for a name outside ``ATTRIBUTES``.
+    """
+    _check_attribute(attribute)
+    return tuple(sorted({city.answers(attribute)[0] for city in load_cities()}))
+
+
+def _check_attribute(attribute: str) -> None:
+    if attribute not in ATTRIBUTES:
+        raise ValueError(f"a city has no attribute {attribute!r}, only {', '.join(ATTRIBUTES)}")
+
+
+def _split(joined: str) -> list[str]:
+    return joined.split("|") if joined else []
+
+
+def _fold(name: str) -> str:
+    """Reduce a name to its bare letters and digits, so "  são paulo" and "Sao Paulo" agree."""
+    # NFKD sets an accent apart as a combining mark, which isalnum() then rejects.
+    decomposed = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(character for character in decomposed if character.isalnum())
+
+
+def _read_rows(file_name: str) -> list[dict[str, str]]:
+    path = resources.files("metasae").joinpath("data", file_name)
+    with path.open("r", encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+@cache
+def _country_rows() -> dict[str, dict[str, str]]:
+    return {row["country"]: row for row in _read_rows("countries.csv")}
+
+
+@cache
+def _cities_by_key() -> dict[str, City]:
+    return {_fold(city.name): city for city in load_cities()}

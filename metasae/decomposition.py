@@ -1,0 +1,113 @@
+"""Latents × meta-latents: a meta-SAE's activations on every decoder direction of an SAE.
+
+Shapes: F latents, M meta-latents, D = d_model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.autoencoders import SparseAutoencoder
+from metasae.errors import UserError
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """An SAE's decoder directions taken apart by a meta-SAE.
+
+    Raises:
+        UserError: when the meta-SAE does not read directions of the SAE's width.
+    """
+
+    sae: SparseAutoencoder
+    meta: SparseAutoencoder
+
+    def __post_init__(self) -> None:
+        if self.meta.d_in != self.sae.d_in:
+            raise UserError(
+                f"The meta-SAE reads directions of width {self.meta.d_in}, but the SAE's decoder "
+                f"directions have width {self.sae.d_in}; choose the meta-SAE trained on this SAE."
+            )
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents."""
+        return self.sae.width
+
+    @property
+    def n_meta(self) -> int:
+        """Number of meta-latents."""
+        return self.meta.width
+
+    @cached_property
+    def activations(self) -> Float[Tensor, "F M"]:
+        """Activation of every meta-latent on every latent's decoder direction, sparse (CSR)."""
+        return self.meta.encode(self.sae.W_dec).to_sparse_csr()
+
+    @cached_property
+    def _by_meta(self) -> Float[Tensor, "M F"]:
+        return self.activations.to_dense().T.contiguous().to_sparse_csr()
+
+    def check(self, latent: int) -> None:
+        """Raise unless there is such a latent.
+
+        Raises:
+            UserError: for a latent out of range.
+        """
+        if not 0 <= latent < self.n_latents:
+            raise UserError(
+                f"There is no latent {latent}: this SAE has the latents 0 to {self.n_latents - 1}."
+            )
+
+    def check_meta(self, meta: int) -> None:
+        """Raise unless there is such a meta-latent.
+
+        Raises:
+            UserError: for a meta-latent out of range.
+        """
+        if not 0 <= meta < self.n_meta:
+            raise UserError(
+                f"There is no meta-latent {meta}: this meta-SAE has the meta-latents 0 to "
+                f"{self.n_meta - 1}."
+            )
+
+    def pieces(self, latent: int) -> dict[int, float]:
+        """Meta-latents active on a latent's decoder direction, strongest first.
+
+        Raises:
+            UserError: for a latent out of range.
+        """
+        self.check(latent)
+        return _row(self.activations, latent)
+
+    def latents_of(self, meta: int) -> dict[int, float]:
+        """Latents a meta-latent is active on, strongest first.
+
+        Raises:
+            UserError: for a meta-latent out of range.
+        """
+        self.check_meta(meta)
+        return _row(self._by_meta, meta)
+
+    def rebuilt(self, latent: int, changes: Mapping[int, float]) -> Float[Tensor, " D"]:
+        """The meta-SAE's reconstruction of a latent's direction with some activations changed.
+
+        Args:
+            changes: meta-latent → its activation in the rebuilt direction; the others keep theirs.
+        """
+        acts = self.pieces(latent) | dict(changes)
+        index = torch.tensor(list(acts), dtype=torch.int64)
+        values = torch.tensor(list(acts.values()))
+        return values @ self.meta.W_dec[index] + self.meta.b_dec
+
+
+def _row(matrix: Float[Tensor, "R C"], row: int) -> dict[int, float]:
+    """One row of a CSR matrix as column → value, largest first."""
+    begin, end = matrix.crow_indices()[row : row + 2].tolist()
+    columns = matrix.col_indices()[begin:end].tolist()
+    values = matrix.values()[begin:end].tolist()
+    return dict(sorted(zip(columns, values, strict=True), key=lambda pair: -pair[1]))

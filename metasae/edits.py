@@ -1,0 +1,282 @@
+"""An edit is a value: which pieces of a direction are changed, and where; never a mutated weight.
+
+Two kinds. The **latent swap** clamps the source's latents to 0 and the target's to the activation
+they have on the target's own prompts. The **meta-latent edit** leaves every activation alone and
+rebuilds the source latents' decoder directions from other pieces: some of the source's own
+meta-latents set to 0, some of the target's own set to their activation on the target, then
+normalised to the source direction's norm. Both are applied as a change to the residual stream at
+the hook, so what the SAE does not explain (its error) is kept unless the edit says otherwise.
+
+Shapes: T positions, D = d_model, S source latents, G target latents.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.decomposition import Decomposition
+from metasae.errors import UserError
+
+MAX_STRENGTH = 2.0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is changed.
+
+    Attributes:
+        kind: meta-latent edit or latent swap.
+        strengths: (meta-latent, strength) for those whose strength differs from its default: 1 for
+            the source's own and the shared ones (0 removes it), 0 for the target's own (1 adds
+            it). With none, a meta-latent edit changes nothing at all.
+        keep_residual: keep what the meta-SAE does not explain of the source direction, instead of
+            the faithful reconstruction from meta-latents alone.
+        keep_error: keep what the SAE does not explain of the residual stream.
+        position: edit at the last token of the source's name, or at all positions.
+
+    Raises:
+        UserError: for a strength outside −2 to 2 or an unknown kind or position.
+    """
+
+    kind: Literal["meta", "swap"] = "meta"
+    strengths: tuple[tuple[int, float], ...] = ()
+    keep_residual: bool = False
+    keep_error: bool = True
+    position: Literal["last", "all"] = "last"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("meta", "swap"):
+            raise UserError(f'An edit is of the kind "meta" or "swap", not "{self.kind}".')
+        if self.position not in ("last", "all"):
+            raise UserError(f'An edit is made at "last" or "all" positions, not "{self.position}".')
+        for meta, strength in self.strengths:
+            if not (math.isfinite(strength) and abs(strength) <= MAX_STRENGTH):
+                raise UserError(
+                    f"The strength of meta-latent {meta} is {strength:g}; choose one from "
+                    f"−{MAX_STRENGTH:g} to {MAX_STRENGTH:g}."
+                )
+        ordered = tuple(sorted(dict(self.strengths).items()))
+        if len(ordered) != len(self.strengths):
+            raise UserError("The edit gives two strengths for one meta-latent; give one.")
+        object.__setattr__(self, "strengths", ordered)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the model is left alone: a meta-latent edit without a single change."""
+        return self.kind == "meta" and not self.strengths and self.keep_error
+
+    def strength(self, meta: int, default: float) -> float:
+        """Strength of a meta-latent."""
+        return dict(self.strengths).get(meta, default)
+
+    def with_strength(self, meta: int, strength: float, default: float) -> "Edit":
+        """The edit with one strength changed, back to a meta-latent edit if it was a swap."""
+        others = {key: value for key, value in self.strengths if key != meta}
+        if strength != default:
+            others[meta] = strength
+        return replace(self, kind="meta", strengths=tuple(others.items()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self) | {"strengths": {str(meta): value for meta, value in self.strengths}}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Edit":
+        """The edit `to_dict` wrote.
+
+        Raises:
+            UserError: when it is no edit.
+        """
+        known = {"kind", "strengths", "keep_residual", "keep_error", "position"}
+        try:
+            if not set(values) <= known:
+                raise ValueError
+            strengths = {int(k): float(v) for k, v in dict(values.get("strengths", {})).items()}
+            flags = [values.get("keep_residual", False), values.get("keep_error", True)]
+            if not all(isinstance(flag, bool) for flag in flags):
+                raise ValueError
+        except (TypeError, ValueError) as error:
+            raise UserError("This is not an edit that the workbench wrote.") from error
+        return Edit(
+            kind=values.get("kind", "meta"),
+            strengths=tuple(strengths.items()),
+            keep_residual=flags[0],
+            keep_error=flags[1],
+            position=values.get("position", "last"),
+        )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A meta-latent of the source's or target's latents.
+
+    Attributes:
+        meta: its index.
+        side: whose own it is, or shared by both.
+        on_source: its activation on the source's latents (the largest, if there are several).
+        on_target: likewise on the target's.
+    """
+
+    meta: int
+    side: Literal["source", "target", "shared"]
+    on_source: float
+    on_target: float
+
+    @property
+    def default(self) -> float:
+        """Strength it has when the edit leaves it alone."""
+        return 0.0 if self.side == "target" else 1.0
+
+
+def pieces(
+    decomposition: Decomposition, source: Sequence[int], target: Sequence[int]
+) -> tuple[Piece, ...]:
+    """The meta-latents of some source and target latents, strongest first.
+
+    Raises:
+        UserError: for a latent out of range.
+    """
+    sides = [_strongest(decomposition, source), _strongest(decomposition, target)]
+    found = []
+    for meta in {**sides[0], **sides[1]}:
+        on_source, on_target = (side.get(meta, 0.0) for side in sides)
+        side: Literal["source", "target", "shared"] = "shared"
+        if not on_target:
+            side = "source"
+        elif not on_source:
+            side = "target"
+        found.append(Piece(meta, side, on_source, on_target))
+    return tuple(sorted(found, key=lambda p: -max(p.on_source, p.on_target)))
+
+
+def _strongest(decomposition: Decomposition, latents: Sequence[int]) -> dict[int, float]:
+    strongest: dict[int, float] = {}
+    for latent in latents:
+        for meta, value in decomposition.pieces(latent).items():
+            strongest[meta] = max(value, strongest.get(meta, 0.0))
+    return strongest
+
+
+def direction(
+    decomposition: Decomposition,
+    latent: int,
+    edit: Edit,
+    of_pair: Mapping[int, Piece],
+) -> Float[Tensor, " D"]:
+    """The decoder direction a meta-latent edit puts in the place of a source latent's.
+
+    A piece the latent has keeps its activation times its strength; a piece it lacks enters with
+    its activation on the target times its strength (a source piece it lacks stays out). The sum
+    is normalised to the norm of the latent's own direction.
+
+    Args:
+        of_pair: meta-latent → piece, see `pieces`.
+
+    Raises:
+        UserError: when nothing is left of the direction.
+    """
+    own = decomposition.pieces(latent)
+    original = decomposition.sae.W_dec[latent]
+    changes: dict[int, float] = {}
+    for meta, strength in edit.strengths:
+        piece = of_pair[meta]
+        if meta in own:
+            changes[meta] = own[meta] * strength
+        elif piece.side == "target":
+            changes[meta] = piece.on_target * strength
+    rebuilt = decomposition.rebuilt(latent, changes)
+    if edit.keep_residual:
+        rebuilt = rebuilt + original - decomposition.rebuilt(latent, {})
+    norm = rebuilt.norm()
+    if norm < 1e-6:
+        raise UserError(
+            f"Nothing is left of latent {latent} after this edit; keep or add a meta-latent, or "
+            "keep the meta-SAE's residual."
+        )
+    return rebuilt * (original.norm() / norm)
+
+
+@dataclass(frozen=True)
+class Firing:
+    """How the latents in question fire at the positions an edit may touch.
+
+    Attributes:
+        source: activations of the source's latents.
+        target: activations of the target's latents.
+        error: residual stream minus the SAE's reconstruction.
+    """
+
+    source: Float[Tensor, "T S"]
+    target: Float[Tensor, "T G"]
+    error: Float[Tensor, "T D"]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An edit made ready for given latents: the change of the residual stream it makes.
+
+    Attributes:
+        from_source: what each unit of a source latent's activation adds.
+        from_target: likewise for the target's latents.
+        constant: what is added wherever the edit is made.
+        drop_error: whether the SAE's error goes.
+    """
+
+    from_source: Float[Tensor, "S D"]
+    from_target: Float[Tensor, "G D"]
+    constant: Float[Tensor, " D"]
+    drop_error: bool
+
+    def change(self, firing: Firing) -> Float[Tensor, "T D"]:
+        """What is added to the residual stream at each position."""
+        change = firing.source @ self.from_source + firing.target @ self.from_target
+        change = change + self.constant
+        return change - firing.error if self.drop_error else change
+
+
+def compile_edit(
+    decomposition: Decomposition,
+    edit: Edit,
+    source: Sequence[int],
+    target: Sequence[int],
+    target_activations: Sequence[float],
+) -> Compiled:
+    """Work out an edit's change of the residual stream.
+
+    Args:
+        source: the source's latents.
+        target: the target's latents.
+        target_activations: of the target's latents on the target's own prompts (swap only).
+
+    Raises:
+        UserError: for a latent or meta-latent out of range, a meta-latent that is neither's, or
+            when nothing is left of a direction.
+    """
+    W_dec = decomposition.sae.W_dec
+    index, target_index = list(source), list(target)
+    from_source = torch.zeros(len(index), W_dec.shape[1])
+    from_target = torch.zeros(len(target_index), W_dec.shape[1])
+    constant = torch.zeros(W_dec.shape[1])
+    if edit.kind == "swap":
+        # A latent of both is one of the target's: it is set, not removed.
+        removed = torch.tensor([float(latent not in target_index) for latent in index])
+        from_source = -W_dec[index] * removed[:, None]
+        from_target = -W_dec[target_index]
+        constant = torch.tensor(list(target_activations)) @ W_dec[target_index]
+    elif edit.strengths:
+        of_pair = {piece.meta: piece for piece in pieces(decomposition, source, target)}
+        for meta, _ in edit.strengths:
+            decomposition.check_meta(meta)
+            if meta not in of_pair:
+                raise UserError(
+                    f"Meta-latent {meta} is active on neither the source's nor the target's "
+                    f"latents; choose from {', '.join(map(str, sorted(of_pair)))}."
+                )
+        for row, latent in enumerate(index):
+            from_source[row] = direction(decomposition, latent, edit, of_pair) - W_dec[latent]
+    return Compiled(from_source, from_target, constant, not edit.keep_error)

@@ -1,0 +1,233 @@
+"""One preset, opened: the model, the SAE, the meta-SAE, and the tables of cities and words."""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+import pandas as pd
+
+from metasae import assets, autoencoders
+from metasae.cities import find_city
+from metasae.decomposition import Decomposition
+from metasae.describe import MetaCard, meta_card
+from metasae.errors import UserError
+from metasae.locate import CityRecord
+from metasae.model import LanguageModel, load_model
+from metasae.presets import EMBEDDED, Preset
+from metasae.progress import Progress, silent
+from metasae.prompts import QUESTIONS, fill
+from metasae.steering import Answer, Case, Provenance, Question, Subject
+
+BYSTANDER = "Cairo"
+"""City whose answers stand beside the source's and target's, as in the post."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything one preset opens. Holds no state that an edit changes.
+
+    Attributes:
+        records: cities that can be edited, by name.
+        words: per latent, the words it is most active on, strongest first.
+        median_norm: of the residual stream at the hook.
+    """
+
+    preset: Preset
+    model: LanguageModel
+    decomposition: Decomposition
+    records: dict[str, CityRecord]
+    words: dict[int, tuple[str, ...]]
+    median_norm: float
+    provenance: Provenance
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents."""
+        return self.decomposition.n_latents
+
+    @property
+    def n_meta(self) -> int:
+        """Number of meta-latents."""
+        return self.decomposition.n_meta
+
+    def city_names(self) -> tuple[str, ...]:
+        """Cities that can be edited, sorted."""
+        return tuple(sorted(name for name, record in self.records.items() if record.chosen))
+
+    def city_record(self, name: str) -> CityRecord:
+        """What is known of a city.
+
+        Raises:
+            UserError: for a city that is not in the table; the text offers the nearest names.
+        """
+        return self.records[find_city(name).name]
+
+    def latent_words(self, latent: int) -> tuple[str, ...]:
+        """The words a latent is most active on, strongest first.
+
+        Raises:
+            UserError: for a latent out of range.
+        """
+        self.decomposition.check(latent)
+        return self.words.get(latent, ())
+
+    def meta_card(self, meta: int) -> MetaCard:
+        """A meta-latent at a glance.
+
+        Raises:
+            UserError: for a meta-latent out of range.
+        """
+        return self._cards(meta)
+
+    @functools.cached_property
+    def _cards(self) -> Callable[[int], MetaCard]:
+        return functools.lru_cache(maxsize=4096)(
+            lambda meta: meta_card(self.model, self.decomposition, meta, self.latent_words)
+        )
+
+    def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject:
+        """A city by name, or latents by number ("#123" or "#12, #45").
+
+        Args:
+            latents: these instead of the city's own choice.
+
+        Raises:
+            UserError: for an unknown city, a city without a latent, or a latent out of range.
+        """
+        text = text.strip()
+        if text.startswith("#"):
+            if not re.fullmatch(r"#\s*\d+(\s*,\s*#?\s*\d+)*", text):
+                raise UserError(
+                    f'"{text}" names no latents; write their numbers like #123 or #12, #45.'
+                )
+            numbers = tuple(dict.fromkeys(int(n) for n in re.findall(r"\d+", text)))
+            for latent in numbers:
+                self.decomposition.check(latent)
+            label = ", ".join(f"#{latent}" for latent in numbers)
+            strength = self._typical_activation(numbers)
+            return Subject(label, None, numbers, strength)
+        record = self.city_record(text)
+        ranked = {one.latent: one.activation for one in record.latents}
+        if latents is None:
+            chosen = tuple(one.latent for one in record.chosen)
+        else:
+            chosen = tuple(dict.fromkeys(latents))
+        for latent in chosen:
+            self.decomposition.check(latent)
+        if not chosen:
+            raise UserError(
+                f"{record.name} has no latent of its own in this SAE; choose another city or name "
+                "latents by number."
+            )
+        typical = self._typical_activation(chosen)
+        activations = tuple(
+            ranked.get(latent, other) for latent, other in zip(chosen, typical, strict=True)
+        )
+        return Subject(record.name, record.name, chosen, activations)
+
+    def _typical_activation(self, latents: Sequence[int]) -> tuple[float, ...]:
+        """An activation for latents nobody measured on a city: the chosen latents' median."""
+        known = {r.latent: r.activation for city in self.records.values() for r in city.latents}
+        usual = sorted(r.activation for city in self.records.values() for r in city.chosen)
+        middle = usual[len(usual) // 2] if usual else 1.0
+        return tuple(known.get(latent, middle) for latent in latents)
+
+    def questions(
+        self, source: Subject, target: Subject, bystander: str = BYSTANDER
+    ) -> tuple[Question, ...]:
+        """The four attributes' questions about the source, with the cities' answers.
+
+        For a source that is no city they are asked about the target, or the bystander.
+        """
+        about = source.city or target.city or bystander
+        cities = dict.fromkeys(
+            name for name in (source.city, target.city, bystander) if name is not None
+        )
+        found = []
+        for attribute, template in QUESTIONS.items():
+            whose: dict[str, list[str]] = {}
+            for name in cities:
+                whose.setdefault(self.records[name].answers[attribute], []).append(name)
+            answers = tuple(Answer(", ".join(names), text) for text, names in whose.items())
+            found.append(Question(attribute, fill(template, about), answers))
+        return tuple(found)
+
+    def case(
+        self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
+    ) -> Case:
+        """A source, a target and questions, ready to be edited.
+
+        Raises:
+            UserError: when source and target are the same, and whatever `Case` raises.
+        """
+        if source.label == target.label:
+            raise UserError(
+                f"Source and target are both {source.label}; choose two different ones."
+            )
+        if questions is None:
+            questions = self.questions(source, target)
+        return Case(
+            self.model,
+            self.decomposition,
+            source,
+            target,
+            questions,
+            self.median_norm,
+            self.provenance,
+        )
+
+
+def version() -> str:
+    """Version of this package."""
+    return metadata.version("metasae-workbench")
+
+
+def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
+    """Open a preset: fetch what is missing, load, decompose.
+
+    Raises:
+        UserError: no network on first use, no space, damaged or missing files.
+    """
+    folder = preset.weights
+    sae_folder, meta_folder = folder / f"sae-{preset.width}", folder / "meta-sae"
+    sae, meta = autoencoders.load(sae_folder), autoencoders.load(meta_folder)
+    if sae.width != preset.width or sae.d_in != preset.model.d_model:
+        raise UserError(
+            f"The SAE in {sae_folder} has {sae.width} latents of width {sae.d_in}, but the preset "
+            f"{preset.name} needs {preset.width} of width {preset.model.d_model}."
+        )
+    decomposition = Decomposition(sae, meta)
+    try:
+        cities = json.loads((folder / "cities.json").read_text())
+        table = pd.read_parquet(folder / "words.parquet")
+        report = json.loads((folder / "report.json").read_text())
+        records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
+        median_norm = float(report["median_norm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"The tables in {folder} are missing or damaged; check out the repository again, or "
+            "make them with: python -m metasae build."
+        ) from error
+    model = load_model(preset, progress)
+    return Lab(
+        preset=preset,
+        model=model,
+        decomposition=decomposition,
+        records={record.name: record for record in records},
+        words={
+            int(latent): tuple(group)
+            for latent, group in table.groupby("latent")["word"]
+        },
+        median_norm=median_norm,
+        provenance=Provenance(
+            preset=preset.name,
+            model=preset.model.name,
+            hook=preset.hook_point,
+            sae=f"{sae_folder.name}@{assets.sha256(sae_folder / autoencoders.WEIGHTS)[:12]}",
+            meta_sae=f"{meta_folder.name}@{assets.sha256(meta_folder / autoencoders.WEIGHTS)[:12]}",
+            version=version(),
+        ),
+    )

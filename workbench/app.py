@@ -1,0 +1,7 @@
+"""The workbench: ``streamlit run workbench/app.py``."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Meta-SAE workbench", layout="wide")
+pages = [st.Page("../pages/steer.py", title="Steer", default=True)]
+st.navigation(pages, position="top").run()

@@ -1,0 +1,58 @@
+"""What the check boxes say of an edit, as plain values."""
+
+from collections.abc import Callable, Sequence
+
+from metasae.edits import Edit, Piece
+
+from workbench.text import joined
+
+
+def shown_strength(edit: Edit, piece: Piece) -> float:
+    """Strength a box stands for; a latent swap takes all of the source out and the target in."""
+    if edit.kind == "swap":
+        return {"source": 0.0, "target": 1.0, "shared": 1.0}[piece.side]
+    return edit.strength(piece.meta, piece.default)
+
+
+def with_strength(
+    edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: float
+) -> Edit:
+    """The edit with one box changed; after a swap the other boxes stay as they were shown."""
+    changed = Edit("meta", (), edit.keep_residual, edit.keep_error, edit.position)
+    for other in pieces:
+        value = strength if other.meta == piece.meta else shown_strength(edit, other)
+        changed = changed.with_strength(other.meta, value, other.default)
+    return changed
+
+
+def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
+    """An edit in a few words: ``without Japan, with French ×0.5; at every position``."""
+    parts = []
+    if edit.kind == "swap":
+        parts.append("latent swap")
+    known = {piece.meta: piece for piece in pieces}
+    removed, added, scaled = [], [], []
+    for meta, strength in edit.strengths:
+        name = f"“{title(meta)}”" if meta in known else f"meta-latent {meta}"
+        is_target = meta in known and known[meta].side == "target"
+        if strength == 0:
+            removed.append(name)
+        elif is_target:
+            added.append(name if strength == 1 else f"{name} ×{_number(strength)}")
+        else:
+            scaled.append(f"{name} ×{_number(strength)}")
+    parts += [f"without {joined(removed)}"] if removed else []
+    parts += [f"with {joined(added)}"] if added else []
+    parts += [joined(scaled)] if scaled else []
+    text = ", ".join(parts) or "no edit"
+    if edit.keep_residual:
+        text += "; residual kept"
+    if not edit.keep_error:
+        text += "; SAE error dropped"
+    if edit.position == "all":
+        text += "; at every position"
+    return text
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")

@@ -1,0 +1,251 @@
+"""Widgets that choose the edit. Each shows the session's view and steps it when used."""
+
+from dataclasses import replace
+
+import streamlit as st
+from metasae.describe import MetaCard
+from metasae.edits import MAX_STRENGTH, Edit, Piece
+from metasae.lab import Lab
+from metasae.steering import Case
+
+from workbench import opening, session
+from workbench.boxes import shown_strength, with_strength
+from workbench.state import Setting
+from workbench.text import escape, joined, shorten
+
+_POSITIONS = {"last": "last token of the name", "all": "every position"}
+
+
+def subject_pickers(lab: Lab) -> None:
+    """Source and target, and the button that exchanges them."""
+    setting = session.view().setting
+    names = lab.city_names()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        _subject_picker("source", "Source: the city to change", setting.source, names)
+        st.button(
+            "",
+            icon=":material/swap_horiz:",
+            help="Exchange source and target",
+            key="exchange",
+            on_click=lambda: session.change(session.view().swapped()),
+        )
+        _subject_picker("target", "Target: where its traits come from", setting.target, names)
+
+
+def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -> None:
+    key = f"pick-{side}"
+
+    def picked() -> None:
+        chosen = st.session_state[key]
+        if chosen:
+            session.change_setting(**{side: chosen.strip()})
+
+    options = names if value in names else (value, *names)
+    st.session_state[key] = value
+    st.selectbox(
+        label,
+        options,
+        key=key,
+        on_change=picked,
+        accept_new_options=True,
+        width=300,
+        help='A city, or latents by number: type "#123" or "#12, #45".',
+    )
+
+
+def action_bar(setting: Setting, case: Case, edit: Edit) -> None:
+    """One-click edits, undo and redo, pin, options."""
+    steps = session.history()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Latent swap",
+            key="swap",
+            type="primary" if edit.kind == "swap" else "secondary",
+            help=f"Set {escape(case.source.label)}'s latents to 0 and "
+            f"{escape(case.target.label)}'s to their usual activation: everything moves.",
+            on_click=lambda: session.change_edit(replace(_options_of_now(), kind="swap")),
+        )
+        _best_edits(setting, case)
+        st.button(
+            "Reset",
+            key="reset",
+            disabled=edit == Edit(),
+            on_click=session.change_edit,
+            args=(Edit(),),
+        )
+        st.button(
+            "", icon=":material/undo:", key="undo", help="Undo", disabled=not steps.past,
+            on_click=session.undo,
+        )  # fmt: skip
+        st.button(
+            "", icon=":material/redo:", key="redo", help="Redo", disabled=not steps.future,
+            on_click=session.redo,
+        )  # fmt: skip
+        _pin()
+        _options(edit)
+
+
+def _options_of_now() -> Edit:
+    """No change, under the options chosen."""
+    return replace(session.view().edit, kind="meta", strengths=())
+
+
+def _best_edits(setting: Setting, case: Case) -> None:
+    popover = st.popover("Best edits", key="best", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
+        own = [piece for piece in case.pieces if piece.side != "shared"]
+        st.markdown(
+            f"All {2 ** len(own)} combinations of their own meta-latents, and the edit that does "
+            "each thing most clearly:"
+        )
+        found = opening.search(setting, _options_of_now()).wait()
+        for number, best in enumerate(found):
+            moved = [name for name, did in best.pattern.items() if did]
+            kept = [name for name, did in best.pattern.items() if not did]
+            if not moved:
+                continue
+            st.button(
+                f"**{joined(moved).capitalize()}** moves"
+                + (f", {joined(kept)} stay" + ("s" if len(kept) == 1 else "") if kept else ""),
+                key=f"best-{number}",
+                help=f"{escape(best.sentence)} Smallest lead of an intended answer: "
+                f"{best.margin:.2f} nats.",
+                width="stretch",
+                on_click=session.change_edit,
+                args=(best.edit,),
+            )
+        if len(found) < 2:
+            st.markdown("No combination moves an answer to the target's. Try the latent swap.")
+
+
+def _pin() -> None:
+    pinned = session.view().pinned
+    st.button(
+        "Pin" if pinned is None else "Unpin",
+        key="pin",
+        icon=":material/keep:" if pinned is None else ":material/keep_off:",
+        help="Keep this edit beside the next one" if pinned is None else "One edit again",
+        on_click=lambda: session.change(
+            replace(session.view(), pinned=session.view().edit if pinned is None else None)
+        ),
+    )
+
+
+def _options(edit: Edit) -> None:
+    with st.popover("Options", icon=":material/tune:"):
+        _switch(
+            edit,
+            "keep_residual",
+            "Keep the meta-SAE's residual",
+            "What the meta-latents don't explain of the direction stays in. Off: the faithful "
+            "reconstruction from meta-latents alone.",
+        )
+        _switch(
+            edit,
+            "keep_error",
+            "Keep the SAE's error",
+            "What the SAE doesn't explain of the residual stream stays in.",
+        )
+
+        def positioned() -> None:
+            session.change_edit(
+                replace(session.view().edit, position=st.session_state["option-position"])
+            )
+
+        st.session_state["option-position"] = edit.position
+        st.radio(
+            "Edit at",
+            list(_POSITIONS),
+            format_func=lambda position: _POSITIONS[position],
+            key="option-position",
+            on_change=positioned,
+        )
+
+
+def _switch(edit: Edit, name: str, label: str, note: str) -> None:
+    key = f"option-{name}"
+
+    def switched() -> None:
+        session.change_edit(replace(session.view().edit, **{name: st.session_state[key]}))
+
+    st.session_state[key] = getattr(edit, name)
+    st.toggle(label, key=key, help=note, on_change=switched)
+
+
+def meta_boxes(lab: Lab, case: Case, edit: Edit) -> None:
+    """The meta-latents of both sides as check boxes, with sliders on demand."""
+    source, target = escape(case.source.label), escape(case.target.label)
+    strengths = st.session_state.get("strengths", False)
+    groups = (
+        ("source", f":blue[{source}'s own]: untick to take away"),
+        ("target", f":orange[{target}'s own]: tick to add"),
+        ("shared", "Shared by both: untick to take away"),
+    )
+    for side, heading in groups:
+        members = [piece for piece in case.pieces if piece.side == side]
+        if not members:
+            continue
+        st.markdown(f"**{heading}**")
+        with st.container(gap="xxsmall"):
+            for piece in members:
+                _box(lab.meta_card(piece.meta), case, edit, piece)
+                if strengths:
+                    _strength(case, edit, piece)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
+        if edit.kind == "swap":
+            st.caption("Latent swap is on: whole latents are exchanged. Any box starts from here.")
+
+
+def _set_strength(case: Case, piece: Piece, strength: float) -> None:
+    # The session's edit, not the one drawn: a second click can come before the first is drawn.
+    session.change_edit(with_strength(session.view().edit, case.pieces, piece, strength))
+
+
+def _box(card: MetaCard, case: Case, edit: Edit, piece: Piece) -> None:
+    key = f"box-{piece.meta}"
+
+    def ticked() -> None:
+        _set_strength(case, piece, 1.0 if st.session_state[key] else 0.0)
+
+    strength = shown_strength(edit, piece)
+    activation = max(piece.on_source, piece.on_target)
+    scaled = "" if strength in (0, 1) else f" **×{strength:g}**".replace("-", "−")
+    words = shorten(", ".join(words for _, _, words in card.latents[:3]), 60)
+    st.session_state[key] = strength != 0
+    st.checkbox(
+        f"**{escape(card.title)}** {activation:.2f}{scaled} :small[:gray[{escape(words)}]]",
+        key=key,
+        help=_about(card, piece, case),
+        on_change=ticked,
+        wrap=True,
+    )
+
+
+def _about(card: MetaCard, piece: Piece, case: Case) -> str:
+    latents = "\n".join(
+        f"- {escape(words)} \\#{latent}: {activation:.2f}"
+        for latent, activation, words in card.latents
+    )
+    return (
+        f"**Meta-latent {card.meta}**, active on {card.active_on:.1%} of the latents. "
+        f"Activation on {escape(case.source.label)} {piece.on_source:.2f}, on "
+        f"{escape(case.target.label)} {piece.on_target:.2f}.\n\n"
+        f"Most active on these latents:\n{latents}\n\n"
+        f"Raises the tokens: {', '.join(map(escape, card.promoted))}"
+    )
+
+
+def _strength(case: Case, edit: Edit, piece: Piece) -> None:
+    key = f"strength-{piece.meta}"
+
+    def moved() -> None:
+        _set_strength(case, piece, st.session_state[key])
+
+    st.session_state[key] = shown_strength(edit, piece)
+    st.slider(
+        "Strength", -MAX_STRENGTH, MAX_STRENGTH, step=0.1, key=key, on_change=moved,
+        label_visibility="collapsed",
+    )  # fmt: skip

@@ -1,0 +1,214 @@
+"""Below the picture: writing on, the user's own question, the latents used, files and links."""
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+from metasae.errors import UserError
+from metasae.lab import Lab
+from metasae.prompts import CITY
+from metasae.steering import Case, Outcome, Subject
+
+from workbench import opening, session, tables
+from workbench.state import Setting, Writing, split_answers
+from workbench.text import escape
+
+_FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
+
+
+def free_writing(setting: Setting, outcome: Outcome) -> None:
+    """The model goes on writing, unedited and edited, side by side."""
+    writing = session.view().writing
+    with st.form("writing", border=False):
+        prompt = st.text_input(
+            "Prompt",
+            writing.prompt or _FIRST_PROMPT,
+            max_chars=600,
+            help=f"{escape(CITY)} stands for the source city; its name must be in the prompt.",
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            tokens = st.number_input("Tokens", 1, 200, writing.tokens, width=130)
+            temperature = st.number_input(
+                "Temperature", 0.0, 2.0, writing.temperature, step=0.1, width=140,
+                help="0 always takes the likeliest token; then the seed plays no part.",
+            )  # fmt: skip
+            seed = st.number_input("Seed", 0, 2**31 - 1, writing.seed, width=130)
+            asked = st.form_submit_button("Write both", type="primary")
+    if asked:
+        chosen = Writing(prompt.strip(), int(tokens), float(temperature), int(seed))
+        session.change(replace(session.view(), writing=chosen))
+        st.session_state["written"] = chosen
+    written = st.session_state.get("written")
+    if written is None:
+        st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
+        return
+    filled = written.prompt.replace(CITY, outcome.case.source.label)
+    columns = st.columns(2, border=True)
+    for column, name, edit in zip(
+        columns, ("Before", "After your edit"), (None, outcome.edit), strict=True
+    ):
+        with column:
+            st.markdown(f"**{name}**")
+            try:
+                with st.spinner("The model writes …"):
+                    text = opening.continuation(setting, edit, written)
+            except UserError as error:
+                st.error(escape(str(error)))
+                continue
+            st.markdown(f":gray[{escape(filled)}]**{_lines(text)}**")
+
+
+def _lines(text: str) -> str:
+    """Written text with its line breaks, each line escaped."""
+    return "**  \n**".join(f"{_spaced(line)}" for line in text.splitlines() if line.strip())
+
+
+def _spaced(line: str) -> str:
+    return ("&nbsp;" if line[:1].isspace() else "") + escape(line)
+
+
+def own_question(setting: Setting) -> None:
+    """A prompt and answers the user types, scored with the four attributes."""
+    with st.form("question", border=False):
+        prompt = st.text_input(
+            "Prompt",
+            setting.prompt,
+            placeholder=f"e.g. The best-known dish of {CITY} is",
+            max_chars=600,
+            help=f"{escape(CITY)} stands for the source city; its name must be in the prompt.",
+        )
+        answers = st.text_input(
+            "Answers, with commas between them",
+            ", ".join(setting.answers),
+            placeholder="e.g. sushi, cheese, falafel",
+            max_chars=600,
+        )
+        with st.container(horizontal=True):
+            asked = st.form_submit_button("Ask", type="primary")
+            dropped = st.form_submit_button("Remove", disabled=not setting.prompt)
+    if dropped:
+        session.change_setting(prompt="", answers=())
+        st.rerun()
+    if asked:
+        if not prompt.strip() or not split_answers(answers):
+            st.error("Type a prompt and at least one answer.")
+            return
+        session.change_setting(prompt=prompt.strip(), answers=split_answers(answers))
+        st.rerun()
+
+
+def latents(lab: Lab, setting: Setting, case: Case) -> None:
+    """Which latents stand for each city, how they rank, and the user's own choice."""
+    for column, side, subject in zip(
+        st.columns(2), ("source", "target"), (case.source, case.target), strict=True
+    ):
+        with column:
+            _ranking(lab, setting, side, subject)
+
+
+def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
+    st.markdown(f"**{escape(subject.label)}**")
+    if subject.city is None:
+        st.caption("Chosen by number.")
+        return
+    ranked = lab.city_record(subject.city).latents
+    table = pd.DataFrame(
+        {
+            "Latent": [f"#{one.latent}" for one in ranked],
+            "Used": [one.latent in subject.latents for one in ranked],
+            "Most active on": [", ".join(lab.latent_words(one.latent)) for one in ranked],
+            "Activation": [one.activation for one in ranked],
+            "Selectivity": [one.selectivity for one in ranked],
+            "Effect (nats)": [one.effect for one in ranked],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=f"ranking-{side}",
+        column_config={
+            "Activation": st.column_config.NumberColumn(format="%.1f"),
+            "Selectivity": st.column_config.NumberColumn(
+                format="percent", help="Share of its activation over all cities that is this one's"
+            ),
+            "Effect (nats)": st.column_config.NumberColumn(
+                format="%.2f", help="What the city's answers lose on average without it"
+            ),
+        },
+    )
+    key = f"latents-{side}"
+
+    def chosen() -> None:
+        picked = tuple(sorted(st.session_state[key]))
+        session.change_setting(**{f"{side}_latents": picked or None})
+
+    st.session_state[key] = list(subject.latents)
+    st.multiselect(
+        "Latents to edit",
+        sorted({*subject.latents, *(one.latent for one in ranked)}),
+        format_func=lambda latent: f"#{latent}",
+        key=key,
+        on_change=chosen,
+        help="None chosen: the workbench's own choice.",
+    )
+
+
+def files(lab: Lab, outcome: Outcome) -> None:
+    """Link, downloads, upload and the Python that does the same."""
+    view = session.view()
+    name = f"{outcome.case.source.label}-{outcome.case.target.label}".replace("#", "latent")
+    st.markdown("The address bar holds all of this: copy it to share what you see.")
+    with st.container(horizontal=True):
+        st.download_button(
+            "CSV",
+            lambda: tables.csv_file(outcome, view),
+            f"{name}.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="csv",
+        )
+        st.download_button(
+            "JSON",
+            lambda: tables.json_file(outcome, view),
+            f"{name}.json",
+            "application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="json",
+        )
+
+    def uploaded() -> None:
+        file = st.session_state["upload"]
+        if file is None:
+            return
+        try:
+            session.change(tables.view_from_json(file.getvalue(), lab.provenance))
+        except UserError as error:
+            session.notify(str(error))
+
+    st.file_uploader("Load a downloaded JSON", "json", key="upload", on_change=uploaded)
+    st.markdown("The same numbers through the library:")
+    st.code(outcome.snippet(), language="python", wrap_lines=True)
+
+
+def about(lab: Lab) -> None:
+    """What is on screen, for someone who sees it first."""
+    preset, provenance = lab.preset, lab.provenance
+    st.markdown(
+        f"""
+1. The model, **{escape(preset.model.name)}**, reads a prompt that names the source city. Inside,
+   before block {preset.hook_layer} of {preset.model.layers}, each token is a vector: the residual
+   stream.
+2. A **sparse autoencoder** (SAE) writes that vector as a sum of few of its {lab.n_latents:,}
+   **latents**, each with a decoder direction. A city has a latent of its own.
+3. A **meta-SAE**, trained on those directions alone, writes each as a sum of few of its
+   {lab.n_meta:,} **meta-latents**: for a city, say, its country, and being a city.
+4. An **edit** rebuilds the source's direction with some meta-latents taken out and some of the
+   target's put in, at the same length. The model goes on from there, and its **log-probability**
+   of each answer is read: in nats, 0 for certain, −2.3 for one in ten.
+
+Open here: `{provenance.model}`, `{provenance.hook}`, SAE `{provenance.sae}`, meta-SAE
+`{provenance.meta_sae}`.
+"""
+    )

@@ -1,0 +1,158 @@
+"""Slow things opened once and shared by all sessions: the lab, cases, searches for edits.
+
+Slow work runs in a thread that never calls Streamlit; the session that needs it draws its progress.
+A session that leaves doesn't stop the work, so whoever asks next finds it further on or done.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import streamlit as st
+from metasae.edits import Edit
+from metasae.errors import UserError
+from metasae.lab import Lab, open_lab
+from metasae.presets import find_preset
+from metasae.progress import Progress, TimeLeft, duration
+from metasae.prompts import CITY
+from metasae.search import Found, best_edits
+from metasae.steering import Answer, Case, Outcome, Question
+
+from workbench.state import Setting, Writing
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Task(Generic[T]):
+    """Work in a thread of its own, with the progress it reports."""
+
+    def __init__(self, work: Callable[[Progress], T], name: str) -> None:
+        self.line = f"{name} …"
+        self.fraction = 0.0
+        self.done = threading.Event()
+        self._name = name
+        self._work = work
+        self._left = TimeLeft()
+        self._result: T | None = None
+        self._error: Exception | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work(self._report)
+        except Exception as error:
+            self._error = error
+        self.done.set()
+
+    def _report(self, stage: str, fraction: float, note: str = "") -> None:
+        seconds = self._left.seconds(stage, fraction)
+        left = f"about {duration(seconds)} left" if seconds is not None and fraction < 1 else ""
+        self.fraction = min(max(fraction, 0.0), 1.0)
+        self.line = " · ".join(filter(None, (stage, note, left)))
+
+    def result(self) -> T:
+        """What the work returned.
+
+        Raises:
+            UserError: what went wrong, in one sentence.
+        """
+        if isinstance(self._error, UserError):
+            raise self._error
+        if self._error is not None:
+            _log.error("%s failed", self._name, exc_info=self._error)
+            raise UserError(
+                f"{self._name} did not succeed ({type(self._error).__name__}); "
+                "the terminal shows the details."
+            ) from self._error
+        return self._result  # type: ignore[return-value]
+
+    def wait(self) -> T:
+        """Draw the progress here until the work is done, then return its result."""
+        if not self.done.wait(0.15):
+            place = st.empty()
+            while not self.done.is_set():
+                place.progress(self.fraction, text=self.line)
+                time.sleep(0.2)
+            place.empty()
+        return self.result()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _lab_task(preset: str) -> Task[Lab]:
+    wanted = find_preset(preset)
+    return Task(lambda progress: open_lab(wanted, progress), "Opening the model")
+
+
+def get_lab(preset: str) -> Lab:
+    """The opened preset; draws the progress of its first opening.
+
+    Raises:
+        UserError: when it can't be opened; the next call tries again.
+    """
+    try:
+        return _lab_task(preset).wait()
+    except UserError:
+        _lab_task.clear(preset)
+        raise
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def get_case(setting: Setting) -> Case:
+    """The case of a setting.
+
+    Raises:
+        UserError: for a setting that can't be asked.
+    """
+    lab = get_lab(setting.preset)
+    source = lab.subject(setting.source, setting.source_latents)
+    target = lab.subject(setting.target, setting.target_latents)
+    questions = lab.questions(source, target)
+    if setting.prompt:
+        answers = tuple(Answer("", answer) for answer in setting.answers)
+        prompt = setting.prompt.replace(CITY, source.label)
+        questions = (*questions, Question("custom", prompt, answers))
+    return lab.case(source, target, questions)
+
+
+def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
+    """The setting, without the user's own question where that can't be asked, and why it can't.
+
+    Raises:
+        UserError: when the rest can't be asked either.
+    """
+    try:
+        get_outcome(setting, Edit())
+    except UserError as error:
+        if not setting.prompt:
+            raise
+        get_outcome(setting.without_question(), Edit())
+        return setting.without_question(), error
+    return setting, None
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def get_outcome(setting: Setting, edit: Edit) -> Outcome:
+    """What an edit does in a setting.
+
+    Raises:
+        UserError: for an edit that is none of this setting's.
+    """
+    return get_case(setting).score(edit)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def search(setting: Setting, options: Edit) -> Task[tuple[Found, ...]]:
+    """The search for a setting's best edits under some options, under way or done."""
+    case = get_case(setting.without_question())
+    return Task(lambda progress: best_edits(case, options, progress), "Trying all combinations")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
+    """What the model writes after a prompt, edited or (None) as it is."""
+    case = get_case(setting)
+    prompt = writing.prompt.replace(CITY, case.source.label)
+    return case.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)

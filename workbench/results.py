@@ -1,0 +1,83 @@
+"""What an edit did: the sentence, the picture, the numbers."""
+
+import streamlit as st
+from metasae.errors import UserError
+from metasae.lab import Lab
+from metasae.steering import Outcome
+
+from workbench import charts, tables
+from workbench.boxes import in_words
+from workbench.text import escape
+
+
+def failed(error: UserError) -> None:
+    """What went wrong, in its one sentence."""
+    st.error(escape(str(error)))
+
+
+def ink() -> charts.Ink:
+    """The chart colours of the theme on screen."""
+    return charts.DARK if st.context.theme.type == "dark" else charts.LIGHT
+
+
+def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
+    """What the edit did, in big type; a pinned edit's beside it."""
+    if pinned is None:
+        _sentence(lab, outcome)
+        return
+    now, then = st.columns(2, border=True)
+    with now:
+        st.markdown("**This edit**")
+        _sentence(lab, outcome)
+    with then:
+        st.markdown("**Pinned edit**")
+        _sentence(lab, pinned)
+
+
+def _sentence(lab: Lab, outcome: Outcome) -> None:
+    words = in_words(outcome.edit, outcome.case.pieces, lambda meta: lab.meta_card(meta).title)
+    st.header(escape(outcome.sentence), anchor=False)
+    st.caption(escape(words[:1].upper() + words[1:]))
+
+
+def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
+    """The log-probabilities before and after; a pinned edit's picture beside it."""
+    source, target = escape(outcome.case.source.label), escape(outcome.case.target.label)
+    st.markdown(
+        ":small[○ before · ● after · **◆ the model's pick** · "
+        f":blue[**{source}'s answer**] · :orange[**{target}'s answer**] · :gray[other]]"
+    )
+    if pinned is None:
+        _picture(outcome, "picture")
+        return
+    now, then = st.columns(2)
+    with now:
+        st.markdown("**This edit**")
+        _picture(outcome, "picture")
+    with then:
+        st.markdown("**Pinned edit**")
+        _picture(pinned, "picture-pinned")
+
+
+def _picture(outcome: Outcome, key: str) -> None:
+    case = outcome.case
+    chart = charts.answers_chart(outcome.answers, case.source.label, case.target.label, ink())
+    st.altair_chart(chart, width="stretch", key=key, alt=outcome.sentence)
+
+
+def numbers(outcome: Outcome) -> None:
+    """The picture as a table, and the model's own likeliest tokens, whatever the candidates."""
+    left, right = st.columns([5, 5], gap="medium")
+    nats = st.column_config.NumberColumn(format="%.2f")
+    with left:
+        st.markdown("**The answers' log-probabilities (nats)**")
+        st.dataframe(
+            tables.answers_table(outcome.answers),
+            hide_index=True,
+            column_config={name: nats for name in ("Before (nats)", "After (nats)")}
+            | {"Change (nats)": st.column_config.NumberColumn(format="%+.2f")},
+            key="answers",
+        )
+    with right:
+        st.markdown("**The model's own five likeliest next tokens, with log-probabilities (nats)**")
+        st.dataframe(tables.tokens_table(outcome.top_tokens), key="tokens")

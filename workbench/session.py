@@ -1,0 +1,92 @@
+"""The view of one browser session, kept in step with the address bar."""
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+from metasae.edits import Edit
+from metasae.errors import UserError
+
+from workbench.state import History, View
+from workbench.text import escape
+
+_HISTORY, _LINK, _TOUCHED, _NOTICE = "history", "link", "touched", "notice"
+
+
+def history() -> History:
+    """The session's view and its undo steps."""
+    found: History = st.session_state.setdefault(_HISTORY, History(View()))
+    return found
+
+
+def view() -> View:
+    """What the session looks at."""
+    return history().now
+
+
+def change(new: View) -> None:
+    """Step to another view (in a widget's callback)."""
+    _assign(history().do(new))
+
+
+def change_edit(edit: Edit) -> None:
+    """Step to another edit in the same setting."""
+    change(replace(view(), edit=edit))
+
+
+def change_setting(**changes: Any) -> None:
+    """Step to another setting."""
+    change(view().with_setting(**changes))
+
+
+def undo() -> None:
+    """One step back."""
+    _assign(history().undo())
+
+
+def redo() -> None:
+    """One step forward again."""
+    _assign(history().redo())
+
+
+def _assign(new: History) -> None:
+    st.session_state[_HISTORY] = new
+    st.session_state[_TOUCHED] = True
+
+
+def read_link() -> None:
+    """Take the view from the address bar where it is news: a link followed, or the Back button.
+
+    After a widget was used the address the browser sent is older than the view, and a page that
+    was returned to has none; in both cases the view stands.
+    """
+    query = st.query_params.to_dict()
+    touched = st.session_state.pop(_TOUCHED, False)
+    if touched or not query or query == st.session_state.get(_LINK):
+        return
+    try:
+        linked = View.from_query(query)
+    except UserError as error:
+        notify(str(error))
+        linked = View()
+    known = _HISTORY in st.session_state
+    st.session_state[_HISTORY] = history().do(linked) if known else History(linked)
+
+
+def write_link() -> None:
+    """Put the view into the address bar."""
+    query = view().to_query()
+    st.session_state[_LINK] = query
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+
+
+def notify(sentence: str) -> None:
+    """Have a sentence shown by the next run."""
+    st.session_state[_NOTICE] = sentence
+
+
+def show_notice() -> None:
+    """Show what went wrong in a callback or a link, once."""
+    if sentence := st.session_state.pop(_NOTICE, None):
+        st.error(escape(sentence))

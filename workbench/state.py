@@ -1,0 +1,263 @@
+"""All that is on screen as one value, its form in a link and in a file, and undo.
+
+A `View` is what the address bar holds. `View.to_query` and `View.from_query` are the only codec:
+downloaded files carry the same dictionary. Nothing here knows Streamlit.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from metasae.edits import Edit
+from metasae.errors import UserError
+from metasae.presets import EMBEDDED
+
+VERSION = "1"
+_LONGEST_TEXT = 600
+_MOST_STEPS = 200
+
+Latents = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is edited and asked: everything a case is made of.
+
+    Attributes:
+        source, target: a city, or raw latents as "#12,#45".
+        source_latents, target_latents: the user's choice of the city's latents, or None.
+        prompt, answers: the user's own question, or empty.
+    """
+
+    preset: str = EMBEDDED.name
+    source: str = "Tokyo"
+    target: str = "Paris"
+    source_latents: Latents | None = None
+    target_latents: Latents | None = None
+    prompt: str = ""
+    answers: tuple[str, ...] = ()
+
+    def without_question(self) -> "Setting":
+        """The same without the user's own question."""
+        return replace(self, prompt="", answers=())
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What the model is asked to go on writing."""
+
+    prompt: str = ""
+    tokens: int = 30
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """The whole state of the page."""
+
+    setting: Setting = field(default_factory=Setting)
+    edit: Edit = field(default_factory=Edit)
+    pinned: Edit | None = None
+    writing: Writing = field(default_factory=Writing)
+
+    def with_setting(self, **changes: Any) -> "View":
+        """The view with another setting; what depended on a city that changed is dropped."""
+        view = replace(self, setting=replace(self.setting, **changes))
+        if "source" in changes:
+            view = replace(view, setting=replace(view.setting, source_latents=None))
+        if "target" in changes:
+            view = replace(view, setting=replace(view.setting, target_latents=None))
+        subjects = {"preset", "source", "target", "source_latents", "target_latents"}
+        return view.with_fresh_edit() if subjects & set(changes) else view
+
+    def with_fresh_edit(self) -> "View":
+        """The view without meta-latent strengths: their ids mean something else elsewhere."""
+        return replace(self, edit=replace(self.edit, strengths=()), pinned=None)
+
+    def swapped(self) -> "View":
+        """Source and target exchanged."""
+        was = self.setting
+        turned = replace(
+            was,
+            source=was.target,
+            target=was.source,
+            source_latents=was.target_latents,
+            target_latents=was.source_latents,
+        )
+        return replace(self, setting=turned).with_fresh_edit()
+
+    def to_query(self) -> dict[str, str]:
+        """The view as query parameters; what stands at its default is left out."""
+        setting, writing, default = self.setting, self.writing, Writing()
+        query = {"v": VERSION, "source": setting.source, "target": setting.target}
+        if setting.preset != EMBEDDED.name:
+            query["preset"] = setting.preset
+        for name in ("source_latents", "target_latents"):
+            latents = getattr(setting, name)
+            if latents is not None:
+                query[name] = ".".join(map(str, latents))
+        if self.edit != Edit():
+            query["edit"] = edit_to_text(self.edit)
+        if self.pinned is not None:
+            query["pin"] = edit_to_text(self.pinned)
+        if setting.prompt:
+            query["ask"] = setting.prompt
+            query["answers"] = ",".join(setting.answers)
+        if writing.prompt:
+            query["write"] = writing.prompt
+        for name in ("tokens", "temperature", "seed"):
+            value = getattr(writing, name)
+            if value != getattr(default, name):
+                query[name] = _plain(value)
+        return query
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "View":
+        """The view a link or a file describes; an empty query is the default view.
+
+        Raises:
+            UserError: a link of another version, or one that is damaged.
+        """
+        if not query:
+            return cls()
+        version = query.get("v", VERSION)
+        if version != VERSION:
+            raise UserError(
+                f'This link is of version "{_quoted(version)}" and this workbench reads version '
+                f"{VERSION}; it shows the default instead."
+            )
+        setting, writing = Setting(), Writing()
+        return cls(
+            setting=Setting(
+                preset=_text(query, "preset", setting.preset),
+                source=_text(query, "source", setting.source),
+                target=_text(query, "target", setting.target),
+                source_latents=_latents(query, "source_latents"),
+                target_latents=_latents(query, "target_latents"),
+                prompt=_text(query, "ask", ""),
+                answers=split_answers(_text(query, "answers", "")),
+            ),
+            edit=edit_from_text(_text(query, "edit", "none")),
+            pinned=edit_from_text(_text(query, "pin", "none")) if "pin" in query else None,
+            writing=Writing(
+                prompt=_text(query, "write", ""),
+                tokens=round(_number(query, "tokens", writing.tokens, 1, 200)),
+                temperature=_number(query, "temperature", writing.temperature, 0, 2),
+                seed=round(_number(query, "seed", writing.seed, 0, 2**31 - 1)),
+            ),
+        )
+
+
+def edit_to_text(edit: Edit) -> str:
+    """An edit as a short word for a link: ``12_0~40_1~all``; without any change ``none``."""
+    parts = ["swap"] if edit.kind == "swap" else []
+    parts += [f"{meta}_{_plain(strength)}" for meta, strength in edit.strengths]
+    parts += ["residual"] if edit.keep_residual else []
+    parts += [] if edit.keep_error else ["noerror"]
+    parts += ["all"] if edit.position == "all" else []
+    return "~".join(parts) or "none"
+
+
+def edit_from_text(text: str) -> Edit:
+    """The edit that `edit_to_text` wrote.
+
+    Raises:
+        UserError: when it did not, or a strength is out of range.
+    """
+    options: dict[str, Any] = {}
+    strengths: list[tuple[int, float]] = []
+    words: dict[str, dict[str, Any]] = {
+        "none": {},
+        "swap": {"kind": "swap"},
+        "residual": {"keep_residual": True},
+        "noerror": {"keep_error": False},
+        "all": {"position": "all"},
+    }
+    for part in text.split("~"):
+        if part in words:
+            options |= words[part]
+        elif match := re.fullmatch(r"(\d{1,9})_(-?\d+(?:\.\d+)?)", part):
+            strengths.append((int(match[1]), float(match[2])))
+        else:
+            raise _damaged("edit", part)
+    return Edit(strengths=tuple(strengths), **options)
+
+
+def split_answers(text: str) -> tuple[str, ...]:
+    """Answers typed with commas between them, each once, in order."""
+    return tuple(dict.fromkeys(filter(None, (answer.strip() for answer in text.split(",")))))
+
+
+@dataclass(frozen=True)
+class History:
+    """The view and what it was before and after; a value, so one step is one assignment."""
+
+    now: View
+    past: tuple[View, ...] = ()
+    future: tuple[View, ...] = ()
+
+    def do(self, view: View) -> "History":
+        """Step to a new view; nothing changes when it is the present one."""
+        if view == self.now:
+            return self
+        return History(view, (*self.past, self.now)[-_MOST_STEPS:])
+
+    def undo(self) -> "History":
+        """One step back, if there is one."""
+        if not self.past:
+            return self
+        return History(self.past[-1], self.past[:-1], (self.now, *self.future))
+
+    def redo(self) -> "History":
+        """One step forward again, if there is one."""
+        if not self.future:
+            return self
+        return History(self.future[0], (*self.past, self.now), self.future[1:])
+
+
+def _plain(number: float) -> str:
+    """A number without exponent or needless zeros."""
+    return f"{number:.10f}".rstrip("0").rstrip(".")
+
+
+def _quoted(text: object) -> str:
+    shown = " ".join(str(text).split())
+    return shown if len(shown) <= 40 else shown[:40] + "…"
+
+
+def _damaged(name: str, value: object) -> UserError:
+    return UserError(
+        f'The link is damaged: "{_quoted(value)}" can\'t be read as its "{name}"; '
+        "the default is shown instead."
+    )
+
+
+def _text(query: Mapping[str, str], name: str, default: str) -> str:
+    value = query.get(name, default)
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise _damaged(name, value)
+    return value
+
+
+def _number(
+    query: Mapping[str, str], name: str, default: float, least: float, most: float
+) -> float:
+    try:
+        value = float(_text(query, name, f"{default:g}"))
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise _damaged(name, query[name])
+    return value
+
+
+def _latents(query: Mapping[str, str], name: str) -> Latents | None:
+    if name not in query:
+        return None
+    text = _text(query, name, "")
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})*", text):
+        raise _damaged(name, text)
+    return tuple(dict.fromkeys(map(int, text.split("."))))

@@ -1,0 +1,113 @@
+"""Tables as they are read on screen and in downloaded files."""
+
+import json
+from typing import Any
+
+import pandas as pd
+from metasae.edits import Edit
+from metasae.errors import UserError
+from metasae.steering import Outcome, Provenance
+
+from workbench.state import View, edit_to_text
+from workbench.text import visible
+
+_PICK = {
+    (True, True): "pick before and after",
+    (False, True): "pick now",
+    (True, False): "pick before",
+    (False, False): "",
+}
+_NAMES = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
+
+
+def title(attribute: str) -> str:
+    """An attribute as a heading."""
+    return "Your question" if attribute == "custom" else attribute.capitalize()
+
+
+def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
+    """Every candidate's log-probability before and after, the model's pick in words."""
+    picks = zip(answers["best_before"], answers["best_after"], strict=True)
+    return pd.DataFrame(
+        {
+            "Attribute": [title(attribute) for attribute in answers["attribute"]],
+            "Answer": answers["answer"],
+            "Whose": [city or "typed" for city in answers["city"]],
+            "Before (nats)": answers["baseline"],
+            "After (nats)": answers["logprob"],
+            "Change (nats)": answers["change"],
+            "Model's pick": [_PICK[bool(before), bool(after)] for before, after in picks],
+        }
+    )
+
+
+def tokens_table(top_tokens: pd.DataFrame) -> pd.DataFrame:
+    """The model's own five next tokens, before and after side by side."""
+    shown = top_tokens.assign(
+        text=[
+            f"{visible(token)}  {nats:.2f}".replace("-", "−")
+            for token, nats in zip(top_tokens["token"], top_tokens["logprob"], strict=True)
+        ],
+        column=[
+            f"{title(attribute)}, {state}"
+            for attribute, state in zip(top_tokens["attribute"], top_tokens["state"], strict=True)
+        ],
+    )
+    table = shown.pivot(index="rank", columns="column", values="text")
+    return table[list(dict.fromkeys(shown["column"]))].rename_axis(index="Rank", columns=None)
+
+
+def csv_file(outcome: Outcome, view: View) -> str:
+    """The answers with all that is needed to tell them from those of another edit or model."""
+    facts = outcome.to_dict()
+    query = view.to_query()
+    table = outcome.answers.assign(units="nats", edit=query.get("edit", "none"))
+    for name in ("source", "target"):
+        table[name] = query[name]
+    for name in ("preset", *_NAMES, "version"):
+        table[name] = str(facts.get(name, ""))
+    return table.to_csv(index=False)
+
+
+def json_file(outcome: Outcome, view: View) -> str:
+    """The outcome and the whole view, which `view_from_json` reads back."""
+    return json.dumps(outcome.to_dict() | {"view": view.to_query()}, indent=2, ensure_ascii=False)
+
+
+def view_from_json(content: bytes, here: Provenance) -> View:
+    """The view of a file downloaded here or written by the command line.
+
+    Raises:
+        UserError: when it is no such file, or one of another model, SAE or meta-SAE.
+    """
+    try:
+        facts: dict[str, Any] = json.loads(content)
+        made_with = {name: str(facts[name]) for name in _NAMES}
+        query = facts["view"] if "view" in facts else _query_of(facts)
+        if not all(isinstance(value, str) for value in query.values()):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "This file is not one that the workbench wrote; choose a JSON file downloaded here."
+        ) from error
+    for name, words in _NAMES.items():
+        if made_with[name] != getattr(here, name):
+            raise UserError(
+                f"This file was made with the {words} {made_with[name]}, and the workbench has "
+                f"{getattr(here, name)} open; open that one first."
+            )
+    return View.from_query(query)
+
+
+def _query_of(facts: dict[str, Any]) -> dict[str, str]:
+    """The query of a file that carries none: the command line's."""
+    query = {"edit": edit_to_text(Edit.from_dict(facts["edit"]))}
+    for side in ("source", "target"):
+        query[side] = str(facts[side]["label"])
+        if not query[side].startswith("#"):
+            query[f"{side}_latents"] = ".".join(map(str, facts[side]["latents"]))
+    for question in facts["attributes"]:
+        if question["attribute"] == "custom":
+            query["ask"] = question["prompt"]
+            query["answers"] = ",".join(answer["answer"] for answer in question["answers"])
+    return query
