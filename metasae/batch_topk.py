@@ -272,7 +272,7 @@ class Trainer:
         """One step of training."""
         config, p = self.config, self.p
         x = self.batch(self.step)
-        pre = (x - p.b_dec).to(self.dtype) @ p.W_enc.to(self.dtype).T + p.b_enc.to(self.dtype)
+        pre = self._candidates(x)
         select = select_topk if config.selection == "topk" else select_batch_topk
         entries = select(pre, config.k)
         del pre
@@ -295,6 +295,21 @@ class Trainer:
         self.step += 1
         self.loss = result.loss
         return result
+
+    def _candidates(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+        """Pre-activations in the product's precision.
+
+        The bias rides along as one more column of the product: added afterwards it would cost a
+        pass over the largest tensor there is.
+        """
+        rows, width = x.shape
+        left = torch.empty(rows, width + 1, dtype=self.dtype)
+        left[:, :width] = x - self.p.b_dec
+        left[:, width] = 1.0
+        right = torch.empty(len(self.p.W_enc), width + 1, dtype=self.dtype)
+        right[:, :width] = self.p.W_enc
+        right[:, width] = self.p.b_enc
+        return left @ right.T
 
     def run(self, checkpoint: Path | None = None, every: int = 250, progress: Progress = silent,
             stage: str = "Training") -> None:  # fmt: skip

@@ -13,8 +13,8 @@ def page() -> None:
     session.read_link()
     st.title("Change what a language model believes about a city", anchor=False)
     st.markdown(
-        "Each box below is a **meta-latent**: a part of how the model stores the city. Untick a "
-        "part, tick one of another city's, and see which of the model's answers move."
+        "Each box is a **meta-latent**, a part of how the model stores a city. Untick one of the "
+        "source's, tick one of the target's, and see which of the model's answers move."
     )
     session.show_notice()
     setting = session.view().setting
@@ -44,7 +44,8 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     session.show_notice()
     session.write_link()
     view, case = session.view(), opening.get_case(asked)
-    controls.action_bar(asked, case, view.edit)
+    controls.action_bar(case, view.edit)
+    controls.best_edits(asked, case, view.edit)
     heading = st.container()
     left, right = st.columns([5, 7] if view.pinned is None else [4, 8], gap="medium")
     with left:

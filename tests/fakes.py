@@ -45,7 +45,7 @@ _PULL = {  # nats by which a full step of a meta-latent moves each attribute to 
     6: (0.5, 0.2, 4.0, 1.5),
     7: (0.1, 0.1, 0.5, 3.5),
 }
-_LEAD = (5.5, 5.0, 3.0, 4.0)
+_LEAD = (5.5, 5.0, 3.1, 4.2)
 """Nats by which the source's answers lead before any edit."""
 
 
@@ -110,7 +110,10 @@ class FakeCase:
     def score(self, edit: Edit) -> Outcome:
         values = self._logprobs(edit)
         tops = [
-            [(f" {word}", -0.5 - place) for place, word in enumerate(("the", "a", "$x_1$", "*", "\n"))]
+            [
+                (f" {word}", -0.5 - place)
+                for place, word in enumerate(("the", "a", "$x_1$", "*", "\n"))
+            ]
             for _ in self.questions
         ]
         return Outcome(case=self, edit=edit, logprobs=values, _before=tops, _after=tops)  # type: ignore[arg-type]
@@ -163,9 +166,12 @@ class FakeLab:
 
     def meta_card(self, meta: int) -> MetaCard:
         title = TITLES.get(meta, f"meta-latent {meta}")
-        latents = tuple((10 * meta + n, 0.6 - 0.1 * n, word) for n, word in enumerate(
-            ("Japan, Japanese", "Saitama", "$5_000$ [x](y)", ":red[token]")
-        ))
+        latents = tuple(
+            (10 * meta + n, 0.6 - 0.1 * n, word)
+            for n, word in enumerate(
+                ("Japan, Japanese", "Saitama", "$5_000$ [x](y)", ":red[token]")
+            )
+        )
         return MetaCard(meta, title, (" Japan", "_a*", ":smile:"), latents, 0.012)
 
     def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject:
@@ -174,7 +180,9 @@ class FakeLab:
             numbers = tuple(int(part.strip(" #")) for part in text.split(","))
         for latent in numbers:
             if not 0 <= latent < N_LATENTS:
-                raise UserError(f"There is no latent {latent}; choose one from 0 to {N_LATENTS - 1}.")
+                raise UserError(
+                    f"There is no latent {latent}; choose one from 0 to {N_LATENTS - 1}."
+                )
         if text.startswith("#"):
             return Subject(text, None, numbers, (5.0,) * len(numbers))
         record = self.city_record(text)

@@ -14,9 +14,7 @@ def shown_strength(edit: Edit, piece: Piece) -> float:
     return edit.strength(piece.meta, piece.default)
 
 
-def with_strength(
-    edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: float
-) -> Edit:
+def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: float) -> Edit:
     """The edit with one box changed; after a swap the other boxes stay as they were shown."""
     changed = Edit("meta", (), edit.keep_residual, edit.keep_error, edit.position)
     for other in pieces:

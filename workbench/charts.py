@@ -38,9 +38,13 @@ def whose(cities: str, source: str, target: str) -> str:
 
 def verdict(answers: pd.DataFrame) -> str:
     """In words which candidate of one attribute the model picks, and picked before."""
-    before = answers.loc[answers["best_before"], "answer"].iloc[0]
-    after = answers.loc[answers["best_after"], "answer"].iloc[0]
+    before, after = _picks(answers)
     return f"still {after}" if before == after else f"{before} → {after}"
+
+
+def _picks(answers: pd.DataFrame) -> tuple[str, str]:
+    before = answers.loc[answers["best_before"], "answer"].iloc[0]
+    return before, answers.loc[answers["best_after"], "answer"].iloc[0]
 
 
 def _rows(answers: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
@@ -50,12 +54,14 @@ def _rows(answers: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
     """
     rows: list[dict[str, object]] = []
     for attribute, part in answers.groupby("attribute", sort=False):
-        says = verdict(part)
+        roles = {row.answer: whose(row.city, source, target) for row in part.itertuples()}
+        before, after = _picks(part)
         rows.append(
             {
                 "line": f"{len(rows):02d}h|{'your question' if attribute == 'custom' else attribute}",
-                "heading": says,
-                "role": "other",
+                "heading": verdict(part),
+                "moved": before != after,
+                "role": roles[after],
             }
         )
         for answer in part.itertuples():
@@ -170,7 +176,7 @@ def answers_chart(
             ),
             legend=None,
         ),
-        size=alt.condition("datum.shape == \"model's pick\"", alt.value(230), alt.value(130)),
+        size=alt.condition('datum.shape == "model\'s pick"', alt.value(230), alt.value(130)),
         tooltip=tooltip,
     )
     numbers = answered.mark_text(align="left", fontSize=14, color=ink.text).encode(
@@ -178,8 +184,12 @@ def answers_chart(
     )
     headings = (
         base.transform_filter("isValid(datum.heading)")
-        .mark_text(align="left", fontSize=14, fontWeight="bold", color=ink.text)
-        .encode(x=alt.datum(LOWEST, scale=nats), text="heading:N")
+        .mark_text(align="left", dx=4, fontSize=14, fontWeight="bold")
+        .encode(
+            x=alt.datum(LOWEST, scale=nats),
+            text="heading:N",
+            color=alt.condition("datum.moved", role, alt.value(ink.text)),
+        )
     )
     return alt.layer(way, before, after, numbers, headings).properties(
         height=_ROW_HEIGHT * len(rows) + _AXIS_HEIGHT, width="container"

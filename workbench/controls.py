@@ -5,7 +5,9 @@ from dataclasses import replace
 import streamlit as st
 from metasae.describe import MetaCard
 from metasae.edits import MAX_STRENGTH, Edit, Piece
+from metasae.errors import UserError
 from metasae.lab import Lab
+from metasae.search import Found
 from metasae.steering import Case
 
 from workbench import opening, session
@@ -13,6 +15,7 @@ from workbench.boxes import shown_strength, with_strength
 from workbench.state import Setting
 from workbench.text import escape, joined, shorten
 
+_BEST = "best-edits"
 _POSITIONS = {"last": "last token of the name", "all": "every position"}
 
 
@@ -53,7 +56,7 @@ def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -
     )
 
 
-def action_bar(setting: Setting, case: Case, edit: Edit) -> None:
+def action_bar(case: Case, edit: Edit) -> None:
     """One-click edits, undo and redo, pin, options."""
     steps = session.history()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -62,10 +65,10 @@ def action_bar(setting: Setting, case: Case, edit: Edit) -> None:
             key="swap",
             type="primary" if edit.kind == "swap" else "secondary",
             help=f"Set {escape(case.source.label)}'s latents to 0 and "
-            f"{escape(case.target.label)}'s to their usual activation: everything moves.",
+            f"{escape(case.target.label)}'s to their usual activation, whole.",
             on_click=lambda: session.change_edit(replace(_options_of_now(), kind="swap")),
         )
-        _best_edits(setting, case)
+        st.toggle("Best edits", key=_BEST, help="Search all combinations of their meta-latents")
         st.button(
             "Reset",
             key="reset",
@@ -90,34 +93,44 @@ def _options_of_now() -> Edit:
     return replace(session.view().edit, kind="meta", strengths=())
 
 
-def _best_edits(setting: Setting, case: Case) -> None:
-    popover = st.popover("Best edits", key="best", on_change="rerun")
-    if not popover.open:
+def best_edits(setting: Setting, case: Case, edit: Edit) -> None:
+    """A row of edits to step through, one for each thing that can be moved, when asked for."""
+    if not st.session_state.get(_BEST):
         return
-    with popover:
-        own = [piece for piece in case.pieces if piece.side != "shared"]
-        st.markdown(
-            f"All {2 ** len(own)} combinations of their own meta-latents, and the edit that does "
-            "each thing most clearly:"
-        )
+    try:
         found = opening.search(setting, _options_of_now()).wait()
-        for number, best in enumerate(found):
-            moved = [name for name, did in best.pattern.items() if did]
-            kept = [name for name, did in best.pattern.items() if not did]
-            if not moved:
-                continue
-            st.button(
-                f"**{joined(moved).capitalize()}** moves"
-                + (f", {joined(kept)} stay" + ("s" if len(kept) == 1 else "") if kept else ""),
-                key=f"best-{number}",
-                help=f"{escape(best.sentence)} Smallest lead of an intended answer: "
-                f"{best.margin:.2f} nats.",
-                width="stretch",
-                on_click=session.change_edit,
-                args=(best.edit,),
-            )
-        if len(found) < 2:
-            st.markdown("No combination moves an answer to the target's. Try the latent swap.")
+    except UserError as error:
+        st.error(escape(str(error)))
+        return
+    edits = {_moves(best): best for best in found if any(best.pattern.values())}
+    own = sum(piece.side != "shared" for piece in case.pieces)
+    if not edits:
+        st.markdown(
+            f"None of the {2**own} combinations of their own meta-latents moves an answer to "
+            f"{escape(case.target.label)}'s. Try the latent swap."
+        )
+        return
+
+    def picked() -> None:
+        if label := st.session_state["best-pick"]:
+            session.change_edit(edits[label].edit)
+
+    st.session_state["best-pick"] = next(
+        (label for label, best in edits.items() if best.edit == edit), None
+    )
+    st.pills(
+        f"What {2**own} combinations of their own meta-latents can move, each by its clearest edit",
+        list(edits),
+        key="best-pick",
+        on_change=picked,
+    )
+
+
+def _moves(best: Found) -> str:
+    moved = [name for name, did in best.pattern.items() if did]
+    if len(moved) == len(best.pattern):
+        return "everything"
+    return joined(moved) + (" only" if len(moved) == 1 else "")
 
 
 def _pin() -> None:
@@ -179,16 +192,16 @@ def meta_boxes(lab: Lab, case: Case, edit: Edit) -> None:
     source, target = escape(case.source.label), escape(case.target.label)
     strengths = st.session_state.get("strengths", False)
     groups = (
-        ("source", f":blue[{source}'s own]: untick to take away"),
-        ("target", f":orange[{target}'s own]: tick to add"),
-        ("shared", "Shared by both: untick to take away"),
+        ("source", f"**:blue[{source}'s own]**, ticked: kept"),
+        ("target", f"**:orange[{target}'s own]**, ticked: added"),
+        ("shared", "**Shared by both**, ticked: kept"),
     )
     for side, heading in groups:
         members = [piece for piece in case.pieces if piece.side == side]
         if not members:
             continue
-        st.markdown(f"**{heading}**")
         with st.container(gap="xxsmall"):
+            st.markdown(heading)
             for piece in members:
                 _box(lab.meta_card(piece.meta), case, edit, piece)
                 if strengths:

@@ -23,21 +23,20 @@ def ink() -> charts.Ink:
 def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
     """What the edit did, in big type; a pinned edit's beside it."""
     if pinned is None:
-        _sentence(lab, outcome)
+        _sentence(lab, outcome, "This edit")
         return
     now, then = st.columns(2, border=True)
     with now:
-        st.markdown("**This edit**")
-        _sentence(lab, outcome)
+        _sentence(lab, outcome, "This edit")
     with then:
-        st.markdown("**Pinned edit**")
-        _sentence(lab, pinned)
+        _sentence(lab, pinned, "Pinned edit")
 
 
-def _sentence(lab: Lab, outcome: Outcome) -> None:
+def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
     words = in_words(outcome.edit, outcome.case.pieces, lambda meta: lab.meta_card(meta).title)
-    st.header(escape(outcome.sentence), anchor=False)
-    st.caption(escape(words[:1].upper() + words[1:]))
+    with st.container(gap="xxsmall"):
+        st.header(escape(outcome.sentence), anchor=False)
+        st.caption(f"{name}: {escape(words)}")
 
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
@@ -67,7 +66,7 @@ def _picture(outcome: Outcome, key: str) -> None:
 
 def numbers(outcome: Outcome) -> None:
     """The picture as a table, and the model's own likeliest tokens, whatever the candidates."""
-    left, right = st.columns([5, 5], gap="medium")
+    left, right = st.columns([7, 5], gap="medium")
     nats = st.column_config.NumberColumn(format="%.2f")
     with left:
         st.markdown("**The answers' log-probabilities (nats)**")
@@ -79,5 +78,5 @@ def numbers(outcome: Outcome) -> None:
             key="answers",
         )
     with right:
-        st.markdown("**The model's own five likeliest next tokens, with log-probabilities (nats)**")
-        st.dataframe(tables.tokens_table(outcome.top_tokens), key="tokens")
+        st.markdown("**The model's own five likeliest next tokens (nats)**")
+        st.dataframe(tables.tokens_table(outcome.top_tokens), hide_index=True, key="tokens")

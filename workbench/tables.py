@@ -12,9 +12,9 @@ from workbench.state import View, edit_to_text
 from workbench.text import visible
 
 _PICK = {
-    (True, True): "pick before and after",
-    (False, True): "pick now",
-    (True, False): "pick before",
+    (True, True): "before and after",
+    (False, True): "now",
+    (True, False): "before",
     (False, False): "",
 }
 _NAMES = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
@@ -42,19 +42,19 @@ def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def tokens_table(top_tokens: pd.DataFrame) -> pd.DataFrame:
-    """The model's own five next tokens, before and after side by side."""
+    """The model's own five likeliest next tokens to each prompt, before and after side by side."""
     shown = top_tokens.assign(
         text=[
             f"{visible(token)}  {nats:.2f}".replace("-", "−")
             for token, nats in zip(top_tokens["token"], top_tokens["logprob"], strict=True)
-        ],
-        column=[
-            f"{title(attribute)}, {state}"
-            for attribute, state in zip(top_tokens["attribute"], top_tokens["state"], strict=True)
-        ],
+        ]
     )
-    table = shown.pivot(index="rank", columns="column", values="text")
-    return table[list(dict.fromkeys(shown["column"]))].rename_axis(index="Rank", columns=None)
+    order = list(dict.fromkeys(shown["attribute"]))
+    table = shown.pivot(index=["attribute", "rank"], columns="state", values="text").loc[order]
+    table = table.reset_index().rename_axis(columns=None)
+    table["attribute"] = table["attribute"].map(title)
+    names = {"attribute": "Attribute", "rank": "Rank", "before": "Before", "after": "After"}
+    return table.rename(columns=names)[list(names.values())]
 
 
 def csv_file(outcome: Outcome, view: View) -> str:
