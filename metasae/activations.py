@@ -66,7 +66,9 @@ def fast_dtype() -> torch.dtype:
             b @ b
         return time.perf_counter() - began
 
-    return torch.bfloat16 if 1.5 * seconds(torch.bfloat16) < seconds(torch.float32) else torch.float32
+    return (
+        torch.bfloat16 if 1.5 * seconds(torch.bfloat16) < seconds(torch.float32) else torch.float32
+    )
 
 
 def not_massive(norm: Float[Tensor, "*N"], median: float) -> Bool[Tensor, "*N"]:

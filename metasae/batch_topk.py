@@ -207,7 +207,9 @@ def _sparse(
     order = torch.argsort(row)
     start = torch.zeros(shape[0] + 1, dtype=torch.int64)
     start[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)
-    return torch.sparse_csr_tensor(start, column[order], value[order], shape, check_invariants=False)
+    return torch.sparse_csr_tensor(
+        start, column[order], value[order], shape, check_invariants=False
+    )
 
 
 class Trainer:
@@ -277,9 +279,7 @@ class Trainer:
         entries = select(pre, config.k)
         del pre
         dead = (self.silent > config.dead_after).nonzero()[:, 0]
-        result = loss_and_gradients(
-            p, x, entries, dead, config.auxiliary, config.auxiliary_k
-        )
+        result = loss_and_gradients(p, x, entries, dead, config.auxiliary, config.auxiliary_k)
         gradient = result.gradients["W_dec"]
         # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
         gradient -= (gradient * p.W_dec).sum(1, keepdim=True) * p.W_dec

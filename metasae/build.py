@@ -6,25 +6,33 @@ they were made and how good they are.
 """
 
 import json
-import shutil
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae import assets, autoencoders, batch_topk
+from metasae import assets, autoencoders, batch_topk, evaluate
 from metasae.activations import Activations, collect, fast_dtype
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import TensorRows, TrainConfig, Trainer
-from metasae.corpus import Windows, windows
+from metasae.catalogue import knowledge, records
+from metasae.cities import ATTRIBUTES, load_cities
+from metasae.corpus import WINDOW, Windows, windows
+from metasae.decomposition import Decomposition
+from metasae.edits import Edit
+from metasae.lab import open_lab
+from metasae.locate import activation_table
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
+from metasae.search import best_edits
+from metasae.steering import Provenance
 
 CITY_STARTS = 3
 """Latents of the largest SAE that start from residuals on each city's name: half the cities of the
@@ -34,6 +42,10 @@ BASE = TrainConfig(width=18432, k=4, steps=4000)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
 
 SMALLER_STEPS = 1500
+
+CONTEXTS = 48
+WORDS = 6
+"""Activations of a latent that are looked at for its words, and words kept."""
 
 META = TrainConfig(
     width=864,
@@ -149,3 +161,209 @@ def gaussian_like(directions: Float[Tensor, "F D"], seed: int = 0) -> Float[Tens
     """Random unit directions of the same shape: the control of a meta-SAE's explained variance."""
     rows = torch.randn(directions.shape, generator=torch.Generator().manual_seed(seed))
     return rows / rows.norm(dim=1, keepdim=True)
+
+
+def words_of_latents(
+    material: Material, sae: SparseAutoencoder, progress: Progress = silent, rows: int = 1_500_000
+) -> pd.DataFrame:
+    """The words each latent is most active on: columns latent, rank, word, activation.
+
+    Taken from the strongest of its activations over a seeded sample of the residuals; a word is
+    what stands between spaces up to the token, so that a name of two tokens reads whole.
+    """
+    acts = material.activations
+    sample = np.random.default_rng(0).choice(len(acts), min(rows, len(acts)), replace=False)
+    sample.sort()
+    entries = []
+    for part in np.array_split(sample, max(1, len(sample) // 4096)):
+        x = acts.rows(part)
+        pre = (x - sae.b_dec).to(fast_dtype()) @ sae.W_enc.to(fast_dtype())
+        chosen = batch_topk.select_topk(pre + sae.b_enc.to(pre.dtype), sae.k or 1)
+        value = pre[chosen.row, chosen.latent].float()
+        entries.append(
+            np.stack([chosen.latent.numpy(), part[chosen.row.numpy()], value.numpy()], axis=1)
+        )
+        progress("Collecting each latent's words", (part[-1] + 1) / len(acts), "")
+    table = pd.DataFrame(np.concatenate(entries), columns=["latent", "row", "activation"])
+    table = table[table["activation"] > 0].sort_values(["latent", "activation"], ascending=False)
+    table = table[table.groupby("latent").cumcount() < CONTEXTS]
+    table["word"] = [_word(material, int(row)) for row in table["row"]]
+    table = table[table["word"] != ""]
+    counted = (
+        table.groupby(["latent", "word"])["activation"]
+        .agg(["size", "max"])
+        .reset_index()
+        .sort_values(["latent", "size", "max"], ascending=[True, False, False])
+    )
+    counted["rank"] = counted.groupby("latent").cumcount()
+    counted = counted[counted["rank"] < WORDS]
+    return pd.DataFrame(
+        {
+            "latent": counted["latent"].astype("int32"),
+            "rank": counted["rank"].astype("int8"),
+            "word": counted["word"],
+            "activation": counted["max"].astype("float32"),
+        }
+    ).reset_index(drop=True)
+
+
+def _word(material: Material, row: int) -> str:
+    """The word that ends with a row's token."""
+    acts, text = material.activations, material.windows
+    tokens = text.tokens[int(acts.window[row])]
+    end = int(acts.position[row])
+    pieces: list[str] = []
+    for at in range(end, max(0, end - 6), -1):
+        pieces.insert(0, material.model.decode(int(tokens[at])))
+        if pieces[0][:1].isspace():
+            break
+    return " ".join("".join(pieces).split())
+
+
+def text_used(windows: Windows) -> dict[str, dict[str, int]]:
+    """Documents and tokens of each source, trained on and held out."""
+    tokens: Counter[tuple[str, bool]] = Counter()
+    for document, length in zip(windows.document.tolist(), windows.lengths.tolist(), strict=True):
+        tokens[windows.sources[document], windows.held_out[document]] += length - 1
+    documents = Counter(zip(windows.sources, windows.held_out, strict=True))
+    return {
+        source: {
+            "documents": documents[source, False],
+            "tokens": tokens[source, False],
+            "held_out_documents": documents[source, True],
+            "held_out_tokens": tokens[source, True],
+        }
+        for source in dict.fromkeys(windows.sources)
+    }
+
+
+def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, Any]:
+    """Make everything the preset ships, in ``out``; what is there already is kept.
+
+    Returns:
+        The report: configuration, text, seeds, and every measured figure.
+
+    Raises:
+        UserError: no network on first use, or no space.
+    """
+    stuff = material(preset, progress)
+    scratch = build_folder(preset)
+    saes: dict[int, SparseAutoencoder] = {}
+    for width in sorted(preset.widths, reverse=True):
+        folder = out / f"sae-{width}"
+        if not folder.exists():
+            config = base_config(width, preset.width)
+            starts = CITY_STARTS if width == preset.width else 0
+            sae = train_base(stuff, config, starts, scratch / f"sae-{width}.safetensors", progress)
+            autoencoders.save(replace(sae, metadata=_metadata(preset, config)), folder)
+        saes[width] = autoencoders.load(folder)
+    directions = saes[preset.width].W_dec
+    config = replace(META, width=preset.meta_width)
+    for name, rows, stage in (
+        ("meta-sae", directions, "Meta-SAE"),
+        ("meta-sae-control", gaussian_like(directions), "Meta-SAE on Gaussian rows (control)"),
+    ):
+        if not (out / name).exists():
+            meta = train_meta(rows, config, progress, stage)
+            note = {"trained_on": f"decoder of sae-{preset.width}" if name == "meta-sae" else
+                    "Gaussian unit rows of the same shape, seed 0"}  # fmt: skip
+            autoencoders.save(replace(meta, metadata=_metadata(preset, config) | note), out / name)
+    words = out / "words.parquet"
+    if not words.exists():
+        table = words_of_latents(stuff, saes[preset.width], progress)
+        with assets.written_whole(words) as part:
+            table.to_parquet(part, index=False)
+    return measure(preset, out, stuff, progress)
+
+
+def measure(
+    preset: Preset, out: Path, stuff: Material, progress: Progress = silent
+) -> dict[str, Any]:
+    """Measure what ``out`` holds and write its tables: ``cities.json`` and ``report.json``."""
+    model, median = stuff.model, stuff.activations.median_norm
+    saes = {width: autoencoders.load(out / f"sae-{width}") for width in preset.widths}
+    largest = saes[preset.width]
+    meta = autoencoders.load(out / "meta-sae")
+    decomposition = Decomposition(largest, meta)
+    provenance = Provenance(preset.name, model.name, preset.hook_point, "", "", "")
+    cities = load_cities()
+    known = knowledge(model, decomposition, cities, provenance, progress)
+    table = activation_table(model, largest, cities, median, progress)
+    found = records(model, decomposition, cities, known, table, median, provenance, progress)
+    _write_json(out / "cities.json", {"cities": [record.to_dict() for record in found]})
+    batches = evaluate.held_out_batches(stuff.windows)
+    base = evaluate.base_quality(model, saes, batches, stuff.activations.mean, median, progress)
+    control = autoencoders.load(out / "meta-sae-control")
+    own = batch_topk.quality(meta, largest.W_dec)
+    against = batch_topk.quality(control, gaussian_like(largest.W_dec))
+    report: dict[str, Any] = {
+        "preset": preset.name,
+        "model": model.name,
+        "hook": preset.hook_point,
+        "median_norm": median,
+        "text": text_used(stuff.windows),
+        "saes": base,
+        "meta_sae": {
+            "width": meta.width,
+            "l0": own.l0,
+            "fve": own.fve,
+            "fve_centred": own.fve_centred,
+            "dead": own.dead,
+            "fve_control": against.fve,
+            "fve_centred_control": against.fve_centred,
+            "l0_control": against.l0,
+            "threshold": float(meta.threshold[0]) if meta.threshold is not None else 0.0,
+        },
+        "cities": {
+            "total": len(found),
+            "with_latent": sum(record.has_own_latent for record in found),
+            "known_facts": {a: sum(r.known[a] for r in found) for a in ATTRIBUTES},
+            "all_four_known": sum(all(r.known.values()) for r in found),
+        },
+        "sharing": evaluate.sharing(decomposition, found),
+        "recipe": {
+            "base": asdict(base_config(preset.width, preset.width)),
+            "smaller_steps": SMALLER_STEPS,
+            "city_starts": CITY_STARTS,
+            "meta": asdict(replace(META, width=preset.meta_width)),
+        },
+        "weights_sha256": {
+            str(path.relative_to(out)): assets.sha256(path)
+            for path in sorted(out.rglob("*.safetensors"))
+        },
+    }
+    _write_json(out / "report.json", report)
+    lab = open_lab(replace(preset, weights=out), progress)
+    names = [record.name for record in evaluate.well_known(found)]
+    cases = (lab.case(lab.subject(a), lab.subject(b)) for a, b in evaluate.ordered_pairs(names))
+    report["swap"] = evaluate.swaps(cases, len(names) * (len(names) - 1), progress) | {
+        "cities": names
+    }
+    pair = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+    report["tokyo_paris"] = {
+        "baseline": pair.score(Edit()).to_dict()["attributes"],
+        "swap": pair.score(Edit("swap")).to_dict()["attributes"],
+        "patterns": [
+            {"pattern": one.pattern, "edit": one.edit.to_dict(), "margin": one.margin,
+             "sentence": one.sentence}
+            for one in best_edits(pair)
+        ],
+    }  # fmt: skip
+    _write_json(out / "report.json", report)
+    return report
+
+
+def _metadata(preset: Preset, config: TrainConfig) -> dict[str, Any]:
+    """What SAELens shows about an SAE of ours."""
+    return {
+        "model_name": preset.model.name,
+        "hook_name": preset.hook_point,
+        "prepend_bos": True,
+        "context_size": WINDOW,
+        "training": asdict(config),
+    }
+
+
+def _write_json(path: Path, values: object) -> None:
+    with assets.written_whole(path) as part:
+        part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")

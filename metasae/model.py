@@ -65,9 +65,7 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     """Write a GGUF file's model and tokenizer to ``folder`` as fp32 safetensors."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    hf = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-    )
+    hf = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # The weights are plain fp32 by now; transformers refuses to save while the model still says
     # it is quantised.
     del hf.config.quantization_config
@@ -193,6 +191,16 @@ class LanguageModel:
             return self._blocks(
                 range(self.hook_layer), hidden, positions, causal[None, None], _Keys()
             )
+
+    @torch.inference_mode()
+    def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """Logits of whole sequences whose residual stream at the hook is given."""
+        batch, length, _ = resid.shape
+        positions = torch.arange(length)[None].expand(batch, -1)
+        causal = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
+        with self.lock:
+            upper = range(self.hook_layer, self.n_layers)
+            return self.unembed(self._blocks(upper, resid, positions, causal, _Keys()))
 
     def _blocks(
         self,

@@ -7,7 +7,7 @@ tokens, each given those before it.
 Shapes: N edits, R token rows, T tail positions, D = d_model, A answers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -241,34 +241,42 @@ class Case:
         Raises:
             UserError: when an edit does not fit this source and target.
         """
-        out = torch.empty(len(edits), len(self._scored))
-        for begin, hidden in self._hidden(edits):
-            out[begin : begin + len(hidden)] = self.prepared(edits[0]).answer_logprobs(hidden)
-        return out
-
-    def _hidden(self, edits: Sequence[Edit]) -> Iterator[tuple[int, Float[Tensor, "n R T D"]]]:
+        if any(edit.position != edits[0].position for edit in edits):
+            raise ValueError("edits scored together must act at the same positions")
         prepared = self.prepared(edits[0])
-        rows, tail, width = prepared.prefilled.resid.shape
-        size = max(1, _ROWS_AT_ONCE // rows)
-        for begin in range(0, len(edits), size):
-            part = edits[begin : begin + size]
-            if any(edit.position != edits[0].position for edit in part):
-                raise ValueError("edits scored together must act at the same positions")
-            if len(part) == 1 and part[0].changes_nothing:
-                yield begin, prepared.prefilled.final[None]
-                continue
-            change = torch.stack(
-                [
-                    self.compiled(edit).change(prepared.firing).view(rows, tail, width)
-                    if not edit.changes_nothing
-                    else torch.zeros(rows, tail, width)
-                    for edit in part
-                ]
-            )
-            resid = prepared.prefilled.resid + change * prepared.touched[..., None]
-            index = torch.arange(rows).repeat(len(part))
-            hidden = prepared.prefilled.finish(resid.flatten(0, 1), index if len(part) > 1 else None)
-            yield begin, hidden.view(len(part), rows, tail, width)
+        return self._logprobs(prepared, [self.compiled(edit) for edit in edits])
+
+    def without(self, latents: Sequence[int]) -> Float[Tensor, "N A"]:
+        """The same with each of some of the source's latents alone set to 0 on the name."""
+        sae = self.decomposition.sae
+        places = [self.source.latents.index(latent) for latent in latents]
+        compiled = []
+        for place, latent in zip(places, latents, strict=True):
+            from_source = torch.zeros(len(self.source.latents), sae.d_in)
+            from_source[place] = -sae.W_dec[latent]
+            nothing = torch.zeros(len(self.target.latents), sae.d_in)
+            compiled.append(Compiled(from_source, nothing, torch.zeros(sae.d_in), False))
+        return self._logprobs(self._last, compiled)
+
+    def _logprobs(
+        self, prepared: "_Prepared", compiled: Sequence[Compiled]
+    ) -> Float[Tensor, "N A"]:
+        size = max(1, _ROWS_AT_ONCE // len(self._rows))
+        parts = [
+            prepared.answer_logprobs(self._hidden(prepared, compiled[begin : begin + size]))
+            for begin in range(0, len(compiled), size)
+        ]
+        return torch.cat(parts)
+
+    def _hidden(
+        self, prepared: "_Prepared", compiled: Sequence[Compiled]
+    ) -> Float[Tensor, "N R T D"]:
+        """Hidden states after the last block, under each compiled edit."""
+        shape = prepared.prefilled.resid.shape
+        change = torch.stack([one.change(prepared.firing).view(shape) for one in compiled])
+        resid = prepared.prefilled.resid + change * prepared.touched[..., None]
+        rows = torch.arange(shape[0]).repeat(len(compiled)) if len(compiled) > 1 else None
+        return prepared.prefilled.finish(resid.flatten(0, 1), rows).view(len(compiled), *shape)
 
     def score(self, edit: Edit) -> "Outcome":
         """Score one edit.
@@ -276,8 +284,10 @@ class Case:
         Raises:
             UserError: when the edit does not fit this source and target.
         """
-        ((_, hidden),) = self._hidden([edit])
         prepared = self.prepared(edit)
+        hidden = prepared.prefilled.final[None]
+        if not edit.changes_nothing:
+            hidden = self._hidden(prepared, [self.compiled(edit)])
         return Outcome(
             case=self,
             edit=edit,
@@ -290,15 +300,25 @@ class Case:
         self, prepared: "_Prepared", hidden: Float[Tensor, "R T D"]
     ) -> list[list[tuple[str, float]]]:
         """Per question the likeliest next tokens with their log-probabilities."""
-        first = {one.question: one for one in reversed(self._scored)}
-        rows = torch.tensor([self._row_question.index(n) for n in range(len(self.questions))])
-        at = torch.tensor([first[n].positions[0] for n in range(len(self.questions))])
-        logits = self.model.unembed(hidden[rows, at - prepared.prefilled.first[rows]])
-        top = logits.log_softmax(-1).topk(TOP_TOKENS)
+        top = self._next_logprobs(prepared, hidden).topk(TOP_TOKENS)
         return [
             [(self.model.decode(t), v) for t, v in zip(tokens, values, strict=True)]
             for tokens, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         ]
+
+    def _next_logprobs(
+        self, prepared: "_Prepared", hidden: Float[Tensor, "R T D"]
+    ) -> Float[Tensor, "Q V"]:
+        first = {one.question: one for one in reversed(self._scored)}
+        rows = torch.tensor([self._row_question.index(n) for n in range(len(self.questions))])
+        at = torch.tensor([first[n].positions[0] for n in range(len(self.questions))])
+        logits = self.model.unembed(hidden[rows, at - prepared.prefilled.first[rows]])
+        return logits.log_softmax(-1)
+
+    @cached_property
+    def next_logprobs(self) -> Float[Tensor, "Q V"]:
+        """The unedited model's log-probability of every next token after each prompt."""
+        return self._next_logprobs(self._last, self._baseline_hidden)
 
     def continuation(
         self,
@@ -437,7 +457,9 @@ class Outcome:
             changed = pick["answer"] != before[attribute]["answer"]
             (now if changed else still).append(_clause(attribute, pick["answer"], not changed))
         if not now:
-            return f"{name} is unchanged: it {_listed(still)}." if still else f"{name} is unchanged."
+            return (
+                f"{name} is unchanged: it {_listed(still)}." if still else f"{name} is unchanged."
+            )
         text = f"{name} now {_listed(now)}"
         return f"{text}; it {_listed(still)}." if still else f"{text}."
 

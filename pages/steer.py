@@ -1,9 +1,9 @@
 """Steer: edit what a language model believes about a city, and watch its answers move."""
 
 import streamlit as st
+
 from metasae.errors import UserError
 from metasae.lab import Lab
-
 from workbench import controls, extras, opening, results, session
 from workbench.state import Setting
 
@@ -20,7 +20,12 @@ def page() -> None:
     setting = session.view().setting
     try:
         lab = opening.get_lab(setting.preset)
-        controls.subject_pickers(lab)
+    except UserError as error:
+        results.failed(error)
+        st.button("Try again")
+        return
+    controls.subject_pickers(lab)
+    try:
         asked, complaint = opening.answerable(setting)
     except UserError as error:
         results.failed(error)

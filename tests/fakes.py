@@ -6,6 +6,7 @@ from functools import cached_property
 from types import SimpleNamespace
 
 import torch
+
 from metasae.cities import ATTRIBUTES, City, find_city
 from metasae.describe import MetaCard
 from metasae.edits import Edit, Piece
@@ -45,6 +46,7 @@ _PULL = {  # nats by which a full step of a meta-latent moves each attribute to 
     6: (0.5, 0.2, 4.0, 1.5),
     7: (0.1, 0.1, 0.5, 3.5),
 }
+_WORDS = ("the", "a", "$x_1$", "*", "\n")
 _LEAD = (5.5, 5.0, 3.1, 4.2)
 """Nats by which the source's answers lead before any edit."""
 

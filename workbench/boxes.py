@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from metasae.edits import Edit, Piece
-
 from workbench.text import joined
 
 

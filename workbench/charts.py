@@ -50,7 +50,7 @@ def _picks(answers: pd.DataFrame) -> tuple[str, str]:
 def _rows(answers: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
     """One row per line of the chart: each attribute's heading, then its answers.
 
-    ``line`` is what the axis sorts and labels by: number, kind (h heading, p picked, a answer), text.
+    ``line`` is what the axis sorts and labels by: number, kind (heading, picked or answer), text.
     """
     rows: list[dict[str, object]] = []
     for attribute, part in answers.groupby("attribute", sort=False):
@@ -58,7 +58,7 @@ def _rows(answers: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
         before, after = _picks(part)
         rows.append(
             {
-                "line": f"{len(rows):02d}h|{'your question' if attribute == 'custom' else attribute}",
+                "line": f"{len(rows):02d}h|{attribute if attribute != 'custom' else 'yours'}",
                 "heading": verdict(part),
                 "moved": before != after,
                 "role": roles[after],
@@ -96,7 +96,7 @@ def _signed(nats: float) -> str:
 
 def answers_chart(
     answers: pd.DataFrame, source: str, target: str, ink: Ink = LIGHT
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Log-probability of every answer before (hollow) and after (filled) an edit.
 
     Args:
@@ -115,7 +115,7 @@ def answers_chart(
             title=None,
             labelExpr=f"{kind} == 'h' ? upper(substring(datum.label, 4)) : "
             f"({kind} == 'p' ? '◆ ' : '') + substring(datum.label, 4)",
-            labelFontWeight=strong,  # type: ignore[arg-type]
+            labelFontWeight=strong,
             labelFontSize=14,
             labelColor=ink.text,
             labelLimit=150,

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import streamlit as st
+
 from metasae.describe import MetaCard
 from metasae.edits import MAX_STRENGTH, Edit, Piece
 from metasae.errors import UserError
 from metasae.lab import Lab
 from metasae.search import Found
 from metasae.steering import Case
-
 from workbench import opening, session
 from workbench.boxes import shown_strength, with_strength
 from workbench.state import Setting

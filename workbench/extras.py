@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
+
 from metasae.errors import UserError
 from metasae.lab import Lab
 from metasae.prompts import CITY
 from metasae.steering import Case, Outcome, Subject
-
 from workbench import opening, session, tables
 from workbench.state import Setting, Writing, split_answers
 from workbench.text import escape
@@ -38,6 +38,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
         chosen = Writing(prompt.strip(), int(tokens), float(temperature), int(seed))
         session.change(replace(session.view(), writing=chosen))
         st.session_state["written"] = chosen
+        session.write_link()
     written = st.session_state.get("written")
     if written is None:
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")

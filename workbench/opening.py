@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import streamlit as st
+
 from metasae.edits import Edit
 from metasae.errors import UserError
 from metasae.lab import Lab, open_lab
@@ -19,7 +20,6 @@ from metasae.progress import Progress, TimeLeft, duration
 from metasae.prompts import CITY
 from metasae.search import Found, best_edits
 from metasae.steering import Answer, Case, Outcome, Question
-
 from workbench.state import Setting, Writing
 
 T = TypeVar("T")

@@ -1,10 +1,10 @@
 """What an edit did: the sentence, the picture, the numbers."""
 
 import streamlit as st
+
 from metasae.errors import UserError
 from metasae.lab import Lab
 from metasae.steering import Outcome
-
 from workbench import charts, tables
 from workbench.boxes import in_words
 from workbench.text import escape

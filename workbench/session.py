@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+
 from metasae.edits import Edit
 from metasae.errors import UserError
-
 from workbench.state import History, View
 from workbench.text import escape
 
@@ -77,6 +77,7 @@ def write_link() -> None:
     """Put the view into the address bar."""
     query = view().to_query()
     st.session_state[_LINK] = query
+    st.session_state.pop(_TOUCHED, None)
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
 

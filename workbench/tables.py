@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pandas as pd
+
 from metasae.edits import Edit
 from metasae.errors import UserError
 from metasae.steering import Outcome, Provenance
-
 from workbench.state import View, edit_to_text
 from workbench.text import visible
 

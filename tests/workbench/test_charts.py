@@ -1,0 +1,147 @@
+"""Charts and tables as functions of an outcome."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from metasae.edits import Edit
+from metasae.errors import UserError
+from metasae.steering import Outcome
+from tests.fakes import FakeLab
+from workbench import charts, tables
+from workbench.state import Setting, View
+
+ANSWERS = pd.DataFrame(
+    [
+        ("country", "p", "Tokyo", "Japan", -0.1, -5.0, -4.9, True, False),
+        ("country", "p", "Paris, Rome", "France", -9.0, -0.2, 8.8, False, True),
+        ("country", "p", "Cairo", "Egypt", -7.0, -20.0, -13.0, False, False),
+        ("custom", "q", "", "*x*", -1.0, -1.0, 0.0, True, True),
+    ],
+    columns=[
+        "attribute",
+        "prompt",
+        "city",
+        "answer",
+        "baseline",
+        "logprob",
+        "change",
+        "best_before",
+        "best_after",
+    ],
+)
+
+
+def outcome(edit: Edit = Edit()) -> Outcome:  # noqa: B008
+    lab = FakeLab()
+    return lab.case(lab.subject("Tokyo"), lab.subject("Paris")).score(edit)
+
+
+def rows(chart: object) -> pd.DataFrame:
+    spec = chart.to_dict()  # type: ignore[attr-defined]
+    return pd.DataFrame(next(iter(spec["datasets"].values())))
+
+
+def test_the_chart_has_a_line_for_each_heading_and_answer() -> None:
+    data = rows(charts.answers_chart(ANSWERS, "Tokyo", "Paris"))
+    assert list(data["line"]) == [
+        "00h|country",
+        "01a|Japan",
+        "02p|France",
+        "03a|Egypt",
+        "04h|yours",
+        "05p|*x*",
+    ]
+    assert list(data["heading"].dropna()) == ["Japan → France", "still *x*"]
+    assert list(data["role"]) == ["target", "source", "target", "other", "other", "other"]
+
+
+def test_what_falls_off_the_scale_is_drawn_at_its_end_and_says_its_number() -> None:
+    data = rows(charts.answers_chart(ANSWERS, "Tokyo", "Paris")).set_index("answer")
+    assert data.loc["Egypt", "to"] == charts.LOWEST
+    assert data.loc["Egypt", "shape"] == "below the scale"
+    assert data.loc["Egypt", "number"] == "−20.00"
+    assert data.loc["France", "shape"] == "model's pick"
+
+
+def test_the_scale_is_the_same_for_every_edit() -> None:
+    def domains(edit: Edit) -> set[str]:
+        spec = charts.answers_chart(outcome(edit).answers, "Tokyo", "Paris").to_dict()
+        scales = [layer["encoding"]["x"]["scale"] for layer in spec["layer"]]
+        return {json.dumps(scale["domain"]) for scale in scales}
+
+    assert domains(Edit()) == domains(Edit("swap"))
+    assert len(domains(Edit())) == 1
+
+
+def test_both_themes_give_a_valid_chart() -> None:
+    for ink in (charts.LIGHT, charts.DARK):
+        chart = charts.answers_chart(outcome(Edit("swap")).answers, "Tokyo", "Paris", ink)
+        assert "nats" in json.dumps(chart.to_dict())
+
+
+@pytest.mark.parametrize(
+    "cities, expected",
+    [("Tokyo", "source"), ("Paris, Rome", "target"), ("Tokyo, Paris", "other"), ("", "other")],
+)
+def test_whose(cities: str, expected: str) -> None:
+    assert charts.whose(cities, "Tokyo", "Paris") == expected
+
+
+def test_the_table_says_the_pick_in_words() -> None:
+    table = tables.answers_table(ANSWERS)
+    assert list(table["Model's pick"]) == ["before", "now", "", "before and after"]
+    assert list(table["Attribute"]) == ["Country"] * 3 + ["Your question"]
+    assert list(table["Whose"]) == ["Tokyo", "Paris, Rome", "Cairo", "typed"]
+
+
+def test_tokens_stand_before_and_after_side_by_side() -> None:
+    table = tables.tokens_table(outcome().top_tokens)
+    assert list(table.columns) == ["Attribute", "Rank", "Before", "After"]
+    assert list(table["Attribute"].unique()) == ["Country", "Language", "Continent", "Currency"]
+    assert list(table["Rank"][:5]) == [1, 2, 3, 4, 5]
+    assert table["Before"][0] == "␣the  −0.50"
+    assert table["After"][4] == "␣⏎  −4.50"
+
+
+def test_a_file_gives_back_the_view() -> None:
+    view = View(edit=Edit(strengths=((1, 0.0), (5, 0.5))), pinned=Edit("swap"))
+    text = tables.json_file(outcome(view.edit), view)
+    assert tables.view_from_json(text.encode(), FakeLab.provenance) == view
+
+
+def test_a_file_of_the_command_line_loads_too() -> None:
+    result = outcome(Edit("swap"))
+    view = tables.view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance)
+    assert view.edit == Edit("swap")
+    assert view.setting == Setting(
+        source_latents=result.case.source.latents, target_latents=result.case.target.latents
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[]", b"3", b'{"view": {}}', b'{"model": 1, "view": 2}']
+)
+def test_a_file_of_something_else_is_one_sentence(content: bytes) -> None:
+    with pytest.raises(UserError, match="not one that the workbench wrote"):
+        tables.view_from_json(content, FakeLab.provenance)
+
+
+@pytest.mark.parametrize("name", ["model", "sae", "meta_sae"])
+def test_a_file_of_another_model_is_one_sentence(name: str) -> None:
+    facts = json.loads(tables.json_file(outcome(), View())) | {name: "another"}
+    with pytest.raises(UserError, match=r"was made with the .* another"):
+        tables.view_from_json(json.dumps(facts).encode(), FakeLab.provenance)
+
+
+def test_the_csv_says_what_it_is_of() -> None:
+    from io import StringIO
+
+    view = View(edit=Edit("swap"))
+    table = pd.read_csv(StringIO(tables.csv_file(outcome(view.edit), view)))
+    assert len(table) == 12
+    assert set(table["edit"]) == {"swap"}
+    assert set(table["units"]) == {"nats"}
+    assert set(table["sae"]) == {FakeLab.provenance.sae}
+    assert {"prompt", "answer", "baseline", "logprob", "source", "target"} <= set(table.columns)

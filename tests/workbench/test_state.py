@@ -1,0 +1,156 @@
+"""The codec of links and files, and undo."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metasae.edits import Edit
+from metasae.errors import UserError
+from workbench.state import (
+    History,
+    Setting,
+    View,
+    Writing,
+    edit_from_text,
+    edit_to_text,
+    split_answers,
+)
+
+EDITS = st.builds(
+    Edit,
+    kind=st.sampled_from(["meta", "swap"]),
+    strengths=st.dictionaries(
+        st.integers(0, 10**6), st.integers(-200, 200).map(lambda cents: cents / 100), max_size=6
+    ).map(lambda strengths: tuple(strengths.items())),
+    keep_residual=st.booleans(),
+    keep_error=st.booleans(),
+    position=st.sampled_from(["last", "all"]),
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+LATENTS = st.none() | st.lists(st.integers(0, 99_999), min_size=1, max_size=4, unique=True).map(
+    tuple
+)
+ANSWERS = st.lists(
+    TEXTS.map(lambda text: text.replace(",", "").strip()).filter(bool),
+    min_size=1,
+    max_size=3,
+    unique=True,
+).map(tuple)
+SETTINGS = st.builds(
+    Setting,
+    source=TEXTS,
+    target=TEXTS,
+    source_latents=LATENTS,
+    target_latents=LATENTS,
+    prompt=TEXTS,
+    answers=ANSWERS,
+) | st.builds(Setting)
+WRITINGS = st.builds(
+    Writing,
+    prompt=st.just("") | TEXTS,
+    tokens=st.integers(1, 200),
+    temperature=st.integers(0, 20).map(lambda tenths: tenths / 10),
+    seed=st.integers(0, 2**31 - 1),
+)
+VIEWS = st.builds(View, setting=SETTINGS, edit=EDITS, pinned=st.none() | EDITS, writing=WRITINGS)
+
+
+@given(VIEWS)
+def test_a_link_gives_back_the_view(view: View) -> None:
+    query = view.to_query()
+    assert all(isinstance(value, str) for value in query.values())
+    assert View.from_query(query) == view
+
+
+def test_the_link_is_short_and_readable() -> None:
+    edit = Edit(strengths=((12, 0.0), (40, 1.0), (7, -0.5)), position="all")
+    assert View(edit=edit).to_query() == {
+        "v": "1",
+        "source": "Tokyo",
+        "target": "Paris",
+        "edit": "7_-0.5~12_0~40_1~all",
+    }
+    assert View.from_query({}) == View()
+
+
+def test_an_edit_in_a_word() -> None:
+    assert edit_to_text(Edit()) == "none"
+    assert edit_to_text(Edit("swap", (), True, False)) == "swap~residual~noerror"
+    assert edit_from_text("swap~residual~noerror") == Edit("swap", (), True, False)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"v": "2"},
+        {"edit": "12_x"},
+        {"edit": "12_3"},
+        {"edit": "12_0~12_1"},
+        {"edit": "12_nan"},
+        {"edit": ""},
+        {"pin": "~"},
+        {"source_latents": "1.a"},
+        {"source_latents": ""},
+        {"target_latents": "-4"},
+        {"tokens": "1e9"},
+        {"seed": "-1"},
+        {"temperature": "nan"},
+        {"ask": "x" * 601},
+    ],
+)
+def test_a_broken_link_is_one_sentence(query: dict[str, str]) -> None:
+    with pytest.raises(UserError) as caught:
+        View.from_query(query)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@given(st.dictionaries(st.sampled_from(["v", "edit", "pin", "seed", "source_latents"]), st.text()))
+def test_no_link_raises_anything_else(query: dict[str, str]) -> None:
+    with contextlib.suppress(UserError):
+        View.from_query(query)
+
+
+def test_another_city_drops_what_belonged_to_the_old_one() -> None:
+    view = View(
+        Setting(source_latents=(3,), target_latents=(5,)),
+        Edit(strengths=((1, 0.0),), keep_residual=True),
+        pinned=Edit("swap"),
+    )
+    moved = view.with_setting(source="Rome")
+    assert moved.setting == Setting(source="Rome", target_latents=(5,))
+    assert moved.edit == Edit(keep_residual=True)
+    assert moved.pinned is None
+    asked = view.with_setting(prompt="Tokyo is", answers=("big",))
+    assert asked.edit == view.edit and asked.setting.source_latents == (3,)
+
+
+def test_exchanging_source_and_target_twice_is_nothing() -> None:
+    view = View(Setting(source_latents=(3,)))
+    assert view.swapped().setting == Setting(source="Paris", target="Tokyo", target_latents=(3,))
+    assert view.swapped().swapped() == view
+
+
+def test_answers_are_split_at_commas() -> None:
+    assert split_answers(" Japan, France ,,Japan, the yen ") == ("Japan", "France", "the yen")
+
+
+def test_undo_and_redo() -> None:
+    first, second, third = View(), View(edit=Edit("swap")), View(edit=Edit(keep_error=False))
+    history = History(first).do(second).do(second).do(third)
+    assert history.past == (first, second)
+    assert history.undo().now == second
+    assert history.undo().undo().undo().now == first
+    assert history.undo().redo() == history
+    assert history.redo() == history
+    assert history.undo().do(first).future == ()
+
+
+def test_undo_keeps_a_bounded_number_of_steps() -> None:
+    history = History(View())
+    for seed in range(1, 500):
+        history = history.do(View(writing=Writing(seed=seed)))
+    assert len(history.past) == 200
+    assert history.past[-1].writing.seed == 498
