@@ -138,7 +138,7 @@ def _batches(windows: Windows) -> list[np.ndarray]:
             size += 1
         batches.append(order[begin : begin + size])
         begin += size
-    np.random.default_rng(0).shuffle(batches)  # type: ignore[arg-type]
+    np.random.default_rng(0).shuffle(batches)
     return batches
 
 

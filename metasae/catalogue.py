@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -123,7 +124,7 @@ def records(
             median_norm,
             provenance,
         )
-        effect = (case.baseline - case.without(candidates)).mean(1) if candidates else []
+        lost = case.baseline - case.without(candidates) if candidates else torch.zeros(0, 1)
         found.append(
             CityRecord(
                 name=city.name,
@@ -142,7 +143,7 @@ def records(
                             effect=round(float(loss), 4),
                             chosen=False,
                         )
-                        for latent, loss in zip(candidates, effect, strict=True)
+                        for latent, loss in zip(candidates, lost.mean(1), strict=True)
                     ]
                 ),
             )

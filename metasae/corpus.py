@@ -262,7 +262,7 @@ class Windows:
 
 
 def windows(model: LanguageModel, progress: Progress = silent) -> Windows:
-    """Cut all documents into windows of at most `WINDOW` tokens, the start token in front of each."""
+    """Cut all documents into windows of at most `WINDOW` tokens, the start token before each."""
     texts = list(documents(progress))
     rows: list[list[int]] = []
     origin: list[int] = []

@@ -35,7 +35,7 @@ and on at most the second share of all other cities'."""
 def held_out_batches(
     windows: Windows, count: int = HELD_OUT_WINDOWS
 ) -> list[tuple[Tensor, Tensor]]:
-    """Held-out windows as (tokens, lengths), of like length together; evenly spread over the text."""
+    """Held-out windows as (tokens, lengths), like lengths together, spread over the text."""
     kept = torch.tensor(windows.held_out)[windows.document] & (windows.lengths > 8)
     index = kept.nonzero()[:, 0]
     index = index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]
@@ -136,7 +136,8 @@ def sharing(
     """
     located = [record for record in records if record.chosen]
     metas = {r.name: set(decomposition.pieces(r.chosen[0].latent)) for r in located}
-    same, other = [], []
+    same: list[bool] = []
+    other: list[bool] = []
     for a, b in combinations(located, 2):
         (same if a.country == b.country else other).append(bool(metas[a.name] & metas[b.name]))
     by_country: dict[str, list[set[int]]] = defaultdict(list)
@@ -176,7 +177,7 @@ def swaps(cases: Iterable[Case], count: int, progress: Progress = silent) -> dic
             if any(together):
                 continue
             differing += 1
-            best = rows.loc[rows["logprob"].idxmax(), "city"].split(", ")
+            best = str(rows["city"].iloc[int(rows["logprob"].argmax())]).split(", ")
             moved += case.target.label in best
         progress("Swapping cities", (number + 1) / count, "")
     return {

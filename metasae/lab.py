@@ -217,7 +217,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         model=model,
         decomposition=decomposition,
         records={record.name: record for record in records},
-        words={int(latent): tuple(group) for latent, group in table.groupby("latent")["word"]},
+        words={int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]},
         median_norm=median_norm,
         provenance=Provenance(
             preset=preset.name,

@@ -1,8 +1,8 @@
 """A language model cut in two at the hook: tokens → residual stream → logits.
 
 The lower part of a prompt never changes under an edit, nor do the positions before the first
-edited token. Both are computed once (`LanguageModel.prefill`); a toggle reruns only the blocks above
-the hook on the remaining positions (`Prefilled.finish`).
+edited token. Both are computed once (`LanguageModel.prefill`); a toggle reruns only the blocks
+above the hook on the remaining positions (`Prefilled.finish`).
 
 Shapes: B prompts, T positions, D = d_model, V vocabulary, P prefix positions, H key-value heads,
 S = P + T what a tail position may attend to, N rows run above the hook at once.
@@ -27,7 +27,7 @@ from metasae.presets import Preset
 from metasae.progress import Progress, silent
 
 ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
-"""Takes the residual stream at the hook and the position of its first token, gives the edited one."""
+"""Takes the residual stream at the hook and its first token's position, gives the edited one."""
 
 
 def model_folder(preset: Preset) -> Path:
@@ -65,7 +65,7 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     """Write a GGUF file's model and tokenizer to ``folder`` as fp32 safetensors."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    hf = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    hf: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # The weights are plain fp32 by now; transformers refuses to save while the model still says
     # it is quantised.
     del hf.config.quantization_config

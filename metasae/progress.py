@@ -47,14 +47,15 @@ def to_stream(stream: TextIO | None = None, every: float = 2.0) -> Progress:
     """A progress that writes a line at most every ``every`` seconds, and at a stage's end."""
     out = stream or sys.stderr
     left = TimeLeft()
-    last = {"stage": "", "at": 0.0}
+    last_stage, last_at = "", 0.0
 
     def report(stage: str, fraction: float, note: str = "") -> None:
+        nonlocal last_stage, last_at
         seconds = left.seconds(stage, fraction)
         now = time.monotonic()
-        if stage == last["stage"] and fraction < 1.0 and now - float(last["at"]) < every:
+        if stage == last_stage and fraction < 1.0 and now - last_at < every:
             return
-        last.update(stage=stage, at=now)
+        last_stage, last_at = stage, now
         pieces = [f"{stage}: {fraction:4.0%}"]
         if note:
             pieces.append(note)

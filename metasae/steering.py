@@ -157,19 +157,25 @@ class Case:
     def _edit_position(self) -> tuple[int, ...]:
         """Per row, where an edit at "last" acts."""
         return tuple(
-            self._last_position(self.questions[number].prompt) for number in self._row_question
+            self.edit_position(self.questions[number].prompt) for number in self._row_question
         )
 
-    def _last_position(self, prompt: str) -> int:
+    def edit_position(self, prompt: str) -> int:
+        """Position in a prompt (start token counted) where an edit at "last" acts.
+
+        Raises:
+            UserError: when the prompt lacks the source's name.
+        """
         if self.source.city is not None:
             return name_position(self.model, prompt, self.source.city)
         tokens = torch.tensor([self.model.prompt_tokens(prompt)])
-        firing = self._firing(self.model.residual(tokens)[0])
+        firing = self.firing(self.model.residual(tokens)[0])
         strength = firing.source.sum(1)
         strength[0] = -1.0
         return int(strength.argmax())
 
-    def _firing(self, resid: Float[Tensor, "T D"]) -> Firing:
+    def firing(self, resid: Float[Tensor, "T D"]) -> Firing:
+        """How the source's and target's latents fire on some residuals."""
         sae = self.decomposition.sae
         acts = sae.encode(resid)
         return Firing(
@@ -184,7 +190,7 @@ class Case:
         else:
             prefilled = self.model.prefill(self._rows, list(self._edit_position))
         rows, tail, width = prefilled.resid.shape
-        firing = self._firing(prefilled.resid.reshape(rows * tail, width))
+        firing = self.firing(prefilled.resid.reshape(rows * tail, width))
         touched = not_massive(prefilled.resid.norm(dim=-1), self.median_norm)
         touched &= prefilled.positions < prefilled.lengths[:, None]
         if position == "last":
@@ -339,7 +345,7 @@ class Case:
         if edit is None or edit.changes_nothing:
             return self.model.generate(prompt, new_tokens, None, temperature, seed)
         compiled = self.compiled(edit)
-        only = self._last_position(prompt) if edit.position == "last" else None
+        only = self.edit_position(prompt) if edit.position == "last" else None
 
         def write(resid: Float[Tensor, "B T D"], start: int) -> Float[Tensor, "B T D"]:
             positions = torch.arange(start, start + resid.shape[1])
@@ -347,7 +353,7 @@ class Case:
             touched = touched & not_massive(resid[0].norm(dim=-1), self.median_norm)
             if not touched.any():
                 return resid
-            return resid + compiled.change(self._firing(resid[0])) * touched[:, None]
+            return resid + compiled.change(self.firing(resid[0])) * touched[:, None]
 
         return self.model.generate(prompt, new_tokens, write, temperature, seed)
 
@@ -452,7 +458,8 @@ class Outcome:
         """What the edit did, in words."""
         name = self.case.source.label
         before, after = self._picks("best_before"), self._picks("best_after")
-        now, still = [], []
+        now: list[str] = []
+        still: list[str] = []
         for attribute, pick in after.items():
             changed = pick["answer"] != before[attribute]["answer"]
             (now if changed else still).append(_clause(attribute, pick["answer"], not changed))
@@ -471,7 +478,7 @@ class Outcome:
                 "attribute": attribute,
                 "prompt": rows["prompt"].iloc[0],
                 "answers": rows[["city", "answer", "logprob", "baseline"]].to_dict("records"),
-                "moved": self.moved[attribute],
+                "moved": self.moved[str(attribute)],
             }
             for attribute, rows in self.answers.groupby("attribute", sort=False)
         ]
