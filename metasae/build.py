@@ -38,10 +38,10 @@ CITY_STARTS = 3
 """Latents of the largest SAE that start from residuals on each city's name: half the cities of the
 table would otherwise have no direction near them at the start."""
 
-BASE = TrainConfig(width=18432, k=4, steps=4000)
+BASE = TrainConfig(width=18432, k=4, steps=2600)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
 
-SMALLER_STEPS = 1500
+SMALLER_STEPS = 1200
 
 CONTEXTS = 48
 WORDS = 6
@@ -134,16 +134,10 @@ def train_base(
     checkpoint: Path,
     progress: Progress = silent,
 ) -> SparseAutoencoder:
-    """Train one base SAE on the residuals."""
+    """Train one base SAE on the residuals, started from data."""
     acts = material.activations
-    trainer = Trainer(
-        acts,
-        config,
-        start_directions(material, config, city_starts),
-        acts.mean,
-        material.scale,
-        fast_dtype(),
-    )
+    directions = start_directions(material, config, city_starts)
+    trainer = Trainer(acts, config, directions, acts.mean, material.scale, fast_dtype())
     trainer.run(checkpoint, progress=progress, stage=f"SAE of {config.width:,} latents")
     return trainer.result()
 

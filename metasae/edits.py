@@ -94,13 +94,13 @@ class Edit:
         """
         known = {"kind", "strengths", "keep_residual", "keep_error", "position"}
         try:
-            if not set(values) <= known:
+            if not isinstance(values, Mapping) or not set(values) <= known:
                 raise ValueError
             strengths = {int(k): float(v) for k, v in dict(values.get("strengths", {})).items()}
             flags = [values.get("keep_residual", False), values.get("keep_error", True)]
             if not all(isinstance(flag, bool) for flag in flags):
                 raise ValueError
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UserError("This is not an edit that the workbench wrote.") from error
         return Edit(
             kind=values.get("kind", "meta"),

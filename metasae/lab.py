@@ -181,8 +181,11 @@ class Lab:
 
 
 def version() -> str:
-    """Version of this package."""
-    return metadata.version("metasae-workbench")
+    """Version of this package; "uninstalled" when it runs from a bare folder."""
+    try:
+        return metadata.version("metasae")
+    except metadata.PackageNotFoundError:
+        return "uninstalled"
 
 
 def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:

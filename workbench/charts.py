@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-LOWEST = -12.0
+LOWEST = -14.0
 """Left end of the scale in nats, the same for every edit so that toggles compare."""
 
 _ROW_HEIGHT, _AXIS_HEIGHT = 25, 60
-_NUMBERS_AT, _RIGHT = 0.35, 3.4
+_LEFT, _RIGHT = LOWEST - 0.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def answers_chart(
             grid=False,
         ),
     )
-    ticks = [-12, -10, -8, -6, -4, -2, 0]
-    nats = alt.Scale(domain=[LOWEST, _RIGHT], nice=False, zero=False)
+    ticks = list(range(int(LOWEST), 1, 2))
+    nats = alt.Scale(domain=[_LEFT, _RIGHT], nice=False, zero=False)
     axis = alt.Axis(
         title="log-probability (nats), 0 = certain",
         titleColor=ink.text,
@@ -179,14 +179,14 @@ def answers_chart(
         size=alt.condition('datum.shape == "model\'s pick"', alt.value(230), alt.value(130)),
         tooltip=tooltip,
     )
-    numbers = answered.mark_text(align="left", fontSize=14, color=ink.text).encode(
-        x=alt.datum(_NUMBERS_AT, scale=nats), text="number:N"
+    numbers = answered.mark_text(align="left", dx=12, fontSize=14, color=ink.text).encode(
+        x=alt.datum(0, scale=nats), text="number:N"
     )
     headings = (
         base.transform_filter("isValid(datum.heading)")
         .mark_text(align="left", dx=4, fontSize=14, fontWeight="bold")
         .encode(
-            x=alt.datum(LOWEST, scale=nats),
+            x=alt.datum(_LEFT, scale=nats),
             text="heading:N",
             color=alt.condition("datum.moved", role, alt.value(ink.text)),
         )

@@ -226,10 +226,11 @@ def _box(card: MetaCard, case: Case, edit: Edit, piece: Piece) -> None:
     strength = shown_strength(edit, piece)
     activation = max(piece.on_source, piece.on_target)
     scaled = "" if strength in (0, 1) else f" **×{strength:g}**".replace("-", "−")
-    words = shorten(", ".join(words for _, _, words in card.latents[:3]), 60)
+    words = shorten(", ".join(_words_beside_the_title(card)), 60)
     st.session_state[key] = strength != 0
     st.checkbox(
-        f"**{escape(card.title)}** {activation:.2f}{scaled} :small[:gray[{escape(words)}]]",
+        f"**{escape(card.title)}** {activation:.2f}{scaled}"
+        + (f" :small[:gray[{escape(words)}]]" if words else ""),
         key=key,
         help=_about(card, piece, case),
         on_change=ticked,
@@ -237,9 +238,16 @@ def _box(card: MetaCard, case: Case, edit: Edit, piece: Piece) -> None:
     )
 
 
+def _words_beside_the_title(card: MetaCard) -> list[str]:
+    """What its strongest latents are most active on, without what the title says already."""
+    words = [word for _, _, words in card.latents for word in words.split(", ") if word.strip()]
+    title = card.title.casefold().split(", ")
+    return [word for word in dict.fromkeys(words) if word.casefold() not in title]
+
+
 def _about(card: MetaCard, piece: Piece, case: Case) -> str:
     latents = "\n".join(
-        f"- {escape(words)} \\#{latent}: {activation:.2f}"
+        f"- \\#{latent}, {activation:.2f}: {escape(words) or 'no words'}"
         for latent, activation, words in card.latents
     )
     return (

@@ -117,10 +117,10 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
         {
             "Latent": [f"#{one.latent}" for one in ranked],
             "Used": [one.latent in subject.latents for one in ranked],
-            "Most active on": [", ".join(lab.latent_words(one.latent)) for one in ranked],
             "Activation": [one.activation for one in ranked],
             "Selectivity": [one.selectivity for one in ranked],
             "Effect (nats)": [one.effect for one in ranked],
+            "Most active on": [", ".join(lab.latent_words(one.latent)) for one in ranked],
         }
     )
     st.dataframe(
@@ -130,7 +130,7 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
         column_config={
             "Activation": st.column_config.NumberColumn(format="%.1f"),
             "Selectivity": st.column_config.NumberColumn(
-                format="percent", help="Share of its activation over all cities that is this one's"
+                format="%.2f", help="Share of its activation over all cities that is this one's"
             ),
             "Effect (nats)": st.column_config.NumberColumn(
                 format="%.2f", help="What the city's answers lose on average without it"

@@ -12,9 +12,9 @@ from workbench.state import View, edit_to_text
 from workbench.text import visible
 
 _PICK = {
-    (True, True): "before and after",
+    (True, True): "still",
     (False, True): "now",
-    (True, False): "before",
+    (True, False): "no longer",
     (False, False): "",
 }
 _NAMES = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}

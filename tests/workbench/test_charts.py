@@ -91,7 +91,7 @@ def test_whose(cities: str, expected: str) -> None:
 
 def test_the_table_says_the_pick_in_words() -> None:
     table = tables.answers_table(ANSWERS)
-    assert list(table["Model's pick"]) == ["before", "now", "", "before and after"]
+    assert list(table["Model's pick"]) == ["no longer", "now", "", "still"]
     assert list(table["Attribute"]) == ["Country"] * 3 + ["Your question"]
     assert list(table["Whose"]) == ["Tokyo", "Paris, Rome", "Cairo", "typed"]
 
