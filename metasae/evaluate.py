@@ -23,7 +23,7 @@ from metasae.model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.steering import Case
 
-HELD_OUT_WINDOWS = 600
+HELD_OUT_WINDOWS = 160
 _BATCH = 16
 
 COUNTRY_SHARE = 0.6

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 import pandas as pd
 
@@ -33,6 +34,7 @@ class Lab:
         records: cities that can be edited, by name.
         words: per latent, the words it is most active on, strongest first.
         median_norm: of the residual stream at the hook.
+        report: how the SAEs were made and how good they are (see `build.measure`).
     """
 
     preset: Preset
@@ -42,6 +44,7 @@ class Lab:
     words: dict[int, tuple[str, ...]]
     median_norm: float
     provenance: Provenance
+    report: dict[str, Any]
 
     @property
     def n_latents(self) -> int:
@@ -148,10 +151,16 @@ class Lab:
         )
         found = []
         for attribute, template in QUESTIONS.items():
+            # Cities with the same fact share one answer, in the form the first of them has it:
+            # "euro" and "Euro" are no rivals.
             whose: dict[str, list[str]] = {}
             for name in cities:
-                whose.setdefault(self.records[name].answers[attribute], []).append(name)
-            answers = tuple(Answer(", ".join(names), text) for text, names in whose.items())
+                fact = str(getattr(self.records[name], attribute))
+                whose.setdefault(fact, []).append(name)
+            answers = tuple(
+                Answer(", ".join(names), self.records[names[0]].answers[attribute])
+                for names in whose.values()
+            )
             found.append(Question(attribute, fill(template, about), answers))
         return tuple(found)
 
@@ -222,6 +231,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         records={record.name: record for record in records},
         words={int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]},
         median_norm=median_norm,
+        report=report,
         provenance=Provenance(
             preset=preset.name,
             model=preset.model.name,

@@ -80,7 +80,8 @@ def best_edits(
             if reached is None:
                 continue
             pattern, margin = reached
-            if pattern not in best or margin > best[pattern][0]:
+            # Nothing moves best where nothing is done: the unedited model comes first.
+            if pattern not in best or (any(pattern) and margin > best[pattern][0]):
                 best[pattern] = (margin, edit)
         progress("Searching edits", min(1.0, (begin + len(part)) / len(edits)), "")
     names = [question.attribute for question in case.questions]

@@ -464,10 +464,9 @@ class Outcome:
             changed = pick["answer"] != before[attribute]["answer"]
             (now if changed else still).append(_clause(attribute, pick["answer"], not changed))
         if not now:
-            return (
-                f"{name} is unchanged: it {_listed(still)}." if still else f"{name} is unchanged."
-            )
-        text = f"{name} now {_listed(now)}"
+            same = [_clause(attribute, pick["answer"], False) for attribute, pick in after.items()]
+            return f"{name} is unchanged: it {_listed(same)}."
+        text = f"{name} now {_listed(now)}".replace("now is ", "is now ", 1)
         return f"{text}; it {_listed(still)}." if still else f"{text}."
 
     def to_dict(self) -> dict[str, Any]:

@@ -138,6 +138,10 @@ class FakeLab:
 
     preset = EMBEDDED
     provenance = FakeCase.provenance
+    report = {  # noqa: RUF012
+        "saes": [{"ce_recovered": 0.91, "l0": 4.0}],
+        "meta_sae": {"fve": 0.6, "l0": 4.0, "fve_control": 0.1},
+    }
     n_latents, n_meta = N_LATENTS, N_META
     model = SimpleNamespace()
 

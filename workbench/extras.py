@@ -196,6 +196,7 @@ def files(lab: Lab, outcome: Outcome) -> None:
 def about(lab: Lab) -> None:
     """What is on screen, for someone who sees it first."""
     preset, provenance = lab.preset, lab.provenance
+    largest, meta = lab.report["saes"][-1], lab.report["meta_sae"]
     st.markdown(
         f"""
 1. The model, **{escape(preset.model.name)}**, reads a prompt that names the source city. Inside,
@@ -208,6 +209,11 @@ def about(lab: Lab) -> None:
 4. An **edit** rebuilds the source's direction with some meta-latents taken out and some of the
    target's put in, at the same length. The model goes on from there, and its **log-probability**
    of each answer is read: in nats, 0 for certain, −2.3 for one in ten.
+
+Measured on held-out text: the SAE keeps {largest["ce_recovered"]:.0%} of what the residual stream
+is worth to the model (cross-entropy, against putting its mean there) with {largest["l0"]:.0f}
+latents a token; the meta-SAE explains {meta["fve"]:.0%} of the variance of the decoder directions
+with {meta["l0"]:.1f} meta-latents each, against {meta["fve_control"]:.0%} for random directions.
 
 Open here: `{provenance.model}`, `{provenance.hook}`, SAE `{provenance.sae}`, meta-SAE
 `{provenance.meta_sae}`.

@@ -60,8 +60,8 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
 
 def _picture(outcome: Outcome, key: str) -> None:
     case = outcome.case
-    chart = charts.answers_chart(outcome.answers, case.source.label, case.target.label, ink())
-    st.altair_chart(chart, width="stretch", key=key, alt=outcome.sentence)
+    spec = charts.answers_spec(outcome.answers, case.source.label, case.target.label, ink())
+    st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
 
 
 def numbers(outcome: Outcome) -> None:

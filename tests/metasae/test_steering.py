@@ -1,0 +1,471 @@
+"""Every number of a case against a full TransformerLens pass with the edit worked out anew.
+
+The oracle knows nothing of prefixes, tails or compiled edits: for each answer it runs the whole
+token sequence through the bridge, with a hook that encodes the residual stream, edits it by the
+method's formulas, and writes it back.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from metasae.edits import Edit, Piece
+from metasae.errors import UserError
+from metasae.lab import Lab
+from metasae.steering import Answer, Case, Outcome, Question, Subject
+from tests.builders import one_sentence
+
+NATS = 1e-4
+
+
+# The oracle.
+
+
+def oracle(case: Case, edit: Edit) -> Tensor:
+    """Log-probability of every answer, in the questions' order, by full passes."""
+    model, found = case.model, []
+    for question in case.questions:
+        prompt = model.prompt_tokens(question.prompt)
+        write = editor(case, edit, question.prompt)
+        passes: dict[tuple[int, ...], Tensor] = {}
+        for answer in question.answers:
+            tokens = model.encode(" " + answer.text)
+            row = (*prompt, *tokens[:-1])
+            if row not in passes:
+                with torch.inference_mode():
+                    logits = model.bridge.run_with_hooks(
+                        torch.tensor([row]), fwd_hooks=[(model.hook_point, write)]
+                    )
+                passes[row] = logits[0].double().log_softmax(-1)
+            at = len(prompt) - 1
+            each = [passes[row][at + n, token] for n, token in enumerate(tokens)]
+            found.append(torch.stack(each).sum())
+    return torch.stack(found).float()
+
+
+def editor(case: Case, edit: Edit, prompt: str) -> Callable[..., Tensor]:
+    """A hook that makes the edit, by the formulas of the method."""
+    model, sae = case.model, case.decomposition.sae
+    source, target = list(case.source.latents), list(case.target.latents)
+
+    def write(resid: Tensor, hook: Any = None) -> Tensor:
+        x = resid[0]
+        acts = sae.encode(x)
+        if edit.kind == "swap":
+            wanted = acts.clone()
+            wanted[:, source] = 0.0
+            wanted[:, target] = torch.tensor(case.target.activations)
+            change = (wanted - acts) @ sae.W_dec
+        else:
+            change = torch.zeros_like(x)
+            if edit.strengths:
+                for latent in source:
+                    step = rebuilt(case, edit, latent) - sae.W_dec[latent]
+                    change += acts[:, latent, None] * step
+        if not edit.keep_error:
+            change = change - (x - sae.decode(acts))
+        where = torch.zeros(len(x), dtype=torch.bool)
+        if edit.position == "all":
+            where[1:] = True
+        elif case.source.city is not None:
+            name_end = prompt.rindex(case.source.city) + len(case.source.city)
+            where[len(model.encode(prompt[:name_end]))] = True
+        else:
+            # Raw latents act where they are most active in the prompt.
+            length = len(model.encode(prompt))
+            where[1 + int(acts[1 : length + 1][:, source].sum(1).argmax())] = True
+        where &= x.norm(dim=1) <= 4.0 * case.median_norm
+        return torch.where(where[:, None], x + change, x)[None]
+
+    return write
+
+
+def rebuilt(case: Case, edit: Edit, latent: int) -> Tensor:
+    """The direction that takes a source latent's place."""
+    sae, meta = case.decomposition.sae, case.decomposition.meta
+    original = sae.W_dec[latent]
+    own = meta.encode(original[None])[0]
+    on_source = meta.encode(sae.W_dec[list(case.source.latents)]).amax(0)
+    on_target = meta.encode(sae.W_dec[list(case.target.latents)]).amax(0)
+    new = own.clone()
+    for piece, strength in edit.strengths:
+        if own[piece] > 0:
+            new[piece] = own[piece] * strength
+        elif on_source[piece] == 0:
+            new[piece] = on_target[piece] * strength
+    direction = meta.decode(new[None])[0]
+    if edit.keep_residual:
+        direction = direction + original - meta.decode(own[None])[0]
+    return direction * (original.norm() / direction.norm())
+
+
+LARGEST_DIFFERENCE = 0.0
+
+
+def check(case: Case, edit: Edit) -> Outcome:
+    """Score an edit and hold every answer against the oracle."""
+    global LARGEST_DIFFERENCE
+    outcome = case.score(edit)
+    expected = oracle(case, edit)
+    LARGEST_DIFFERENCE = max(LARGEST_DIFFERENCE, float((outcome.logprobs - expected).abs().max()))
+    torch.testing.assert_close(outcome.logprobs, expected, rtol=0, atol=NATS)
+    return outcome
+
+
+def own(case: Case, side: str) -> list[Piece]:
+    return [piece for piece in case.pieces if piece.side == side]
+
+
+def changed(case: Case, edit: Edit, least: float = 0.01) -> None:
+    """The edit does something at all, so that an oracle of nothing would not do."""
+    assert (case.score(edit).logprobs - case.baseline).abs().max() > least
+
+
+@pytest.fixture(scope="module")
+def tokyo_paris(lab: Lab) -> Case:
+    return lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+
+
+@pytest.fixture(scope="module")
+def long_names(lab: Lab) -> Case:
+    """Two cities with names of several tokens, as many latents on both sides as there are."""
+
+    def first(*favourites: str) -> Subject:
+        others = [name for name in lab.city_names() if len(lab.model.encode(" " + name)) > 1]
+        for name in (*favourites, *others):
+            record = lab.records[name]
+            if len(lab.model.encode(" " + name)) > 1 and len(record.latents) > 2:
+                return lab.subject(name, [ranked.latent for ranked in record.latents[:3]])
+        raise AssertionError("no city with a name of several tokens has several latents")
+
+    source, target = first("Rio de Janeiro"), first("Buenos Aires", "Los Angeles")
+    case = lab.case(source, target)
+    assert source.label != target.label and len(source.latents) > 1
+    return case
+
+
+# Scores.
+
+
+def test_the_baseline_is_the_unedited_full_pass(tokyo_paris: Case, long_names: Case) -> None:
+    for case in (tokyo_paris, long_names):
+        outcome = check(case, Edit())
+        torch.testing.assert_close(outcome.logprobs, case.baseline, rtol=0, atol=0)
+        check(case, Edit(position="all"))
+        assert outcome.answers["change"].abs().max() == 0
+        assert not any(outcome.moved.values())
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+@pytest.mark.parametrize("keep_error", [True, False])
+@pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
+def test_the_swap(
+    which: str, position: Any, keep_error: bool, request: pytest.FixtureRequest
+) -> None:
+    case = request.getfixturevalue(which)
+    edit = Edit("swap", position=position, keep_error=keep_error)
+    check(case, edit)
+    changed(case, edit, 0.5)
+
+
+def meta_edits(case: Case) -> dict[str, Edit]:
+    mine, theirs = own(case, "source"), own(case, "target")
+    shared = own(case, "shared")
+    remove = tuple((piece.meta, 0.0) for piece in mine)
+    add = tuple((piece.meta, 1.0) for piece in theirs)
+    odd = tuple((piece.meta, strength) for piece, strength in zip(
+        (*mine, *theirs, *shared), (-1.5, 0.3, 2.0, -0.7, 1.3, 0.9, 1.7, -2.0), strict=False
+    ))  # fmt: skip
+    return {
+        "remove one": Edit(strengths=remove[:1]),
+        "remove all, keep the residual": Edit(strengths=remove, keep_residual=True),
+        "add one": Edit(strengths=add[:1]),
+        "remove all and add all": Edit(strengths=remove + add),
+        "strengths": Edit(strengths=odd),
+        "strengths, keep the residual": Edit(strengths=odd, keep_residual=True),
+        "drop the error": Edit(strengths=remove[:1] + add[:1], keep_error=False),
+        "drop the error alone": Edit(keep_error=False),
+        "all positions": Edit(strengths=remove + add[:1], position="all"),
+        "all positions, everything else": Edit(
+            strengths=odd, keep_residual=True, keep_error=False, position="all"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "remove one",
+        "remove all, keep the residual",
+        "add one",
+        "remove all and add all",
+        "strengths",
+        "strengths, keep the residual",
+        "drop the error",
+        "drop the error alone",
+        "all positions",
+        "all positions, everything else",
+    ],
+)
+@pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
+def test_the_meta_latent_edit(which: str, name: str, request: pytest.FixtureRequest) -> None:
+    case = request.getfixturevalue(which)
+    edit = meta_edits(case)[name]
+    check(case, edit)
+    changed(case, edit)
+
+
+def test_the_pair_has_pieces_of_every_kind(tokyo_paris: Case) -> None:
+    assert own(tokyo_paris, "source") and own(tokyo_paris, "target")
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_latents_by_number(lab: Lab, position: Any) -> None:
+    tokyo, paris = lab.subject("Tokyo"), lab.subject("Paris")
+    numbers = ", ".join(f"#{latent}" for latent in tokyo.latents)
+    source, target = lab.subject(numbers), lab.subject(f"#{paris.latents[0]}")
+    assert source.city is None
+    questions = [
+        Question("custom", "In the old town of Tokyo the people speak", answers("French", "Latin")),
+        Question("custom 2", "Tokyo is the capital of", answers("Japan", "France")),
+    ]
+    case = lab.case(source, target, questions)
+    check(case, Edit("swap", position=position))
+    changed(case, Edit("swap", position=position))
+    piece = own(case, "source")[0]
+    check(case, Edit(strengths=((piece.meta, -1.0),), position=position))
+
+
+def test_latents_of_nobody_ask_about_the_target(lab: Lab) -> None:
+    case = lab.case(lab.subject("#1, #2"), lab.subject("Paris"))
+    assert all("Paris" in question.prompt for question in case.questions)
+    check(case, Edit("swap", position="all"))
+
+
+def answers(*texts: str) -> tuple[Answer, ...]:
+    return tuple(Answer("", text) for text in texts)
+
+
+def test_a_typed_prompt_and_answers_of_several_tokens(lab: Lab) -> None:
+    questions = [
+        Question(
+            "custom",
+            "They flew from Paris to Tokyo, because Tokyo and Osaka lie in",
+            answers("Japan", "the United Kingdom", "the United States", "Kyrgyzstan", "France"),
+        ),
+        Question("second", "Tokyo", answers("Tower", "is a large city")),
+    ]
+    tokens = [len(lab.model.encode(" " + one.text)) for one in questions[0].answers]
+    assert max(tokens) > 2 and min(tokens) == 1
+    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"), questions)
+    # An edit at "last" acts on the last mention of the name.
+    for edit in (Edit(), Edit("swap"), Edit("swap", position="all", keep_error=False)):
+        check(case, edit)
+    piece = own(case, "source")[0]
+    check(case, Edit(strengths=((piece.meta, 0.0),)))
+
+
+def test_the_order_of_the_answers_changes_no_number(lab: Lab) -> None:
+    texts = ("the United Kingdom", "Japan", "Kyrgyzstan", "France")
+    scores = []
+    for order in (texts, texts[::-1]):
+        questions = [Question("custom", "Tokyo is a city in", answers(*order))]
+        outcome = lab.case(lab.subject("Tokyo"), lab.subject("Paris"), questions).score(
+            Edit("swap")
+        )
+        scores.append(outcome.answers.set_index("answer")["logprob"].sort_index())
+    assert (scores[0] - scores[1]).abs().max() < 1e-5
+
+
+def test_two_edits_do_not_disturb_each_other(tokyo_paris: Case) -> None:
+    case = tokyo_paris
+    edits = [Edit(), Edit("swap"), *list(meta_edits(case).values())[:6]]
+    alone = torch.stack([case.score(edit).logprobs for edit in edits])
+    together = case.logprobs(edits)
+    torch.testing.assert_close(together, alone, rtol=0, atol=2e-5)
+    backwards = case.logprobs(edits[::-1]).flip(0)
+    torch.testing.assert_close(backwards, alone, rtol=0, atol=2e-5)
+    # Outcomes are values: scoring other edits since left the first ones as they were.
+    first = case.score(edits[1])
+    kept = first.logprobs.clone()
+    case.score(edits[2])
+    assert torch.equal(first.logprobs, kept)
+    torch.testing.assert_close(case.score(Edit()).logprobs, case.baseline, rtol=0, atol=0)
+
+
+def test_edits_at_different_positions_are_not_scored_together(tokyo_paris: Case) -> None:
+    with pytest.raises(ValueError, match="same positions"):
+        tokyo_paris.logprobs([Edit("swap"), Edit("swap", position="all")])
+
+
+def test_setting_single_latents_to_zero(long_names: Case) -> None:
+    case = long_names
+    found = case.without(case.source.latents)
+    for row, latent in enumerate(case.source.latents):
+        alone = Subject(case.source.label, case.source.city, (latent,), (0.0,))
+        nobody = Subject("nobody", None, (), ())
+        single = Case(
+            case.model, case.decomposition, alone, nobody, case.questions, case.median_norm,
+            case.provenance,
+        )  # fmt: skip
+        torch.testing.assert_close(found[row], oracle(single, Edit("swap")), rtol=0, atol=NATS)
+
+
+# What is made of the numbers.
+
+
+def test_the_table_by_hand(tokyo_paris: Case) -> None:
+    outcome = tokyo_paris.score(Edit("swap"))
+    table = outcome.answers
+    assert list(table.columns) == [
+        "attribute", "prompt", "city", "answer", "baseline", "logprob", "change", "best_before",
+        "best_after",
+    ]  # fmt: skip
+    assert list(dict.fromkeys(table["attribute"])) == [
+        "country", "language", "continent", "currency",
+    ]  # fmt: skip
+    assert table["logprob"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    assert table["baseline"].tolist() == pytest.approx(tokyo_paris.baseline.tolist())
+    assert (table["change"] - (table["logprob"] - table["baseline"])).abs().max() < 1e-6
+    for _, rows in table.groupby("attribute"):
+        assert rows["best_before"].sum() == rows["best_after"].sum() == 1
+        assert rows.loc[rows["best_after"], "logprob"].item() == rows["logprob"].max()
+        assert rows.loc[rows["best_before"], "baseline"].item() == rows["baseline"].max()
+        target = rows.loc[rows["best_after"], "city"].item().split(", ")
+        before = rows.loc[rows["best_before"], "city"].item().split(", ")
+        attribute = rows["attribute"].iloc[0]
+        assert outcome.moved[attribute] == ("Paris" in target and "Paris" not in before)
+
+
+def test_the_swap_moves_tokyo_to_paris(tokyo_paris: Case) -> None:
+    outcome = tokyo_paris.score(Edit("swap"))
+    assert outcome.moved == dict.fromkeys(("country", "language", "continent", "currency"), True)
+    assert outcome.sentence.startswith("Tokyo now is in France, speaks French, lies in Europe and")
+
+
+def test_the_sentence_of_no_edit(tokyo_paris: Case) -> None:
+    assert tokyo_paris.score(Edit()).sentence.startswith("Tokyo is unchanged: it stays in Japan")
+
+
+def test_the_likeliest_tokens(tokyo_paris: Case) -> None:
+    case, edit = tokyo_paris, Edit("swap")
+    top = case.score(edit).top_tokens
+    assert len(top) == 4 * 2 * 5
+    for state, made in (("before", Edit()), ("after", edit)):
+        question = case.questions[1]
+        tokens = torch.tensor([case.model.prompt_tokens(question.prompt)])
+        with torch.inference_mode():
+            logits = case.model.bridge.run_with_hooks(
+                tokens, fwd_hooks=[(case.model.hook_point, editor(case, made, question.prompt))]
+            )
+        expected = logits[0, -1].log_softmax(-1).topk(5)
+        rows = top[(top["state"] == state) & (top["attribute"] == question.attribute)]
+        assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
+        assert rows["token"].tolist() == [case.model.decode(t) for t in expected.indices.tolist()]
+        assert rows["logprob"].tolist() == pytest.approx(expected.values.tolist(), abs=NATS)
+
+
+def test_the_export_holds_the_numbers_and_what_they_came_from(tokyo_paris: Case) -> None:
+    edit = meta_edits(tokyo_paris)["remove one"]
+    outcome = tokyo_paris.score(edit)
+    values = outcome.to_dict()
+    assert Edit.from_dict(values["edit"]) == edit
+    flat = [one["logprob"] for entry in values["attributes"] for one in entry["answers"]]
+    assert flat == pytest.approx(outcome.logprobs.tolist())
+    assert values["source"] == {"label": "Tokyo", "latents": list(tokyo_paris.source.latents)}
+    for key in ("units", "preset", "model", "hook", "sae", "meta_sae", "version"):
+        assert values[key], key
+
+
+def test_the_snippet_reproduces_the_table(
+    tokyo_paris: Case, lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = tokyo_paris.score(Edit("swap", position="all"))
+    monkeypatch.setattr("metasae.lab.open_lab", lambda: lab)
+    exec(outcome.snippet(), {})
+    assert capsys.readouterr().out.strip() == str(outcome.answers)
+
+
+# Continuations.
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_a_greedy_continuation_is_the_oracles_token_by_token(
+    tokyo_paris: Case, position: Any
+) -> None:
+    case, edit = tokyo_paris, Edit("swap", position=position)
+    prompt = "Tokyo is a city in the country of"
+    model = case.model
+    tokens = model.prompt_tokens(prompt)
+    write = editor(case, edit, prompt)
+    for _ in range(6):
+        with torch.inference_mode():
+            logits = model.bridge.run_with_hooks(
+                torch.tensor([tokens]), fwd_hooks=[(model.hook_point, write)]
+            )
+        tokens.append(int(logits[0, -1].argmax()))
+    expected = model.tokenizer.decode(tokens[-6:], skip_special_tokens=True)
+    assert case.continuation(edit, prompt, 6) == expected
+    assert case.continuation(None, prompt, 6) == model.generate(prompt, 6)
+    assert case.continuation(edit, prompt, 6) != case.continuation(None, prompt, 6)
+
+
+def test_a_continuation_without_an_edit_needs_no_name(tokyo_paris: Case) -> None:
+    assert tokyo_paris.continuation(None, "Once upon a time", 2)
+    assert tokyo_paris.continuation(Edit(), "Once upon a time", 2)
+    with pytest.raises(UserError) as raised:
+        tokyo_paris.continuation(Edit("swap"), "Once upon a time", 2)
+    assert "does not mention Tokyo" in one_sentence(raised)
+
+
+# Bad input.
+
+
+def asked(lab: Lab, prompt: str, *texts: str) -> Case:
+    questions = [Question("custom", prompt, answers(*texts))]
+    return lab.case(lab.subject("Tokyo"), lab.subject("Paris"), questions)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts", "said"),
+    [
+        ("", ("Japan",), "The prompt is empty"),
+        ("Kyoto is a city in", ("Japan",), "does not mention Tokyo"),
+        ("Tokyo is in", (), "has no answers"),
+        ("Tokyo is in", ("",), "tokenises to nothing"),
+        ("Tokyo is in", ("Japan", "  "), "tokenises to nothing"),
+    ],
+)
+def test_a_question_that_cant_be_asked(
+    lab: Lab, prompt: str, texts: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        asked(lab, prompt, *texts).score(Edit())
+    assert said in one_sentence(raised)
+
+
+def test_a_meta_latent_of_neither(tokyo_paris: Case) -> None:
+    mine = {piece.meta for piece in tokyo_paris.pieces}
+    other = next(meta for meta in range(1000) if meta not in mine)
+    with pytest.raises(UserError) as raised:
+        tokyo_paris.score(Edit(strengths=((other, 0.0),)))
+    assert f"Meta-latent {other} is active on neither" in one_sentence(raised)
+
+
+def test_nothing_left_of_the_direction(tokyo_paris: Case) -> None:
+    everything = tuple((p.meta, 0.0) for p in tokyo_paris.pieces if p.side != "target")
+    bias = float(tokyo_paris.decomposition.meta.b_dec.norm())
+    if bias > 1e-6:
+        assert not math.isnan(float(tokyo_paris.score(Edit(strengths=everything)).logprobs.sum()))
+        return
+    with pytest.raises(UserError, match="Nothing is left of latent"):
+        tokyo_paris.score(Edit(strengths=everything))
+
+
+def test_the_largest_difference_seen(tokyo_paris: Case) -> None:
+    """Last: what all of the above came to, far enough below what is allowed."""
+    assert 0.0 < LARGEST_DIFFERENCE < NATS
