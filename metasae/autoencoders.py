@@ -170,7 +170,7 @@ def load(folder: Path) -> SparseAutoencoder:
                 f"is {tuple(tensors[name].shape)}."
             )
     k = config.get("k")
-    if architecture == "topk" and not (isinstance(k, int) and 1 <= k <= d_sae):
+    if architecture == "topk" and not (isinstance(k, int) and 1 <= k <= len(tensors["W_dec"])):
         raise UserError(
             f"The SAE in {folder} is a topk SAE whose k is {k}; it must be from 1 to {d_sae}."
         )

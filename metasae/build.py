@@ -169,10 +169,12 @@ def words_of_latents(
     sample = np.random.default_rng(0).choice(len(acts), min(rows, len(acts)), replace=False)
     sample.sort()
     entries = []
+    dtype = fast_dtype()
+    W_enc, b_enc = sae.W_enc.to(dtype), sae.b_enc.to(dtype)
     for part in np.array_split(sample, max(1, len(sample) // 4096)):
         x = acts.rows(part)
-        pre = (x - sae.b_dec).to(fast_dtype()) @ sae.W_enc.to(fast_dtype())
-        chosen = batch_topk.select_topk(pre + sae.b_enc.to(pre.dtype), sae.k or 1)
+        pre = torch.addmm(b_enc, (x - sae.b_dec).to(dtype), W_enc)
+        chosen = batch_topk.select_topk(pre, sae.k or 1)
         value = pre[chosen.row, chosen.latent].float()
         entries.append(
             np.stack([chosen.latent.numpy(), part[chosen.row.numpy()], value.numpy()], axis=1)

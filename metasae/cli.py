@@ -121,7 +121,7 @@ def stored_report(preset: Preset) -> dict[str, Any]:
     try:
         report: dict[str, Any] = json.loads(path.read_text())
         hashes = dict(report["weights_sha256"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is missing or damaged; measure again with: python -m metasae info --measure."
         ) from error
@@ -257,6 +257,8 @@ def _steer(arguments: argparse.Namespace) -> str:
     )
     if (arguments.prompt is None) != (arguments.answers is None):
         raise UserError("Give --prompt and --answers together.")
+    if arguments.generate is not None and arguments.generate < 1:
+        raise UserError(f"--generate {arguments.generate} writes nothing; give at least 1 token.")
     lab = _opened(arguments)
     source, target = lab.subject(arguments.source), lab.subject(arguments.target)
     questions = None

@@ -64,7 +64,9 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     """Write a GGUF file's model and tokenizer to ``folder`` as fp32 safetensors."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    hf: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    hf: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    )
     # The weights are plain fp32 by now; transformers refuses to save while the model still says
     # it is quantised.
     del hf.config.quantization_config

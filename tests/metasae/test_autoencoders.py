@@ -66,9 +66,7 @@ def test_jumprelu_below_a_negative_threshold_stays_zero() -> None:
 
 def test_decode_by_hand() -> None:
     acts = torch.tensor([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-    torch.testing.assert_close(
-        by_hand(k=1).decode(acts), torch.tensor([[3.6, -0.2], [1.0, -1.0]])
-    )
+    torch.testing.assert_close(by_hand(k=1).decode(acts), torch.tensor([[3.6, -0.2], [1.0, -1.0]]))
 
 
 @BOTH

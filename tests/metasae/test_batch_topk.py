@@ -1,5 +1,7 @@
 """The training kernel: selection against a plain top-k, hand-written gradients against autograd."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -144,7 +146,7 @@ def test_the_auxiliary_loss_revives_dead_latents(seed: int) -> None:
     assert dead <= 6 and explained > 0.9
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path) -> None:
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     x = planted()
     whole = Trainer(TensorRows(x), config(steps=60))
     whole.run()
@@ -158,7 +160,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path) -> None:
         torch.testing.assert_close(second.p.tensors()[name], tensor, rtol=0, atol=0)
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path) -> None:
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
     trainer = Trainer(TensorRows(planted()), config(steps=60))
     trainer.advance()
     trainer.save(tmp_path / "c")

@@ -103,9 +103,7 @@ def swapped(source: str, target: str, *rows: tuple[str, str, float]) -> Any:
 
     def score(edit: Edit) -> SimpleNamespace:
         assert edit == Edit("swap")
-        return SimpleNamespace(
-            answers=pd.DataFrame(rows, columns=["attribute", "city", "logprob"])
-        )
+        return SimpleNamespace(answers=pd.DataFrame(rows, columns=["attribute", "city", "logprob"]))
 
     return SimpleNamespace(
         source=SimpleNamespace(label=source), target=SimpleNamespace(label=target), score=score

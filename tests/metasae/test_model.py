@@ -209,8 +209,7 @@ def test_a_hook_does_not_outlive_an_exception(model: LanguageModel, where: str) 
 def hooks(model: LanguageModel) -> int:
     """How many there are; transformers may have some of its own."""
     return sum(
-        len(module._forward_pre_hooks) + len(module._forward_hooks)
-        for module in model.hf.modules()
+        len(module._forward_pre_hooks) + len(module._forward_hooks) for module in model.hf.modules()
     )
 
 

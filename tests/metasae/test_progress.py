@@ -67,7 +67,7 @@ def test_to_stream_writes_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPat
     for percent in range(0, 101, 10):
         report("Reading", percent / 100, "ten windows")
         clock.now += 0.5
-    report("Writing", 0.0)
+    report("Writing", 0.0, "")
     lines = out.getvalue().splitlines()
     # 0 %, then every 2 s (four calls), the stage's end at once, and the next stage's beginning.
     assert [" ".join(line.split()[:2]) for line in lines] == [

@@ -283,6 +283,7 @@ def test_the_order_of_the_answers_changes_no_number(lab: Lab) -> None:
 
 def test_two_edits_do_not_disturb_each_other(tokyo_paris: Case) -> None:
     case = tokyo_paris
+    weights = case.decomposition.sae.W_dec.clone()
     edits = [Edit(), Edit("swap"), *list(meta_edits(case).values())[:6]]
     alone = torch.stack([case.score(edit).logprobs for edit in edits])
     together = case.logprobs(edits)
@@ -295,6 +296,7 @@ def test_two_edits_do_not_disturb_each_other(tokyo_paris: Case) -> None:
     case.score(edits[2])
     assert torch.equal(first.logprobs, kept)
     torch.testing.assert_close(case.score(Edit()).logprobs, case.baseline, rtol=0, atol=0)
+    assert torch.equal(case.decomposition.sae.W_dec, weights)
 
 
 def test_edits_at_different_positions_are_not_scored_together(tokyo_paris: Case) -> None:
@@ -341,14 +343,24 @@ def test_the_table_by_hand(tokyo_paris: Case) -> None:
         assert outcome.moved[attribute] == ("Paris" in target and "Paris" not in before)
 
 
-def test_the_swap_moves_tokyo_to_paris(tokyo_paris: Case) -> None:
+def picks(outcome: Outcome, column: str) -> dict[str, str]:
+    best = outcome.answers[outcome.answers[column]]
+    return dict(zip(best["attribute"], best["answer"], strict=True))
+
+
+def test_the_swap_makes_tokyo_paris(tokyo_paris: Case, lab: Lab) -> None:
     outcome = tokyo_paris.score(Edit("swap"))
-    assert outcome.moved == dict.fromkeys(("country", "language", "continent", "currency"), True)
-    assert outcome.sentence.startswith("Tokyo now is in France, speaks French, lies in Europe and")
+    assert picks(outcome, "best_after") == lab.records["Paris"].answers
+    assert outcome.sentence.startswith("Tokyo is now in France")
+    assert "speaks French" in outcome.sentence
 
 
-def test_the_sentence_of_no_edit(tokyo_paris: Case) -> None:
-    assert tokyo_paris.score(Edit()).sentence.startswith("Tokyo is unchanged: it stays in Japan")
+def test_the_sentence_says_what_stayed(tokyo_paris: Case) -> None:
+    outcome = tokyo_paris.score(Edit())
+    assert picks(outcome, "best_before") == picks(outcome, "best_after")
+    assert outcome.sentence.startswith("Tokyo is unchanged: it ")
+    for answer in picks(outcome, "best_after").values():
+        assert answer in outcome.sentence
 
 
 def test_the_likeliest_tokens(tokyo_paris: Case) -> None:
@@ -387,7 +399,7 @@ def test_the_snippet_reproduces_the_table(
     outcome = tokyo_paris.score(Edit("swap", position="all"))
     monkeypatch.setattr("metasae.lab.open_lab", lambda: lab)
     exec(outcome.snippet(), {})
-    assert capsys.readouterr().out.strip() == str(outcome.answers)
+    assert capsys.readouterr().out == f"{outcome.answers}\n"
 
 
 # Continuations.
