@@ -8,6 +8,7 @@ they were made and how good they are.
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from metasae.cities import ATTRIBUTES, load_cities
 from metasae.corpus import WINDOW, Windows, windows
 from metasae.decomposition import Decomposition
 from metasae.edits import Edit
-from metasae.lab import open_lab
+from metasae.lab import Lab, open_lab
 from metasae.locate import activation_table
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
@@ -335,18 +336,39 @@ def measure(
     report["swap"] = evaluate.swaps(cases, len(names) * (len(names) - 1), progress) | {
         "cities": names
     }
-    pair = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
-    report["tokyo_paris"] = {
-        "baseline": pair.score(Edit()).to_dict()["attributes"],
-        "swap": pair.score(Edit("swap")).to_dict()["attributes"],
-        "patterns": [
-            {"pattern": one.pattern, "edit": one.edit.to_dict(), "margin": one.margin,
-             "sentence": one.sentence}
-            for one in best_edits(pair)
-        ],
-    }  # fmt: skip
+    report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")
     _write_json(out / "report.json", report)
     return report
+
+
+def pair_table(lab: Lab, source: str, target: str) -> dict[str, Any]:
+    """One pair before, after the swap, and the best edit found for every pattern it can reach.
+
+    All combinations are searched with both cities' default latents and with the best latent of
+    each, with the SAE's error kept and dropped; of equal patterns the larger margin stands.
+    """
+    pair = lab.case(lab.subject(source), lab.subject(target))
+    best: dict[tuple[bool, ...], dict[str, Any]] = {}
+    every = slice(None)
+    for which, keep_error in product((every, slice(1)), (True, False)):
+        mine, theirs = pair.source.latents[which], pair.target.latents[which]
+        case = lab.case(lab.subject(source, mine), lab.subject(target, theirs))
+        for found in best_edits(case, Edit(keep_error=keep_error)):
+            key = tuple(found.pattern.values())
+            if key not in best or found.margin > best[key]["margin"]:
+                best[key] = {
+                    "pattern": found.pattern,
+                    "source_latents": mine,
+                    "target_latents": theirs,
+                    "edit": found.edit.to_dict(),
+                    "margin": found.margin,
+                    "sentence": found.sentence,
+                }
+    return {
+        "baseline": pair.score(Edit()).to_dict()["attributes"],
+        "swap": pair.score(Edit("swap")).to_dict()["attributes"],
+        "patterns": [best[key] for key in sorted(best)],
+    }
 
 
 def _metadata(preset: Preset, config: TrainConfig) -> dict[str, Any]:

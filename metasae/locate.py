@@ -6,6 +6,7 @@ all cities (its selectivity). Then by causal effect: how many nats the city's ow
 average over the four questions, when the latent is set to 0 on the name.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -94,14 +95,14 @@ def name_position(model: LanguageModel, prompt: str, name: str) -> int:
     Raises:
         UserError: when the prompt lacks the name.
     """
-    begin = prompt.rfind(name)
-    if begin < 0 or not name:
+    mentions = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)) if name else []
+    if not mentions:
         raise UserError(
             f'The prompt "{prompt}" does not mention {name}; write the city\'s name where the edit '
             "should act."
         )
     encoded = model.tokenizer(prompt, add_special_tokens=False)
-    token = encoded.char_to_token(begin + len(name) - 1)
+    token = encoded.char_to_token(mentions[-1].end() - 1)
     assert token is not None
     return int(token) + 1
 

@@ -197,7 +197,7 @@ class TokenModel:
 
     def __init__(self, width: int, vocabulary: int) -> None:
         self.table = torch.randn(vocabulary, width)
-        self.table[0] = 500.0  # the start token is massive, as in the real one
+        self.table[10] = 500.0  # a massive activation
         self.out = torch.randn(width, vocabulary)
 
     def residual(self, tokens: Tensor) -> Tensor:
@@ -222,12 +222,14 @@ def linear_sae(W: Tensor, b_dec: Tensor) -> SparseAutoencoder:
 def test_base_quality_of_an_exact_an_empty_and_a_halving_sae() -> None:
     model: Any = TokenModel(5, 11)
     draw = torch.Generator().manual_seed(2)
-    tokens = torch.randint(1, 11, (6, 12), generator=draw)
+    tokens = torch.randint(1, 10, (6, 12), generator=draw)
     tokens[:, 0] = 0
+    tokens[2, 4] = 10
     lengths = torch.tensor([12, 12, 10, 9, 9, 12])
     inside = torch.arange(12)[None] < lengths[:, None]
     scored = inside.clone()
     scored[:, 0] = False
+    scored &= tokens != 10
     x = model.table[tokens][scored]
     mean = x.mean(0)
     saes = {

@@ -123,7 +123,7 @@ def test_the_cities_are_the_tables(lab: Lab) -> None:
         for one in record.latents:
             assert 0 <= one.latent < lab.n_latents and one.activation > 0
             assert 0 <= one.selectivity <= 1 and abs(one.effect) < 50
-    assert lab.city_record("  são paulo ").name == "Sao Paulo"
+    assert lab.city_record("  sao PAULO ").name == "São Paulo"
 
 
 def test_the_report_tells_what_is_there(lab: Lab) -> None:

@@ -1,5 +1,7 @@
 """Where a name stands in a prompt, and how much of a latent is one city's."""
 
+import re
+
 import pytest
 import torch
 
@@ -76,13 +78,15 @@ def test_a_record_survives_its_dictionary() -> None:
         ("She moved from Tokyo to Kyoto, and back to Tokyo again", "Tokyo"),
         ("“Tokyo”, he said", "Tokyo"),
         ("Is it in N'Djamena?", "N'Djamena"),
+        ("Tokyo's mayor", "Tokyo"),
+        ("Juliet left Rome without Romeo, the Roman", "Rome"),
     ],
 )
 def test_the_last_token_of_the_last_mention(model: LanguageModel, prompt: str, name: str) -> None:
     at = name_position(model, prompt, name)
     tokens = model.prompt_tokens(prompt)
     # Up to and with that token the text ends with the name's end; one token less and it doesn't.
-    end = prompt.rindex(name) + len(name)
+    end = [match.end() for match in re.finditer(rf"\b{name}\b", prompt)][-1]
     assert len(model.tokenizer.decode(tokens[1 : at + 1])) >= end
     assert len(model.tokenizer.decode(tokens[1:at])) < end
 
@@ -94,7 +98,9 @@ def test_the_position_of_a_name_by_hand(model: LanguageModel) -> None:
     assert name_position(model, prompt, "Paris") == 5
 
 
-@pytest.mark.parametrize(("prompt", "name"), [("I like Kyoto", "Tokyo"), ("", "Tokyo"), ("x", "")])
+@pytest.mark.parametrize(
+    ("prompt", "name"), [("I like Kyoto", "Tokyo"), ("", "Tokyo"), ("x", ""), ("Romeo", "Rome")]
+)
 def test_a_prompt_without_the_name_is_refused(model: LanguageModel, prompt: str, name: str) -> None:
     with pytest.raises(UserError) as raised:
         name_position(model, prompt, name)

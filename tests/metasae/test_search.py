@@ -23,6 +23,7 @@ class MadeUp:
         Piece(2, "target", 0.0, 0.4),
         Piece(3, "shared", 0.3, 0.3),
         Piece(4, "source", 0.2, 0.0),
+        Piece(5, "source", 0.1, 0.0),
     )
     questions = (
         Question("country", "", (Answer("Rome", "Italy"), Answer("Oslo", "Norway"))),
@@ -37,6 +38,7 @@ class MadeUp:
         1: torch.tensor([0.0, 1.5, 0.0, 3.0, 0.0]),
         2: torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0]),
         4: torch.tensor([0.0, 0.0, 0.0, 0.0, 9.0]),
+        5: torch.tensor([0.0, -0.3, 0.0, -0.2, 0.0]),
     }
 
     def logprobs(self, edits: list[Edit]) -> torch.Tensor:
@@ -52,14 +54,20 @@ class MadeUp:
 def test_the_best_edit_for_every_pattern_by_hand() -> None:
     case: Any = MadeUp()
     found = best_edits(case)
-    # Nothing: the leads are 2 and 1. Removing 1 gives country 0.5, language 2: language moved.
-    # Removing 1 and adding 2 gives 0.5 and 2: both moved. Adding 2 alone moves nothing, and
-    # whatever removes 4 ends in Arabic, which is neither city's.
+    # Nothing: the leads are 2 and 1. Removing 1 gives country 0.5, language 2: language moved;
+    # removing 5 too makes them 0.8 and 1.8, which is better. Removing 1 and adding 2 gives 0.5 and
+    # 2: both moved; with 5 it would be 0.2. Removing 5 alone leads by 1.2 where nothing moves, but
+    # doing nothing stands for that. Whatever removes 4 ends in Arabic, which is neither city's.
     assert [
         (one.edit.strengths, one.pattern, pytest.approx(one.margin), one.sentence) for one in found
     ] == [
         ((), {"country": False, "language": False}, 1.0, "()"),
-        (((1, 0.0),), {"country": False, "language": True}, 0.5, "((1, 0.0),)"),
+        (
+            ((1, 0.0), (5, 0.0)),
+            {"country": False, "language": True},
+            0.8,
+            "((1, 0.0), (5, 0.0))",
+        ),
         (
             ((1, 0.0), (2, 1.0)),
             {"country": True, "language": True},
@@ -74,9 +82,9 @@ def test_every_combination_of_own_pieces_once_with_the_options_of_the_base() -> 
     base = Edit(keep_residual=True, keep_error=False, position="all")
     edits = list(combinations(case, base))
     assert edits[0] == base
-    assert len(edits) == len(set(edits)) == 8
+    assert len(edits) == len(set(edits)) == 16
     assert Edit("meta", ((1, 0.0), (2, 1.0), (4, 0.0)), True, False, "all") in edits
-    assert {meta for edit in edits for meta, _ in edit.strengths} == {1, 2, 4}
+    assert {meta for edit in edits for meta, _ in edit.strengths} == {1, 2, 4, 5}
 
 
 def test_too_many_pieces_are_refused() -> None:

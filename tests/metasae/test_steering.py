@@ -7,6 +7,7 @@ method's formulas, and writes it back.
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -103,16 +104,10 @@ def rebuilt(case: Case, edit: Edit, latent: int) -> Tensor:
     return direction * (original.norm() / direction.norm())
 
 
-LARGEST_DIFFERENCE = 0.0
-
-
 def check(case: Case, edit: Edit) -> Outcome:
     """Score an edit and hold every answer against the oracle."""
-    global LARGEST_DIFFERENCE
     outcome = case.score(edit)
-    expected = oracle(case, edit)
-    LARGEST_DIFFERENCE = max(LARGEST_DIFFERENCE, float((outcome.logprobs - expected).abs().max()))
-    torch.testing.assert_close(outcome.logprobs, expected, rtol=0, atol=NATS)
+    torch.testing.assert_close(outcome.logprobs, oracle(case, edit), rtol=0, atol=NATS)
     return outcome
 
 
@@ -299,6 +294,42 @@ def test_two_edits_do_not_disturb_each_other(tokyo_paris: Case) -> None:
     assert torch.equal(case.decomposition.sae.W_dec, weights)
 
 
+def test_two_threads_do_not_disturb_each_other(tokyo_paris: Case) -> None:
+    case, prompt = tokyo_paris, "Tokyo is a city in the country of"
+    edit = meta_edits(case)["remove all and add all"]
+    swapped = case.continuation(Edit("swap", position="all"), prompt, 8)
+    expected = case.score(edit).logprobs
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(case.continuation, Edit("swap", position="all"), prompt, 8)
+        scores = [pool.submit(case.score, edit) for _ in range(12)]
+        assert writing.result() == swapped
+        for score in scores:
+            assert torch.equal(score.result().logprobs, expected)
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_massive_activations_are_left_alone(long_names: Case, position: Any) -> None:
+    """With a median so small that half of the positions count as massive."""
+    case = long_names
+    tokens = torch.tensor([case.model.prompt_tokens(case.questions[0].prompt)])
+    norms = case.model.residual(tokens)[0, 1:].norm(dim=1)
+    small = Case(
+        case.model, case.decomposition, case.source, case.target, case.questions,
+        float(norms.median()) / 4, case.provenance,
+    )  # fmt: skip
+    edit = Edit("swap", position=position)
+    check(small, edit)
+    assert (small.score(edit).logprobs - case.score(edit).logprobs).abs().max() > 0.01
+    prompt = case.questions[0].prompt
+    write = editor(small, edit, prompt)
+    with torch.inference_mode():
+        logits = case.model.bridge.run_with_hooks(
+            tokens, fwd_hooks=[(case.model.hook_point, write)]
+        )
+    expected = case.model.tokenizer.decode([int(logits[0, -1].argmax())])
+    assert small.continuation(edit, prompt, 1) == expected
+
+
 def test_edits_at_different_positions_are_not_scored_together(tokyo_paris: Case) -> None:
     with pytest.raises(ValueError, match="same positions"):
         tokyo_paris.logprobs([Edit("swap"), Edit("swap", position="all")])
@@ -476,8 +507,3 @@ def test_nothing_left_of_the_direction(tokyo_paris: Case) -> None:
         return
     with pytest.raises(UserError, match="Nothing is left of latent"):
         tokyo_paris.score(Edit(strengths=everything))
-
-
-def test_the_largest_difference_seen(tokyo_paris: Case) -> None:
-    """Last: what all of the above came to, far enough below what is allowed."""
-    assert 0.0 < LARGEST_DIFFERENCE < NATS
