@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     steer = add("steer", _steer, "Edit a city or latent and see what the model believes.")
     steer.add_argument("--source", required=True, help='a city, or latents like "#123"')
     steer.add_argument("--target", required=True)
+    steer.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
+    steer.add_argument("--target-latents", metavar="IDS")
     steer.add_argument("--swap", action="store_true", help="swap the latents whole")
     steer.add_argument("--remove", default="", metavar="IDS", help="the source's own meta-latents")
     steer.add_argument("--add", default="", metavar="IDS", help="the target's own meta-latents")
@@ -229,7 +231,7 @@ def _ids(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
-        raise UserError(f'"{text}" are no meta-latents; write numbers like 1,2.') from error
+        raise UserError(f'"{text}" are no numbers; write them like 1,2.') from error
 
 
 def _strengths(arguments: argparse.Namespace) -> tuple[tuple[int, float], ...]:
@@ -260,7 +262,13 @@ def _steer(arguments: argparse.Namespace) -> str:
     if arguments.generate is not None and arguments.generate < 1:
         raise UserError(f"--generate {arguments.generate} writes nothing; give at least 1 token.")
     lab = _opened(arguments)
-    source, target = lab.subject(arguments.source), lab.subject(arguments.target)
+    source, target = (
+        lab.subject(name, _ids(latents) if latents else None)
+        for name, latents in (
+            (arguments.source, arguments.source_latents),
+            (arguments.target, arguments.target_latents),
+        )
+    )
     questions = None
     if arguments.prompt is not None:
         answers = tuple(Answer("", text.strip()) for text in arguments.answers.split(","))
