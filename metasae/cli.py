@@ -231,7 +231,9 @@ def _ids(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
-        raise UserError(f'"{text}" are no numbers; write them like 1,2.') from error
+        raise UserError(
+            f'"{text}" are no latents or meta-latents; write numbers like 1,2.'
+        ) from error
 
 
 def _strengths(arguments: argparse.Namespace) -> tuple[tuple[int, float], ...]:

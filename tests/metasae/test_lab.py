@@ -246,7 +246,9 @@ def test_promoted_tokens_are_the_logit_lens(lab: Lab) -> None:
     hf: Any = lab.model.hf
     with torch.inference_mode():
         scores = (direction * hf.model.norm.weight) @ hf.lm_head.weight.T
-    best = [lab.model.decode(token).strip() for token in scores.topk(40).indices.tolist()]
-    promoted = lab.meta_card(meta).promoted
-    assert 0 < len(promoted) <= 6 and set(promoted) <= set(best)
-    assert len({word.casefold() for word in promoted}) == len(promoted)
+    best = [lab.model.decode(token).strip() for token in scores.topk(36).indices.tolist()]
+    readable = [word for word in best if word and "\ufffd" not in word]
+    # The same word with another capital or space counts once.
+    once = {word.casefold(): word for word in reversed(readable)}
+    expected = [word for word in dict.fromkeys(readable) if word in once.values()][:6]
+    assert list(lab.meta_card(meta).promoted) == expected

@@ -70,7 +70,7 @@ def test_a_toggle_changes_the_numbers_the_sentence_and_the_link() -> None:
     app.checkbox(key="box-5").check().run()
     assert errors(app) == []
     assert not answers(app)["After (nats)"].equals(before)
-    assert "now is in France and speaks French" in sentence(app)
+    assert "is now in France and speaks French" in sentence(app)
     assert "now" in set(answers(app)["Model's pick"])
     assert query(app)["edit"] == "1_0~5_1"
 
