@@ -244,6 +244,18 @@ def test_steer_says_what_the_library_says(opened: Lab, capsys: pytest.CaptureFix
     assert lines[0] == case.score(Edit("swap")).sentence
 
 
+def test_steer_with_latents_of_ones_own(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    ranked = [one.latent for one in opened.city_record("Tokyo").latents]
+    mine, theirs = ranked[1::-1], opened.subject("Paris").latents
+    source_latents = f"{mine[0]}, {mine[1]}"
+    values = run(capsys, *PAIR, "--swap", "--source-latents", source_latents)
+    case = opened.case(opened.subject("Tokyo", mine), opened.subject("Paris"))
+    assert values["source"]["latents"] == mine and values["target"]["latents"] == list(theirs)
+    assert numbers(values) == pytest.approx(case.score(Edit("swap")).logprobs.tolist(), abs=1e-5)
+    values = run(capsys, *PAIR, "--swap", "--target-latents", "7")
+    assert values["target"]["latents"] == [7]
+
+
 def test_steer_with_a_prompt_and_answers_and_a_continuation(
     opened: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -273,6 +285,8 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
         ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
         ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "tokenises to nothing"),
         ([*PAIR[1:], "--remove", "863863"], "There is no meta-latent 863863"),
+        ([*PAIR[1:], "--source-latents", "18432"], "There is no latent 18432"),
+        ([*PAIR[1:], "--target-latents", "x"], "write numbers like 1,2"),
     ],
 )
 def test_bad_input_is_refused_in_a_line(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -142,6 +142,7 @@ def test_nothing_left_of_a_direction_is_said() -> None:
     close(edited(kept), in_basis(0.0, 0.0, 0.0, 0.0, 0.0, 2.5))
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(META_LATENTS), STRENGTHS, min_size=1),
     st.booleans(),
@@ -264,6 +265,7 @@ def test_what_changes_nothing() -> None:
     assert not Edit(strengths=((1, 0.0),)).changes_nothing
 
 
+@settings(deadline=None)
 @given(EDITS, st.integers(0, 10**6), STRENGTHS, st.sampled_from([0.0, 1.0]))
 def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
     edit: Edit, meta: int, strength: float, default: float
@@ -281,6 +283,7 @@ def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
         assert back == edit
 
 
+@settings(deadline=None)
 @given(EDITS)
 def test_an_edit_survives_json(edit: Edit) -> None:
     assert Edit.from_dict(edit.to_dict()) == edit
@@ -292,6 +295,7 @@ def test_an_edit_of_fewer_words_takes_the_defaults() -> None:
     assert Edit.from_dict({"strengths": {"12": 0.5}}) == Edit(strengths=((12, 0.5),))
 
 
+@settings(deadline=None)
 @given(
     st.floats().filter(lambda value: not abs(value) <= 2.0)  # NaN included
 )

@@ -142,6 +142,18 @@ def test_each_found_edit_does_what_it_is_said_to_do(case: Case, found: tuple[Fou
         assert outcome.sentence == one.sentence
 
 
+def test_the_reports_edits_do_what_it_says(lab: Lab) -> None:
+    patterns = lab.report["tokyo_paris"]["patterns"]
+    assert len({tuple(one["pattern"].values()) for one in patterns}) == len(patterns) >= 4
+    for one in patterns:
+        source = lab.subject("Tokyo", one["source_latents"])
+        case = lab.case(source, lab.subject("Paris", one["target_latents"]))
+        outcome = case.score(Edit.from_dict(one["edit"]))
+        margin = pytest.approx(one["margin"], abs=1e-3)
+        assert judged(case, outcome) == (one["pattern"], margin)
+        assert outcome.sentence == one["sentence"]
+
+
 def test_no_other_combination_does_better(case: Case, found: tuple[Found, ...]) -> None:
     own = [piece for piece in case.pieces if piece.side != "shared"]
     best: dict[tuple[bool, ...], float] = {}
