@@ -1,5 +1,6 @@
 """The training kernel: selection against a plain top-k, hand-written gradients against autograd."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from metasae import batch_topk
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import Entries, Parameters, TensorRows, TrainConfig, Trainer
 from metasae.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many tiny products: on a busy machine threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def parameters(width: int, d_in: int, seed: int = 0) -> Parameters:
