@@ -245,7 +245,6 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
     """
     stuff = material(preset, progress)
     scratch = build_folder(preset)
-    saes: dict[int, SparseAutoencoder] = {}
     for width in sorted(preset.widths, reverse=True):
         folder = out / f"sae-{width}"
         if not folder.exists():
@@ -253,12 +252,11 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
             starts = CITY_STARTS if width == preset.width else 0
             sae = train_base(stuff, config, starts, scratch / f"sae-{width}.safetensors", progress)
             autoencoders.save(replace(sae, metadata=_metadata(preset, config)), folder)
-        saes[width] = autoencoders.load(folder)
-    directions = saes[preset.width].W_dec
+    largest = autoencoders.load(out / f"sae-{preset.width}")
     config = replace(META, width=preset.meta_width)
     for name, rows, stage in (
-        ("meta-sae", directions, "Meta-SAE"),
-        ("meta-sae-control", gaussian_like(directions), "Meta-SAE on Gaussian rows (control)"),
+        ("meta-sae", largest.W_dec, "Meta-SAE"),
+        ("meta-sae-control", gaussian_like(largest.W_dec), "Meta-SAE on Gaussian rows (control)"),
     ):
         if not (out / name).exists():
             meta = train_meta(rows, config, progress, stage)
@@ -267,7 +265,7 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
             autoencoders.save(replace(meta, metadata=_metadata(preset, config) | note), out / name)
     words = out / "words.parquet"
     if not words.exists():
-        table = words_of_latents(stuff, saes[preset.width], progress)
+        table = words_of_latents(stuff, largest, progress)
         with assets.written_whole(words) as part:
             table.to_parquet(part, index=False)
     return measure(preset, out, stuff, progress)

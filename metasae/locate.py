@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from metasae.activations import not_massive
 from metasae.autoencoders import SparseAutoencoder
 from metasae.cities import City
 from metasae.errors import UserError
-from metasae.model import LanguageModel
+from metasae.model import LanguageModel, padded
 from metasae.progress import Progress, silent
 from metasae.prompts import PLACES, fill
 
@@ -134,12 +134,6 @@ def residuals_on_names(
     at = [name_position(model, prompt, name) for prompt in prompts]
     resid = model.residual(padded(rows, model.start_token))
     return resid[torch.arange(len(rows)), torch.tensor(at)]
-
-
-def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
-    """Rows of token ids as one tensor, padded on the right."""
-    length = max(map(len, rows))
-    return torch.tensor([[*row, *[token] * (length - len(row))] for row in rows])
 
 
 def selectivity(table: Float[Tensor, "C F"]) -> Float[Tensor, "C F"]:

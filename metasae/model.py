@@ -98,6 +98,12 @@ def load_model(preset: Preset, progress: Progress = silent) -> "LanguageModel":
     )
 
 
+def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
+    """Rows of token ids as one tensor, padded on the right."""
+    length = max(map(len, rows))
+    return torch.tensor([[*row, *[token] * (length - len(row))] for row in rows])
+
+
 class _Keys:
     """The keys and values of the prefix, in the form the attention blocks ask a cache for them.
 
@@ -238,8 +244,7 @@ class LanguageModel:
             first_edited: for each row the first position an edit may touch.
         """
         length = max(map(len, rows))
-        tokens = torch.tensor([[*row, *[self.start_token] * (length - len(row))] for row in rows])
-        resid = self.residual(tokens)
+        resid = self.residual(padded(rows, self.start_token))
         first = torch.tensor(first_edited)
         lengths = torch.tensor([len(row) for row in rows])
         with self.lock:

@@ -1,7 +1,8 @@
 """Small SAEs with known numbers, and what several tests ask of an error's text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,3 +94,13 @@ def one_sentence(raised: pytest.ExceptionInfo[UserError]) -> str:
     assert not re.search(r"[.!?] +[A-Z]", re.sub(r'"[^"]*"', '""', text)), text
     assert len(text.split()) > 3, text
     return text
+
+
+def cut_off(name: str) -> Callable[[Path], object]:
+    """Spoils a folder: the file of that name keeps its first half only."""
+
+    def cut(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return cut

@@ -15,9 +15,9 @@ from metasae import autoencoders
 from metasae.autoencoders import CONFIG, WEIGHTS, SparseAutoencoder
 from metasae.errors import UserError
 from metasae.lab import Lab
-from metasae.locate import padded
+from metasae.model import padded
 from metasae.presets import EMBEDDED
-from tests.builders import one_sentence, random_sae
+from tests.builders import cut_off, one_sentence, random_sae
 
 BOTH = pytest.mark.parametrize("k", [4, None], ids=["topk", "jumprelu"])
 
@@ -158,14 +158,6 @@ def changed_weights(change: Callable[[dict[str, Any]], object]) -> Callable[[Pat
         save_file(tensors, folder / WEIGHTS)
 
     return rewrite
-
-
-def cut_off(name: str) -> Callable[[Path], object]:
-    def cut(folder: Path) -> None:
-        content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content[: len(content) // 2])
-
-    return cut
 
 
 @pytest.mark.parametrize(

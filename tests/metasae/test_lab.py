@@ -16,7 +16,7 @@ from metasae.errors import UserError
 from metasae.lab import Lab, open_lab, version
 from metasae.presets import EMBEDDED, Preset, find_preset
 from metasae.prompts import QUESTIONS, fill
-from tests.builders import city_record, one_sentence, random_sae
+from tests.builders import city_record, cut_off, one_sentence, random_sae
 
 # Opening, with a small preset of made-up files.
 
@@ -59,28 +59,20 @@ def rewritten(name: str, content: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(content)
 
 
-def halved(name: str) -> Callable[[Path], object]:
-    def cut(folder: Path) -> None:
-        content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content[: len(content) // 2])
-
-    return cut
-
-
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
         (lambda folder: (folder / "cities.json").unlink(), "tables"),
         (lambda folder: (folder / "words.parquet").unlink(), "tables"),
         (lambda folder: (folder / "report.json").unlink(), "tables"),
-        (halved("cities.json"), "tables"),
-        (halved("words.parquet"), "tables"),
-        (halved("report.json"), "tables"),
+        (cut_off("cities.json"), "tables"),
+        (cut_off("words.parquet"), "tables"),
+        (cut_off("report.json"), "tables"),
         (rewritten("cities.json", '{"cities": [{"name": "Tokyo"}]}'), "tables"),
         (rewritten("cities.json", "[]"), "tables"),
         (rewritten("report.json", "{}"), "tables"),
-        (halved("sae-16/sae_weights.safetensors"), "damaged"),
-        (halved("meta-sae/cfg.json"), "damaged"),
+        (cut_off("sae-16/sae_weights.safetensors"), "damaged"),
+        (cut_off("meta-sae/cfg.json"), "damaged"),
         (lambda folder: (folder / "sae-16" / "cfg.json").unlink(), "it has no cfg.json"),
         (lambda folder: autoencoders.save(random_sae(6, 15, k=2), folder / "sae-16"), "needs 16"),
         (lambda folder: autoencoders.save(random_sae(7, 16, k=2), folder / "sae-16"), "width 6"),
