@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,11 +81,7 @@ def lower_layers(
     model: LanguageModel, dtype: torch.dtype
 ) -> Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T D"]]:
     """The model up to the hook in another precision, as a function of tokens."""
-    from transformers import AutoModel
-
-    config = model.hf.config
-    lower = AutoModel.from_config(config).to(dtype).eval().requires_grad_(False)
-    lower.load_state_dict(model.hf.model.state_dict())
+    lower = _copy(model, dtype)
     lower.layers = lower.layers[: model.hook_layer]
     lower.norm = torch.nn.Identity()
 
@@ -93,6 +90,27 @@ def lower_layers(
             return lower(tokens, use_cache=False).last_hidden_state
 
     return run
+
+
+def upper_layers(
+    model: LanguageModel, dtype: torch.dtype
+) -> Callable[[Float[Tensor, "B T D"]], Float[Tensor, "B T D"]]:
+    """The model above the hook in another precision, its final norm included; differentiable."""
+    upper = _copy(model, dtype)
+    upper.layers = upper.layers[model.hook_layer :]
+
+    def run(resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        return upper(inputs_embeds=resid.to(dtype), use_cache=False).last_hidden_state
+
+    return run
+
+
+def _copy(model: LanguageModel, dtype: torch.dtype) -> Any:
+    from transformers import AutoModel
+
+    whole = AutoModel.from_config(model.hf.config).to(dtype).eval().requires_grad_(False)
+    whole.load_state_dict(model.hf.model.state_dict())
+    return whole
 
 
 def collect(
@@ -123,7 +141,7 @@ def collect(
     )
 
 
-def _batches(windows: Windows) -> list[np.ndarray]:
+def length_batches(windows: Windows) -> list[np.ndarray]:
     """Training windows of like length together, the batches in a seeded random order."""
     held_out = np.array(windows.held_out)[windows.document.numpy()]
     order = np.flatnonzero(~held_out)
@@ -146,7 +164,7 @@ def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Pro
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "state.json"
     tokens_in_all = int(windows.lengths.sum())
-    batches = _batches(windows)
+    batches = length_batches(windows)
     state = json.loads(state_file.read_text()) if state_file.exists() else None
     if state is None:
         assets.need_space(folder, tokens_in_all * model.d_model * 2, "Keeping the residuals")

@@ -8,6 +8,7 @@ Shapes: B rows of a batch, D their width, F latents, E selected (row, latent) en
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -56,7 +57,7 @@ class TrainConfig:
         width: number of latents.
         k: latents a row on average; exactly k a row when ``selection`` is "topk".
         selection: the k largest of every row, or the k·B largest of the batch.
-        start: decoder rows from given directions, or random ones.
+        start: decoder rows from given directions, random ones, or all from an existing SAE.
         encoder_scale: the encoder starts as this many times the decoder.
         warmup: steps of linear rise of the learning rate.
         decay: share of the steps, at the end, over which it falls to zero.
@@ -70,7 +71,7 @@ class TrainConfig:
     steps: int
     batch: int = 4096
     selection: Literal["topk", "batch_topk"] = "topk"
-    start: Literal["data", "random"] = "data"
+    start: Literal["data", "random", "sae"] = "data"
     encoder_scale: float = 0.4
     lr: float = 5e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -152,6 +153,11 @@ def select_batch_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
     return Entries(chosen // pre.shape[1], chosen % pre.shape[1])
 
 
+Further = Callable[[Float[Tensor, "B D"], float], Float[Tensor, "B D"]]
+"""A loss beside the squared error: takes the reconstruction and the squared error, gives the loss's
+gradient with respect to the reconstruction."""
+
+
 @dataclass(frozen=True)
 class StepResult:
     """Loss (mean squared norm of what is left, per row), its gradients, and who was active."""
@@ -168,11 +174,15 @@ def loss_and_gradients(
     dead: Int[Tensor, " M"] | None = None,
     auxiliary: float = 0.0,
     auxiliary_k: int = 256,
+    further: Further | None = None,
 ) -> StepResult:
     """Mean over the rows of ‖x − x̂‖², plus the auxiliary loss, and their exact gradients.
 
     The auxiliary loss is the squared norm of what the dead latents leave of the (detached)
     residual, computed from their own unsparsified activations.
+
+    Args:
+        further: a loss beside the squared error; not part of the loss in the result.
     """
     row, latent = entries.row, entries.latent
     batch = len(x)
@@ -182,7 +192,10 @@ def loss_and_gradients(
     value = pre.relu()
     recon = _sparse(row, latent, value, (batch, len(p.W_dec))) @ p.W_dec + p.b_dec
     left = x - recon
+    loss = float(left.square().sum() / batch)
     grad_recon = left * (-2.0 / batch)
+    if further is not None:
+        grad_recon += further(recon, loss)
     grad_pre = (grad_recon[row] * p.W_dec[latent]).sum(1) * (pre > 0)
     shape = (len(p.W_dec), batch)
     grad_pre_BF = _sparse(row, latent, grad_pre, shape[::-1])
@@ -192,7 +205,6 @@ def loss_and_gradients(
         "W_dec": _sparse(latent, row, value, shape) @ grad_recon,
         "b_dec": grad_recon.sum(0) - (grad_pre_BF @ p.W_enc).sum(0),
     }
-    loss = float(left.square().sum() / batch)
     if dead is not None and len(dead):
         W_enc, W_dec = p.W_enc[dead], p.W_dec[dead]
         acts = (xc @ W_enc.T + p.b_enc[dead]).relu()
@@ -230,6 +242,7 @@ class Trainer:
         directions: decoder rows to start from, (F, D), scaled to unit norm; needed for a start
             from data.
         centre: where b_dec starts; zero when left out.
+        initial: SAE to start from; needed for a start from one.
         scale: rows are multiplied by this first.
         dtype: precision of the product that finds the candidates.
     """
@@ -240,25 +253,36 @@ class Trainer:
         config: TrainConfig,
         directions: Float[Tensor, "F D"] | None = None,
         centre: Float[Tensor, " D"] | None = None,
+        initial: SparseAutoencoder | None = None,
         scale: float = 1.0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.rows, self.config, self.scale, self.dtype = rows, config, scale, dtype
         width = rows.rows(np.zeros(1, dtype=np.int64)).shape[1]
-        if config.start == "data":
-            if directions is None:
-                raise ValueError("a start from data needs the directions to start from")
-            W_dec = directions.clone()
+        if config.start == "sae":
+            if initial is None:
+                raise ValueError("a start from an SAE needs that SAE")
+            self.p = Parameters(
+                W_enc=initial.W_enc.T.clone(),
+                b_enc=initial.b_enc * scale,
+                W_dec=initial.W_dec.clone(),
+                b_dec=initial.b_dec * scale,
+            )
         else:
-            generator = torch.Generator().manual_seed(config.seed)
-            W_dec = torch.randn(config.width, width, generator=generator)
-        W_dec /= W_dec.norm(dim=1, keepdim=True)
-        self.p = Parameters(
-            W_enc=config.encoder_scale * W_dec,
-            b_enc=torch.zeros(config.width),
-            W_dec=W_dec,
-            b_dec=torch.zeros(width) if centre is None else centre * scale,
-        )
+            if config.start == "data":
+                if directions is None:
+                    raise ValueError("a start from data needs the directions to start from")
+                W_dec = directions.clone()
+            else:
+                generator = torch.Generator().manual_seed(config.seed)
+                W_dec = torch.randn(config.width, width, generator=generator)
+            W_dec /= W_dec.norm(dim=1, keepdim=True)
+            self.p = Parameters(
+                W_enc=config.encoder_scale * W_dec,
+                b_enc=torch.zeros(config.width),
+                W_dec=W_dec,
+                b_dec=torch.zeros(width) if centre is None else centre * scale,
+            )
         self.step = 0
         self.silent = torch.zeros(config.width, dtype=torch.int64)
         self.loss = float("nan")
@@ -278,17 +302,23 @@ class Trainer:
             self._epoch, self._order = epoch, order
         return self.rows.rows(self._order[place * size : (place + 1) * size]) * self.scale
 
+    def draw(self, step: int) -> tuple[Float[Tensor, "B D"], Further | None]:
+        """What a step is trained on: its rows, and a loss beside the squared error."""
+        return self.batch(step), None
+
     @torch.no_grad()
     def advance(self) -> StepResult:
         """One step of training."""
         config, p = self.config, self.p
-        x = self.batch(self.step)
+        x, further = self.draw(self.step)
         pre = self._candidates(x)
         select = select_topk if config.selection == "topk" else select_batch_topk
         entries = select(pre, config.k)
         del pre
         dead = (self.silent > config.dead_after).nonzero()[:, 0]
-        result = loss_and_gradients(p, x, entries, dead, config.auxiliary, config.auxiliary_k)
+        result = loss_and_gradients(
+            p, x, entries, dead, config.auxiliary, config.auxiliary_k, further
+        )
         gradient = result.gradients["W_dec"]
         # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
         gradient -= (gradient * p.W_dec).sum(1, keepdim=True) * p.W_dec

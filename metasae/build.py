@@ -35,9 +35,10 @@ from metasae.progress import Progress, silent
 from metasae.search import best_edits
 from metasae.steering import Provenance
 
-CITY_STARTS = 3
-"""Latents of the largest SAE that start from residuals on each city's name: half the cities of the
-table would otherwise have no direction near them at the start."""
+CITY_STARTS = True
+"""One latent of the largest SAE starts from the mean residual on each city's name: half the cities
+of the table would otherwise have no direction near them at the start, and several starts would
+split a city over several latents."""
 
 BASE = TrainConfig(width=18432, k=4, steps=2600)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
@@ -96,29 +97,31 @@ def material(preset: Preset, progress: Progress = silent) -> Material:
 
 
 def start_directions(
-    material: Material, config: TrainConfig, city_starts: int
+    material: Material, config: TrainConfig, city_starts: bool
 ) -> Float[Tensor, "F D"]:
-    """Centred residuals to start the decoder from, some of them on the cities' names."""
+    """Centred residuals to start the decoder from; every city's mean one among them if asked."""
     acts = material.activations
     draw = np.random.default_rng(config.seed)
-    index = draw.choice(len(acts), config.width, replace=False)
+    starts = acts.rows(draw.choice(len(acts), config.width, replace=False))
     if city_starts:
-        on_cities = city_rows(material, city_starts, draw)
-        index[: len(on_cities)] = on_cities
-    return acts.rows(index) - acts.mean
+        means = city_means(material)
+        starts[: len(means)] = means
+    return starts - acts.mean
 
 
-def city_rows(material: Material, each: int, draw: np.random.Generator) -> np.ndarray:
-    """Rows of the residuals that sit on a city's name: some of every city of the table."""
+def city_means(material: Material, most: int = 256) -> Float[Tensor, "C D"]:
+    """Mean residual on the name of every city that occurs in the training text.
+
+    Args:
+        most: occurrences of a city that are looked at.
+    """
     acts, text = material.activations, material.windows
     city = text.city.numpy()[acts.window]
     on_name = (city >= 0) & (acts.position == text.city_at.numpy()[acts.window])
     rows = np.flatnonzero(on_name)
     rows = rows[np.argsort(city[rows], kind="stable")]
-    starts = np.flatnonzero(np.r_[True, np.diff(city[rows]) != 0])
-    chosen = [draw.choice(part, min(each, len(part)), replace=False)
-              for part in np.split(rows, starts[1:])]  # fmt: skip
-    return np.concatenate(chosen)
+    parts = np.split(rows, np.flatnonzero(np.diff(city[rows])) + 1)
+    return torch.stack([acts.rows(part[:most]).mean(0) for part in parts])
 
 
 def base_config(width: int, largest: int) -> TrainConfig:
@@ -131,7 +134,7 @@ def base_config(width: int, largest: int) -> TrainConfig:
 def train_base(
     material: Material,
     config: TrainConfig,
-    city_starts: int,
+    city_starts: bool,
     checkpoint: Path,
     progress: Progress = silent,
 ) -> SparseAutoencoder:
@@ -249,7 +252,7 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
         folder = out / f"sae-{width}"
         if not folder.exists():
             config = base_config(width, preset.width)
-            starts = CITY_STARTS if width == preset.width else 0
+            starts = CITY_STARTS and width == preset.width
             sae = train_base(stuff, config, starts, scratch / f"sae-{width}.safetensors", progress)
             autoencoders.save(replace(sae, metadata=_metadata(preset, config)), folder)
     largest = autoencoders.load(out / f"sae-{preset.width}")

@@ -4,8 +4,8 @@ The lower part of a prompt never changes under an edit, nor do the positions bef
 edited token. Both are computed once (`LanguageModel.prefill`); a toggle reruns only the blocks
 above the hook on the remaining positions (`Prefilled.finish`).
 
-Shapes: B prompts, T positions, D = d_model, V vocabulary, P prefix positions, H key-value heads,
-S = P + T what a tail position may attend to, N rows run above the hook at once.
+Shapes: B rows of tokens, T positions, D = d_model, V vocabulary, P prefix positions, S = P + T what
+a tail position may attend to, N rows run above the hook at once.
 """
 
 import copy
@@ -22,9 +22,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae import assets
+from metasae.blocks import Blocks, KeysValues, Places
 from metasae.errors import UserError
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
+from metasae.trees import TokenTree
 
 ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
 """Takes the residual stream at the hook and its first token's position, gives the edited one."""
@@ -104,26 +106,6 @@ def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
     return torch.tensor([[*row, *[token] * (length - len(row))] for row in rows])
 
 
-class _Keys:
-    """The keys and values of the prefix, in the form the attention blocks ask a cache for them.
-
-    With no prefix it only records what it is given.
-    """
-
-    def __init__(self, prefix: dict[int, tuple[Tensor, Tensor]] | None = None) -> None:
-        self.prefix = prefix or {}
-        self.seen: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def update(
-        self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
-        if layer not in self.prefix:
-            self.seen[layer] = (key, value)
-            return key, value
-        before_key, before_value = self.prefix[layer]
-        return torch.cat([before_key, key], dim=2), torch.cat([before_value, value], dim=2)
-
-
 class LanguageModel:
     """A causal language model with a hook before one of its blocks.
 
@@ -144,6 +126,7 @@ class LanguageModel:
         self.hook_layer = hook_layer
         self.start_token = start_token
         self.lock = threading.RLock()
+        self._blocks: dict[torch.dtype, Blocks] = {}
 
     @property
     def hook_point(self) -> str:
@@ -188,47 +171,48 @@ class LanguageModel:
         """The text of one token."""
         return str(self.tokenizer.decode([token]))
 
-    @torch.inference_mode()
+    def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks:
+        """The blocks above the hook, made for running short tails in one precision."""
+        with self.lock:
+            if dtype not in self._blocks:
+                upper = range(self.hook_layer, self.n_layers)
+                self._blocks[dtype] = Blocks(self.hf, upper, dtype)
+            return self._blocks[dtype]
+
     def residual(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Residual stream at the hook."""
-        with self.lock:
-            hidden = self.hf.model.embed_tokens(tokens)
-            positions = torch.arange(tokens.shape[1])[None].expand(tokens.shape[0], -1)
-            causal = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).tril()
-            return self._blocks(
-                range(self.hook_layer), hidden, positions, causal[None, None], _Keys()
-            )
+        batch, length = tokens.shape
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        positions = torch.arange(length)[None].expand(batch, -1)
+        return self._residual(tokens, positions, causal[None])
 
     @torch.inference_mode()
+    def _residual(
+        self,
+        tokens: Int[Tensor, "B T"],
+        positions: Int[Tensor, "B T"],
+        attend: Bool[Tensor, "B T T"],
+    ) -> Float[Tensor, "B T D"]:
+        with self.lock:
+            hidden = self.hf.model.embed_tokens(tokens)
+            rotary = self.hf.model.rotary_emb(hidden, positions)
+            for layer in self.hf.model.layers[: self.hook_layer]:
+                hidden = layer(
+                    hidden,
+                    attention_mask=attend[:, None],
+                    position_ids=positions,
+                    position_embeddings=rotary,
+                )
+            return hidden
+
     def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
         """Logits of whole sequences whose residual stream at the hook is given."""
-        batch, length, _ = resid.shape
-        positions = torch.arange(length)[None].expand(batch, -1)
-        causal = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
+        length = resid.shape[1]
+        causal = torch.ones(1, length, length, dtype=torch.bool).tril()
+        blocks = self.blocks()
         with self.lock:
-            upper = range(self.hook_layer, self.n_layers)
-            return self.unembed(self._blocks(upper, resid, positions, causal, _Keys()))
-
-    def _blocks(
-        self,
-        which: range,
-        hidden: Float[Tensor, "B T D"],
-        positions: Int[Tensor, "B T"],
-        mask: Bool[Tensor, "B 1 T S"],
-        keys: _Keys,
-    ) -> Float[Tensor, "B T D"]:
-        """Run some blocks on hidden states that may attend where ``mask`` is true."""
-        rotary = self.hf.model.rotary_emb(hidden, positions)
-        for layer in which:
-            hidden = self.hf.model.layers[layer](
-                hidden,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=keys,
-                use_cache=True,
-                position_embeddings=rotary,
-            )
-        return hidden
+            places = blocks.places(torch.arange(length)[None], causal)
+            return self.unembed(blocks.run(resid, places))
 
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """Logits of hidden states that left the last block."""
@@ -236,50 +220,48 @@ class LanguageModel:
             return self.hf.lm_head(self.hf.model.norm(hidden))
 
     @torch.inference_mode()
-    def prefill(self, rows: Sequence[Sequence[int]], first_edited: Sequence[int]) -> "Prefilled":
+    def prefill(self, rows: Sequence[TokenTree], first_edited: Sequence[int]) -> "Prefilled":
         """Compute once what no edit at or after ``first_edited`` can change.
 
         Args:
-            rows: token ids of each sequence, the start token included.
-            first_edited: for each row the first position an edit may touch.
+            rows: token ids, the start token included; a plain sequence up to ``first_edited``.
+            first_edited: for each row the first place an edit may touch.
         """
         length = max(map(len, rows))
-        resid = self.residual(padded(rows, self.start_token))
+        tokens = padded([row.tokens for row in rows], self.start_token)
+        positions = padded([row.positions.tolist() for row in rows], 0)
+        attend = torch.eye(length, dtype=torch.bool).repeat(len(rows), 1, 1)
+        for number, row in enumerate(rows):
+            attend[number, : len(row), : len(row)] = row.attend
+        resid = self._residual(tokens, positions, attend)
+        blocks = self.blocks()
+        seen: list[KeysValues] = []
+        with self.lock:
+            final = blocks.run(resid, blocks.places(positions, attend), seen=seen)
         first = torch.tensor(first_edited)
         lengths = torch.tensor([len(row) for row in rows])
-        with self.lock:
-            keys = _Keys()
-            positions = torch.arange(length)[None].expand(len(rows), -1)
-            causal = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
-            upper = range(self.hook_layer, self.n_layers)
-            final = self._blocks(upper, resid, positions, causal, keys)
-        width = int(first.max())
-        tail = int((lengths - first).max())
+        width, tail = int(first.max()), int((lengths - first).max())
         # Right-padded slots: a prefix slot counts while it lies before the row's first edited
-        # position, a tail slot while it lies at or before the position that looks at it. Keys
-        # carry their rotary position already, so the slot they sit in does not matter.
-        before = torch.arange(width)[None] < first[:, None]
-        mask = torch.cat(
-            [
-                before[:, None, None, :].expand(-1, 1, tail, -1),
-                torch.ones(tail, tail, dtype=torch.bool).tril().expand(len(rows), 1, -1, -1),
-            ],
-            dim=-1,
-        )
-        positions = first[:, None] + torch.arange(tail)[None]
-        at = positions.clamp(max=length - 1)
+        # place, a tail slot where the tree says so. Keys carry their rotary position already, so
+        # the slot they sit in does not matter.
+        at = first[:, None] + torch.arange(tail)[None]
+        inside = at.clamp(max=length - 1)
+        before = (torch.arange(width)[None] < first[:, None])[:, None].expand(-1, tail, -1)
+        within = attend.gather(1, inside[..., None].expand(-1, -1, length))
+        within = within.gather(2, inside[:, None].expand(-1, tail, -1))
+        # Clamped places are padding; they see themselves only, and nobody else sees them.
+        real = at < lengths[:, None]
+        within = within & real[:, None] & real[..., None] | torch.eye(tail, dtype=torch.bool)
         return Prefilled(
-            model=self,
+            blocks=blocks,
+            lock=self.lock,
             first=first,
             lengths=lengths,
-            resid=resid.gather(1, at[..., None].expand(-1, -1, resid.shape[-1])),
-            final=final.gather(1, at[..., None].expand(-1, -1, final.shape[-1])),
-            keys={
-                layer: (key[:, :, :width], value[:, :, :width])
-                for layer, (key, value) in keys.seen.items()
-            },
-            mask=mask,
-            positions=positions,
+            resid=resid.gather(1, inside[..., None].expand(-1, -1, resid.shape[-1])),
+            final=final.gather(1, inside[..., None].expand(-1, -1, final.shape[-1])),
+            prefix=tuple((key[:, :, :width], value[:, :, :width]) for key, value in seen),
+            attend=torch.cat([before, within], dim=-1),
+            positions=positions.gather(1, inside),
         )
 
     @contextmanager
@@ -328,45 +310,78 @@ class LanguageModel:
 
 @dataclass(frozen=True)
 class Prefilled:
-    """Sequences whose lower layers and prefix are done; only the tails are left to run.
+    """Rows whose lower layers and prefix are done; only the tails are left to run.
 
     Attributes:
-        first: position of each row's first tail token.
+        blocks: what runs them.
+        lock: the model's.
+        first: place of each row's first tail token.
         lengths: tokens of each row.
         resid: residual stream at the hook, tail positions, right-padded.
         final: the same after the last block, unedited.
-        keys: per block above the hook, the prefix's keys and values.
-        mask: where a tail position may attend, prefix slots first.
+        prefix: per block above the hook, the prefix's keys and values.
+        attend: where a tail position may attend, prefix slots first.
         positions: positions of the tail tokens.
     """
 
-    model: LanguageModel
+    blocks: Blocks
+    lock: threading.RLock
     first: Int[Tensor, " B"]
     lengths: Int[Tensor, " B"]
     resid: Float[Tensor, "B T D"]
     final: Float[Tensor, "B T D"]
-    keys: dict[int, tuple[Float[Tensor, "B H P d"], Float[Tensor, "B H P d"]]]
-    mask: Bool[Tensor, "B 1 T S"]
+    prefix: tuple[KeysValues, ...]
+    attend: Bool[Tensor, "B T S"]
     positions: Int[Tensor, "B T"]
 
-    @torch.inference_mode()
+    @functools.cached_property
+    def _places(self) -> Places:
+        return self.blocks.places(self.positions, self.attend)
+
+    def row(self, index: int, blocks: Blocks | None = None) -> "Prefilled":
+        """One row by itself, without padding, to be run by other blocks if they are given."""
+        first, length = int(self.first[index]), int(self.lengths[index])
+        width, tail = self.attend.shape[2] - self.attend.shape[1], length - first
+        blocks = blocks or self.blocks
+        one = slice(index, index + 1)
+        attend = self.attend[one, :tail]
+        return Prefilled(
+            blocks=blocks,
+            lock=self.lock,
+            first=self.first[one],
+            lengths=self.lengths[one],
+            resid=self.resid[one, :tail],
+            final=self.final[one, :tail],
+            prefix=tuple(
+                (key[one, :, :first].to(blocks.dtype), value[one, :, :first].to(blocks.dtype))
+                for key, value in self.prefix
+            ),
+            attend=torch.cat(
+                [attend[..., :first], attend[..., width : width + tail]], dim=-1
+            ),
+            positions=self.positions[one, :tail],
+        )
+
     def finish(
-        self, resid: Float[Tensor, "N T D"], rows: Int[Tensor, " N"] | None = None
+        self,
+        resid: Float[Tensor, "N T D"],
+        rows: Int[Tensor, " N"] | None = None,
+        only: Int[Tensor, " A"] | None = None,
     ) -> Float[Tensor, "N T D"]:
         """Run the blocks above the hook on edited tails.
 
         Args:
             resid: edited residual streams of the tails.
-            rows: which row each of them belongs to; all in order when left out.
+            rows: which row each of them belongs to. Left out: all in order, or all of the one row
+                there is.
+            only: tail positions wanted; all when left out.
 
         Returns:
-            Hidden states after the last block (see `LanguageModel.unembed`).
+            Hidden states after the last block.
         """
-        model = self.model
-        keys, mask, positions = self.keys, self.mask, self.positions
+        places, prefix = self._places, self.prefix
         if rows is not None:
-            keys = {layer: (key[rows], value[rows]) for layer, (key, value) in keys.items()}
-            mask, positions = mask[rows], positions[rows]
-        with model.lock:
-            upper = range(model.hook_layer, model.n_layers)
-            return model._blocks(upper, resid, positions, mask, _Keys(keys))
+            places = places.rows(rows)
+            prefix = tuple((key[rows], value[rows]) for key, value in prefix)
+        with self.lock:
+            return self.blocks.run(resid, places, prefix, only=only)
