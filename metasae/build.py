@@ -32,13 +32,15 @@ from metasae.locate import activation_table
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
-from metasae.search import best_edits
+from metasae.search import Combinations, search
 from metasae.steering import Provenance
 
 CITY_STARTS = True
-"""One latent of the largest SAE starts from the mean residual on each city's name: half the cities
-of the table would otherwise have no direction near them at the start, and several starts would
-split a city over several latents."""
+"""Whether the largest SAE starts with a latent for every city: half the cities of the table would
+otherwise have no direction near them at the start."""
+
+NEAR_A_CITY = 0.5
+"""Cosine to a city's mean residual above which a residual is no start for another latent."""
 
 BASE = TrainConfig(width=18432, k=4, steps=2600)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
@@ -99,14 +101,22 @@ def material(preset: Preset, progress: Progress = silent) -> Material:
 def start_directions(
     material: Material, config: TrainConfig, city_starts: bool
 ) -> Float[Tensor, "F D"]:
-    """Centred residuals to start the decoder from; every city's mean one among them if asked."""
+    """Centred residuals to start the decoder from.
+
+    With ``city_starts`` the first is what the names of all cities have in common, then comes what
+    each city adds to it, and no other start is close to a city: a latent that starts on the name
+    of one city in one text would hold both.
+    """
     acts = material.activations
     draw = np.random.default_rng(config.seed)
-    starts = acts.rows(draw.choice(len(acts), config.width, replace=False))
-    if city_starts:
-        means = city_means(material)
-        starts[: len(means)] = means
-    return starts - acts.mean
+    if not city_starts:
+        return acts.rows(draw.choice(len(acts), config.width, replace=False)) - acts.mean
+    cities = city_means(material) - acts.mean
+    common = cities.mean(0, keepdim=True)
+    rows = acts.rows(draw.choice(len(acts), 2 * config.width, replace=False)) - acts.mean
+    closest = torch.nn.functional.normalize(rows) @ torch.nn.functional.normalize(cities).T
+    others = rows[closest.amax(1) < NEAR_A_CITY]
+    return torch.cat([common, cities - common, others])[: config.width]
 
 
 def city_means(material: Material, most: int = 256) -> Float[Tensor, "C D"]:
@@ -141,7 +151,9 @@ def train_base(
     """Train one base SAE on the residuals, started from data."""
     acts = material.activations
     directions = start_directions(material, config, city_starts)
-    trainer = Trainer(acts, config, directions, acts.mean, material.scale, fast_dtype())
+    trainer = Trainer(
+        acts, config, directions, acts.mean, scale=material.scale, dtype=fast_dtype()
+    )
     trainer.run(checkpoint, progress=progress, stage=f"SAE of {config.width:,} latents")
     return trainer.result()
 
@@ -354,7 +366,8 @@ def pair_table(lab: Lab, source: str, target: str) -> dict[str, Any]:
     for which, keep_error in product((every, slice(1)), (True, False)):
         mine, theirs = pair.source.latents[which], pair.target.latents[which]
         case = lab.case(lab.subject(source, mine), lab.subject(target, theirs))
-        for found in best_edits(case, Edit(keep_error=keep_error)):
+        options = Edit(keep_error=keep_error)
+        for found in search(case, Combinations.of(case, options)):
             key = tuple(found.pattern.values())
             if key not in best or found.margin > best[key]["margin"]:
                 best[key] = {

@@ -1,10 +1,11 @@
 """An edit is a value: which pieces of a direction are changed, and where; never a mutated weight.
 
-Two kinds. The **latent swap** clamps the source's latents to 0 and the target's to the activation
+The **latent swap** clamps the source's latents to 0 and the target's to the activation
 they have on the target's own prompts. The **meta-latent edit** leaves every activation alone and
 rebuilds the source latents' decoder directions from other pieces: some of the source's own
 meta-latents set to 0, some of the target's own set to their activation on the target, then
-normalised to the source direction's norm. Both are applied as a change to the residual stream at
+normalised to the source direction's norm; the "hundredfold" variant is the post's authors' own
+(100 × the unit meta-direction). All are applied as a change to the residual stream at
 the hook, so what the SAE does not explain (its error) is kept unless the edit says otherwise.
 
 Shapes: T positions, D = d_model, S source latents, G target latents.
@@ -13,6 +14,7 @@ Shapes: T positions, D = d_model, S source latents, G target latents.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -24,13 +26,15 @@ from metasae.errors import UserError
 
 MAX_STRENGTH = 2.0
 
+KINDS = ("meta", "hundredfold", "swap")
+
 
 @dataclass(frozen=True)
 class Edit:
     """What is changed.
 
     Attributes:
-        kind: meta-latent edit or latent swap.
+        kind: meta-latent edit, the post's authors' variant of it, or latent swap.
         strengths: (meta-latent, strength) for those whose strength differs from its default: 1 for
             the source's own and the shared ones (0 removes it), 0 for the target's own (1 adds
             it). With none, a meta-latent edit changes nothing at all.
@@ -43,15 +47,17 @@ class Edit:
         UserError: for a strength outside −2 to 2 or an unknown kind or position.
     """
 
-    kind: Literal["meta", "swap"] = "meta"
+    kind: Literal["meta", "hundredfold", "swap"] = "meta"
     strengths: tuple[tuple[int, float], ...] = ()
     keep_residual: bool = False
     keep_error: bool = True
     position: Literal["last", "all"] = "last"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("meta", "swap"):
-            raise UserError(f'An edit is of the kind "meta" or "swap", not "{self.kind}".')
+        if self.kind not in KINDS:
+            raise UserError(
+                f'An edit is of the kind {" or ".join(KINDS)}, not "{self.kind}".'
+            )
         if self.position not in ("last", "all"):
             raise UserError(f'An edit is made at "last" or "all" positions, not "{self.position}".')
         for meta, strength in self.strengths:
@@ -68,7 +74,7 @@ class Edit:
     @property
     def changes_nothing(self) -> bool:
         """Whether the model is left alone: a meta-latent edit without a single change."""
-        return self.kind == "meta" and not self.strengths and self.keep_error
+        return self.kind != "swap" and not self.strengths and self.keep_error
 
     def strength(self, meta: int, default: float) -> float:
         """Strength of a meta-latent."""
@@ -79,7 +85,8 @@ class Edit:
         others = {key: value for key, value in self.strengths if key != meta}
         if strength != default:
             others[meta] = strength
-        return replace(self, kind="meta", strengths=tuple(others.items()))
+        kind = "meta" if self.kind == "swap" else self.kind
+        return replace(self, kind=kind, strengths=tuple(others.items()))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -162,43 +169,130 @@ def _strongest(decomposition: Decomposition, latents: Sequence[int]) -> dict[int
     return strongest
 
 
-def direction(
-    decomposition: Decomposition,
-    latent: int,
-    edit: Edit,
-    of_pair: Mapping[int, Piece],
-) -> Float[Tensor, " D"]:
-    """The decoder direction a meta-latent edit puts in the place of a source latent's.
+HUNDRED = 100.0
 
-    A piece the latent has keeps its activation times its strength; a piece it lacks enters with
-    its activation on the target times its strength (a source piece it lacks stays out). The sum
-    is normalised to the norm of the latent's own direction.
 
-    Args:
-        of_pair: meta-latent → piece, see `pieces`.
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target ready to be edited: every direction their pieces can make.
+
+    Attributes:
+        source, target: their latents.
+        target_activations: of the target's latents on the target's own prompts (swap only).
 
     Raises:
-        UserError: when nothing is left of the direction.
+        UserError: for a latent out of range.
     """
-    own = decomposition.pieces(latent)
-    original = decomposition.sae.W_dec[latent]
-    changes: dict[int, float] = {}
-    for meta, strength in edit.strengths:
-        piece = of_pair[meta]
-        if meta in own:
-            changes[meta] = own[meta] * strength
-        elif piece.side == "target":
-            changes[meta] = piece.on_target * strength
-    rebuilt = decomposition.rebuilt(latent, changes)
-    if edit.keep_residual:
-        rebuilt = rebuilt + original - decomposition.rebuilt(latent, {})
-    norm = rebuilt.norm()
-    if norm < 1e-6:
-        raise UserError(
-            f"Nothing is left of latent {latent} after this edit; keep or add a meta-latent, or "
-            "keep the meta-SAE's residual."
-        )
-    return rebuilt * (original.norm() / norm)
+
+    decomposition: Decomposition
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    target_activations: tuple[float, ...] = ()
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """See `pieces`."""
+        return pieces(self.decomposition, self.source, self.target)
+
+    @cached_property
+    def _loads(self) -> Float[Tensor, "S P"]:
+        """Activation of each piece on each source latent at strength 1."""
+        loads = torch.zeros(len(self.source), len(self.pieces))
+        for row, latent in enumerate(self.source):
+            own = self.decomposition.pieces(latent)
+            for column, piece in enumerate(self.pieces):
+                # A piece of the source the latent lacks stays out; the target's enter with their
+                # activation there.
+                other = piece.on_target if piece.side == "target" else 0.0
+                loads[row, column] = own.get(piece.meta, other)
+        return loads
+
+    @cached_property
+    def defaults(self) -> Float[Tensor, " P"]:
+        """Strength of every piece when it is left alone."""
+        return torch.tensor([piece.default for piece in self.pieces])
+
+    def strengths(self, edit: Edit) -> Float[Tensor, " P"]:
+        """The edit's strength of every piece.
+
+        Raises:
+            UserError: when it names a meta-latent out of range or of neither side.
+        """
+        place = {piece.meta: column for column, piece in enumerate(self.pieces)}
+        found = self.defaults.clone()
+        for meta, strength in edit.strengths:
+            self.decomposition.check_meta(meta)
+            if meta not in place:
+                raise UserError(
+                    f"Meta-latent {meta} is active on neither the source's nor the target's "
+                    f"latents; choose from {', '.join(map(str, sorted(place)))}."
+                )
+            found[place[meta]] = strength
+        return found
+
+    def directions(
+        self,
+        strengths: Float[Tensor, "N P"],
+        keep_residual: bool = False,
+        hundredfold: bool = False,
+    ) -> Float[Tensor, "N S D"]:
+        """What stands in the place of the source's decoder directions, for many edits at once.
+
+        A piece a latent has keeps its activation times its strength; a piece it lacks enters with
+        its activation on the target times its strength (a source piece it lacks stays out). The
+        sum is normalised to the norm of the latent's own direction.
+
+        Args:
+            keep_residual: add what the meta-SAE does not explain of the source direction.
+            hundredfold: the variant of the post's authors instead: the latent's own direction plus
+                100 times the unit direction of every piece, times the change of its strength.
+
+        Returns:
+            Directions; zero where nothing is left of one.
+        """
+        sae, meta = self.decomposition.sae, self.decomposition.meta
+        original = sae.W_dec[list(self.source)]
+        W_meta = meta.W_dec[[piece.meta for piece in self.pieces]]
+        if hundredfold:
+            unit = W_meta / W_meta.norm(dim=1, keepdim=True)
+            made = original + (HUNDRED * (strengths - self.defaults) @ unit)[:, None]
+        else:
+            made = (strengths[:, None] * self._loads) @ W_meta + meta.b_dec
+            if keep_residual:
+                made = made + original - (self.defaults * self._loads) @ W_meta - meta.b_dec
+        norm = made.norm(dim=-1, keepdim=True)
+        scale = original.norm(dim=-1, keepdim=True) / norm.clamp(min=1e-12)
+        return torch.where(norm < 1e-6, 0.0, made * scale)
+
+    def compiled(self, edit: Edit) -> "Compiled":
+        """Work out one edit's change of the residual stream.
+
+        Raises:
+            UserError: for a meta-latent that is neither's or out of range, or when nothing is left
+                of a direction.
+        """
+        W_dec = self.decomposition.sae.W_dec
+        source, target = list(self.source), list(self.target)
+        from_source = torch.zeros(len(source), W_dec.shape[1])
+        from_target = torch.zeros(len(target), W_dec.shape[1])
+        constant = torch.zeros(W_dec.shape[1])
+        if edit.kind == "swap":
+            # A latent of both is one of the target's: it is set, not removed.
+            removed = torch.tensor([float(latent not in target) for latent in source])
+            from_source = -W_dec[source] * removed[:, None]
+            from_target = -W_dec[target]
+            constant = torch.tensor(list(self.target_activations)) @ W_dec[target]
+        elif edit.strengths:
+            strengths = self.strengths(edit)[None]
+            made = self.directions(strengths, edit.keep_residual, edit.kind == "hundredfold")[0]
+            for latent, row in zip(source, made, strict=True):
+                if not row.any():
+                    raise UserError(
+                        f"Nothing is left of latent {latent} after this edit; keep or add a "
+                        "meta-latent, or keep the meta-SAE's residual."
+                    )
+            from_source = made - W_dec[source]
+        return Compiled(from_source, from_target, constant, not edit.keep_error)
 
 
 @dataclass(frozen=True)
@@ -237,46 +331,3 @@ class Compiled:
         change = firing.source @ self.from_source + firing.target @ self.from_target
         change = change + self.constant
         return change - firing.error if self.drop_error else change
-
-
-def compile_edit(
-    decomposition: Decomposition,
-    edit: Edit,
-    source: Sequence[int],
-    target: Sequence[int],
-    target_activations: Sequence[float],
-) -> Compiled:
-    """Work out an edit's change of the residual stream.
-
-    Args:
-        source: the source's latents.
-        target: the target's latents.
-        target_activations: of the target's latents on the target's own prompts (swap only).
-
-    Raises:
-        UserError: for a latent or meta-latent out of range, a meta-latent that is neither's, or
-            when nothing is left of a direction.
-    """
-    W_dec = decomposition.sae.W_dec
-    index, target_index = list(source), list(target)
-    from_source = torch.zeros(len(index), W_dec.shape[1])
-    from_target = torch.zeros(len(target_index), W_dec.shape[1])
-    constant = torch.zeros(W_dec.shape[1])
-    if edit.kind == "swap":
-        # A latent of both is one of the target's: it is set, not removed.
-        removed = torch.tensor([float(latent not in target_index) for latent in index])
-        from_source = -W_dec[index] * removed[:, None]
-        from_target = -W_dec[target_index]
-        constant = torch.tensor(list(target_activations)) @ W_dec[target_index]
-    elif edit.strengths:
-        of_pair = {piece.meta: piece for piece in pieces(decomposition, source, target)}
-        for meta, _ in edit.strengths:
-            decomposition.check_meta(meta)
-            if meta not in of_pair:
-                raise UserError(
-                    f"Meta-latent {meta} is active on neither the source's nor the target's "
-                    f"latents; choose from {', '.join(map(str, sorted(of_pair)))}."
-                )
-        for row, latent in enumerate(index):
-            from_source[row] = direction(decomposition, latent, edit, of_pair) - W_dec[latent]
-    return Compiled(from_source, from_target, constant, not edit.keep_error)

@@ -1,25 +1,262 @@
-"""All ways to remove some of the source's own meta-latents and add some of the target's own."""
+"""All ways to change the strengths of a pair's own meta-latents, and what each one reaches.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+Nothing is done twice: the lower layers and everything before the first edited token run once per
+prompt (`steering.Case`), a prompt's answers share its row, only positions an answer is read from
+are computed in the last block and unembedded, equal directions are scored once. What is left goes
+through the blocks in batches whose size is measured while working.
 
+A *screened* search runs in bf16 and runs whatever it reports again in fp32.
+
+Shapes: N combinations, P pieces, A answers of all questions.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from metasae.edits import Edit
+from metasae.activations import fast_dtype
+from metasae.edits import Edit, Piece
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
-from metasae.steering import Case
+from metasae.steering import Case, Part
 
-LARGEST = 12
-"""Meta-latents of one pair whose combinations (two to that power) are all scored."""
+MOST_EXACT = 2**16
+"""Combinations up to which all of them are scored."""
 
-_AT_ONCE = 32
+CHUNK = 1024
+"""Combinations that are scored, reported and written together."""
+
+_SIZES = (512, 1024, 2048, 4096)
+"""Tail positions that go through the blocks together: tried in turn, the fastest stays."""
+
+_AHEAD = 16
+"""Combinations of each pattern that a screened search runs again in fp32."""
+
+OTHER = -1
+"""Code of a combination after which some attribute's pick is neither the target's nor the unedited
+one."""
+
+
+@dataclass(frozen=True)
+class Combinations:
+    """Every choice of strengths for a pair's own pieces, by number; number 0 changes nothing.
+
+    Attributes:
+        pieces: all pieces of the pair.
+        levels: for each of them the strengths it may take, its default first.
+        options: what all these edits have in common; its strengths are not looked at.
+    """
+
+    pieces: tuple[Piece, ...]
+    levels: tuple[tuple[float, ...], ...]
+    options: Edit
+
+    @staticmethod
+    def of(
+        case: Case,
+        options: Edit | None = None,
+        removed: Sequence[float] = (0.0,),
+        added: Sequence[float] = (1.0,),
+    ) -> "Combinations":
+        """The pair's combinations.
+
+        Args:
+            removed: strengths a piece of the source's own may take beside 1.
+            added: strengths a piece of the target's own may take beside 0.
+
+        Raises:
+            UserError: when a side has no meta-latents of its own.
+        """
+        options = options or Edit()
+        for side, subject in (("source", case.source), ("target", case.target)):
+            if not any(piece.side == side for piece in case.pieces):
+                raise UserError(
+                    f"{subject.label} has no meta-latents of its own beside "
+                    f"{(case.target if side == 'source' else case.source).label}'s; choose another "
+                    "pair or other latents."
+                )
+        choices = {"source": (1.0, *removed), "target": (0.0, *added), "shared": (1.0,)}
+        levels = tuple(tuple(dict.fromkeys(choices[piece.side])) for piece in case.pieces)
+        return Combinations(case.pieces, levels, options)
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self.levels))
+
+    @cached_property
+    def _table(self) -> list[Tensor]:
+        return [torch.tensor(levels) for levels in self.levels]
+
+    def strengths(self, numbers: Sequence[int] | np.ndarray) -> Float[Tensor, "N P"]:
+        """Strength of every piece in some combinations."""
+        left = np.asarray(numbers, dtype=np.int64)
+        columns = []
+        for levels in self._table:
+            left, digit = np.divmod(left, len(levels))
+            columns.append(levels[torch.from_numpy(digit)])
+        return torch.stack(columns, dim=1)
+
+    def edit(self, number: int) -> Edit:
+        """One combination as an edit."""
+        row = self.strengths([number])[0].tolist()
+        options = self.options
+        changed = tuple(
+            (piece.meta, strength)
+            for piece, strength in zip(self.pieces, row, strict=True)
+            if strength != piece.default
+        )
+        kind = "meta" if options.kind == "swap" else options.kind
+        return Edit(kind, changed, options.keep_residual, options.keep_error, options.position)
+
+
+@dataclass
+class Engine:
+    """Scores combinations of one case in one precision.
+
+    Attributes:
+        scored: rows of the blocks that were run: combinations × questions, equal directions once.
+        positions: tail positions that went through the blocks.
+    """
+
+    case: Case
+    combinations: Combinations
+    dtype: torch.dtype = torch.float32
+    scored: int = 0
+    positions: int = 0
+    _seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The questions, prepared."""
+        parts = self.case.prepared(self.combinations.options).parts
+        if self.dtype == torch.float32:
+            return parts
+        blocks = self.case.model.blocks(self.dtype)
+        return tuple(part.to(blocks) for part in parts)
+
+    def logprobs(self, numbers: Sequence[int] | np.ndarray) -> Float[Tensor, "N A"]:
+        """Log-probability of every answer under some combinations, in nats.
+
+        NaN where an edit leaves nothing of a direction.
+        """
+        options, numbers = self.combinations.options, np.asarray(numbers, dtype=np.int64)
+        made = self.case.pair.directions(
+            self.combinations.strengths(numbers),
+            options.keep_residual,
+            options.kind == "hundredfold",
+        )
+        gone = ~made.any(-1).all(-1)
+        W_dec = self.case.decomposition.sae.W_dec[list(self.case.source.latents)]
+        change = made - W_dec
+        if options.keep_error:
+            # As everywhere: a meta-latent edit without a change leaves the model alone.
+            change[torch.from_numpy(numbers == 0)] = 0.0
+        distinct, back = _distinct(change)
+        self.scored += len(distinct) * len(self.parts)
+        scores = torch.cat(
+            [self._run(n, part, distinct, not options.keep_error)
+             for n, part in enumerate(self.parts)], dim=1
+        )[back]  # fmt: skip
+        scores[gone] = math.nan
+        return scores
+
+    def _run(
+        self, number: int, part: Part, change: Float[Tensor, "N S D"], drop_error: bool
+    ) -> Float[Tensor, "N a"]:
+        tail = part.prefilled.resid.shape[1]
+        found, begin = [], 0
+        while begin < len(change):
+            size = self._size(number)
+            rows = change[begin : begin + max(1, size // tail)]
+            began = time.perf_counter()
+            found.append(part.logprobs(rows, drop_error))
+            if len(rows) == max(1, size // tail):
+                took = (time.perf_counter() - began) / len(rows)
+                self._seconds[number, size] = min(took, self._seconds.get((number, size), took))
+            begin += len(rows)
+            self.positions += len(rows) * tail
+        return torch.cat(found)
+
+    def _size(self, number: int) -> int:
+        """Tail positions of the next batch: each size once, then the fastest."""
+        for size in _SIZES:
+            if (number, size) not in self._seconds:
+                return size
+        return min(_SIZES, key=lambda size: self._seconds[number, size])
+
+
+def _distinct(change: Float[Tensor, "N S D"]) -> tuple[Tensor, Tensor]:
+    """Changes that differ, and for each row which of them it is."""
+    keys = (change.flatten(1) * 1e5).round().to(torch.int32).numpy()
+    _, first, back = np.unique(
+        np.ascontiguousarray(keys).view(np.dtype((np.void, keys.shape[1] * 4)))[:, 0],
+        return_index=True, return_inverse=True,
+    )  # fmt: skip
+    return change[torch.from_numpy(first)], torch.from_numpy(back)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What combinations reached.
+
+    Attributes:
+        pattern: a bit per question, set where the pick moved to the target's answer; `OTHER` where
+            some pick is neither the target's nor the unedited one.
+        margin: smallest lead over the questions, in nats, of the pick over the next candidate.
+    """
+
+    pattern: np.ndarray
+    margin: np.ndarray
+
+
+def judge(case: Case, scores: Float[Tensor, "N A"]) -> Judged:
+    """Which attributes moved, by the likeliest candidate answer, and how clearly."""
+    pattern = np.zeros(len(scores), dtype=np.int64)
+    margin = np.full(len(scores), np.inf)
+    strange = np.isnan(scores.numpy()).any(1)
+    place = 0
+    for bit, question in enumerate(case.questions):
+        part = slice(place, place + len(question.answers))
+        place = part.stop
+        after, before = scores[:, part], case.baseline[part]
+        old = int(before.argmax())
+        top = after.topk(min(2, after.shape[1]), dim=1)
+        pick = top.indices[:, 0].numpy()
+        targets = np.array(
+            [case.target.label in answer.city.split(", ") for answer in question.answers]
+        )
+        moved = pick != old
+        strange |= moved & ~targets[pick]
+        pattern |= moved.astype(np.int64) << bit
+        if after.shape[1] > 1:
+            margin = np.minimum(margin, (top.values[:, 0] - top.values[:, 1]).numpy())
+    pattern[strange] = OTHER
+    return Judged(pattern, margin)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some scored combinations.
+
+    Attributes:
+        numbers: which.
+        scores: (N, A), nats; bf16 precision in a screened search.
+    """
+
+    numbers: np.ndarray
+    scores: Float[Tensor, "N A"]
+    judged: Judged
 
 
 @dataclass(frozen=True)
 class Found:
-    """The best edit for one pattern of moved attributes.
+    """The best edit for one pattern of moved attributes, verified in fp32.
 
     Attributes:
         edit: the edit.
@@ -27,85 +264,129 @@ class Found:
         margin: the smallest lead, over the attributes, of the intended answer (the target's where
             it moved, the unedited pick where it stayed) over the next candidate, in nats.
         sentence: what the edit did, in words.
+        number: of the combination.
+        reached_by: share of all combinations that reach the pattern.
     """
 
     edit: Edit
     pattern: dict[str, bool]
     margin: float
     sentence: str
+    number: int = 0
+    reached_by: float = 0.0
 
 
-def combinations(case: Case, base: Edit) -> Iterator[Edit]:
-    """Every on/off choice of the pair's own meta-latents, the unedited one first.
+def scan(engine: Engine, begin: int = 0, progress: Progress = silent) -> Iterator[Chunk]:
+    """Score all combinations from one on, a chunk at a time."""
+    count = len(engine.combinations)
+    for start in range(begin, count, CHUNK):
+        numbers = np.arange(start, min(start + CHUNK, count))
+        scores = engine.logprobs(numbers)
+        yield Chunk(numbers, scores, judge(engine.case, scores))
+        done = int(numbers[-1]) + 1
+        progress("Searching edits", done / count, f"{done:,} of {count:,} combinations")
+
+
+class Leaders:
+    """The clearest combinations of every pattern seen so far."""
+
+    def __init__(self, keep: int = 1) -> None:
+        self.keep = keep
+        self.counts: dict[int, int] = {}
+        self._best: dict[int, list[tuple[float, int]]] = {}
+
+    def see(self, chunk: Chunk) -> None:
+        """Take some scored combinations into account."""
+        pattern, margin = chunk.judged.pattern, chunk.judged.margin
+        for code in np.unique(pattern).tolist():
+            here = np.flatnonzero(pattern == code)
+            self.counts[code] = self.counts.get(code, 0) + len(here)
+            if code == OTHER:
+                continue
+            # Nothing moves best where nothing is done: number 0 changes nothing.
+            lead = np.where((chunk.numbers[here] == 0) & (code == 0), np.inf, margin[here])
+            top = here[np.argsort(-lead, kind="stable")[: self.keep]]
+            leads = np.sort(-lead, kind="stable")[: self.keep]
+            both = self._best.get(code, []) + [
+                (float(-one), int(chunk.numbers[at]))
+                for one, at in zip(leads, top, strict=True)
+            ]
+            self._best[code] = sorted(both, key=lambda pair: (-pair[0], pair[1]))[: self.keep]
+
+    def numbers(self) -> list[int]:
+        """All combinations that are kept."""
+        return sorted({number for best in self._best.values() for _, number in best})
+
+    def best(self) -> dict[int, int]:
+        """Pattern → its clearest combination."""
+        return {code: best[0][1] for code, best in self._best.items()}
+
+
+def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:
+    """Raise when there are too many combinations to score them all.
 
     Raises:
-        UserError: when there are too many to score them all.
+        UserError: then.
     """
-    own = [piece for piece in case.pieces if piece.side != "shared"]
-    if len(own) > LARGEST:
+    if len(combinations) > most:
         raise UserError(
-            f"{case.source.label} and {case.target.label} have {len(own)} own meta-latents; all "
-            f"combinations are searched up to {LARGEST}. Choose fewer latents."
+            f"There are {len(combinations):,} combinations and all are scored up to {most:,}; "
+            "choose fewer latents or strengths, or use the estimating search."
         )
-    for choice in product((False, True), repeat=len(own)):
-        strengths = tuple(
-            (piece.meta, 1.0 - piece.default)
-            for piece, changed in zip(own, choice, strict=True)
-            if changed
-        )
-        yield Edit("meta", strengths, base.keep_residual, base.keep_error, base.position)
 
 
-def best_edits(
-    case: Case, base: Edit | None = None, progress: Progress = silent
+def search(
+    case: Case,
+    combinations: Combinations | None = None,
+    screened: bool | None = None,
+    most: int = MOST_EXACT,
+    progress: Progress = silent,
 ) -> tuple[Found, ...]:
     """For every reachable pattern the edit with the largest smallest margin, fewest moves first.
 
-    An attribute whose answer source and target share cannot move. An edit after which some
-    attribute's pick is neither the target's nor the unedited one reaches no pattern.
+    An attribute whose answer source and target share cannot move.
 
     Args:
-        base: the options (residual, error, position) all edits take.
+        screened: go through all in bf16 first; by default where that is fast and worth it.
 
     Raises:
-        UserError: when there are too many combinations.
+        UserError: when there are too many combinations, or a side has no own meta-latents.
     """
-    edits = list(combinations(case, base or Edit()))
-    best: dict[tuple[bool, ...], tuple[float, Edit]] = {}
-    for begin in range(0, len(edits), _AT_ONCE):
-        part = edits[begin : begin + _AT_ONCE]
-        scores = case.logprobs(part)
-        for edit, row in zip(part, scores, strict=True):
-            reached = _pattern(case, row)
-            if reached is None:
-                continue
-            pattern, margin = reached
-            # Nothing moves best where nothing is done: the unedited model comes first.
-            if pattern not in best or (any(pattern) and margin > best[pattern][0]):
-                best[pattern] = (margin, edit)
-        progress("Searching edits", min(1.0, (begin + len(part)) / len(edits)), "")
-    names = [question.attribute for question in case.questions]
-    found = [
-        Found(edit, dict(zip(names, pattern, strict=True)), margin, case.score(edit).sentence)
-        for pattern, (margin, edit) in best.items()
-    ]
+    combinations = combinations or Combinations.of(case)
+    check_size(combinations, most)
+    if screened is None:
+        screened = len(combinations) > 4 * CHUNK and fast_dtype() == torch.bfloat16
+    engine = Engine(case, combinations, torch.bfloat16 if screened else torch.float32)
+    leaders = Leaders(_AHEAD if screened else 1)
+    for chunk in scan(engine, progress=progress):
+        leaders.see(chunk)
+    return verified(case, combinations, leaders)
+
+
+def verified(case: Case, combinations: Combinations, leaders: Leaders) -> tuple[Found, ...]:
+    """The clearest edit of every pattern, its values from fp32."""
+    exact = Engine(case, combinations)
+    numbers = np.array(leaders.numbers(), dtype=np.int64)
+    final = Leaders()
+    scores = exact.logprobs(numbers)
+    final.see(Chunk(numbers, scores, judge(case, scores)))
+    margins = dict(zip(numbers.tolist(), judge(case, scores).margin.tolist(), strict=True))
+    found = []
+    for code, number in final.best().items():
+        edit = combinations.edit(number)
+        found.append(
+            Found(
+                edit=edit,
+                pattern=named(case, code),
+                margin=margins[number],
+                sentence=case.score(edit).sentence,
+                number=number,
+                reached_by=leaders.counts.get(code, 0) / len(combinations),
+            )
+        )
     return tuple(sorted(found, key=lambda one: (sum(one.pattern.values()), -one.margin)))
 
 
-def _pattern(case: Case, scores: torch.Tensor) -> tuple[tuple[bool, ...], float] | None:
-    """Which attributes moved to the target, and the smallest margin; None for anything else."""
-    moved: list[bool] = []
-    margins: list[float] = []
-    place = 0
-    for question in case.questions:
-        part = slice(place, place + len(question.answers))
-        place = part.stop
-        after, before = scores[part], case.baseline[part]
-        pick, old = int(after.argmax()), int(before.argmax())
-        is_target = case.target.label in question.answers[pick].city.split(", ")
-        if pick != old and not is_target:
-            return None
-        moved.append(pick != old)
-        others = torch.cat([after[:pick], after[pick + 1 :]])
-        margins.append(float(after[pick] - others.max()) if len(others) else float("inf"))
-    return tuple(moved), min(margins)
+def named(case: Case, code: int) -> dict[str, bool]:
+    """A pattern's bits by attribute."""
+    return {q.attribute: bool(code >> bit & 1) for bit, q in enumerate(case.questions)}

@@ -4,28 +4,30 @@ A `Case` is a source, a target and some questions; it computes once whatever no 
 then scores any number of edits. Log-probabilities are in nats; an answer's is the sum over its
 tokens, each given those before it.
 
-Shapes: N edits, R token rows, T tail positions, D = d_model, A answers.
+Shapes: N edits, R rows of tokens (one a question), T tail positions, P of them read, W answer
+tokens, S source latents, D = d_model, A answers.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.activations import not_massive
+from metasae.blocks import Blocks
 from metasae.decomposition import Decomposition
-from metasae.edits import Compiled, Edit, Firing, Piece, compile_edit, pieces
+from metasae.edits import Compiled, Edit, Firing, Pair, Piece
 from metasae.errors import UserError
 from metasae.locate import name_position
 from metasae.model import LanguageModel, Prefilled
+from metasae.trees import TokenTree, grow
 
 TOP_TOKENS = 5
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,18 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """One answer's tokens: in which row, after which positions, which tokens."""
+class _Row:
+    """One question's prompt and answers as tokens.
 
-    question: int
-    answer: int
-    row: int
-    positions: tuple[int, ...]
-    tokens: tuple[int, ...]
+    Attributes:
+        read: for each answer, the places after which its tokens are predicted.
+        tokens: for each answer, those tokens.
+    """
+
+    tree: TokenTree
+    prompt: int
+    read: list[tuple[int, ...]]
+    tokens: list[list[int]]
 
 
 class Case:
@@ -113,52 +119,41 @@ class Case:
         self.median_norm = median_norm
         for latent in (*source.latents, *target.latents):
             decomposition.check(latent)
-        self._rows: list[list[int]] = []
-        self._row_question: list[int] = []
-        self._scored: list[_Scored] = []
-        for number, question in enumerate(self.questions):
-            self._add(number, question)
+        self._rows = [self._row(question) for question in self.questions]
 
-    def _add(self, number: int, question: Question) -> None:
-        """Lay out a question: answers that continue each other share a row of tokens."""
+    def _row(self, question: Question) -> _Row:
         prompt = self.model.prompt_tokens(question.prompt)
         if len(prompt) < 2:
             raise UserError("The prompt is empty; write one that mentions what is edited.")
         if not question.answers:
             raise UserError(f'The prompt "{question.prompt}" has no answers; give at least one.')
-        first_row = len(self._rows)
-        self._rows.append(list(prompt))
-        self._row_question.append(number)
-        for index, answer in enumerate(question.answers):
+        continuations = []
+        for answer in question.answers:
             tokens = self.model.encode(" " + answer.text) if answer.text.strip() else []
             if not tokens:
                 raise UserError(
                     f'The answer "{answer.text}" tokenises to nothing; give a word or two.'
                 )
-            row = first_row
-            if len(tokens) > 1:
-                # The bare prompt's row is the first multi-token answer's too.
-                row = first_row if len(self._rows[first_row]) == len(prompt) else len(self._rows)
-                if row == first_row:
-                    self._rows[row] = [*prompt, *tokens[:-1]]
-                else:
-                    self._rows.append([*prompt, *tokens[:-1]])
-                    self._row_question.append(number)
-            end = len(prompt) - 1
-            positions = tuple(range(end, end + len(tokens)))
-            self._scored.append(_Scored(number, index, row, positions, tuple(tokens)))
+            continuations.append(tokens)
+        tree, read = grow(prompt, continuations)
+        return _Row(tree, len(prompt), read, continuations)
 
     @cached_property
+    def pair(self) -> Pair:
+        """The directions this source and target can make."""
+        return Pair(
+            self.decomposition, self.source.latents, self.target.latents, self.target.activations
+        )
+
+    @property
     def pieces(self) -> tuple[Piece, ...]:
         """The meta-latents of both sides, strongest first."""
-        return pieces(self.decomposition, self.source.latents, self.target.latents)
+        return self.pair.pieces
 
     @cached_property
     def _edit_position(self) -> tuple[int, ...]:
-        """Per row, where an edit at "last" acts."""
-        return tuple(
-            self.edit_position(self.questions[number].prompt) for number in self._row_question
-        )
+        """Per question, where an edit at "last" acts."""
+        return tuple(self.edit_position(question.prompt) for question in self.questions)
 
     def edit_position(self, prompt: str) -> int:
         """Position in a prompt (start token counted) where an edit at "last" acts.
@@ -184,51 +179,51 @@ class Case:
             error=resid - sae.decode(acts),
         )
 
-    def _prepare(self, position: str) -> "_Prepared":
-        if position == "all":
-            prefilled = self.model.prefill(self._rows, [1] * len(self._rows))
-        else:
-            prefilled = self.model.prefill(self._rows, list(self._edit_position))
+    def _prepare(self, position: str) -> "Prepared":
+        first = [1] * len(self._rows) if position == "all" else list(self._edit_position)
+        prefilled = self.model.prefill([row.tree for row in self._rows], first)
         rows, tail, width = prefilled.resid.shape
         firing = self.firing(prefilled.resid.reshape(rows * tail, width))
         touched = not_massive(prefilled.resid.norm(dim=-1), self.median_norm)
-        touched &= prefilled.positions < prefilled.lengths[:, None]
+        touched &= prefilled.first[:, None] + torch.arange(tail) < prefilled.lengths[:, None]
         if position == "last":
             touched[:, 1:] = False
-        return _Prepared(
-            prefilled=prefilled,
-            firing=firing,
-            touched=touched,
-            row=torch.tensor([one.row for one in self._scored for _ in one.positions]),
-            at=torch.tensor([at for one in self._scored for at in one.positions])
-            - prefilled.first[[one.row for one in self._scored for _ in one.positions]],
-            token=torch.tensor([token for one in self._scored for token in one.tokens]),
-            answer=torch.tensor(
-                [number for number, one in enumerate(self._scored) for _ in one.positions]
-            ),
-        )
+        parts = []
+        for number, row in enumerate(self._rows):
+            length = int(prefilled.lengths[number] - prefilled.first[number])
+            inside = slice(number * tail, number * tail + length)
+            places = [place - first[number] for read in row.read for place in read]
+            unique = sorted(set(places))
+            parts.append(
+                Part(
+                    prefilled=prefilled.row(number),
+                    firing=Firing(
+                        firing.source[inside], firing.target[inside], firing.error[inside]
+                    ),
+                    touched=touched[number, :length],
+                    only=torch.tensor(unique),
+                    which=torch.tensor([unique.index(place) for place in places]),
+                    token=torch.tensor([token for tokens in row.tokens for token in tokens]),
+                    answer=torch.tensor([n for n, read in enumerate(row.read) for _ in read]),
+                )
+            )
+        return Prepared(prefilled, firing, touched, tuple(parts))
 
     @cached_property
-    def _last(self) -> "_Prepared":
+    def _last(self) -> "Prepared":
         return self._prepare("last")
 
     @cached_property
-    def _all(self) -> "_Prepared":
+    def _all(self) -> "Prepared":
         return self._prepare("all")
 
-    def prepared(self, edit: Edit) -> "_Prepared":
+    def prepared(self, edit: Edit) -> "Prepared":
         """What no edit at this edit's positions can change; computed on first use."""
         return self._all if edit.position == "all" else self._last
 
     def compiled(self, edit: Edit) -> Compiled:
         """The edit's change of the residual stream, for this source and target."""
-        return compile_edit(
-            self.decomposition,
-            edit,
-            self.source.latents,
-            self.target.latents,
-            self.target.activations,
-        )
+        return self.pair.compiled(edit)
 
     @cached_property
     def _baseline_hidden(self) -> Float[Tensor, "R T D"]:
@@ -237,52 +232,21 @@ class Case:
     @cached_property
     def baseline(self) -> Float[Tensor, " A"]:
         """The unedited model's log-probability of every answer, in the questions' order."""
-        return self._last.answer_logprobs(self._baseline_hidden[None])[0]
-
-    def logprobs(self, edits: Sequence[Edit]) -> Float[Tensor, "N A"]:
-        """Log-probability of every answer, in the questions' order, under each edit.
-
-        Edits may differ in everything but their positions.
-
-        Raises:
-            UserError: when an edit does not fit this source and target.
-        """
-        if any(edit.position != edits[0].position for edit in edits):
-            raise ValueError("edits scored together must act at the same positions")
-        prepared = self.prepared(edits[0])
-        return self._logprobs(prepared, [self.compiled(edit) for edit in edits])
+        return self._last.answer_logprobs(self._baseline_hidden)
 
     def without(self, latents: Sequence[int]) -> Float[Tensor, "N A"]:
-        """The same with each of some of the source's latents alone set to 0 on the name."""
+        """The answers' log-probabilities with each of some source latents set to 0 on the name."""
         sae = self.decomposition.sae
-        places = [self.source.latents.index(latent) for latent in latents]
-        compiled = []
-        for place, latent in zip(places, latents, strict=True):
-            from_source = torch.zeros(len(self.source.latents), sae.d_in)
-            from_source[place] = -sae.W_dec[latent]
-            nothing = torch.zeros(len(self.target.latents), sae.d_in)
-            compiled.append(Compiled(from_source, nothing, torch.zeros(sae.d_in), False))
-        return self._logprobs(self._last, compiled)
+        change = torch.zeros(len(latents), len(self.source.latents), sae.d_in)
+        for number, latent in enumerate(latents):
+            change[number, self.source.latents.index(latent)] = -sae.W_dec[latent]
+        return torch.cat([part.logprobs(change) for part in self._last.parts], dim=1)
 
-    def _logprobs(
-        self, prepared: "_Prepared", compiled: Sequence[Compiled]
-    ) -> Float[Tensor, "N A"]:
-        size = max(1, _ROWS_AT_ONCE // len(self._rows))
-        parts = [
-            prepared.answer_logprobs(self._hidden(prepared, compiled[begin : begin + size]))
-            for begin in range(0, len(compiled), size)
-        ]
-        return torch.cat(parts)
-
-    def _hidden(
-        self, prepared: "_Prepared", compiled: Sequence[Compiled]
-    ) -> Float[Tensor, "N R T D"]:
-        """Hidden states after the last block, under each compiled edit."""
-        shape = prepared.prefilled.resid.shape
-        change = torch.stack([one.change(prepared.firing).view(shape) for one in compiled])
-        resid = prepared.prefilled.resid + change * prepared.touched[..., None]
-        rows = torch.arange(shape[0]).repeat(len(compiled)) if len(compiled) > 1 else None
-        return prepared.prefilled.finish(resid.flatten(0, 1), rows).view(len(compiled), *shape)
+    def _hidden(self, prepared: "Prepared", compiled: Compiled) -> Float[Tensor, "R T D"]:
+        """Hidden states after the last block, under one edit."""
+        resid = prepared.prefilled.resid
+        change = compiled.change(prepared.firing).view(resid.shape)
+        return prepared.prefilled.finish(resid + change * prepared.touched[..., None])
 
     def score(self, edit: Edit) -> "Outcome":
         """Score one edit.
@@ -291,19 +255,19 @@ class Case:
             UserError: when the edit does not fit this source and target.
         """
         prepared = self.prepared(edit)
-        hidden = prepared.prefilled.final[None]
+        hidden = prepared.prefilled.final
         if not edit.changes_nothing:
-            hidden = self._hidden(prepared, [self.compiled(edit)])
+            hidden = self._hidden(prepared, self.compiled(edit))
         return Outcome(
             case=self,
             edit=edit,
-            logprobs=prepared.answer_logprobs(hidden)[0],
+            logprobs=prepared.answer_logprobs(hidden),
             _before=self._top(self._last, self._baseline_hidden),
-            _after=self._top(prepared, hidden[0]),
+            _after=self._top(prepared, hidden),
         )
 
     def _top(
-        self, prepared: "_Prepared", hidden: Float[Tensor, "R T D"]
+        self, prepared: "Prepared", hidden: Float[Tensor, "R T D"]
     ) -> list[list[tuple[str, float]]]:
         """Per question the likeliest next tokens with their log-probabilities."""
         top = self._next_logprobs(prepared, hidden).topk(TOP_TOKENS)
@@ -313,13 +277,11 @@ class Case:
         ]
 
     def _next_logprobs(
-        self, prepared: "_Prepared", hidden: Float[Tensor, "R T D"]
+        self, prepared: "Prepared", hidden: Float[Tensor, "R T D"]
     ) -> Float[Tensor, "Q V"]:
-        first = {one.question: one for one in reversed(self._scored)}
-        rows = torch.tensor([self._row_question.index(n) for n in range(len(self.questions))])
-        at = torch.tensor([first[n].positions[0] for n in range(len(self.questions))])
-        logits = self.model.unembed(hidden[rows, at - prepared.prefilled.first[rows]])
-        return logits.log_softmax(-1)
+        rows = torch.arange(len(self._rows))
+        at = torch.tensor([row.prompt - 1 for row in self._rows]) - prepared.prefilled.first
+        return prepared.prefilled.blocks.unembed(hidden[rows, at]).log_softmax(-1)
 
     @cached_property
     def next_logprobs(self) -> Float[Tensor, "Q V"]:
@@ -359,26 +321,70 @@ class Case:
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A case's rows, run as far as no edit reaches, and where its answers are read."""
+class Part:
+    """One question's row, run as far as no edit reaches, and where its answers are read.
+
+    Attributes:
+        touched: tail positions an edit changes.
+        only: tail positions after which answer tokens are predicted.
+        which, token, answer: of every answer token, its place in ``only``, its id, whose it is.
+    """
+
+    prefilled: Prefilled
+    firing: Firing
+    touched: Bool[Tensor, " T"]
+    only: Int[Tensor, " P"]
+    which: Int[Tensor, " W"]
+    token: Int[Tensor, " W"]
+    answer: Int[Tensor, " W"]
+
+    @property
+    def count(self) -> int:
+        """Number of answers."""
+        return int(self.answer.max()) + 1
+
+    def to(self, blocks: Blocks) -> "Part":
+        """The same, run by other blocks."""
+        return replace(self, prefilled=self.prefilled.row(0, blocks))
+
+    def logprobs(
+        self, from_source: Float[Tensor, "N S D"], drop_error: bool = False
+    ) -> Float[Tensor, "N A"]:
+        """Log-probability of every answer when the source latents' directions change.
+
+        Args:
+            from_source: what each unit of a source latent's activation adds.
+            drop_error: whether the SAE's error goes as well.
+        """
+        resid = self.prefilled.resid
+        firing = self.firing.source * self.touched[:, None]
+        change = torch.einsum("ts,nsd->ntd", firing, from_source)
+        if drop_error:
+            change = change - self.firing.error * self.touched[:, None]
+        return self.read(self.prefilled.finish(resid + change, only=self.only))
+
+    def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
+        """Sum over each answer's tokens, from hidden states at ``only``."""
+        with torch.inference_mode():
+            logits = self.prefilled.blocks.unembed(hidden)
+            total = logits.logsumexp(-1).float()
+            picked = logits[:, self.which, self.token].float() - total[:, self.which]
+            return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case's rows, run as far as no edit reaches: padded together, and each by itself."""
 
     prefilled: Prefilled
     firing: Firing
     touched: Bool[Tensor, "R T"]
-    row: Tensor
-    at: Tensor
-    token: Tensor
-    answer: Tensor
+    parts: tuple[Part, ...]
 
-    @torch.inference_mode()
-    def answer_logprobs(self, hidden: Float[Tensor, "n R T D"]) -> Float[Tensor, "n A"]:
-        """Sum over each answer's tokens."""
-        places = torch.stack([self.row, self.at], dim=1)
-        unique, which = places.unique(dim=0, return_inverse=True)
-        logits = self.prefilled.model.unembed(hidden[:, unique[:, 0], unique[:, 1]])
-        picked = logits[:, which, self.token] - logits.logsumexp(-1)[:, which]
-        count = int(self.answer.max()) + 1
-        return torch.zeros(len(hidden), count).index_add_(1, self.answer, picked)
+    def answer_logprobs(self, hidden: Float[Tensor, "R T D"]) -> Float[Tensor, " A"]:
+        """Every answer's, in the questions' order."""
+        rows = zip(hidden, self.parts, strict=True)
+        return torch.cat([part.read(row[None, part.only])[0] for row, part in rows])
 
 
 @dataclass(frozen=True)

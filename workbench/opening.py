@@ -18,7 +18,8 @@ from metasae.lab import Lab, open_lab
 from metasae.presets import find_preset
 from metasae.progress import Progress, TimeLeft, duration
 from metasae.prompts import CITY
-from metasae.search import Found, best_edits
+from metasae import search as engine
+from metasae.search import Combinations, Found
 from metasae.steering import Answer, Case, Outcome, Question
 from workbench.state import Setting, Writing
 
@@ -147,7 +148,10 @@ def get_outcome(setting: Setting, edit: Edit) -> Outcome:
 def search(setting: Setting, options: Edit) -> Task[tuple[Found, ...]]:
     """The search for a setting's best edits under some options, under way or done."""
     case = get_case(setting.without_question())
-    return Task(lambda progress: best_edits(case, options, progress), "Trying all combinations")
+    return Task(
+        lambda progress: engine.search(case, Combinations.of(case, options), progress=progress),
+        "Trying all combinations",
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -1,0 +1,195 @@
+"""The search over edits beside one full TransformerLens pass per combination and prompt.
+
+Both see the same machine in the same run: the peer's passes are timed between the engine's. The
+engine is timed over all combinations of Tokyo's and Paris's own meta-latents (repeated over a grid
+of strengths until there are enough to measure); its speed is also set against a plain matrix
+product of the shapes it is made of.
+
+    python -m benchmarks.search [--quick] [--json]
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from metasae.lab import open_lab
+from metasae.progress import to_stream
+from metasae.search import Chunk, Combinations, Engine, Leaders, judge, scan, verified
+from metasae.steering import Case
+
+GRID = (0.0, 0.5, 1.5, 2.0)
+"""Strengths beside the default, so that a pair of few pieces has thousands of combinations."""
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def full_pass(case: Case, combinations: Combinations, number: int) -> torch.Tensor:
+    """Every answer's log-probability by full hooked passes, each answer continued token by token.
+
+    One pass per prompt; an answer of several tokens needs one more pass for each further token.
+    """
+    model, compiled = case.model, case.compiled(combinations.edit(number))
+    scores = []
+    for question in case.questions:
+        prompt = model.prompt_tokens(question.prompt)
+        at = case.edit_position(question.prompt)
+
+        def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
+            resid[:, at] += compiled.change(case.firing(resid[0, at : at + 1]))
+            return resid
+
+        seen: dict[tuple[int, ...], torch.Tensor] = {}
+        for answer in question.answers:
+            tokens = model.encode(" " + answer.text)
+            total = torch.zeros(())
+            for count, token in enumerate(tokens):
+                before = tuple(tokens[:count])
+                if before not in seen:
+                    row = torch.tensor([[*prompt, *before]])
+                    with torch.inference_mode():
+                        logits = model.bridge.run_with_hooks(
+                            row, fwd_hooks=[(model.hook_point, write)]
+                        )
+                    seen[before] = logits[0, -1].log_softmax(-1)
+                total = total + seen[before][token]
+            scores.append(total)
+    return torch.stack(scores)
+
+
+def one_pass(case: Case, combinations: Combinations, number: int) -> None:
+    """What the peer does for one combination at the least: one pass per prompt."""
+    model, compiled = case.model, case.compiled(combinations.edit(number))
+    for question in case.questions:
+        at = case.edit_position(question.prompt)
+
+        def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
+            resid[:, at] += compiled.change(case.firing(resid[0, at : at + 1]))
+            return resid
+
+        with torch.inference_mode():
+            model.bridge.run_with_hooks(
+                torch.tensor([model.prompt_tokens(question.prompt)]),
+                fwd_hooks=[(model.hook_point, write)],
+            )
+
+
+def products(engine: Engine) -> list[tuple[int, int, int]]:
+    """The matrix products one combination needs, as (rows, in, out), summed over the blocks."""
+    config = engine.case.model.hf.config
+    width, inner = config.hidden_size, config.intermediate_size
+    shared = config.num_key_value_heads * (width // config.num_attention_heads)
+    count = engine.case.model.n_layers - engine.case.model.hook_layer
+    shapes = []
+    for part in engine.parts:
+        tail, read = part.prefilled.resid.shape[1], len(part.only)
+        shapes.append((tail * count, width, width + 2 * shared))
+        rest = tail * (count - 1) + read
+        shapes += [(rest, width, width), (rest, width, 2 * inner), (rest, inner, width)]
+        shapes.append((read, width, config.vocab_size))
+    return shapes
+
+
+def product_speed(dtype: torch.dtype) -> float:
+    """Multiply-adds ×2 a second of a plain product of the largest shape in the blocks."""
+    a, b = torch.randn(2048, 576).to(dtype), torch.randn(3072, 576).to(dtype)
+    with torch.inference_mode():
+        torch.nn.functional.linear(a, b)
+        took = min(seconds(lambda: torch.nn.functional.linear(a, b)) for _ in range(8))
+    return 2 * 2048 * 576 * 3072 / took
+
+
+def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) -> float:
+    """Combinations a second over the first ``count``; ``each`` runs between chunks, not timed."""
+    took, done = 0.0, 0
+    chunks = scan(engine)
+    while done < count:
+        began = time.perf_counter()
+        chunk = next(chunks)
+        leaders.see(chunk)
+        took += time.perf_counter() - began
+        done += len(chunk.numbers)
+        each()
+    return done / took
+
+
+def measure(count: int, checked: int) -> dict[str, Any]:
+    """Time both, alternating."""
+    lab = open_lab(progress=to_stream())
+    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+    plain = Combinations.of(case)
+    combinations = Combinations.of(case, None, GRID, tuple(v for v in GRID if v) + (1.0,))
+    count = min(count, len(combinations))
+    draw = np.random.default_rng(0)
+    numbers = draw.integers(1, len(combinations), 200)
+    one_pass(case, combinations, int(numbers[0]))
+    passes: list[float] = []
+
+    def peer() -> None:
+        for number in numbers[len(passes) : len(passes) + 4].tolist():
+            passes.append(seconds(lambda number=number: one_pass(case, combinations, number)))  # type: ignore[misc]
+
+    exact = Engine(case, combinations)
+    exact.logprobs(numbers)
+    speed_exact = run(exact, Leaders(), count, peer)
+    screening = Engine(case, combinations, torch.bfloat16)
+    screening.logprobs(numbers)
+    leaders = Leaders(16)
+    speed_screening = run(screening, leaders, 2 * count, peer)
+    check = seconds(lambda: verified(case, combinations, leaders))
+    done = min(2 * count, len(combinations))
+    speed_screened = done / (done / speed_screening + check)
+    some = draw.integers(1, len(plain), checked)
+    ours = Engine(case, plain).logprobs(some)
+    theirs = torch.stack([full_pass(case, plain, number) for number in some.tolist()])
+    rough = Engine(case, plain, torch.bfloat16).logprobs(some)
+    work = sum(2 * a * b * c for a, b, c in products(exact))
+    peer_speed = 1 / float(np.median(passes))
+    judged = judge(case, theirs)
+    Leaders().see(Chunk(some, theirs, judged))
+    return {
+        "combinations_per_s": speed_exact,
+        "combinations_per_s_screened": speed_screened,
+        "full_pass_combinations_per_s": peer_speed,
+        "ratio_exact": speed_exact / peer_speed,
+        "ratio_screened": speed_screened / peer_speed,
+        "gflops": work * speed_exact / 1e9,
+        "gflops_share": work * speed_exact / product_speed(torch.float32),
+        "gflops_share_screening": work * speed_screening / product_speed(torch.bfloat16),
+        "gflop_per_combination": work / 1e9,
+        "max_abs_diff": float((ours - theirs).abs().max()),
+        "max_abs_diff_screening": float((rough - theirs).abs().max()),
+        "checked": checked,
+        "combinations_timed": count,
+        "combinations_of_the_pair": len(plain),
+        "prompts": len(case.questions),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, ends within 45 s")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    figures = measure(1024, 8) if arguments.quick else measure(4096, 64)
+    if arguments.json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+        return
+    for name, value in figures.items():
+        sys.stdout.write(f"{name:>30}  {value:,.4g}\n")
+
+
+if __name__ == "__main__":
+    main()
