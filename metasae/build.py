@@ -27,6 +27,7 @@ from metasae.cities import ATTRIBUTES, load_cities
 from metasae.corpus import WINDOW, Windows, windows
 from metasae.decomposition import Decomposition
 from metasae.edits import Edit
+from metasae.finetune import Follower
 from metasae.lab import Lab, open_lab
 from metasae.locate import activation_table
 from metasae.model import LanguageModel, load_model
@@ -44,6 +45,11 @@ NEAR_A_CITY = 0.5
 
 BASE = TrainConfig(width=18432, k=4, steps=2600)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
+
+FOLLOW = replace(
+    BASE, start="sae", steps=260, batch=768, lr=2e-4, warmup=20, decay=1.0
+)
+"""How the largest SAE is trained on, with what the model makes of it beside squared error."""
 
 SMALLER_STEPS = 1200
 
@@ -158,6 +164,30 @@ def train_base(
     return trainer.result()
 
 
+def follow(
+    material: Material, sae: SparseAutoencoder, checkpoint: Path, progress: Progress = silent
+) -> SparseAutoencoder:
+    """Train an SAE on so that the model's output with it spliced in follows the unedited one."""
+    config = replace(FOLLOW, width=sae.width, k=sae.k or FOLLOW.k)
+    trainer = Follower(
+        material.model, material.windows, material.activations, sae, config, material.scale,
+        fast_dtype(),
+    )  # fmt: skip
+    trainer.run(checkpoint, 100, progress, "Following the model's output")
+    return trainer.result()
+
+
+def gaussian_control(preset: Preset, width: int, progress: Progress = silent) -> SparseAutoencoder:
+    """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
+    folder = build_folder(preset) / f"meta-sae-control-{width}"
+    if not folder.exists():
+        rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
+        config = replace(META, width=width)
+        control = train_meta(rows, config, progress, "Meta-SAE on Gaussian rows (control)")
+        autoencoders.save(control, folder)
+    return autoencoders.load(folder)
+
+
 def train_meta(
     directions: Float[Tensor, "F D"], config: TrainConfig, progress: Progress, stage: str
 ) -> SparseAutoencoder:
@@ -266,18 +296,17 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
             config = base_config(width, preset.width)
             starts = CITY_STARTS and width == preset.width
             sae = train_base(stuff, config, starts, scratch / f"sae-{width}.safetensors", progress)
-            autoencoders.save(replace(sae, metadata=_metadata(preset, config)), folder)
+            notes = _metadata(preset, config)
+            if width == preset.width:
+                sae = follow(stuff, sae, scratch / "follow.safetensors", progress)
+                notes |= {"trained_on": asdict(replace(FOLLOW, width=width))}
+            autoencoders.save(replace(sae, metadata=notes), folder)
     largest = autoencoders.load(out / f"sae-{preset.width}")
-    config = replace(META, width=preset.meta_width)
-    for name, rows, stage in (
-        ("meta-sae", largest.W_dec, "Meta-SAE"),
-        ("meta-sae-control", gaussian_like(largest.W_dec), "Meta-SAE on Gaussian rows (control)"),
-    ):
-        if not (out / name).exists():
-            meta = train_meta(rows, config, progress, stage)
-            note = {"trained_on": f"decoder of sae-{preset.width}" if name == "meta-sae" else
-                    "Gaussian unit rows of the same shape, seed 0"}  # fmt: skip
-            autoencoders.save(replace(meta, metadata=_metadata(preset, config) | note), out / name)
+    if not (out / "meta-sae").exists():
+        config = replace(META, width=preset.meta_width)
+        meta = train_meta(largest.W_dec, config, progress, "Meta-SAE")
+        notes = _metadata(preset, config) | {"trained_on": f"decoder of sae-{preset.width}"}
+        autoencoders.save(replace(meta, metadata=notes), out / "meta-sae")
     words = out / "words.parquet"
     if not words.exists():
         table = words_of_latents(stuff, largest, progress)
@@ -303,7 +332,7 @@ def measure(
     _write_json(out / "cities.json", {"cities": [record.to_dict() for record in found]})
     batches = evaluate.held_out_batches(stuff.windows)
     base = evaluate.base_quality(model, saes, batches, stuff.activations.mean, median, progress)
-    control = autoencoders.load(out / "meta-sae-control")
+    control = gaussian_control(preset, meta.width, progress)
     own = batch_topk.quality(meta, largest.W_dec)
     against = batch_topk.quality(control, gaussian_like(largest.W_dec))
     report: dict[str, Any] = {
@@ -333,6 +362,7 @@ def measure(
         "sharing": evaluate.sharing(decomposition, found),
         "recipe": {
             "base": asdict(base_config(preset.width, preset.width)),
+            "follow": asdict(replace(FOLLOW, width=preset.width)),
             "smaller_steps": SMALLER_STEPS,
             "city_starts": CITY_STARTS,
             "meta": asdict(replace(META, width=preset.meta_width)),

@@ -64,22 +64,46 @@ def _parser() -> argparse.ArgumentParser:
     city = add("city", _city, "One city's latents, ranked and decomposed.")
     city.add_argument("name")
     steer = add("steer", _steer, "Edit a city or latent and see what the model believes.")
-    steer.add_argument("--source", required=True, help='a city, or latents like "#123"')
-    steer.add_argument("--target", required=True)
-    steer.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
-    steer.add_argument("--target-latents", metavar="IDS")
+    _pair(steer, required=True)
     steer.add_argument("--swap", action="store_true", help="swap the latents whole")
     steer.add_argument("--remove", default="", metavar="IDS", help="the source's own meta-latents")
     steer.add_argument("--add", default="", metavar="IDS", help="the target's own meta-latents")
     steer.add_argument("--strength", action="append", default=[], metavar="ID=V")
-    steer.add_argument("--keep-residual", action="store_true")
-    steer.add_argument("--drop-error", action="store_true", help="drop the SAE's error")
-    steer.add_argument("--position", choices=("last", "all"), default="last")
+    _options(steer)
     steer.add_argument("--prompt", help="a prompt of your own that mentions the source")
     steer.add_argument("--answers", help="its candidate answers, separated by commas")
     steer.add_argument("--generate", type=int, metavar="N", help="also write N tokens")
     steer.add_argument("--seed", type=int, default=0)
+    search = add("search", _search, "Try all edits of a pair; the clearest for every pattern.")
+    _pair(search, required=False)
+    search.add_argument("--cities", metavar="A,B,C", help="with --all-pairs, instead of a pair")
+    search.add_argument("--all-pairs", action="store_true", help="every city towards every other")
+    search.add_argument("--out", type=Path, help="all that was scored: .parquet, .csv or .json")
+    search.add_argument("--attributes", metavar="NAMES", help="some of the four, like country")
+    search.add_argument("--variant", choices=("faithful", "post"), default="faithful")
+    search.add_argument(
+        "--strengths",
+        metavar="S",
+        default="1",
+        help="how far a meta-latent is removed or added, like 0.5,1 (default 1: wholly)",
+    )
+    _options(search)
+    search.add_argument("--max-exact", type=int, metavar="N", help="refuse more combinations")
+    search.add_argument("--ray", metavar="ADDRESS", help='spread the pairs; "local": this machine')
     return parser
+
+
+def _pair(command: argparse.ArgumentParser, required: bool) -> None:
+    command.add_argument("--source", required=required, help='a city, or latents like "#123"')
+    command.add_argument("--target", required=required)
+    command.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
+    command.add_argument("--target-latents", metavar="IDS")
+
+
+def _options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--keep-residual", action="store_true")
+    command.add_argument("--drop-error", action="store_true", help="drop the SAE's error")
+    command.add_argument("--position", choices=("last", "all"), default="last")
 
 
 def _dump(values: object) -> str:
@@ -236,6 +260,19 @@ def _ids(text: str) -> list[int]:
         ) from error
 
 
+def _own_latents(arguments: argparse.Namespace) -> tuple[tuple[int, ...] | None, ...]:
+    """Latents in place of the source's and the target's own choice, where they are given."""
+    found = []
+    for side in ("source", "target"):
+        text, given = getattr(arguments, side), getattr(arguments, f"{side}_latents")
+        if given and (text or "").strip().startswith("#"):
+            raise UserError(
+                f'--{side} "{text}" names its latents already; leave out --{side}-latents.'
+            )
+        found.append(tuple(_ids(given)) if given else None)
+    return tuple(found)
+
+
 def _strengths(arguments: argparse.Namespace) -> tuple[tuple[int, float], ...]:
     strengths = dict.fromkeys(_ids(arguments.remove), 0.0)
     strengths |= dict.fromkeys(_ids(arguments.add), 1.0)
@@ -252,6 +289,9 @@ def _steer(arguments: argparse.Namespace) -> str:
     from metasae.edits import Edit
     from metasae.steering import Answer, Question
 
+    if arguments.swap and (arguments.remove or arguments.add or arguments.strength):
+        raise UserError("--swap swaps the latents whole; leave out --remove, --add and --strength.")
+    latents = _own_latents(arguments)
     edit = Edit(
         kind="swap" if arguments.swap else "meta",
         strengths=_strengths(arguments),
@@ -264,13 +304,8 @@ def _steer(arguments: argparse.Namespace) -> str:
     if arguments.generate is not None and arguments.generate < 1:
         raise UserError(f"--generate {arguments.generate} writes nothing; give at least 1 token.")
     lab = _opened(arguments)
-    source, target = (
-        lab.subject(name, _ids(latents) if latents else None)
-        for name, latents in (
-            (arguments.source, arguments.source_latents),
-            (arguments.target, arguments.target_latents),
-        )
-    )
+    source = lab.subject(arguments.source, latents[0])
+    target = lab.subject(arguments.target, latents[1])
     questions = None
     if arguments.prompt is not None:
         answers = tuple(Answer("", text.strip()) for text in arguments.answers.split(","))
@@ -299,3 +334,153 @@ def _steer(arguments: argparse.Namespace) -> str:
         lines += ["", f"before: {told['prompt']}{told['before']}"]
         lines += [f"after:  {told['prompt']}{told['after']}"]
     return "\n".join(lines)
+
+
+def _search(arguments: argparse.Namespace) -> str:
+    from metasae import jobs
+
+    spec = _spec(arguments)
+    most = jobs.MOST_EXACT if arguments.max_exact is None else arguments.max_exact
+    if most < 1:
+        raise UserError(f"--max-exact {most} allows no combination; give at least 1.")
+    if arguments.out is not None:
+        jobs.check_output(arguments.out)
+    values = (_search_pairs if arguments.all_pairs else _search_pair)(arguments, spec, most)
+    if arguments.json:
+        return _dump(values)
+    lines = [f"{values['combinations']:,} combinations in {progress.duration(values['seconds'])}"]
+    for one in values["patterns"]:
+        pair = f"{one['source']} → {one['target']}  " if "source" in one else ""
+        moved = [name for name, yes in one["pattern"].items() if yes]
+        margin = "" if one["margin"] is None else f", by {one['margin']:.2f} nats"
+        strengths = one["edit"]["strengths"]
+        changes = " ".join(f"{meta}={strength:g}" for meta, strength in strengths.items())
+        lines.append(f"{pair}{', '.join(moved) or 'nothing'} moved{margin}: {one['sentence']}")
+        lines.append(f"    {changes or 'no change'} (reached by {one['reached_by']:.1%})")
+    for pair in values.get("pairs", []):
+        if pair["problem"]:
+            lines.append(f"{pair['source']} → {pair['target']}  {pair['problem']}")
+    return "\n".join(lines)
+
+
+def _spec(arguments: argparse.Namespace) -> Any:
+    """What the words ask to search; the cities of `--all-pairs` come later."""
+    from metasae.edits import Edit
+    from metasae.jobs import Spec
+    from metasae.prompts import QUESTIONS
+
+    pair = (arguments.source, arguments.target)
+    if arguments.all_pairs != (arguments.cities is not None):
+        raise UserError("Give --cities and --all-pairs together.")
+    if arguments.all_pairs and any((*pair, arguments.source_latents, arguments.target_latents)):
+        raise UserError("--all-pairs takes its pairs from --cities; leave out source and target.")
+    if not arguments.all_pairs and None in pair:
+        raise UserError("Give --source and --target, or --cities and --all-pairs.")
+    if arguments.ray is not None and not arguments.all_pairs:
+        raise UserError("--ray spreads many pairs over machines; give it with --all-pairs.")
+    try:
+        strengths = [float(part) for part in arguments.strengths.split(",") if part.strip()]
+    except ValueError as error:
+        raise UserError(
+            f'"{arguments.strengths}" are no strengths; write them like 0.5,1.'
+        ) from error
+    source_latents, target_latents = _own_latents(arguments)
+    names = [name.strip() for name in (arguments.attributes or "").split(",") if name.strip()]
+    return Spec(
+        preset=arguments.preset,
+        source=arguments.source or "",
+        target=arguments.target or "",
+        source_latents=source_latents,
+        target_latents=target_latents,
+        attributes=tuple(names) if arguments.attributes is not None else tuple(QUESTIONS),
+        options=Edit(
+            kind="hundredfold" if arguments.variant == "post" else "meta",
+            keep_residual=arguments.keep_residual,
+            keep_error=not arguments.drop_error,
+            position=arguments.position,
+        ),
+        removed=tuple(1.0 - strength for strength in strengths),
+        added=tuple(strengths),
+    )
+
+
+def _search_pair(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:
+    from metasae.jobs import Job
+
+    report = progress.to_stream()
+    job = Job(_opened(arguments), spec)
+    summary = job.run(report, most=most)
+    assert summary is not None  # nobody cancels
+    if arguments.out is not None:
+        job.export(arguments.out)
+    values = job.about | summary.to_dict()
+    beside = _beside(job.lab, job.case, summary.patterns, report)
+    values["patterns"] = [
+        one | {"edit": _changes(one["edit"])} | more
+        for one, more in zip(values["patterns"], beside, strict=True)
+    ]
+    return values
+
+
+def _changes(edit: dict[str, Any]) -> dict[str, Any]:
+    """An edit, and which meta-latents it removes and adds wholly."""
+    # A strength is listed where it is not the default: 0 is a source's that goes, 1 a target's.
+    strengths = [(int(meta), strength) for meta, strength in edit["strengths"].items()]
+    return {
+        "remove": [meta for meta, strength in strengths if strength == 0.0],
+        "add": [meta for meta, strength in strengths if strength == 1.0],
+    } | edit
+
+
+def _beside(lab: Any, case: Any, found: Any, report: progress.Progress) -> list[dict[str, Any]]:
+    """What each found edit did besides, and whether chance would have done the same."""
+    from metasae import effects
+
+    around, sides = effects.Surroundings(lab, case), []
+    for number, one in enumerate(found, 1):
+        sides.append(around.side_effects(one.edit).to_dict())
+        report("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
+    report("Trying random edits", 0.0, "")
+    controls = effects.control(case, found)
+    return [
+        {"side_effects": side, "control": control.to_dict()}
+        for side, control in zip(sides, controls, strict=True)
+    ]
+
+
+def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:
+    from metasae import jobs
+
+    spread = None
+    if arguments.ray is not None:
+        from metasae.spread import over_ray
+
+        spread = over_ray(arguments.ray)
+    cities = [city for city in arguments.cities.split(",") if city.strip()]
+    pairs = jobs.all_pairs(_opened(arguments), cities, spec, most=most)
+    table = pairs.run(progress.to_stream(), spread=spread)
+    assert table is not None  # nobody cancels
+    if arguments.out is not None:
+        pairs.export(arguments.out)
+    found, patterns = [], []
+    for place, entry in pairs.entries().items():
+        ends = {"source": pairs.specs[place].source, "target": pairs.specs[place].target}
+        nothing = {"side_effects": None, "control": None}
+        patterns += [
+            ends | one | {"edit": _changes(one["edit"])} | nothing
+            for one in entry.get("patterns", [])
+        ]
+        found.append(
+            ends
+            | {
+                "combinations": entry.get("combinations"),
+                "patterns": len(entry.get("patterns", [])),
+                "problem": entry.get("problem"),
+            }
+        )
+    return pairs.about | {
+        "pairs": found,
+        "combinations": sum(one["combinations"] or 0 for one in found),
+        "seconds": sum(entry.get("seconds", 0.0) for entry in pairs.entries().values()),
+        "patterns": patterns,
+    }

@@ -7,7 +7,7 @@ what stands behind the bar no meta-latent explains.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from metasae.edits import Edit, Firing, Piece, compile_edit, direction, pieces
+from metasae.decomposition import Decomposition
+from metasae.edits import Compiled, Edit, Firing, Pair, Piece, pieces
 from metasae.errors import UserError
 from tests.builders import LATENTS, in_basis, one_sentence, orthonormal_decomposition
 
@@ -25,7 +26,7 @@ META_LATENTS = [0, 1, 2, 3, 4]
 
 EDITS = st.builds(
     Edit,
-    kind=st.sampled_from(["meta", "swap"]),
+    kind=st.sampled_from(["meta", "hundredfold", "swap"]),
     strengths=st.dictionaries(
         st.integers(0, 10**6), st.floats(-2.0, 2.0, allow_nan=False), max_size=6
     ).map(lambda strengths: tuple(strengths.items())),
@@ -37,9 +38,27 @@ STRENGTHS = st.floats(-2.0, 2.0, allow_nan=False)
 
 
 def edited(edit: Edit, latent: int = 0) -> Tensor:
-    decomposition = orthonormal_decomposition()
-    pair = {piece.meta: piece for piece in pieces(decomposition, [0], [1])}
-    return direction(decomposition, latent, edit, pair)
+    return direction(orthonormal_decomposition(), latent, edit)
+
+
+def direction(
+    decomposition: Decomposition, latent: int, edit: Edit, source: tuple[int, ...] = (0, 2)
+) -> Tensor:
+    """What the edit puts in the place of one of the source's latents; the target's is latent 1."""
+    source = source if latent in source[1:] else (latent,)
+    pair = Pair(decomposition, source, (1,), (7.0,))
+    change = pair.compiled(edit).from_source[source.index(latent)]
+    return change + decomposition.sae.W_dec[latent]
+
+
+def compile_edit(
+    decomposition: Decomposition,
+    edit: Edit,
+    source: Sequence[int],
+    target: Sequence[int],
+    activations: Sequence[float],
+) -> Compiled:
+    return Pair(decomposition, tuple(source), tuple(target), tuple(activations)).compiled(edit)
 
 
 def normalised(*coordinates: float) -> Tensor:
@@ -113,23 +132,22 @@ def test_the_residual_is_dropped_unless_it_is_kept() -> None:
 
 def test_a_bias_of_the_meta_sae_stays_in_the_direction() -> None:
     decomposition = orthonormal_decomposition(b_dec=(0.2, 0.0, 0.0, 0.1, 0.0, 0.0))
-    pair = {piece.meta: piece for piece in pieces(decomposition, [0], [1])}
     # The target's activation on 3 is 0.8 − 0.1; the bias's own 0.1 is there already.
     edit = Edit(strengths=((0, 0.0), (3, 1.0)))
-    close(direction(decomposition, 0, edit, pair), normalised(0.2, 1.28, 0.96, 0.8, 0.0, 0.0))
+    close(direction(decomposition, 0, edit), normalised(0.2, 1.28, 0.96, 0.8, 0.0, 0.0))
 
 
 def test_each_of_several_source_latents_keeps_its_own_activations_and_norm() -> None:
     decomposition = orthonormal_decomposition()
-    pair = {piece.meta: piece for piece in pieces(decomposition, [0, 2], [1])}
     edit = Edit(strengths=((0, 0.5), (1, 2.0), (3, 1.0), (4, 2.0)))
     # Latent 2 is (0.5, 0, 0, 0, 0.7): 0 at half of its own activation, 4 at twice its own. 1 is
     # the other source latent's: it stays out. 3 is the target's: it enters as on the target.
     vector = in_basis(0.25, 0.0, 0.0, 0.8, 1.4, 0.0)
     expected = vector * math.sqrt(0.25 + 0.49) / math.sqrt(0.0625 + 0.64 + 1.96)
-    close(direction(decomposition, 2, edit, pair), expected)
+    close(direction(decomposition, 2, edit), expected)
     # 4 is shared and latent 0 lacks it: it stays out there.
-    first = direction(decomposition, 0, edit, pair)
+    change = compile_edit(decomposition, edit, [0, 2], [1], [7.0]).from_source[0]
+    first = change + decomposition.sae.W_dec[0]
     close(first, normalised(0.6, 2.56, 0.96, 0.8, 0.0, 0.0))
 
 
@@ -140,6 +158,34 @@ def test_nothing_left_of_a_direction_is_said() -> None:
     assert "Nothing is left of latent 0" in one_sentence(raised)
     kept = Edit(strengths=edit.strengths, keep_residual=True)
     close(edited(kept), in_basis(0.0, 0.0, 0.0, 0.0, 0.0, 2.5))
+
+
+def test_the_hundredfold_edit_adds_a_hundred_unit_directions_to_the_latents_own() -> None:
+    # Removing 0 takes 100 of its unit direction away, adding 3 puts 100 there; the latent's own
+    # (1.2, 1.28, 0.96, 0, 0, 1.5) is hardly seen any more.
+    edit = Edit("hundredfold", ((0, 0.0), (3, 1.0)))
+    close(edited(edit), normalised(1.2 - 100, 1.28, 0.96, 100.0, 0.0, 1.5))
+    assert Edit("hundredfold").changes_nothing
+
+
+def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
+    pair = Pair(orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,))
+    edits = [Edit(strengths=((0, a), (3, b))) for a in (0.0, -1.0, 1.0) for b in (0.0, 1.0, 2.0)]
+    strengths = torch.stack([pair.strengths(edit) for edit in edits])
+    for keep in (False, True):
+        for hundredfold in (False, True):
+            together = pair.directions(strengths, keep, hundredfold)
+            for row, one in zip(together, strengths, strict=True):
+                close(pair.directions(one[None], keep, hundredfold)[0], row)
+
+
+def test_a_direction_of_which_nothing_is_left_is_zero_among_others() -> None:
+    pair = Pair(orthonormal_decomposition(), (0,), (1,))
+    kept, gone = pair.strengths(Edit(strengths=((0, 0.0),))), pair.strengths(
+        Edit(strengths=((0, 0.0), (1, 0.0), (2, 0.0)))
+    )
+    found = pair.directions(torch.stack([kept, gone]))
+    assert found[0].norm() > 1 and not found[1].any()
 
 
 @settings(deadline=None)
@@ -271,7 +317,7 @@ def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
     edit: Edit, meta: int, strength: float, default: float
 ) -> None:
     changed = edit.with_strength(meta, strength, default)
-    assert changed.kind == "meta"
+    assert changed.kind == ("meta" if edit.kind == "swap" else edit.kind)
     assert changed.strength(meta, default) == strength
     assert dict(changed.strengths).keys() - {meta} == dict(edit.strengths).keys() - {meta}
     assert (meta in dict(changed.strengths)) == (strength != default)

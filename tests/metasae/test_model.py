@@ -10,6 +10,7 @@ from torch import Tensor
 from metasae import assets
 from metasae.errors import UserError
 from metasae.model import LanguageModel, load_model, model_folder, prepare_model
+from metasae.trees import TokenTree, grow
 from metasae.presets import EMBEDDED
 
 PROMPTS = (
@@ -95,7 +96,7 @@ def test_the_two_halves_make_the_whole(model: LanguageModel) -> None:
 def test_tails_of_different_lengths_finish_as_the_full_pass(model: LanguageModel) -> None:
     rows = [model.prompt_tokens(prompt) for prompt in PROMPTS]
     first = [1, len(rows[1]) - 3, 5, 1]
-    prefilled = model.prefill(rows, first)
+    prefilled = model.prefill([TokenTree.line(row) for row in rows], first)
     finished = prefilled.finish(prefilled.resid)
     for row, tokens in enumerate(rows):
         with torch.inference_mode():
@@ -110,7 +111,7 @@ def test_tails_of_different_lengths_finish_as_the_full_pass(model: LanguageModel
 def test_edited_tails_finish_as_an_edited_full_pass(model: LanguageModel) -> None:
     rows = [model.prompt_tokens(prompt) for prompt in PROMPTS]
     first = [2, len(rows[1]) - 1, 3, 1]
-    prefilled = model.prefill(rows, first)
+    prefilled = model.prefill([TokenTree.line(row) for row in rows], first)
     change = 20 * torch.randn(prefilled.resid.shape)
     # Rows repeated and out of order, as when several edits are scored at once.
     which = torch.tensor([2, 0, 2, 3, 1])
@@ -124,6 +125,41 @@ def test_edited_tails_finish_as_an_edited_full_pass(model: LanguageModel) -> Non
         expected = model.logits_above(resid)[0, first[row] :].log_softmax(-1)
         found = model.unembed(finished[place, :length]).log_softmax(-1)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_answers_that_share_a_prompt_finish_as_sequences_of_their_own(
+    model: LanguageModel,
+) -> None:
+    prompt = model.prompt_tokens(PROMPTS[0])
+    continuations = [model.encode(text) for text in (" Japanese yen", " Japanese", " euro zone")]
+    tree, read = grow(prompt, continuations)
+    prefilled = model.prefill([TokenTree.line(prompt), tree], [1, 2]).row(1)
+    change = 20 * torch.randn(3, *prefilled.resid.shape[1:])
+    only = torch.tensor(sorted({place - 2 for places in read for place in places}))
+    finished = prefilled.finish(prefilled.resid + change, only=only)
+    for edited, hidden in zip(change, finished, strict=True):
+        for tokens, places in zip(continuations, read, strict=True):
+            row = [*prompt, *tokens[:-1]]
+            path = [*range(2, len(prompt)), *places[1:]]
+            resid = model.residual(torch.tensor([row])).clone()
+            resid[0, 2:] += edited[[place - 2 for place in path]]
+            expected = model.logits_above(resid)[0, len(prompt) - 1 :].log_softmax(-1)
+            at = [only.tolist().index(place - 2) for place in places]
+            found = model.unembed(hidden[at]).log_softmax(-1)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_fused_blocks_in_bf16_stay_near_the_full_pass(model: LanguageModel) -> None:
+    tokens = tokens_of(model, PROMPTS[0])
+    resid, length = model.residual(tokens), tokens.shape[1]
+    blocks = model.blocks(torch.bfloat16)
+    causal = torch.ones(1, length, length, dtype=torch.bool).tril()
+    hidden = blocks.run(resid, blocks.places(torch.arange(length)[None], causal))
+    found = blocks.unembed(hidden).float().log_softmax(-1)
+    expected = model.logits_above(resid).log_softmax(-1)
+    top = expected.topk(5).indices
+    assert (found - expected).gather(-1, top).abs().max() < 0.5
+    assert (found - expected).abs().max() > 1e-3  # it is bf16, not fp32 by another name
 
 
 def greedy(model: LanguageModel, prompt: str, count: int) -> str:

@@ -1,104 +1,144 @@
-"""The best edit for every pattern: by hand on made-up scores, by scoring anew on the real model."""
+"""The search over edits: by hand on made-up scores, and by full hooked passes on the real model."""
 
+import math
 from itertools import product
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from benchmarks.search import full_pass
 from metasae.edits import Edit, Piece
 from metasae.errors import UserError
 from metasae.lab import Lab
-from metasae.search import LARGEST, Found, best_edits, combinations
+from metasae.search import (
+    OTHER,
+    Chunk,
+    Combinations,
+    Engine,
+    Found,
+    Judged,
+    Leaders,
+    judge,
+    scan,
+    search,
+)
 from metasae.steering import Answer, Case, Outcome, Question
 
+PIECES = (
+    Piece(1, "source", 0.5, 0.0),
+    Piece(2, "target", 0.0, 0.4),
+    Piece(3, "shared", 0.3, 0.3),
+    Piece(4, "source", 0.2, 0.0),
+)
 
-class MadeUp:
-    """Two questions whose scores are sums over what an edit changes."""
 
-    source, target = SimpleNamespace(label="Rome"), SimpleNamespace(label="Oslo")
-    pieces: tuple[Piece, ...] = (
-        Piece(1, "source", 0.5, 0.0),
-        Piece(2, "target", 0.0, 0.4),
-        Piece(3, "shared", 0.3, 0.3),
-        Piece(4, "source", 0.2, 0.0),
-        Piece(5, "source", 0.1, 0.0),
-    )
-    questions = (
-        Question("country", "", (Answer("Rome", "Italy"), Answer("Oslo", "Norway"))),
-        Question(
-            "language",
-            "",
-            (Answer("Rome", "Italian"), Answer("Oslo", "Norwegian"), Answer("Cairo", "Arabic")),
+def made_up(**changes: Any) -> Any:
+    """What `Combinations` and `judge` ask of a case."""
+    values = {
+        "source": SimpleNamespace(label="Rome"),
+        "target": SimpleNamespace(label="Oslo"),
+        "pieces": PIECES,
+        "questions": (
+            Question("country", "", (Answer("Rome", "Italy"), Answer("Oslo", "Norway"))),
+            Question(
+                "language",
+                "",
+                (
+                    Answer("Rome", "Italian"),
+                    Answer("Oslo, Bergen", "Norwegian"),
+                    Answer("Cairo", "Arabic"),
+                ),
+            ),
         ),
-    )
-    baseline = torch.tensor([0.0, -2.0, 0.0, -1.0, -3.0])
-    effect: ClassVar = {  # country: Italy, Norway; language: Italian, Norwegian, Arabic
-        1: torch.tensor([0.0, 1.5, 0.0, 3.0, 0.0]),
-        2: torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0]),
-        4: torch.tensor([0.0, 0.0, 0.0, 0.0, 9.0]),
-        5: torch.tensor([0.0, -0.3, 0.0, -0.2, 0.0]),
+        "baseline": torch.tensor([0.0, -2.0, 0.0, -1.0, -3.0]),
     }
-
-    def logprobs(self, edits: list[Edit]) -> torch.Tensor:
-        assert all(edit.position == edits[0].position for edit in edits)
-        return torch.stack(
-            [self.baseline + sum(self.effect[meta] for meta, _ in e.strengths) for e in edits]
-        )
-
-    def score(self, edit: Edit) -> SimpleNamespace:
-        return SimpleNamespace(sentence=f"{edit.strengths}")
+    return SimpleNamespace(**(values | changes))
 
 
-def test_the_best_edit_for_every_pattern_by_hand() -> None:
-    case: Any = MadeUp()
-    found = best_edits(case)
-    # Nothing: the leads are 2 and 1. Removing 1 gives country 0.5, language 2: language moved;
-    # removing 5 too makes them 0.8 and 1.8, which is better. Removing 1 and adding 2 gives 0.5 and
-    # 2: both moved; with 5 it would be 0.2. Removing 5 alone leads by 1.2 where nothing moves, but
-    # doing nothing stands for that. Whatever removes 4 ends in Arabic, which is neither city's.
-    assert [
-        (one.edit.strengths, one.pattern, pytest.approx(one.margin), one.sentence) for one in found
-    ] == [
-        ((), {"country": False, "language": False}, 1.0, "()"),
-        (
-            ((1, 0.0), (5, 0.0)),
-            {"country": False, "language": True},
-            0.8,
-            "((1, 0.0), (5, 0.0))",
-        ),
-        (
-            ((1, 0.0), (2, 1.0)),
-            {"country": True, "language": True},
-            0.5,
-            "((1, 0.0), (2, 1.0))",
-        ),
-    ]
+def test_combinations_by_hand() -> None:
+    found = Combinations.of(made_up())
+    assert found.levels == ((1.0, 0.0), (0.0, 1.0), (1.0,), (1.0, 0.0))
+    assert len(found) == 8
+    # The first piece's choice turns fastest; the shared piece has none.
+    assert found.strengths(range(8)).tolist() == [
+        [1, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1],
+        [1, 0, 1, 0], [0, 0, 1, 0], [1, 1, 1, 0], [0, 1, 1, 0],
+    ]  # fmt: skip
+    assert found.edit(0) == Edit()
+    assert found.edit(6).strengths == ((2, 1.0), (4, 0.0))
 
 
-def test_every_combination_of_own_pieces_once_with_the_options_of_the_base() -> None:
-    case: Any = MadeUp()
-    base = Edit(keep_residual=True, keep_error=False, position="all")
-    edits = list(combinations(case, base))
-    assert edits[0] == base
-    assert len(edits) == len(set(edits)) == 16
-    assert Edit("meta", ((1, 0.0), (2, 1.0), (4, 0.0)), True, False, "all") in edits
-    assert {meta for edit in edits for meta, _ in edit.strengths} == {1, 2, 4, 5}
+def test_a_grid_of_strengths_and_the_options_of_all() -> None:
+    options = Edit("hundredfold", ((9, 0.5),), True, False, "all")
+    found = Combinations.of(made_up(), options, (0.0, -1.0), (0.5, 1.0, 2.0))
+    assert len(found) == 3 * 4 * 3
+    edits = [found.edit(number) for number in range(len(found))]
+    assert len(set(edits)) == len(edits)
+    assert edits[0] == Edit("hundredfold", (), True, False, "all")
+    assert {strength for edit in edits for meta, strength in edit.strengths if meta == 2} == {
+        0.5, 1.0, 2.0,
+    }  # fmt: skip
+    for number, edit in enumerate(edits):
+        row = found.strengths([number])[0].tolist()
+        assert row == [edit.strength(piece.meta, piece.default) for piece in PIECES]
 
 
-def test_too_many_pieces_are_refused() -> None:
-    case: Any = MadeUp()
-    case.pieces = tuple(Piece(meta, "source", 1.0, 0.0) for meta in range(LARGEST + 1))
-    with pytest.raises(UserError, match="have 13 own meta-latents"):
-        best_edits(case)
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_side_without_own_meta_latents_is_refused(side: str) -> None:
+    case = made_up(pieces=tuple(piece for piece in PIECES if piece.side != side))
+    with pytest.raises(UserError, match="has no meta-latents of its own"):
+        Combinations.of(case)
 
 
-def test_progress_reaches_the_end() -> None:
-    case: Any = MadeUp()
-    told: list[float] = []
-    best_edits(case, progress=lambda stage, fraction, note: told.append(fraction))
-    assert told == sorted(told) and told[-1] == 1.0
+def test_too_many_combinations_are_refused() -> None:
+    with pytest.raises(UserError, match="There are 8 combinations and all are scored up to 7"):
+        search(made_up(), most=7)
+
+
+def test_judging_by_hand() -> None:
+    scores = torch.tensor(
+        [
+            [0.0, -2.0, 0.0, -1.0, -3.0],  # as before: leads 2 and 1
+            [-2.0, -0.5, 0.0, -4.0, -9.0],  # country moved: leads 1.5 and 4
+            [-1.0, -0.8, -3.0, -1.0, -2.0],  # both moved: 0.2 and 1
+            [0.0, -2.0, -5.0, -2.0, -1.0],  # Arabic: neither city's
+            [math.nan] * 5,
+        ]
+    )
+    found = judge(made_up(), scores)
+    assert found.pattern.tolist() == [0b00, 0b01, 0b11, OTHER, OTHER]
+    assert found.margin[:4].tolist() == pytest.approx([1.0, 1.5, 0.2, 1.0])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([OTHER, 0, 1, 2, 3]), st.floats(0, 9)), min_size=1, max_size=40
+    ),
+    st.integers(1, 3),
+    st.integers(1, 7),
+)
+def test_leaders_are_the_clearest_of_all_however_they_come(
+    rows: list[tuple[int, float]], keep: int, size: int
+) -> None:
+    leaders = Leaders(keep)
+    for begin in range(0, len(rows), size):
+        part = rows[begin : begin + size]
+        judged = Judged(np.array([c for c, _ in part]), np.array([m for _, m in part]))
+        numbers = np.arange(begin, begin + len(part))
+        leaders.see(Chunk(numbers, torch.zeros(len(part), 1), judged))
+    expected = set()
+    for code in {code for code, _ in rows} - {OTHER}:
+        here = [(-margin, n) for n, (c, margin) in enumerate(rows) if c == code]
+        if code == 0 and rows[0][0] == 0:
+            here = [(-math.inf, 0), *[one for one in here if one[1]]]
+        expected |= {number for _, number in sorted(here)[:keep]}
+    assert leaders.numbers() == sorted(expected)
+    assert sum(leaders.counts.values()) == len(rows)
 
 
 # On the real model.
@@ -111,7 +151,7 @@ def case(lab: Lab) -> Case:
 
 @pytest.fixture(scope="module")
 def found(case: Case) -> tuple[Found, ...]:
-    return best_edits(case)
+    return search(case, screened=False)
 
 
 def judged(case: Case, outcome: Outcome) -> tuple[dict[str, bool], float] | None:
@@ -170,3 +210,84 @@ def test_no_other_combination_does_better(case: Case, found: tuple[Found, ...]) 
     none = (False,) * len(case.questions)
     assert expected.pop(none) <= best.pop(none) + 1e-4  # the unedited model stands for it
     assert best == pytest.approx(expected, abs=1e-4)
+
+
+OPTIONS = {
+    "as the page has it": Edit(),
+    "residual kept": Edit(keep_residual=True),
+    "error dropped": Edit(keep_error=False),
+    "the post's variant": Edit("hundredfold"),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+def test_every_log_probability_is_that_of_full_hooked_passes(case: Case, options: Edit) -> None:
+    combinations = Combinations.of(case, options, (0.0, -1.0), (1.0, 2.0))
+    draw = np.random.default_rng(0)
+    numbers = draw.choice(np.arange(1, len(combinations)), 6, replace=False)
+    found = Engine(case, combinations).logprobs(numbers)
+    expected = torch.stack([full_pass(case, combinations, n) for n in numbers.tolist()])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_first_combination_is_the_unedited_model(case: Case) -> None:
+    combinations = Combinations.of(case)
+    found = Engine(case, combinations).logprobs([0])[0]
+    torch.testing.assert_close(found, full_pass(case, combinations, 0), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, case.baseline, rtol=0, atol=1e-4)
+
+
+def test_edits_at_all_positions_are_scored_as_one_by_one(case: Case) -> None:
+    combinations = Combinations.of(case, Edit(position="all"))
+    numbers = [0, 1, len(combinations) // 2, len(combinations) - 1]
+    found = Engine(case, combinations).logprobs(numbers)
+    for row, number in zip(found, numbers, strict=True):
+        expected = case.score(combinations.edit(number)).logprobs
+        torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
+
+
+def test_equal_directions_are_run_once(case: Case) -> None:
+    # With a single piece left its strength is normalised away: 0.5, 1 and 2 give one direction.
+    combinations = Combinations.of(case, None, (0.0,), (0.5, 1.0, 2.0))
+    own = [column for column, piece in enumerate(case.pieces) if piece.side == "target"]
+    numbers = []
+    for number in range(len(combinations)):
+        row = combinations.strengths([number])[0]
+        gone = [n for n, piece in enumerate(case.pieces) if piece.side == "source"]
+        if not row[gone].any() and int((row[own] > 0).sum()) == 1:
+            numbers.append(number)
+    engine = Engine(case, combinations)
+    engine.logprobs(numbers)
+    shared = any(piece.side == "shared" for piece in case.pieces)
+    bias = float(case.decomposition.meta.b_dec.norm()) > 1e-6
+    each = 3 if shared or bias else 1
+    assert engine.scored == each * len(own) * len(case.questions)
+    twice = Engine(case, combinations)
+    twice.logprobs([*numbers, *numbers])
+    assert twice.scored == engine.scored
+
+
+def test_a_screened_search_reports_what_an_exact_one_does(case: Case) -> None:
+    combinations = Combinations.of(case, None, (0.0, 0.5), (1.0, 2.0))
+    exact = search(case, combinations, screened=False)
+    screened = search(case, combinations, screened=True)
+    assert [one.pattern for one in screened] == [one.pattern for one in exact]
+    for rough, true in zip(screened, exact, strict=True):
+        assert rough.margin == pytest.approx(true.margin, abs=1e-3)
+    assert sum(one.reached_by for one in exact) <= 1
+
+
+def test_a_scan_can_begin_where_another_stopped(case: Case) -> None:
+    combinations = Combinations.of(case, None, (0.0, 0.5, -1.0), (0.5, 1.0, 2.0))
+    whole = list(scan(Engine(case, combinations)))
+    assert len(whole) > 1
+    rest = list(scan(Engine(case, combinations), begin=int(whole[1].numbers[0])))
+    for one, other in zip(whole[1:], rest, strict=True):
+        assert np.array_equal(one.numbers, other.numbers)
+        torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-4)
+
+
+def test_progress_reaches_the_end(case: Case) -> None:
+    told: list[float] = []
+    search(case, progress=lambda stage, fraction, note: told.append(fraction))
+    assert told == sorted(told) and told[-1] == 1.0

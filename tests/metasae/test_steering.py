@@ -281,10 +281,8 @@ def test_two_edits_do_not_disturb_each_other(tokyo_paris: Case) -> None:
     weights = case.decomposition.sae.W_dec.clone()
     edits = [Edit(), Edit("swap"), *list(meta_edits(case).values())[:6]]
     alone = torch.stack([case.score(edit).logprobs for edit in edits])
-    together = case.logprobs(edits)
-    torch.testing.assert_close(together, alone, rtol=0, atol=2e-5)
-    backwards = case.logprobs(edits[::-1]).flip(0)
-    torch.testing.assert_close(backwards, alone, rtol=0, atol=2e-5)
+    backwards = torch.stack([case.score(edit).logprobs for edit in edits[::-1]]).flip(0)
+    torch.testing.assert_close(backwards, alone, rtol=0, atol=0)
     # Outcomes are values: scoring other edits since left the first ones as they were.
     first = case.score(edits[1])
     kept = first.logprobs.clone()
@@ -328,11 +326,6 @@ def test_massive_activations_are_left_alone(long_names: Case, position: Any) -> 
         )
     expected = case.model.tokenizer.decode([int(logits[0, -1].argmax())])
     assert small.continuation(edit, prompt, 1) == expected
-
-
-def test_edits_at_different_positions_are_not_scored_together(tokyo_paris: Case) -> None:
-    with pytest.raises(ValueError, match="same positions"):
-        tokyo_paris.logprobs([Edit("swap"), Edit("swap", position="all")])
 
 
 def test_setting_single_latents_to_zero(long_names: Case) -> None:

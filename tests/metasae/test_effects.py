@@ -1,0 +1,516 @@
+"""What an edit did: divergences by hand and by full passes, controls with the promised norms."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from metasae import effects
+from metasae.activations import not_massive
+from metasae.edits import Edit, Pair
+from metasae.effects import (
+    WITH_CITY,
+    WITHOUT_CITY,
+    Control,
+    Reached,
+    SideEffects,
+    Surroundings,
+    control,
+    kl,
+    random_changes,
+    shuffled_changes,
+    side_effects,
+    strangers,
+    top_of_vocabulary,
+    ways,
+)
+from metasae.errors import UserError
+from metasae.lab import Lab
+from metasae.locate import name_position
+from metasae.prompts import CITY, PLACES, QUESTIONS, fill
+from metasae.search import Combinations, Found, judge, search
+from metasae.steering import Answer, Case, Question, Subject
+from tests.builders import one_sentence, orthonormal_decomposition
+
+SOME = 8
+"""Draws of a control on the real model."""
+
+
+def test_kl_by_hand() -> None:
+    before = torch.tensor([[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]).log()
+    after = torch.tensor([[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]).log().clamp(min=-50)
+    by_hand = [0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75), 0.0, math.log(2)]
+    assert kl(before.clamp(min=-50), after).tolist() == pytest.approx(by_hand, abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=6))
+def test_kl_is_no_distance_but_never_negative(logits: list[tuple[float, float]]) -> None:
+    before, after = torch.tensor(logits).T
+    found = kl(before[None], after[None])
+    p, q = before.double().softmax(0), after.double().softmax(0)
+    expected = float((p * (p / q).log()).sum())
+    assert found.item() == pytest.approx(expected, abs=1e-5) and found.item() >= 0
+    # What every logit gains alike changes nothing.
+    assert kl(before[None], before[None] + 3).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_neutral_texts() -> None:
+    assert len(WITH_CITY) == len(set(WITH_CITY)) >= 12
+    assert len(WITHOUT_CITY) == len(set(WITHOUT_CITY)) >= 12
+    for sentence in WITH_CITY:
+        assert sentence.count(CITY) == 1
+        assert len(sentence.split(CITY)[1].split()) >= 4  # something to predict after it
+    assert not any(CITY in sentence for sentence in WITHOUT_CITY)
+    assert not set(WITH_CITY) & {*PLACES, *QUESTIONS.values()}
+
+
+# Random edits, on a decomposition with known numbers.
+
+
+@given(st.integers(0, 2**32), st.integers(1, 3), st.integers(2, 6))
+def test_random_directions_have_the_norms_of_the_edit(seed: int, count: int, width: int) -> None:
+    draw = np.random.default_rng(seed)
+    original = torch.from_numpy(draw.normal(size=(count, width))).float()
+    made = torch.from_numpy(draw.normal(size=(count, width))).float()
+    changes = random_changes(original, made, 5, np.random.default_rng(seed))
+    assert changes.shape == (5, count, width)
+    for latent in range(count):
+        for change in changes[:, latent]:
+            size = float((made - original)[latent].norm())
+            assert float(change.norm()) == pytest.approx(size, rel=1e-4, abs=1e-5)
+            result = float((original[latent] + change).norm())
+            assert result == pytest.approx(float(made[latent].norm()), rel=1e-4, abs=1e-5)
+
+
+def test_random_directions_are_random_and_repeatable() -> None:
+    original, made = torch.eye(8)[:2] * 3, torch.eye(8)[2:4]
+    first, again, other = (
+        random_changes(original, made, 400, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again) and not torch.isclose(first, other).all(-1).any()
+    # The parts across the original direction point everywhere alike: their mean is near zero, of
+    # length 1 / √400 times that of one of them, which is 1.
+    across = first[:, 0, 1:]
+    assert across.norm(dim=1).tolist() == pytest.approx([1.0] * 400, rel=1e-4)
+    assert float(across.mean(0).norm()) < 0.15
+    assert not (first[:, 0] == first[:, 1]).all(-1).any()  # each latent has its own
+
+
+def test_no_change_of_norm_is_no_change() -> None:
+    original = torch.eye(4)[:1]
+    changes = random_changes(original, original, 3, np.random.default_rng(0))
+    assert float(changes.abs().max()) < 1e-6
+
+
+def small(source: tuple[int, ...] = (0,), target: tuple[int, ...] = (2,)) -> Any:
+    """What the controls ask of a case: latent 0 has meta-latents 0, 1, 2; latent 2 has 0 and 4."""
+    pair = Pair(orthonormal_decomposition((0.1, -0.2, 0.0, 0.3, 0.0, 0.0)), source, target)
+    return SimpleNamespace(
+        decomposition=pair.decomposition,
+        pair=pair,
+        pieces=pair.pieces,
+        source=Subject("Rome", "Rome", source, ()),
+        target=Subject("Oslo", "Oslo", target, ()),
+        compiled=pair.compiled,
+    )
+
+
+@pytest.mark.parametrize("options", [Edit(), Edit(keep_residual=True), Edit("hundredfold")])
+def test_shuffled_with_its_own_meta_latents_is_the_edit_itself(options: Edit) -> None:
+    case = small((0, 1), (2,))
+    for strengths in (((1, 0.0),), ((1, 0.0), (4, 0.5)), ((0, -1.0), (1, 0.25), (3, 2.0))):
+        edit = replace(options, strengths=strengths)
+        metas = torch.tensor([[meta for meta, _ in edit.strengths]])
+        change = shuffled_changes(case, edit, metas)[0]
+        torch.testing.assert_close(change, case.compiled(edit).from_source, rtol=0, atol=1e-6)
+
+
+def test_shuffled_by_hand() -> None:
+    case = small()
+    basis = case.decomposition.meta.W_dec
+    [own] = (case.decomposition.pieces(0),)
+    edit = Edit(strengths=((1, 0.0), (4, 2.0)))
+    added = case.decomposition.pieces(2)[4]
+    change = shuffled_changes(case, edit, torch.tensor([[3, 5]]))[0, 0]
+    made = sum(own[meta] * basis[meta] for meta in own) + case.decomposition.meta.b_dec
+    made = made - own[1] * basis[3] + 2 * added * basis[5]
+    original = case.decomposition.sae.W_dec[0]
+    made = made / made.norm() * original.norm()
+    torch.testing.assert_close(change, made - original, rtol=0, atol=1e-6)
+
+
+def test_strangers_are_alive_distinct_and_nobodys() -> None:
+    # Of six, the pair has 0, 1, 2 and 4, and 5 is active on no latent at all.
+    found = strangers(small(), Edit(strengths=((1, 0.0),)), 4, np.random.default_rng(0))
+    assert found.tolist() == [[3]] * 4
+    with pytest.raises(
+        UserError, match="needs 2 meta-latents that neither side has, but there"
+    ) as e:
+        strangers(small(), Edit(strengths=((1, 0.0), (2, 0.0))), 4, np.random.default_rng(0))
+    one_sentence(e)
+
+
+def planted(moves: Callable[[Tensor], Tensor]) -> Any:
+    """A case of one question whose pick moves to the target where ``moves`` says so of a change."""
+    question = Question("country", "", (Answer("Rome", "Italy"), Answer("Oslo", "Norway")))
+
+    def logprobs(change: Tensor, drop_error: bool) -> Tensor:
+        return torch.stack([torch.zeros(len(change)), moves(change).float() * 2 - 1], dim=1)
+
+    parts = (SimpleNamespace(logprobs=logprobs),)
+    return SimpleNamespace(
+        **vars(small()),
+        questions=(question,),
+        baseline=torch.tensor([0.0, -1.0]),
+        prepared=lambda edit: SimpleNamespace(parts=parts),
+    )
+
+
+EDIT = Edit(strengths=((1, 0.0),))
+
+
+def found_by(share: float, edit: Edit = EDIT, moved: bool = True) -> Found:
+    return Found(
+        edit, {"country": moved}, 1.0, "", number=int(bool(edit.strengths)), reached_by=share
+    )
+
+
+def test_a_pattern_that_any_change_reaches_is_marked() -> None:
+    case = planted(lambda change: change.flatten(1).norm(dim=1) > 0.01)
+    found = (found_by(0.1, Edit(), moved=False), found_by(0.9))
+    nothing, moved = control(case, found, draws=16)
+    assert moved == Control({"country": True}, 0.9, 1.0, 1.0, 16, True)
+    # The pattern of no change is never marked; its draws are those of the others.
+    assert nothing == Control({"country": False}, 0.1, 0.0, 0.0, 16, False)
+
+
+def test_a_pattern_that_only_the_edit_itself_reaches_is_not_marked() -> None:
+    actual = small().compiled(EDIT).from_source
+    case = planted(lambda change: (change - actual).flatten(1).norm(dim=1) < 0.01)
+    [moved] = control(case, [found_by(0.1)], draws=16)
+    assert moved == Control({"country": True}, 0.1, 0.0, 0.0, 16, False)
+
+
+@pytest.mark.parametrize("real, marked", [(0.2, True), (0.999, False)])
+def test_one_control_suffices_to_mark(real: float, marked: bool) -> None:
+    # Half of all random directions; shuffled ones change nothing along the sixth axis.
+    sixth = orthonormal_decomposition().meta.W_dec[4]
+    case = planted(lambda change: (change @ sixth)[:, 0] > 0.01)
+    [moved] = control(case, [found_by(real)], draws=64)
+    assert 0.25 < moved.random < 0.75 and moved.shuffled == 0.0
+    assert moved.marked == marked
+    assert json.loads(json.dumps(moved.to_dict()))["random"] == moved.random
+
+
+# On the real model.
+
+
+@pytest.fixture(scope="module")
+def case(lab: Lab) -> Case:
+    return lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+
+
+@pytest.fixture(scope="module")
+def found(case: Case) -> tuple[Found, ...]:
+    return search(case, screened=False)
+
+
+def logits(case: Case, tokens: list[int], edit: Edit | None, where: str | int) -> Tensor:
+    """Of every position by one full pass, edited at one position, or "all", or where it "fires"."""
+    compiled = case.compiled(edit) if edit else None
+
+    def write(resid: Tensor, start: int) -> Tensor:
+        if compiled is None:
+            return resid
+        firing = case.firing(resid[0])
+        touched = torch.arange(len(tokens)) > 0
+        if where == "fires":
+            touched &= firing.source.sum(1) > 0
+        elif where != "all":
+            touched &= torch.arange(len(tokens)) == where
+        touched &= not_massive(resid[0].norm(dim=-1), case.median_norm)
+        return resid + compiled.change(firing) * touched[:, None]
+
+    with case.model.edited(write), torch.inference_mode():
+        return case.model.hf(torch.tensor([tokens]), use_cache=False).logits[0]
+
+
+def slow_divergence(
+    case: Case, sentences: list[str], edit: Edit, where: Callable[[str], str | int]
+) -> tuple[float, float]:
+    """Mean and largest KL over the positions from the first changed one on, by full passes."""
+    values: list[float] = []
+    for sentence in sentences:
+        tokens = case.model.prompt_tokens(sentence)
+        before = logits(case, tokens, None, "all")[1:].double().log_softmax(-1)
+        after = logits(case, tokens, edit, where(sentence))[1:].double().log_softmax(-1)
+        each = (before.exp() * (before - after)).sum(-1)
+        changed = (each.abs() > 1e-9).nonzero()
+        values += each[int(changed[0]) if len(changed) else 0 :].tolist()
+    return float(np.mean(values)), max(values)
+
+
+def close(found: effects.Divergence, expected: tuple[float, float]) -> None:
+    assert (found.mean, found.most) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+def test_divergence_on_the_citys_name_is_that_of_full_passes(
+    case: Case, lab: Lab, found: tuple[Found, ...]
+) -> None:
+    sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
+    one = Surroundings(lab, case).side_effects(found[-1].edit)
+    expected = slow_divergence(
+        case, sentences, found[-1].edit, lambda text: name_position(case.model, text, "Tokyo")
+    )
+    assert expected[0] > 0.01
+    close(one.with_city, expected)
+    assert one.with_city.changed == one.with_city.sentences == len(WITH_CITY)
+    # On text without the city there is nothing to edit.
+    assert one.without_city.most == one.without_city.changed == 0
+    assert one.without_city.positions == sum(
+        len(case.model.encode(sentence)) for sentence in WITHOUT_CITY
+    )
+
+
+@pytest.fixture(scope="module")
+def leaking(lab: Lab) -> Case:
+    """Towards Paris from a latent that fires here and there in the text without a city."""
+    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+    rows = [case.model.prompt_tokens(text) for text in WITHOUT_CITY]
+    resid = torch.cat([case.model.residual(torch.tensor([row]))[0, 1:] for row in rows])
+    fires = case.decomposition.sae.encode(resid)[:, :] > 0
+    sentence = torch.repeat_interleave(
+        torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])
+    )
+    often = torch.stack([fires[sentence == n].any(0) for n in range(len(rows))]).sum(0)
+    able = (often >= 2) & (often < len(rows) - 1)
+    latent = next(n for n in able.nonzero()[:, 0].tolist() if len(case.decomposition.pieces(n)) > 1)
+    return lab.case(lab.subject(f"#{latent}"), lab.subject("Paris"))
+
+
+def own_piece_gone(case: Case, **options: Any) -> Edit:
+    piece = next(piece for piece in case.pieces if piece.side == "source")
+    return Edit(strengths=((piece.meta, 0.0),), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"position": "all"}, {"position": "all", "keep_error": False}],
+    ids=["last", "all", "all, error dropped"],
+)
+def test_what_leaks_is_that_of_full_passes(
+    leaking: Case, lab: Lab, options: dict[str, Any]
+) -> None:
+    edit = own_piece_gone(leaking, **options)
+    one = side_effects(lab, leaking, edit)
+    close(one.leak, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "fires"))
+    assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
+    if edit.position == "last":
+        assert one.without_city.most == 0
+    elif edit.keep_error:
+        assert one.without_city == one.leak  # it acts where the latent fires anyway
+    else:
+        close(one.without_city, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "all"))
+        assert one.without_city.mean > one.leak.mean
+        assert one.without_city.changed == one.without_city.sentences
+
+
+def test_no_edit_has_no_side_effects(case: Case, lab: Lab) -> None:
+    one = side_effects(lab, case, Edit())
+    for part in (one.with_city, one.without_city, one.leak):
+        assert (part.mean, part.most, part.changed) == (0, 0, 0)
+    assert one.held == one.facts
+    assert json.loads(json.dumps(one.to_dict()))["with_city"]["mean"] == 0
+
+
+def other_name(lab: Lab) -> str:
+    """A city all of whose facts the model knows, in another country than either of the pair."""
+    return next(
+        record.name
+        for record in lab.records.values()
+        if record.chosen
+        and all(record.known.values())
+        and record.country not in ("Japan", "France")
+    )
+
+
+@pytest.fixture(scope="module")
+def borrowed(lab: Lab) -> Case:
+    """Paris edited towards Tokyo by another city's latents: that one has everything to lose."""
+    record = lab.records[other_name(lab)]
+    latents = tuple(one.latent for one in record.chosen)
+    return lab.case(lab.subject("Paris", latents), lab.subject("Tokyo"))
+
+
+def slow_logprob(case: Case, prompt: str, answer: str, edit: Edit | None) -> float:
+    tokens, rest = case.model.prompt_tokens(prompt), case.model.encode(" " + answer)
+    found = logits(case, [*tokens, *rest[:-1]], edit, "fires")[len(tokens) - 1 :].log_softmax(-1)
+    return float(found[torch.arange(len(rest)), torch.tensor(rest)].sum())
+
+
+def test_facts_of_a_city_that_shares_latents_are_those_of_full_passes(
+    borrowed: Case, lab: Lab
+) -> None:
+    edit, name = Edit("swap"), other_name(lab)
+    surroundings = Surroundings(lab, borrowed)
+    effects_of = surroundings.side_effects(edit)
+    mine = next(city for city in effects_of.others if city.name == name)
+    assert mine == effects_of.others[0] and mine.fired and mine.known > 0
+    record = lab.records[name]
+    assert mine.activation == pytest.approx(sum(one.activation for one in record.chosen))
+    own = Subject(name, name, (), ())
+    known, lost = 0, []
+    for question in lab.questions(own, borrowed.target, "Paris"):
+        whose = [answer.city.split(", ")[0] for answer in question.answers]
+        assert whose[0] == name and set(whose[1:]) <= {"Tokyo", "Paris"}
+        if len(whose) == 1:
+            continue
+        was, now = (
+            [slow_logprob(borrowed, question.prompt, a.text, e) for a in question.answers]
+            for e in (None, edit)
+        )
+        if max(was) == was[0]:
+            known += 1
+            if max(now) != now[0]:
+                lost.append(question.attribute)
+    assert (mine.known, list(mine.lost)) == (known, lost)
+    assert lost and effects_of.held == effects_of.facts - sum(
+        len(city.lost) for city in effects_of.others
+    )
+    unedited = surroundings.side_effects(Edit())
+    assert unedited.held == unedited.facts == effects_of.facts
+
+
+def test_a_source_nobody_shares_latents_with_has_no_others(lab: Lab, case: Case) -> None:
+    held = {one.latent for record in lab.records.values() for one in record.latents}
+    free = next(latent for latent in range(lab.n_latents) if latent not in held)
+    alone = lab.case(lab.subject(f"#{free}"), lab.subject("Paris"))
+    one = side_effects(lab, alone, Edit("swap"))
+    assert isinstance(one, SideEffects) and one.others == () and one.facts == 0
+
+
+def test_top_of_vocabulary_is_that_of_full_passes(case: Case, found: tuple[Found, ...]) -> None:
+    edit = found[-1].edit
+    tops = top_of_vocabulary(case, edit)
+    assert list(tops) == [question.attribute for question in case.questions]
+    outcome = case.score(edit).answers
+    for question in case.questions:
+        tokens = case.model.prompt_tokens(question.prompt)
+        at = case.edit_position(question.prompt)
+        for state, made, column in (("before", None, "baseline"), ("after", edit, "logprob")):
+            likeliest = int(logits(case, tokens, made, at)[-1].argmax())
+            rows = outcome[outcome["attribute"] == question.attribute]
+            answer = rows.loc[rows[column].idxmax(), "answer"]
+            pick = tops[question.attribute][state]
+            assert pick.answer == answer
+            assert pick.likeliest == case.model.decode(likeliest)
+            assert pick.top == (case.model.encode(" " + answer)[0] == likeliest)
+
+
+def test_a_pick_that_the_model_would_not_say_is_no_top(case: Case) -> None:
+    answers = (Answer("Tokyo", "marmalade"), Answer("Paris", "linoleum"))
+    question = replace(case.questions[0], answers=answers)
+    odd = Case(
+        case.model,
+        case.decomposition,
+        case.source,
+        case.target,
+        [question],
+        case.median_norm,
+        case.provenance,
+    )
+    tops = top_of_vocabulary(odd, Edit())[question.attribute]
+    assert tops["before"] == tops["after"] and not tops["before"].top
+    assert tops["before"].answer in ("marmalade", "linoleum")
+
+
+def test_controls_are_repeatable_and_depend_on_the_seed(
+    case: Case, found: tuple[Found, ...]
+) -> None:
+    moving = [one for one in found if any(one.pattern.values())]
+    first = control(case, moving, SOME, seed=1)
+    assert first == control(case, moving, SOME, seed=1)
+    # An edit's draws do not depend on what else was found.
+    assert control(case, moving[-1:], SOME, seed=1) == first[-1:]
+    for one, mine in zip(moving, first, strict=True):
+        assert (mine.pattern, mine.real, mine.draws) == (one.pattern, one.reached_by, SOME)
+        assert mine.marked == (max(mine.random, mine.shuffled) >= mine.real)
+    drawn = [
+        strangers(case, moving[-1].edit, SOME, np.random.default_rng([seed, 7])) for seed in (1, 2)
+    ]
+    assert not torch.equal(*drawn)
+    mine = {piece.meta for piece in case.pieces}
+    assert all(len(set(row)) == len(row) and not set(row) & mine for row in drawn[0].tolist())
+
+
+@pytest.mark.parametrize("keep_error", [True, False])
+def test_a_control_judges_as_the_search_does(case: Case, keep_error: bool) -> None:
+    options = Edit(keep_error=keep_error)
+    combinations = Combinations.of(case, options)
+    numbers = [1, len(combinations) // 2, len(combinations) - 1]
+    for number in numbers:
+        edit = combinations.edit(number)
+        metas = torch.tensor([[meta for meta, _ in edit.strengths]])
+        # Shuffled with its own meta-latents, the control is the edit itself.
+        [pattern] = effects._patterns(case, edit, shuffled_changes(case, edit, metas))
+        assert pattern == judge(case, case.score(edit).logprobs[None]).pattern[0]
+
+
+@pytest.mark.slow
+def test_ways(lab: Lab, found: tuple[Found, ...]) -> None:
+    source, target = lab.subject("Tokyo"), lab.subject("Paris")
+    told: list[float] = []
+    tried = ways(
+        lab, source, target, most=32, progress=lambda stage, fraction, note: told.append(fraction)
+    )
+    default = tried[0]
+    assert default.name == "default" and len({way.name for way in tried}) == len(tried) == 8
+    assert told == sorted(told) and told[-1] == 1.0
+    known = [one.pattern for one in default.reached]
+    assert default.added == () and known[0] == dict.fromkeys(QUESTIONS, False)
+    assert all(pattern in [one.pattern for one in found] for pattern in known)
+    for way in tried:
+        assert 0 < way.searched <= 32 and way.seconds > 0
+        assert bool(way.note) == (way.searched < way.combinations)
+        assert all(one.new == (one.pattern not in known) for one in way.reached if way != default)
+        json.dumps(way.to_dict())
+    by = {way.name: way for way in tried}
+    best = by["best latent of each only"]
+    assert (best.source_latents, best.target_latents) == (source.latents[:1], target.latents[:1])
+    grid = by["strengths −1 and 2 as well"]
+    assert grid.combinations == 3 ** (grid.removable + grid.addable)
+    more = by["6 meta-latents a latent"]
+    assert more.combinations == 2 ** (more.removable + more.addable) > default.combinations
+    # Every edit of the ways on the default's own latents and pieces does what the table says.
+    case = lab.case(source, target)
+    for name in ("default", "strengths −1 and 2 as well", "SAE's error dropped"):
+        for one in by[name].reached:
+            if one.edit.strengths:
+                check(case, one)
+
+
+def check(case: Case, one: Reached) -> None:
+    judged = judge(case, case.score(one.edit).logprobs[None])
+    assert effects.named(case, int(judged.pattern[0])) == one.pattern
+    assert float(judged.margin[0]) == pytest.approx(one.margin, abs=1e-3)
+
+
+def test_a_way_that_does_not_work_says_why(lab: Lab, leaking: Case) -> None:
+    tried = ways(lab, leaking.source, leaking.target, most=4)
+    assert "Latents chosen by number belong to one SAE" in tried[-1].note
+    assert tried[-1].reached == () and tried[-1].combinations == 0
+    assert tried[0].searched > 0  # the others went on
+
+
+def test_ways_of_a_city_to_itself_are_refused(lab: Lab) -> None:
+    with pytest.raises(UserError, match="Source and target are both Tokyo"):
+        ways(lab, lab.subject("Tokyo"), lab.subject("Tokyo"))
