@@ -128,7 +128,7 @@ def measure(count: int, checked: int) -> dict[str, Any]:
     lab = open_lab(progress=to_stream())
     case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
     plain = Combinations.of(case)
-    combinations = Combinations.of(case, None, GRID, tuple(v for v in GRID if v) + (1.0,))
+    combinations = Combinations.of(case, None, GRID, (0.5, 1.0, 1.5, 2.0))
     count = min(count, len(combinations))
     draw = np.random.default_rng(0)
     numbers = draw.integers(1, len(combinations), 200)

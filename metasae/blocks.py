@@ -77,9 +77,7 @@ class Blocks:
             self._blocks = [_fused(hf.model.layers[layer], dtype) for layer in layers]
             self._unembed = (hf.lm_head.weight * hf.model.norm.weight).to(dtype)
 
-    def places(
-        self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]
-    ) -> Places:
+    def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
         """Where rows stand.
 
         Args:

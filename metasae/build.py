@@ -46,9 +46,7 @@ NEAR_A_CITY = 0.5
 BASE = TrainConfig(width=18432, k=4, steps=2600)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
 
-FOLLOW = replace(
-    BASE, start="sae", steps=260, batch=768, lr=2e-4, warmup=20, decay=1.0
-)
+FOLLOW = replace(BASE, start="sae", steps=260, batch=768, lr=2e-4, warmup=20, decay=1.0)
 """How the largest SAE is trained on, with what the model makes of it beside squared error."""
 
 SMALLER_STEPS = 1200
@@ -157,9 +155,7 @@ def train_base(
     """Train one base SAE on the residuals, started from data."""
     acts = material.activations
     directions = start_directions(material, config, city_starts)
-    trainer = Trainer(
-        acts, config, directions, acts.mean, scale=material.scale, dtype=fast_dtype()
-    )
+    trainer = Trainer(acts, config, directions, acts.mean, scale=material.scale, dtype=fast_dtype())
     trainer.run(checkpoint, progress=progress, stage=f"SAE of {config.width:,} latents")
     return trainer.result()
 

@@ -478,9 +478,10 @@ def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[s
                 "problem": entry.get("problem"),
             }
         )
+    entries = pairs.entries().values()
     return pairs.about | {
         "pairs": found,
-        "combinations": sum(one["combinations"] or 0 for one in found),
-        "seconds": sum(entry.get("seconds", 0.0) for entry in pairs.entries().values()),
+        "combinations": sum(entry.get("combinations", 0) for entry in entries),
+        "seconds": sum(entry.get("seconds", 0.0) for entry in entries),
         "patterns": patterns,
     }

@@ -55,9 +55,7 @@ class Edit:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UserError(
-                f'An edit is of the kind {" or ".join(KINDS)}, not "{self.kind}".'
-            )
+            raise UserError(f'An edit is of the kind {" or ".join(KINDS)}, not "{self.kind}".')
         if self.position not in ("last", "all"):
             raise UserError(f'An edit is made at "last" or "all" positions, not "{self.position}".')
         for meta, strength in self.strengths:

@@ -92,13 +92,13 @@ class Divergence:
     Attributes:
         mean: KL(unedited ‖ edited), in nats a token, over the positions from the first changed one
             on; a sentence the edit does not change counts with zeros at all its positions.
-        most: the largest at one position.
+        largest: at one position.
         positions: what the mean is over.
         changed: sentences in which the edit changes something, of ``sentences``.
     """
 
     mean: float
-    most: float
+    largest: float
     positions: int
     changed: int
     sentences: int
@@ -204,12 +204,13 @@ class _Text:
         ).unsqueeze(1)
         after = (changed.cumsum(1) > 0) & real
         unembed = self.prefilled.blocks.unembed
-        values = kl(unembed(self.prefilled.final[after]), unembed(hidden[after]))
+        places = zip(self.prefilled.final[after].split(64), hidden[after].split(64), strict=True)
+        values = torch.cat([kl(unembed(was), unembed(now)) for was, now in places])
         untouched = ~changed.any(1)
         positions = len(values) + int(real[untouched].sum())
         return Divergence(
             mean=float(values.sum()) / positions,
-            most=float(values.max()) if len(values) else 0.0,
+            largest=float(values.max()) if len(values) else 0.0,
             positions=positions,
             changed=int((~untouched).sum()),
             sentences=len(changed),
@@ -327,14 +328,7 @@ class Surroundings:
 
     def side_effects(self, edit: Edit) -> SideEffects:
         """See `side_effects`."""
-        width = self.case.decomposition.sae.d_in
-        nothing = Compiled(
-            torch.zeros(len(self.case.source.latents), width),
-            torch.zeros(len(self.case.target.latents), width),
-            torch.zeros(width),
-            False,
-        )
-        compiled = nothing if edit.changes_nothing else self.case.compiled(edit)
+        compiled = self.case.compiled(edit)
         about, elsewhere = self._with_city, self._without_city
         everywhere = edit.position == "all"
         return SideEffects(
@@ -435,21 +429,20 @@ def control(
     Raises:
         UserError: when the pair leaves too few meta-latents to draw from.
     """
-    reached: list[tuple[np.ndarray, np.ndarray]] = []
-    for one in found:
-        reached.append(_drawn(case, one, draws if one.edit.strengths else 0, seed))
+    reached = [_drawn(case, one, draws if one.edit.strengths else 0, seed) for one in found]
+    pooled = [np.concatenate(kind) for kind in zip(*reached, strict=True)]
     controls = []
     for one, mine in zip(found, reached, strict=True):
         moves = any(one.pattern.values())
-        pooled = [np.concatenate(kind) for kind in zip(*reached, strict=True)]
-        random, shuffled = (_share(case, kind, one) for kind in (mine if moves else pooled))
+        drawn = mine if moves else pooled
+        random, shuffled = (_share(case, kind, one) for kind in drawn)
         controls.append(
             Control(
                 pattern=one.pattern,
                 real=one.reached_by,
                 random=random,
                 shuffled=shuffled,
-                draws=len(mine[0] if moves else pooled[0]),
+                draws=len(drawn[0]),
                 marked=moves and max(random, shuffled) >= one.reached_by,
             )
         )

@@ -7,6 +7,7 @@ themselves occur in the training text, since a city that never occurs can have n
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, permutations
+from math import inf
 from typing import Any
 
 import torch
@@ -166,9 +167,10 @@ def swaps(cases: Iterable[Case], count: int, progress: Progress = silent) -> dic
     """What the latent swap moves, over some ordered pairs of cities.
 
     An attribute counts where the two cities' answers differ; it has moved when the target's answer
-    is the likeliest candidate after the swap. ``moved_of_4`` is four times the share that moved.
+    is likelier than the source's after the swap (``moved``), or than every candidate's, a third
+    city's among them (``first_of_all``). ``…_of_4`` is four times the share.
     """
-    moved = differing = 0
+    moved = first = differing = 0
     for number, case in enumerate(cases):
         outcome = case.score(Edit("swap")).answers
         for _, rows in outcome.groupby("attribute"):
@@ -177,14 +179,19 @@ def swaps(cases: Iterable[Case], count: int, progress: Progress = silent) -> dic
             if any(together):
                 continue
             differing += 1
-            best = str(rows["city"].iloc[int(rows["logprob"].argmax())]).split(", ")
-            moved += case.target.label in best
+            targets = cities.map(lambda one, name=case.target.label: name in one).to_numpy()
+            sources = cities.map(lambda one, name=case.source.label: name in one).to_numpy()
+            scores = rows["logprob"].to_numpy()
+            moved += bool(scores[targets].max(initial=-inf) > scores[sources].max(initial=-inf))
+            first += bool(targets[scores.argmax()])
         progress("Swapping cities", (number + 1) / count, "")
     return {
         "pairs": count,
         "attributes_that_differ": differing,
         "moved": moved,
         "moved_of_4": 4 * moved / max(1, differing),
+        "first_of_all": first,
+        "first_of_all_of_4": 4 * first / max(1, differing),
     }
 
 

@@ -749,7 +749,7 @@ class Pairs:
             if all(spec[name] == value for spec in specs)
         }
         prompts = {name: text for name, text in QUESTIONS.items() if name in self._attributes}
-        rest = {"prompts": prompts, "units": UNITS, "most": self.most, "pairs": len(specs)}
+        rest = {"prompts": prompts, "units": UNITS, "most": self.most}
         return {"id": self.id} | common | rest | asdict(self.lab.provenance)
 
     @cached_property
@@ -853,7 +853,7 @@ class Pairs:
             UserError: see `check_output`; or a damaged file.
         """
         state = self.state()
-        about = self.about | {"done": state.done, "finished": state.finished}
+        about = self.about | asdict(state)
         export(path, [self.results()], _PAIRS, about)
 
 

@@ -356,9 +356,7 @@ class Prefilled:
                 (key[one, :, :first].to(blocks.dtype), value[one, :, :first].to(blocks.dtype))
                 for key, value in self.prefix
             ),
-            attend=torch.cat(
-                [attend[..., :first], attend[..., width : width + tail]], dim=-1
-            ),
+            attend=torch.cat([attend[..., :first], attend[..., width : width + tail]], dim=-1),
             positions=self.positions[one, :tail],
         )
 

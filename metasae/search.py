@@ -308,8 +308,7 @@ class Leaders:
             top = here[np.argsort(-lead, kind="stable")[: self.keep]]
             leads = np.sort(-lead, kind="stable")[: self.keep]
             both = self._best.get(code, []) + [
-                (float(-one), int(chunk.numbers[at]))
-                for one, at in zip(leads, top, strict=True)
+                (float(-one), int(chunk.numbers[at])) for one, at in zip(leads, top, strict=True)
             ]
             self._best[code] = sorted(both, key=lambda pair: (-pair[0], pair[1]))[: self.keep]
 

@@ -6,28 +6,37 @@ package and its weights, not a shared disk.
 """
 
 import os
+import re
+import socket
 from collections.abc import Generator, Sequence
+from functools import cached_property
 from typing import Any
+
+import torch
 
 from metasae.errors import UserError
 from metasae.jobs import Entry, Spec, Spread, searched
+from metasae.lab import Lab, open_lab
 from metasae.presets import find_preset
 
 LOCAL = "local"
 """Address of a Ray instance of one's own, on this machine."""
 
+PATIENCE = 10.0
+"""Seconds a cluster may take to answer."""
+
 
 class Searcher:
-    """What a worker is: a preset, opened."""
+    """What a worker is: a preset, opened for its first pair."""
 
     def __init__(self, preset: str) -> None:
-        import torch
+        self._preset = preset
 
-        from metasae.lab import open_lab
-
+    @cached_property
+    def _lab(self) -> Lab:
         # A worker a core: more threads would only get into each other's way.
         torch.set_num_threads(1)
-        self._lab = open_lab(find_preset(preset))
+        return open_lab(find_preset(self._preset))
 
     def search(self, place: int, spec: Spec, most: int, fast: bool) -> tuple[int, Entry]:
         """See `jobs.searched`."""
@@ -101,8 +110,12 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
     if address == LOCAL:
         # The address "local" never joins a cluster that happens to run here.
         ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
-    else:
-        ray.init(address=address, **quiet)
+        return
+    if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
+        # Ray itself waits for minutes.
+        with socket.create_connection((place[1], int(place[2])), timeout=PATIENCE):
+            pass
+    ray.init(address=address, **quiet)
 
 
 def _line(error: Exception) -> str:

@@ -3,5 +3,8 @@
 import streamlit as st
 
 st.set_page_config(page_title="Meta-SAE workbench", layout="wide")
-pages = [st.Page("../pages/steer.py", title="Steer", default=True)]
+pages = [
+    st.Page("../pages/steer.py", title="Steer", default=True),
+    st.Page("../pages/enumerate.py", title="Enumerate"),
+]
 st.navigation(pages, position="top").run()

@@ -15,7 +15,8 @@ def shown_strength(edit: Edit, piece: Piece) -> float:
 
 def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: float) -> Edit:
     """The edit with one box changed; after a swap the other boxes stay as they were shown."""
-    changed = Edit("meta", (), edit.keep_residual, edit.keep_error, edit.position)
+    kind = "meta" if edit.kind == "swap" else edit.kind
+    changed = Edit(kind, (), edit.keep_residual, edit.keep_error, edit.position)
     for other in pieces:
         value = strength if other.meta == piece.meta else shown_strength(edit, other)
         changed = changed.with_strength(other.meta, value, other.default)
@@ -42,6 +43,8 @@ def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -
     parts += [f"with {joined(added)}"] if added else []
     parts += [joined(scaled)] if scaled else []
     text = ", ".join(parts) or "no edit"
+    if edit.kind == "hundredfold":
+        text += "; each ×100, as in the post's script"
     if edit.keep_residual:
         text += "; residual kept"
     if not edit.keep_error:

@@ -90,7 +90,8 @@ def action_bar(case: Case, edit: Edit) -> None:
 
 def _options_of_now() -> Edit:
     """No change, under the options chosen."""
-    return replace(session.view().edit, kind="meta", strengths=())
+    edit = session.view().edit
+    return replace(edit, kind="meta" if edit.kind == "swap" else edit.kind, strengths=())
 
 
 def best_edits(setting: Setting, case: Case, edit: Edit) -> None:
@@ -148,6 +149,25 @@ def _pin() -> None:
 
 def _options(edit: Edit) -> None:
     with st.popover("Options", icon=":material/tune:"):
+        edit_options(edit)
+
+
+def edit_options(edit: Edit) -> None:
+    """What all edits of a view have in common."""
+    with st.container():
+
+        def multiplied() -> None:
+            on = st.session_state["option-hundredfold"]
+            session.change_edit(replace(session.view().edit, kind="hundredfold" if on else "meta"))
+
+        st.session_state["option-hundredfold"] = edit.kind == "hundredfold"
+        st.toggle(
+            "The post's variant: 100 × each meta-direction",
+            key="option-hundredfold",
+            help="Adds or takes away 100 times the unit meta-direction, as the authors' script "
+            "does, instead of the meta-latent's own activation. It nearly erases the latent.",
+            on_change=multiplied,
+        )
         _switch(
             edit,
             "keep_residual",

@@ -8,17 +8,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
+from metasae import search as engine
 from metasae.edits import Edit
+from metasae.effects import control, side_effects
 from metasae.errors import UserError
+from metasae.jobs import Job, Pairs, Spec, all_pairs
 from metasae.lab import Lab, open_lab
 from metasae.presets import find_preset
 from metasae.progress import Progress, TimeLeft, duration
 from metasae.prompts import CITY
-from metasae import search as engine
 from metasae.search import Combinations, Found
 from metasae.steering import Answer, Case, Outcome, Question
 from workbench.state import Setting, Writing
@@ -160,3 +162,96 @@ def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
     case = get_case(setting)
     prompt = writing.prompt.replace(CITY, case.source.label)
     return case.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)
+
+
+class Searching:
+    """A search on disk, and the thread that runs it here, if one does.
+
+    Another process may run the same job: what is on disk says how far it is.
+    """
+
+    def __init__(self, job: Job | Pairs) -> None:
+        self.job = job
+        self._task: Task[object] | None = None
+        self._cancelled = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether this process computes."""
+        return self._task is not None and not self._task.done.is_set()
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0 to 1."""
+        return self._task.fraction if self._task is not None else 0.0
+
+    @property
+    def line(self) -> str:
+        """What it is doing, with the time left."""
+        return self._task.line if self._task is not None else ""
+
+    def start(self) -> None:
+        """Go on where the job is."""
+        if not self.running:
+            self._cancelled = cancelled = threading.Event()
+            self._task = Task(lambda progress: self.job.run(progress, cancelled), "Searching")
+
+    def cancel(self) -> None:
+        """Stop; what was computed stays."""
+        self._cancelled.set()
+
+    def failure(self) -> UserError | None:
+        """What ended the last run, if something did."""
+        if self._task is None or not self._task.done.is_set():
+            return None
+        try:
+            self._task.result()
+        except UserError as error:
+            return error
+        return None
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def get_search(spec: Spec) -> Searching:
+    """The search of a pair, on disk from now on.
+
+    Raises:
+        UserError: for a pair that can't be searched.
+    """
+    return Searching(Job(get_lab(spec.preset), spec))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def get_pairs(cities: tuple[str, ...], template: Spec) -> Searching:
+    """The search of all ordered pairs among some cities.
+
+    Raises:
+        UserError: for fewer than two cities.
+    """
+    return Searching(all_pairs(get_lab(template.preset), cities, template))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def side_notes(spec: Spec, job_id: str, _found: tuple[Found, ...]) -> list[dict[str, Any]]:
+    """Side effects and controls of a search's edits: chance, verdict, kl (nats a token), facts.
+
+    Args:
+        job_id: tells apart searches of other weights.
+    """
+    lab, job = get_lab(spec.preset), get_search(spec).job
+    assert isinstance(job, Job)
+    notes = []
+    for one, against in zip(_found, control(job.case, _found), strict=True):
+        moves = any(one.pattern.values())
+        effects = side_effects(lab, job.case, one.edit)
+        notes.append(
+            {
+                "chance": max(against.random, against.shuffled),
+                "verdict": ("chance does as well" if against.marked else "beyond chance")
+                if moves
+                else "",
+                "kl": effects.with_city.mean,
+                "facts": f"{effects.held} of {effects.facts}" if effects.facts else "none shared",
+            }
+        )
+    return notes

@@ -73,9 +73,9 @@ def read_link() -> None:
     st.session_state[_HISTORY] = history().do(linked) if known else History(linked)
 
 
-def write_link() -> None:
-    """Put the view into the address bar."""
-    query = view().to_query()
+def write_link(**more: str) -> None:
+    """Put the view into the address bar, and what else a page has to say."""
+    query = view().to_query() | more
     st.session_state[_LINK] = query
     st.session_state.pop(_TOUCHED, None)
     if st.query_params.to_dict() != query:

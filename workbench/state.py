@@ -153,7 +153,7 @@ class View:
 
 def edit_to_text(edit: Edit) -> str:
     """An edit as a short word for a link: ``12_0~40_1~all``; without any change ``none``."""
-    parts = ["swap"] if edit.kind == "swap" else []
+    parts: list[str] = [] if edit.kind == "meta" else [edit.kind]
     parts += [f"{meta}_{_plain(strength)}" for meta, strength in edit.strengths]
     parts += ["residual"] if edit.keep_residual else []
     parts += [] if edit.keep_error else ["noerror"]
@@ -172,6 +172,7 @@ def edit_from_text(text: str) -> Edit:
     words: dict[str, dict[str, Any]] = {
         "none": {},
         "swap": {"kind": "swap"},
+        "hundredfold": {"kind": "hundredfold"},
         "residual": {"keep_residual": True},
         "noerror": {"keep_error": False},
         "all": {"position": "all"},

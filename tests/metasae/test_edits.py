@@ -181,8 +181,9 @@ def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
 
 def test_a_direction_of_which_nothing_is_left_is_zero_among_others() -> None:
     pair = Pair(orthonormal_decomposition(), (0,), (1,))
-    kept, gone = pair.strengths(Edit(strengths=((0, 0.0),))), pair.strengths(
-        Edit(strengths=((0, 0.0), (1, 0.0), (2, 0.0)))
+    kept, gone = (
+        pair.strengths(Edit(strengths=((0, 0.0),))),
+        pair.strengths(Edit(strengths=((0, 0.0), (1, 0.0), (2, 0.0)))),
     )
     found = pair.directions(torch.stack([kept, gone]))
     assert found[0].norm() > 1 and not found[1].any()

@@ -137,7 +137,7 @@ def test_shuffled_with_its_own_meta_latents_is_the_edit_itself(options: Edit) ->
 def test_shuffled_by_hand() -> None:
     case = small()
     basis = case.decomposition.meta.W_dec
-    [own] = (case.decomposition.pieces(0),)
+    own = case.decomposition.pieces(0)
     edit = Edit(strengths=((1, 0.0), (4, 2.0)))
     added = case.decomposition.pieces(2)[4]
     change = shuffled_changes(case, edit, torch.tensor([[3, 5]]))[0, 0]
@@ -189,6 +189,8 @@ def test_a_pattern_that_any_change_reaches_is_marked() -> None:
     found = (found_by(0.1, Edit(), moved=False), found_by(0.9))
     nothing, moved = control(case, found, draws=16)
     assert moved == Control({"country": True}, 0.9, 1.0, 1.0, 16, True)
+    [always] = control(case, [found_by(1.0)], draws=16)
+    assert always.marked  # as often is enough
     # The pattern of no change is never marked; its draws are those of the others.
     assert nothing == Control({"country": False}, 0.1, 0.0, 0.0, 16, False)
 
@@ -202,9 +204,9 @@ def test_a_pattern_that_only_the_edit_itself_reaches_is_not_marked() -> None:
 
 @pytest.mark.parametrize("real, marked", [(0.2, True), (0.999, False)])
 def test_one_control_suffices_to_mark(real: float, marked: bool) -> None:
-    # Half of all random directions; shuffled ones change nothing along the sixth axis.
-    sixth = orthonormal_decomposition().meta.W_dec[4]
-    case = planted(lambda change: (change @ sixth)[:, 0] > 0.01)
+    # Half of all random directions; the shuffled edit has nothing of meta-latent 4.
+    fifth = orthonormal_decomposition().meta.W_dec[4]
+    case = planted(lambda change: (change @ fifth)[:, 0] > 0.01)
     [moved] = control(case, [found_by(real)], draws=64)
     assert 0.25 < moved.random < 0.75 and moved.shuffled == 0.0
     assert moved.marked == marked
@@ -260,7 +262,7 @@ def slow_divergence(
 
 
 def close(found: effects.Divergence, expected: tuple[float, float]) -> None:
-    assert (found.mean, found.most) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert (found.mean, found.largest) == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
 def test_divergence_on_the_citys_name_is_that_of_full_passes(
@@ -275,7 +277,7 @@ def test_divergence_on_the_citys_name_is_that_of_full_passes(
     close(one.with_city, expected)
     assert one.with_city.changed == one.with_city.sentences == len(WITH_CITY)
     # On text without the city there is nothing to edit.
-    assert one.without_city.most == one.without_city.changed == 0
+    assert one.without_city.largest == one.without_city.changed == 0
     assert one.without_city.positions == sum(
         len(case.model.encode(sentence)) for sentence in WITHOUT_CITY
     )
@@ -287,7 +289,7 @@ def leaking(lab: Lab) -> Case:
     case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
     rows = [case.model.prompt_tokens(text) for text in WITHOUT_CITY]
     resid = torch.cat([case.model.residual(torch.tensor([row]))[0, 1:] for row in rows])
-    fires = case.decomposition.sae.encode(resid)[:, :] > 0
+    fires = case.decomposition.sae.encode(resid) > 0
     sentence = torch.repeat_interleave(
         torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])
     )
@@ -315,7 +317,7 @@ def test_what_leaks_is_that_of_full_passes(
     close(one.leak, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "fires"))
     assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
     if edit.position == "last":
-        assert one.without_city.most == 0
+        assert one.without_city.largest == 0
     elif edit.keep_error:
         assert one.without_city == one.leak  # it acts where the latent fires anyway
     else:
@@ -327,7 +329,7 @@ def test_what_leaks_is_that_of_full_passes(
 def test_no_edit_has_no_side_effects(case: Case, lab: Lab) -> None:
     one = side_effects(lab, case, Edit())
     for part in (one.with_city, one.without_city, one.leak):
-        assert (part.mean, part.most, part.changed) == (0, 0, 0)
+        assert (part.mean, part.largest, part.changed) == (0, 0, 0)
     assert one.held == one.facts
     assert json.loads(json.dumps(one.to_dict()))["with_city"]["mean"] == 0
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from metasae import assets
 from metasae.errors import UserError
 from metasae.model import LanguageModel, load_model, model_folder, prepare_model
-from metasae.trees import TokenTree, grow
 from metasae.presets import EMBEDDED
+from metasae.trees import TokenTree, grow
 
 PROMPTS = (
     "Tokyo is a city in the country of",

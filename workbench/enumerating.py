@@ -1,0 +1,340 @@
+"""The parts of the Enumerate page: what to search, how far it is, what came out."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metasae.edits import Edit
+from metasae.errors import UserError
+from metasae.jobs import Job, Spec, Summary
+from metasae.lab import Lab
+from metasae.progress import duration
+from metasae.prompts import QUESTIONS
+from metasae.search import MOST_EXACT, Found
+from workbench import charts, controls, opening, results, session
+from workbench.boxes import in_words
+from workbench.opening import Searching
+from workbench.state import Setting
+from workbench.text import escape, joined
+
+GRIDS = {
+    "whole": ((0.0,), (1.0,)),
+    "halves": ((0.0, 0.5), (0.5, 1.0)),
+    "wide": ((0.0, -1.0), (1.0, 2.0)),
+}
+"""Strengths that are tried beside the default: for the source's own pieces, for the target's."""
+
+_GRID_NAMES = {
+    "whole": "on and off",
+    "halves": "on, off and half",
+    "wide": "on, off, reversed (−1) and doubled (2)",
+}
+_ATTRIBUTES, _GRID = "search-attributes", "search-strengths"
+_SECONDS_EACH = 0.02
+"""Of one combination before anything was measured here; shown as a rough estimate."""
+
+
+def choose(setting: Setting, edit: Edit) -> Spec:
+    """Widgets for what is searched beside the cities; the choice stays in the link."""
+    if _ATTRIBUTES not in st.session_state:
+        asked = from_query(st.query_params)
+        st.session_state[_ATTRIBUTES], st.session_state[_GRID] = asked
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        # Assigned so that they outlive a visit to another page.
+        st.session_state[_ATTRIBUTES] = st.session_state[_ATTRIBUTES]
+        st.session_state[_GRID] = st.session_state[_GRID]
+        st.multiselect("Questions", list(QUESTIONS), key=_ATTRIBUTES, width=460)
+        st.selectbox(
+            "Strengths of a meta-latent",
+            list(GRIDS),
+            format_func=_GRID_NAMES.__getitem__,
+            key=_GRID,
+            width=300,
+        )
+        with st.popover("Options", icon=":material/tune:"):
+            controls.edit_options(edit)
+    removed, added = GRIDS[st.session_state[_GRID]]
+    kind = "meta" if edit.kind == "swap" else edit.kind
+    return Spec(
+        preset=setting.preset,
+        source=setting.source,
+        target=setting.target,
+        source_latents=setting.source_latents,
+        target_latents=setting.target_latents,
+        attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
+        options=replace(edit, kind=kind, strengths=()),
+        removed=removed,
+        added=added,
+    )
+
+
+def to_query(spec: Spec) -> dict[str, str]:
+    """What the link says beside the view; defaults are left out."""
+    query = {}
+    if spec.attributes != tuple(QUESTIONS):
+        query["attributes"] = ".".join(spec.attributes)
+    grid = next(name for name, levels in GRIDS.items() if levels == (spec.removed, spec.added))
+    if grid != "whole":
+        query["strengths"] = grid
+    return query
+
+
+def from_query(query: Mapping[str, str]) -> tuple[list[str], str]:
+    """Attributes and strengths of a link; what it does not say or says wrongly is the default."""
+    named = str(query.get("attributes", "")).split(".")
+    attributes = [attribute for attribute in QUESTIONS if attribute in named]
+    grid = str(query.get("strengths", "whole"))
+    return attributes or list(QUESTIONS), grid if grid in GRIDS else "whole"
+
+
+def search(lab: Lab, searching: Searching) -> None:
+    """How far the search is, with its buttons; then what it found."""
+    job = searching.job
+    assert isinstance(job, Job)
+    try:
+        state = job.state()
+        summary = job.summary()
+    except UserError as error:
+        results.failed(error)
+        return
+    if summary is None:
+        _waiting(searching, state.done, state.total)
+        return
+    found(lab, job, summary)
+
+
+def _waiting(searching: Searching, done: int, total: int) -> None:
+    """Before and while a search runs; the end of a run draws the page anew."""
+    if searching.running:
+        running(searching)
+        return
+    if failure := searching.failure():
+        results.failed(failure)
+    if total > MOST_EXACT:
+        st.warning(
+            f"{total:,} combinations are more than the {MOST_EXACT:,} that are all tried. Choose "
+            "fewer strengths or latents; the command line has an estimating search."
+        )
+        return
+    left = max(1.0, _SECONDS_EACH * (total - done))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Try all {total:,} combinations" if not done else "Go on",
+            type="primary",
+            key="search-start",
+            on_click=searching.start,
+        )
+        begun = f"{done:,} of {total:,} are done. " if done else ""
+        st.caption(f"{begun}Takes about {duration(left)} on two cores; under 1 GB of memory.")
+
+
+@st.fragment(run_every=0.5)
+def running(searching: Searching) -> None:
+    """How far a search is, twice a second."""
+    if not searching.running:
+        st.rerun()
+    st.progress(searching.fraction, text=searching.line)
+    st.button("Cancel", key=f"cancel-{searching.job.id}", on_click=searching.cancel)
+
+
+def found(lab: Lab, job: Job, summary: Summary) -> None:
+    """The table of patterns, the picture of all combinations, and files."""
+    case = job.case
+    reached = [one for one in summary.patterns if any(one.pattern.values())]
+    st.subheader(
+        f"{len(summary.patterns)} of {2 ** len(case.questions)} patterns can be reached",
+        anchor=False,
+    )
+    st.caption(
+        f"{summary.combinations:,} combinations in {duration(summary.seconds)}; the edits in the "
+        "table are scored in fp32"
+        + (", the others in bf16." if summary.screened else ", and so are all others.")
+    )
+    notes = honest(job, summary.patterns)
+    rows = patterns_table(lab, job, summary.patterns, notes)
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        key="patterns",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "Margin (nats)": st.column_config.NumberColumn(
+                format="%.2f",
+                help="The smallest lead, over the questions, of the model's pick over the next "
+                "candidate answer.",
+            ),
+            "Reached by": st.column_config.NumberColumn(
+                format="percent", help="Share of all combinations."
+            ),
+            "By chance": st.column_config.NumberColumn(
+                format="percent",
+                help="Share of random edits of the same size (random directions, or meta-latents "
+                "neither city has) that reach it; the larger of the two.",
+            ),
+            "Other text (nats a token)": st.column_config.NumberColumn(
+                format="%.3f",
+                help="KL divergence of the next token on neutral sentences about the source, "
+                "unedited from edited.",
+            ),
+        },
+    )
+    picked = list(event["selection"]["rows"])
+    if picked:
+        _open(summary.patterns[picked[0]])
+    elif reached:
+        st.caption("Choose a row to open its edit on the Steer page.")
+    _picture(job)
+    _files(job)
+
+
+def _open(one: Found) -> None:
+    session.change_edit(one.edit)
+    st.markdown(f"**{escape(one.sentence)}**")
+    if st.button("Open on the Steer page", type="primary", key="search-open"):
+        st.switch_page("../pages/steer.py")
+
+
+def honest(job: Job, patterns: tuple[Found, ...]) -> list[dict[str, Any]]:
+    """Side effects and controls of the found edits, measured once and kept beside the results."""
+    with st.spinner("Measuring side effects and controls …"):
+        return opening.side_notes(job.spec, job.id, patterns)
+
+
+def patterns_table(
+    lab: Lab, job: Job, patterns: tuple[Found, ...], notes: list[dict[str, Any]]
+) -> pd.DataFrame:
+    """One row per reachable pattern, as it is read on screen."""
+    case = job.case
+    rows = []
+    for one, note in zip(patterns, notes, strict=True):
+        moves = any(one.pattern.values())
+        rows.append(
+            {attribute.capitalize(): "moves" if moved else "·"
+             for attribute, moved in one.pattern.items()}
+            | {
+                "Edit": in_words(one.edit, case.pieces, lambda meta: lab.meta_card(meta).title)
+                if moves
+                else "none",
+                "Margin (nats)": one.margin,
+                "Reached by": one.reached_by,
+                "By chance": note["chance"],
+                "Verdict": note["verdict"],
+                "Other text (nats a token)": note["kl"],
+                "Other cities' facts kept": note["facts"],
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _picture(job: Job) -> None:
+    """Which leads trade against which, over all combinations."""
+    case = job.case
+    names = [question.attribute for question in case.questions if len(question.answers) > 1]
+    if len(names) < 2:
+        return
+    st.subheader("All combinations", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        across = st.selectbox(
+            "Across", names, index=min(1, len(names) - 1), key="across", width=200
+        )
+        up = st.selectbox("Up", [n for n in names if n != across], key="up", width=200)
+        moves = st.multiselect("Only where these move", names, key="moves", width=260)
+        stays = st.multiselect("and these stay", names, key="stays", width=260)
+    table = with_leads(job)
+    bits = {question.attribute: place for place, question in enumerate(case.questions)}
+    for wanted, attributes in (("1", moves), ("0", stays)):
+        for attribute in attributes:
+            table = table[table["pattern"].str[bits[attribute]] == wanted]
+    if table.empty:
+        st.markdown("No combination does that. Take a filter away.")
+        return
+    st.altair_chart(
+        charts.leads_chart(table, across, up, case.source.label, case.target.label, results.ink()),
+        width="stretch",
+    )
+    st.caption(
+        f"{len(table):,} combinations. To the right of 0 the model's {across} is "
+        f"{escape(case.target.label)}'s, above 0 so is its {up}."
+    )
+
+
+def with_leads(job: Job) -> pd.DataFrame:
+    """All combinations with, per question, how far the target's answer leads the source's, nats."""
+    table = job.results()
+    case, place = job.case, 0
+    for question in case.questions:
+        columns = job.columns[place : place + len(question.answers)]
+        place += len(question.answers)
+        sides = [
+            charts.whose(answer.city, case.source.label, case.target.label)
+            for answer in question.answers
+        ]
+        if "source" in sides and "target" in sides:
+            lead = table[columns[sides.index("target")]] - table[columns[sides.index("source")]]
+        else:
+            lead = 0.0 * table[columns[0]]
+        table[f"lead {question.attribute}"] = lead
+    table["moves"] = [_moves(case, pattern) for pattern in table["pattern"]]
+    return table
+
+
+def _moves(case: Any, pattern: str) -> str:
+    if pattern == "other":
+        return "another answer"
+    names = [q.attribute for q, bit in zip(case.questions, pattern, strict=True) if bit == "1"]
+    return joined(names) or "nothing"
+
+
+def _files(job: Job) -> None:
+    with st.container(horizontal=True):
+        for ending, name in ((".csv", "CSV"), (".parquet", "Parquet"), (".json", "JSON")):
+            st.download_button(
+                f"All combinations as {name}",
+                data=lambda ending=ending: exported(job, ending),  # type: ignore[misc]
+                file_name=f"{job.case.source.label}-{job.case.target.label}-{job.id}{ending}",
+                key=f"export{ending}",
+            )
+
+
+def exported(job: Job, ending: str) -> bytes:
+    """A file's content as the job exports it."""
+    path = job.folder / f"export{ending}"
+    job.export(path)
+    return path.read_bytes()
+
+
+def matrix(lab: Lab, spec: Spec) -> None:
+    """All ordered pairs among some cities, and how many patterns each pair reaches."""
+    known = [name for name in lab.city_names() if all(lab.records[name].known.values())]
+    default = [name for name in ("Tokyo", "Paris", "Moscow", "London") if name in known]
+    cities = st.multiselect("Cities", lab.city_names(), default=default, key="cities")
+    template = replace(spec, source="", target="", source_latents=None, target_latents=None)
+    try:
+        searching = opening.get_pairs(tuple(cities), template)
+    except UserError as error:
+        results.failed(error)
+        return
+    state = searching.job.state()
+    if searching.running:
+        running(searching)
+    elif not state.finished:
+        if failure := searching.failure():
+            results.failed(failure)
+        missing = state.total - state.done
+        st.button(
+            f"Search {missing} pairs", type="primary", key="pairs-start", on_click=searching.start
+        )
+    table = searching.job.results()
+    if table.empty:
+        return
+    counts = table.drop_duplicates(["source", "target"])[["source", "target", "patterns"]]
+    st.altair_chart(charts.pairs_chart(counts, results.ink()), width="content")
+    st.caption("Patterns of moved traits each pair can reach, “nothing moves” included.")
+    shown = table[["source", "target", "sentence", "margin", "problem"]]
+    st.dataframe(
+        shown.rename(columns={"margin": "margin (nats)"}), hide_index=True, key="pairs-table"
+    )
