@@ -405,6 +405,7 @@ def _spec(arguments: argparse.Namespace) -> Any:
 
 
 def _search_pair(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:
+    from metasae.effects import honestly
     from metasae.jobs import Job
 
     report = progress.to_stream()
@@ -414,7 +415,7 @@ def _search_pair(arguments: argparse.Namespace, spec: Any, most: int) -> dict[st
     if arguments.out is not None:
         job.export(arguments.out)
     values = job.about | summary.to_dict()
-    beside = _beside(job.lab, job.case, summary.patterns, report)
+    beside = honestly(job.lab, job.case, summary.patterns, report)
     values["patterns"] = [
         one | {"edit": _changes(one["edit"])} | more
         for one, more in zip(values["patterns"], beside, strict=True)
@@ -430,22 +431,6 @@ def _changes(edit: dict[str, Any]) -> dict[str, Any]:
         "remove": [meta for meta, strength in strengths if strength == 0.0],
         "add": [meta for meta, strength in strengths if strength == 1.0],
     } | edit
-
-
-def _beside(lab: Any, case: Any, found: Any, report: progress.Progress) -> list[dict[str, Any]]:
-    """What each found edit did besides, and whether chance would have done the same."""
-    from metasae import effects
-
-    around, sides = effects.Surroundings(lab, case), []
-    for number, one in enumerate(found, 1):
-        sides.append(around.side_effects(one.edit).to_dict())
-        report("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
-    report("Trying random edits", 0.0, "")
-    controls = effects.control(case, found)
-    return [
-        {"side_effects": side, "control": control.to_dict()}
-        for side, control in zip(sides, controls, strict=True)
-    ]
 
 
 def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:

@@ -550,6 +550,29 @@ def _patterns(case: Case, edit: Edit, changes: Float[Tensor, "N S D"]) -> np.nda
     return judge(case, torch.cat(scores)).pattern
 
 
+def honestly(
+    lab: Lab, case: Case, found: Sequence[Found], progress: Progress = silent
+) -> list[dict[str, Any]]:
+    """What each found edit did besides, and whether chance would have done the same.
+
+    Returns:
+        For each edit ``side_effects`` and ``control`` as JSON-able values.
+
+    Raises:
+        UserError: when the pair leaves too few meta-latents to draw controls from.
+    """
+    around = Surroundings(lab, case)
+    notes: list[dict[str, Any]] = []
+    for number, one in enumerate(found, 1):
+        sides = around.side_effects(one.edit).to_dict()
+        notes.append({"side_effects": sides})
+        progress("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
+    progress("Trying random edits", 0.0, "")
+    for note, against in zip(notes, control(case, found), strict=True):
+        note["control"] = against.to_dict()
+    return notes
+
+
 @dataclass(frozen=True)
 class Reached:
     """A pattern one way of editing reaches, with its clearest edit.

@@ -120,5 +120,6 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
 
 def _line(error: Exception) -> str:
     """An exception's first line, without its full stop."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    text = getattr(error, "strerror", None) or str(error)
+    lines = text.strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")

@@ -153,7 +153,7 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
         "table are scored in fp32"
         + (", the others in bf16." if summary.screened else ", and so are all others.")
     )
-    notes = honest(job, summary.patterns)
+    notes = opening.side_notes(job.spec, job.id, summary.patterns).wait()
     rows = patterns_table(lab, job, summary.patterns, notes)
     event = st.dataframe(
         rows,
@@ -198,12 +198,6 @@ def _open(one: Found) -> None:
         st.switch_page("../pages/steer.py")
 
 
-def honest(job: Job, patterns: tuple[Found, ...]) -> list[dict[str, Any]]:
-    """Side effects and controls of the found edits, measured once and kept beside the results."""
-    with st.spinner("Measuring side effects and controls …"):
-        return opening.side_notes(job.spec, job.id, patterns)
-
-
 def patterns_table(
     lab: Lab, job: Job, patterns: tuple[Found, ...], notes: list[dict[str, Any]]
 ) -> pd.DataFrame:
@@ -221,13 +215,24 @@ def patterns_table(
                 else "none",
                 "Margin (nats)": one.margin,
                 "Reached by": one.reached_by,
-                "By chance": note["chance"],
-                "Verdict": note["verdict"],
-                "Other text (nats a token)": note["kl"],
-                "Other cities' facts kept": note["facts"],
+                "By chance": max(note["control"]["random"], note["control"]["shuffled"]),
+                "Verdict": _verdict(note["control"]["marked"], moves),
+                "Other text (nats a token)": note["side_effects"]["with_city"]["mean"],
+                "Other cities' facts kept": _kept(note["side_effects"]),
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _verdict(marked: bool, moves: bool) -> str:
+    """Whether a pattern says something about meta-latents, in a word or two."""
+    if not moves:
+        return ""
+    return "chance does as well" if marked else "beyond chance"
+
+
+def _kept(sides: Mapping[str, Any]) -> str:
+    return f"{sides['held']} of {sides['facts']}" if sides["facts"] else "none shared"
 
 
 def _picture(job: Job) -> None:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from metasae import search as engine
 from metasae.edits import Edit
-from metasae.effects import control, side_effects
+from metasae.effects import honestly
 from metasae.errors import UserError
 from metasae.jobs import Job, Pairs, Spec, all_pairs
 from metasae.lab import Lab, open_lab
@@ -231,27 +231,14 @@ def get_pairs(cities: tuple[str, ...], template: Spec) -> Searching:
     return Searching(all_pairs(get_lab(template.preset), cities, template))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def side_notes(spec: Spec, job_id: str, _found: tuple[Found, ...]) -> list[dict[str, Any]]:
-    """Side effects and controls of a search's edits: chance, verdict, kl (nats a token), facts.
+@st.cache_resource(max_entries=64, show_spinner=False)
+def side_notes(spec: Spec, job_id: str, _found: tuple[Found, ...]) -> Task[list[dict[str, Any]]]:
+    """Side effects and controls of a search's edits, under way or done (see `effects.honestly`).
 
     Args:
         job_id: tells apart searches of other weights.
     """
     lab, job = get_lab(spec.preset), get_search(spec).job
     assert isinstance(job, Job)
-    notes = []
-    for one, against in zip(_found, control(job.case, _found), strict=True):
-        moves = any(one.pattern.values())
-        effects = side_effects(lab, job.case, one.edit)
-        notes.append(
-            {
-                "chance": max(against.random, against.shuffled),
-                "verdict": ("chance does as well" if against.marked else "beyond chance")
-                if moves
-                else "",
-                "kl": effects.with_city.mean,
-                "facts": f"{effects.held} of {effects.facts}" if effects.facts else "none shared",
-            }
-        )
-    return notes
+    case = job.case
+    return Task(lambda progress: honestly(lab, case, _found, progress), "Side effects and controls")

@@ -126,3 +126,24 @@ def test_a_toggle_moves_the_numbers_and_the_link(address: str, page: Page) -> No
     page.goto(f"{address}/?v=1&source=Tokio&target=Paris")
     expect(page.get_by_test_id("stAlert")).to_contain_text("Tokio", timeout=60_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_search_fills_the_table_and_opens_an_edit(address: str, page: Page) -> None:
+    page.goto(address)
+    expect(page.get_by_role("heading", level=2).first).to_be_visible(timeout=FIRST_START)
+    page.get_by_role("link", name="Enumerate").click()
+    page.get_by_role("button", name="Try all").click(timeout=60_000)
+    reached = page.get_by_role("heading", name="patterns can be reached")
+    expect(reached).to_be_visible(timeout=120_000)
+    page.wait_for_selector(LOADED, timeout=120_000)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    table = page.get_by_test_id("stDataFrame").first
+    size = table.bounding_box()
+    assert size is not None
+    # The first row moves nothing; the box to its left chooses the second one.
+    page.mouse.click(size["x"] + 15, size["y"] + 35 * 2 + 18)
+    page.get_by_role("button", name="Open on the Steer page").click(timeout=30_000)
+    page.wait_for_url("**edit=**", timeout=30_000)
+    expect(page.get_by_role("heading", level=2).first).to_contain_text("now", timeout=30_000)

@@ -35,7 +35,7 @@ from metasae.effects import (
 )
 from metasae.errors import UserError
 from metasae.lab import Lab
-from metasae.locate import name_position
+from metasae.locate import CityRecord, name_position
 from metasae.prompts import CITY, PLACES, QUESTIONS, fill
 from metasae.search import Combinations, Found, judge, search
 from metasae.steering import Answer, Case, Question, Subject
@@ -334,23 +334,30 @@ def test_no_edit_has_no_side_effects(case: Case, lab: Lab) -> None:
     assert json.loads(json.dumps(one.to_dict()))["with_city"]["mean"] == 0
 
 
-def other_name(lab: Lab) -> str:
-    """A city all of whose facts the model knows, in another country than either of the pair."""
-    return next(
-        record.name
-        for record in lab.records.values()
-        if record.chosen
-        and all(record.known.values())
-        and record.country not in ("Japan", "France")
-    )
+def quiet_city(lab: Lab) -> CityRecord:
+    """A city all of whose facts the model knows, with another country than the others here."""
+    used = ("Japan", "France", "Egypt")
+    known = (r for r in lab.records.values() if all(r.known.values()) and r.country not in used)
+    return next(known)
+
+
+@pytest.fixture(scope="module")
+def sharing(lab: Lab) -> Lab:
+    """The records say that a quiet city has Tokyo's first latent, and that Tokyo is well known."""
+    tokyo, quiet = lab.records["Tokyo"], quiet_city(lab)
+    planted = replace(tokyo.chosen[0], activation=999.0)
+    records = {
+        "Tokyo": replace(tokyo, known=dict.fromkeys(QUESTIONS, True)),
+        quiet.name: replace(quiet, latents=(planted,)),
+    }
+    return replace(lab, records=lab.records | records)
 
 
 @pytest.fixture(scope="module")
 def borrowed(lab: Lab) -> Case:
-    """Paris edited towards Tokyo by another city's latents: that one has everything to lose."""
-    record = lab.records[other_name(lab)]
-    latents = tuple(one.latent for one in record.chosen)
-    return lab.case(lab.subject("Paris", latents), lab.subject("Tokyo"))
+    """Paris edited towards Cairo by Tokyo's latents: Tokyo has everything to lose."""
+    latents = tuple(one.latent for one in lab.records["Tokyo"].chosen)
+    return lab.case(lab.subject("Paris", latents), lab.subject("Cairo"))
 
 
 def slow_logprob(case: Case, prompt: str, answer: str, edit: Edit | None) -> float:
@@ -359,37 +366,42 @@ def slow_logprob(case: Case, prompt: str, answer: str, edit: Edit | None) -> flo
     return float(found[torch.arange(len(rest)), torch.tensor(rest)].sum())
 
 
-def test_facts_of_a_city_that_shares_latents_are_those_of_full_passes(
-    borrowed: Case, lab: Lab
-) -> None:
-    edit, name = Edit("swap"), other_name(lab)
-    surroundings = Surroundings(lab, borrowed)
-    effects_of = surroundings.side_effects(edit)
-    mine = next(city for city in effects_of.others if city.name == name)
-    assert mine == effects_of.others[0] and mine.fired and mine.known > 0
-    record = lab.records[name]
-    assert mine.activation == pytest.approx(sum(one.activation for one in record.chosen))
-    own = Subject(name, name, (), ())
+def slow_facts(case: Case, lab: Lab, name: str, edit: Edit) -> tuple[int, tuple[str, ...]]:
+    """How many facts of a city the unedited model knows, and which it loses, by full passes."""
     known, lost = 0, []
-    for question in lab.questions(own, borrowed.target, "Paris"):
+    for question in lab.questions(Subject(name, name, (), ()), case.target, "Paris"):
         whose = [answer.city.split(", ")[0] for answer in question.answers]
-        assert whose[0] == name and set(whose[1:]) <= {"Tokyo", "Paris"}
-        if len(whose) == 1:
-            continue
+        assert whose[0] == name and set(whose[1:]) <= {"Cairo", "Paris"}
         was, now = (
-            [slow_logprob(borrowed, question.prompt, a.text, e) for a in question.answers]
-            for e in (None, edit)
+            [slow_logprob(case, question.prompt, answer.text, one) for answer in question.answers]
+            for one in (None, edit)
         )
-        if max(was) == was[0]:
+        if len(whose) > 1 and max(was) == was[0]:
             known += 1
-            if max(now) != now[0]:
-                lost.append(question.attribute)
-    assert (mine.known, list(mine.lost)) == (known, lost)
-    assert lost and effects_of.held == effects_of.facts - sum(
-        len(city.lost) for city in effects_of.others
-    )
+            lost += [question.attribute] * (max(now) != now[0])
+    return known, tuple(lost)
+
+
+def test_facts_of_cities_that_share_latents_are_those_of_full_passes(
+    borrowed: Case, lab: Lab, sharing: Lab
+) -> None:
+    edit, quiet = Edit("swap"), quiet_city(lab).name
+    surroundings = Surroundings(sharing, borrowed)
+    found = surroundings.side_effects(edit)
+    silent, tokyo = found.others[:2]  # the most active first
+    assert (silent.name, silent.activation, silent.fired) == (quiet, 999.0, False)
+    assert (silent.known, silent.lost) == slow_facts(borrowed, lab, quiet, edit)
+    assert silent.known and not silent.lost  # no latent fires there, so nothing is edited
+    chosen = lab.records["Tokyo"].chosen
+    assert (tokyo.name, tokyo.fired) == ("Tokyo", True)
+    assert tokyo.activation == pytest.approx(sum(one.activation for one in chosen))
+    assert (tokyo.known, tokyo.lost) == slow_facts(borrowed, lab, "Tokyo", edit)
+    # The model puts Tokyo in Europe, whatever the record says.
+    assert 0 < tokyo.known < len(QUESTIONS) and tokyo.lost
+    assert found.facts == sum(city.known for city in found.others)
+    assert found.held == found.facts - sum(len(city.lost) for city in found.others)
     unedited = surroundings.side_effects(Edit())
-    assert unedited.held == unedited.facts == effects_of.facts
+    assert unedited.held == unedited.facts == found.facts
 
 
 def test_a_source_nobody_shares_latents_with_has_no_others(lab: Lab, case: Case) -> None:
