@@ -419,9 +419,12 @@ class Job:
         """What was found, once the job is done.
 
         Raises:
-            UserError: when the file that says so is damaged.
+            UserError: when the file that says so is damaged, or the folder another search's.
         """
-        return _read_json(self._done, Summary.from_dict) if self.state().finished else None
+        if not self.state().finished:
+            return None
+        self._started()
+        return _read_json(self._done, Summary.from_dict)
 
     def run(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -52,6 +52,7 @@ def test_kl_by_hand() -> None:
     assert kl(before.clamp(min=-50), after).tolist() == pytest.approx(by_hand, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=6))
 def test_kl_is_no_distance_but_never_negative(logits: list[tuple[float, float]]) -> None:
     before, after = torch.tensor(logits).T
@@ -76,6 +77,7 @@ def test_the_neutral_texts() -> None:
 # Random edits, on a decomposition with known numbers.
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(2, 6))
 def test_random_directions_have_the_norms_of_the_edit(seed: int, count: int, width: int) -> None:
     draw = np.random.default_rng(seed)
@@ -314,12 +316,13 @@ def test_what_leaks_is_that_of_full_passes(
 ) -> None:
     edit = own_piece_gone(leaking, **options)
     one = side_effects(lab, leaking, edit)
-    close(one.leak, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "fires"))
     assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
+    if edit.position == "all" and edit.keep_error:
+        assert one.without_city == one.leak  # it acts where the latent fires anyway
+        return
+    close(one.leak, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "fires"))
     if edit.position == "last":
         assert one.without_city.largest == 0
-    elif edit.keep_error:
-        assert one.without_city == one.leak  # it acts where the latent fires anyway
     else:
         close(one.without_city, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "all"))
         assert one.without_city.mean > one.leak.mean

@@ -1,4 +1,4 @@
-"""The Enumerate page through its states, on the real default; results go to a folder of the test."""
+"""The Enumerate page through its states, on the real default, with results in a test folder."""
 
 import time
 from pathlib import Path

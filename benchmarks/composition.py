@@ -1,0 +1,101 @@
+"""The trade-off behind the embedded default: meta-SAE width and L0 against what cities share.
+
+Trains a meta-SAE of each width on the shipped SAE's decoder (and, for the control, on Gaussian
+rows), reads it at several thresholds, and measures what the report measures: variance explained,
+cities of one and of two countries that share a meta-latent, countries with one of their own. Also
+what the SAE recovers when it is read with more latents a token than it was trained with.
+
+    python -m benchmarks.composition [--quick] [--json]
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from metasae import autoencoders, batch_topk, build, evaluate
+from metasae.activations import fast_dtype
+from metasae.decomposition import Decomposition
+from metasae.lab import open_lab
+from metasae.presets import EMBEDDED
+from metasae.progress import to_stream
+
+WIDTHS = (432, 864, 1728, 2592)
+L0S = (4.0, 3.6)
+TOKENWISE = (4, 6, 8)
+
+
+def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
+    """One row per width of the meta-SAE and L0 it is read at."""
+    report = to_stream()
+    lab = open_lab(progress=report)
+    sae, rows = lab.decomposition.sae, []
+    for width in widths:
+        config = replace(build.META, width=width)
+        meta = build.train_meta(sae.W_dec, config, report, f"Meta-SAE of {width}")
+        against = None
+        if control:
+            gaussian = build.gaussian_like(sae.W_dec)
+            other = build.train_meta(gaussian, config, report, f"Control of {width}")
+            against = batch_topk.quality(other, gaussian).fve
+        for l0 in L0S:
+            read = batch_topk.with_threshold(meta, sae.W_dec, l0)
+            quality = batch_topk.quality(read, sae.W_dec)
+            shared = evaluate.sharing(Decomposition(sae, read), list(lab.records.values()))
+            rows.append(
+                {
+                    "meta_latents": width,
+                    "l0": quality.l0,
+                    "fve": quality.fve,
+                    "fve_control": against if l0 == L0S[0] else None,
+                    "dead": quality.dead,
+                    "same_country_share": shared["same_country_share"],
+                    "two_countries_share": shared["two_countries_share"],
+                    "countries_with_meta_latent": shared["countries_with_meta_latent"],
+                    "countries": shared["countries"],
+                }
+            )
+    return rows
+
+
+def by_k() -> list[dict[str, Any]]:
+    """Cross-entropy the widest SAE recovers when it is read with more latents a token."""
+    stuff = build.material(EMBEDDED, to_stream())
+    sae = autoencoders.load(EMBEDDED.weights / f"sae-{EMBEDDED.width}")
+    batches = evaluate.held_out_batches(stuff.windows)
+    rows = []
+    for k in TOKENWISE:
+        (row,) = evaluate.base_quality(
+            stuff.model, {sae.width: replace(sae, k=k)}, batches, stuff.activations.mean,
+            stuff.activations.median_norm, to_stream(),
+        )  # fmt: skip
+        rows.append({"k": k} | {name: row[name] for name in ("l0", "fve", "ce_recovered")})
+    return rows
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one small width, no control")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found: dict[str, Any] = {
+        "meta_sae": by_width((144,), False) if arguments.quick else by_width(WIDTHS, True),
+        "dtype": str(fast_dtype()),
+        "threads": torch.get_num_threads(),
+    }
+    if not arguments.quick:
+        found["sae"] = by_k()
+    if arguments.json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        return
+    for row in found["meta_sae"] + found.get("sae", []):
+        cells = (f"{name} {value:.3g}" for name, value in row.items() if value is not None)
+        sys.stdout.write("  ".join(cells) + "\n")
+
+
+if __name__ == "__main__":
+    main()
