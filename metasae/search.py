@@ -154,9 +154,8 @@ class Engine:
         gone = ~made.any(-1).all(-1)
         W_dec = self.case.decomposition.sae.W_dec[list(self.case.source.latents)]
         change = made - W_dec
-        if options.keep_error:
-            # As everywhere: a meta-latent edit without a change leaves the model alone.
-            change[torch.from_numpy(numbers == 0)] = 0.0
+        # As everywhere: a meta-latent edit without strengths keeps the directions as they are.
+        change[torch.from_numpy(numbers == 0)] = 0.0
         distinct, back = _distinct(change)
         self.scored += len(distinct) * len(self.parts)
         scores = torch.cat(

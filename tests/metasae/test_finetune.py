@@ -1,11 +1,13 @@
 """The gradient that a base SAE follows the model's output by, against finite differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from metasae.activations import Activations
-from metasae.batch_topk import TrainConfig, loss_and_gradients
+from metasae.batch_topk import Entries, Parameters, TrainConfig, loss_and_gradients
 from metasae.corpus import Windows
 from metasae.finetune import Follower
 from metasae.model import LanguageModel, padded
@@ -27,8 +29,8 @@ def follower(model: LanguageModel) -> Follower:
         document=torch.zeros(2, dtype=torch.int64),
         city=torch.tensor([-1, -1]),
         city_at=torch.tensor([0, 0]),
-        sources=["made up"],
-        held_out=[False],
+        sources=("made up",),
+        held_out=(False,),
     )
     resid = model.residual(padded(rows, model.start_token))
     norms = resid[:, 1:].norm(dim=-1)
@@ -41,7 +43,7 @@ def follower(model: LanguageModel) -> Follower:
         mean=resid[:, 1:].mean((0, 1)),
     )
     sae = random_sae(model.d_model, 32, k=4)
-    sae.W_dec /= sae.W_dec.norm(dim=1, keepdim=True)
+    sae = replace(sae, W_dec=sae.W_dec / sae.W_dec.norm(dim=1, keepdim=True))
     config = TrainConfig(width=32, k=4, steps=2, batch=8, start="sae", lr=1e-3)
     return Follower(model, windows, activations, sae, config, 0.1, torch.float32)
 
@@ -84,8 +86,6 @@ def test_a_further_loss_adds_its_gradient_to_every_parameters() -> None:
     # ⟨r, x̂⟩ for a fixed r has the gradient r; autograd says what that makes of the parameters.
     torch.manual_seed(2)
     x, r = torch.randn(5, 6), torch.randn(5, 6)
-    from metasae.batch_topk import Entries, Parameters
-
     p = Parameters(torch.randn(7, 6), torch.randn(7), torch.randn(7, 6), torch.randn(6))
     entries = Entries(torch.arange(5).repeat_interleave(2), torch.randint(0, 7, (10,)))
     entries.latent[1::2] = (entries.latent[::2] + 1) % 7

@@ -224,7 +224,7 @@ OPTIONS = {
 def test_every_log_probability_is_that_of_full_hooked_passes(case: Case, options: Edit) -> None:
     combinations = Combinations.of(case, options, (0.0, -1.0), (1.0, 2.0))
     draw = np.random.default_rng(0)
-    numbers = draw.choice(np.arange(1, len(combinations)), 6, replace=False)
+    numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
     found = Engine(case, combinations).logprobs(numbers)
     expected = torch.stack([full_pass(case, combinations, n) for n in numbers.tolist()])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

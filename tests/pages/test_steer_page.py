@@ -1,15 +1,17 @@
 """The Steer page through its states, on a lab without a model."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
+from metasae.search import Engine
 from tests.fakes import FakeLab
 from workbench import opening, tables
 from workbench.state import View
@@ -21,10 +23,17 @@ APP = Path(__file__).parents[2] / "workbench" / "app.py"
 def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLab]:
     fake = FakeLab()
     monkeypatch.setattr(opening, "get_lab", lambda preset: fake)
+    monkeypatch.setattr(Engine, "logprobs", made_up_logprobs)
     st.cache_resource.clear()
     st.cache_data.clear()
     yield fake
     st.cache_resource.clear()
+
+
+def made_up_logprobs(engine: Engine, numbers: Iterable[int]) -> torch.Tensor:
+    """The search's engine on a case without a model."""
+    edits = [engine.combinations.edit(int(number)) for number in numbers]
+    return engine.case.logprobs(edits)  # type: ignore[attr-defined]
 
 
 def opened(**query: str) -> AppTest:
