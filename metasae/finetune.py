@@ -84,7 +84,7 @@ class Follower(Trainer):
                     after, clean, reduction="batchmean", log_target=True
                 )
                 divergence.backward()
-            self.divergence = float(divergence)
+            self.divergence = float(divergence.detach())
             # Both losses weigh the same, whatever their units.
             assert leaf.grad is not None
             return leaf.grad * (squared / self.divergence / self.scale)
