@@ -88,7 +88,14 @@ def _parser() -> argparse.ArgumentParser:
         help="how far a meta-latent is removed or added, like 0.5,1 (default 1: wholly)",
     )
     _options(search)
+    search.add_argument("--wording", choices=tuple(WORDINGS), default="post")
     search.add_argument("--max-exact", type=int, metavar="N", help="refuse more combinations")
+    search.add_argument(
+        "--estimate", action="store_true", help="score only the combinations that promise most"
+    )
+    search.add_argument(
+        "--ways", action="store_true", help="also what more latents, strengths or widths would add"
+    )
     search.add_argument("--ray", metavar="ADDRESS", help='spread the pairs; "local": this machine')
     return parser
 
@@ -349,6 +356,8 @@ def _search(arguments: argparse.Namespace) -> str:
     if arguments.json:
         return _dump(values)
     lines = [f"{values['combinations']:,} combinations in {progress.duration(values['seconds'])}"]
+    if (scored := values.get("scored", values["combinations"])) < values["combinations"]:
+        lines[0] += f", {scored:,} of them scored"
     for one in values["patterns"]:
         pair = f"{one['source']} → {one['target']}  " if "source" in one else ""
         moved = [name for name, yes in one["pattern"].items() if yes]
@@ -356,10 +365,18 @@ def _search(arguments: argparse.Namespace) -> str:
         strengths = one["edit"]["strengths"]
         changes = " ".join(f"{meta}={strength:g}" for meta, strength in strengths.items())
         lines.append(f"{pair}{', '.join(moved) or 'nothing'} moved{margin}: {one['sentence']}")
-        lines.append(f"    {changes or 'no change'} (reached by {one['reached_by']:.1%})")
+        share = one["reached_by"]
+        by = "" if share is None else f" (reached by {share:.1%})"
+        lines.append(f"    {changes or 'no change'}{by}")
     for pair in values.get("pairs", []):
         if pair["problem"]:
             lines.append(f"{pair['source']} → {pair['target']}  {pair['problem']}")
+    for way in values.get("ways", []):
+        new = [one for one in way["reached"] if one["new"]]
+        moved = ["+".join(n for n, yes in one["pattern"].items() if yes) or "none" for one in new]
+        told = f"{len(way['reached'])} patterns" + (f", new: {', '.join(moved)}" if new else "")
+        note = f" ({way['note']})" if way["note"] else ""
+        lines.append(f"{way['name']}: {told}{note}")
     return "\n".join(lines)
 
 
@@ -376,6 +393,8 @@ def _spec(arguments: argparse.Namespace) -> Any:
         raise UserError("--all-pairs takes its pairs from --cities; leave out source and target.")
     if not arguments.all_pairs and None in pair:
         raise UserError("Give --source and --target, or --cities and --all-pairs.")
+    if arguments.ways and arguments.all_pairs:
+        raise UserError("--ways is about one pair; give it with --source and --target.")
     if arguments.ray is not None and not arguments.all_pairs:
         raise UserError("--ray spreads many pairs over machines; give it with --all-pairs.")
     try:
@@ -401,11 +420,13 @@ def _spec(arguments: argparse.Namespace) -> Any:
         ),
         removed=tuple(1.0 - strength for strength in strengths),
         added=tuple(strengths),
+        wording=arguments.wording,
+        estimating=arguments.estimate,
     )
 
 
 def _search_pair(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:
-    from metasae.effects import honestly
+    from metasae.effects import honestly, ways
     from metasae.jobs import Job
 
     report = progress.to_stream()
@@ -420,6 +441,9 @@ def _search_pair(arguments: argparse.Namespace, spec: Any, most: int) -> dict[st
         one | {"edit": _changes(one["edit"])} | more
         for one, more in zip(values["patterns"], beside, strict=True)
     ]
+    if arguments.ways:
+        tried = ways(job.lab, job.case.source, job.case.target, progress=report)
+        values["ways"] = [way.to_dict() for way in tried]
     return values
 
 
@@ -450,7 +474,7 @@ def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[s
     found, patterns = [], []
     for place, entry in pairs.entries().items():
         ends = {"source": pairs.specs[place].source, "target": pairs.specs[place].target}
-        nothing = {"side_effects": None, "control": None}
+        nothing = {"side_effects": None, "control": None, "top": None}
         patterns += [
             ends | one | {"edit": _changes(one["edit"])} | nothing
             for one in entry.get("patterns", [])

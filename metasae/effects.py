@@ -556,7 +556,8 @@ def honestly(
     """What each found edit did besides, and whether chance would have done the same.
 
     Returns:
-        For each edit ``side_effects`` and ``control`` as JSON-able values.
+        For each edit ``side_effects``, ``control`` and ``top`` as JSON-able values; ``top`` says
+        per attribute whether the pick is the likeliest token of the whole vocabulary.
 
     Raises:
         UserError: when the pair leaves too few meta-latents to draw controls from.
@@ -565,7 +566,9 @@ def honestly(
     notes: list[dict[str, Any]] = []
     for number, one in enumerate(found, 1):
         sides = around.side_effects(one.edit).to_dict()
-        notes.append({"side_effects": sides})
+        picks = top_of_vocabulary(case, one.edit)
+        top = {attribute: asdict(pick["after"]) for attribute, pick in picks.items()}
+        notes.append({"side_effects": sides, "top": top})
         progress("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
     progress("Trying random edits", 0.0, "")
     for note, against in zip(notes, control(case, found), strict=True):

@@ -150,13 +150,16 @@ class Changes:
             torch.linalg.qr((part.firing.source * part.touched[:, None]).double()).R
             for part in engine.parts
         ]
-        self._spread = [1.0] * len(self._firing)
         self._spread = [
-            float((x - x.mean(0)).square().sum(1).mean().sqrt()) or 1.0 for x in self.of(some)
+            float((x - x.mean(0)).square().sum(1).mean().sqrt()) or 1.0 for x in self.plain(some)
         ]
 
     def of(self, numbers: np.ndarray) -> list[Float[Tensor, "N K"]]:
         """Some combinations' changes; per question, in units of their usual spread."""
+        return [x / spread for x, spread in zip(self.plain(numbers), self._spread, strict=True)]
+
+    def plain(self, numbers: np.ndarray) -> list[Float[Tensor, "N K"]]:
+        """The same in the residual stream's own units."""
         options, found = self.combinations.options, []
         for begin in range(0, len(numbers), _CHUNK):
             some = numbers[begin : begin + _CHUNK]
@@ -166,14 +169,10 @@ class Changes:
                 options.kind == "hundredfold",
             )
             change = (made - self._own) @ self._basis
-            if options.keep_error:
-                change[torch.from_numpy(some == 0)] = 0.0
+            change[torch.from_numpy(some == 0)] = 0.0
             found.append(change.double())
         change = torch.cat(found)
-        return [
-            torch.einsum("rs,nsk->nrk", firing, change).flatten(1) / spread
-            for firing, spread in zip(self._firing, self._spread, strict=True)
-        ]
+        return [torch.einsum("rs,nsk->nrk", firing, change).flatten(1) for firing in self._firing]
 
 
 @dataclass(frozen=True)
@@ -242,7 +241,6 @@ class Estimator:
         self.numbers = np.empty(0, dtype=np.int64)
         self.scores = torch.empty(0, engine.case.baseline.numel())
         self.changes = Changes(engine, self.drawn())
-        self._x: list[Tensor] = []
         self._all = self.changes.of(np.arange(self.count)) if self.listed else None
         self.processes: list[Process] = []
 
@@ -360,6 +358,11 @@ def _margin(leads: Float[Tensor, "N Q 2"], code: Sequence[int]) -> Float[Tensor,
     return leads[:, range(len(code)), list(code)].amin(1)
 
 
+def usual_budget(count: int) -> int:
+    """Most combinations scored of so many when nothing else is asked for."""
+    return min(max(count // SHARE, BUDGETS[0]), BUDGETS[1], count)
+
+
 def rounds(
     engine: Engine,
     budget: int | None = None,
@@ -382,7 +385,7 @@ def rounds(
             "latents or strengths."
         )
     if budget is None:
-        budget = min(max(count // SHARE, BUDGETS[0]), BUDGETS[1])
+        budget = usual_budget(count)
     estimator, stage = Estimator(engine, listed), "Searching edits by estimate"
     numbers, used, doubts = estimator.first()[:budget], 0, list(DOUBT)
     while len(numbers):

@@ -5,11 +5,13 @@ themselves occur in the training text, since a city that never occurs can have n
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, permutations
 from math import inf
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -168,36 +170,50 @@ def swaps(cases: Iterable[Case], count: int, progress: Progress = silent) -> dic
 
     An attribute counts where the two cities' answers differ; it has moved when the target's answer
     is likelier than the source's after the swap (``moved``), or than every candidate's, a third
-    city's among them (``first_of_all``). ``…_of_4`` is four times the share.
+    city's among them (``first_of_all``). ``…_of_4`` is four times the share. The swap is made at
+    all positions, as the post has it; ``at_name`` has the same for the name's last token alone.
     """
-    moved = first = differing = 0
+    differing = 0
+    counts = {position: {"moved": 0, "first_of_all": 0} for position in ("all", "last")}
     for number, case in enumerate(cases):
-        outcome = case.score(Edit("swap")).answers
-        for _, rows in outcome.groupby("attribute"):
-            cities = rows["city"].str.split(", ")
-            together = [case.source.label in one and case.target.label in one for one in cities]
-            if any(together):
-                continue
-            differing += 1
-            targets = cities.map(lambda one, name=case.target.label: name in one).to_numpy()
-            sources = cities.map(lambda one, name=case.source.label: name in one).to_numpy()
-            scores = rows["logprob"].to_numpy()
-            moved += bool(scores[targets].max(initial=-inf) > scores[sources].max(initial=-inf))
-            first += bool(targets[scores.argmax()])
+        before = differing
+        for position, counted in counts.items():
+            verdicts = list(_swapped(case, case.score(Edit("swap", position=position)).answers))
+            differing = before + len(verdicts)
+            counted["moved"] += sum(moved for moved, _ in verdicts)
+            counted["first_of_all"] += sum(first for _, first in verdicts)
         progress("Swapping cities", (number + 1) / count, "")
+
+    def shares(position: str) -> dict[str, Any]:
+        of_4 = {f"{k}_of_4": 4 * n / max(1, differing) for k, n in counts[position].items()}
+        return counts[position] | of_4
+
     return {
         "pairs": count,
         "attributes_that_differ": differing,
-        "moved": moved,
-        "moved_of_4": 4 * moved / max(1, differing),
-        "first_of_all": first,
-        "first_of_all_of_4": 4 * first / max(1, differing),
+        **shares("all"),
+        "at_name": shares("last"),
     }
 
 
+def _swapped(case: Case, answers: pd.DataFrame) -> Iterator[tuple[bool, bool]]:
+    """Per attribute that differs: does the target's answer pass the source's, and every other?"""
+    for _, rows in answers.groupby("attribute"):
+        cities = rows["city"].str.split(", ")
+        if any(case.source.label in one and case.target.label in one for one in cities):
+            continue
+        targets = cities.map(lambda one: case.target.label in one).to_numpy()
+        sources = cities.map(lambda one: case.source.label in one).to_numpy()
+        scores = rows["logprob"].to_numpy()
+        moved = scores[targets].max(initial=-inf) > scores[sources].max(initial=-inf)
+        yield bool(moved), bool(targets[scores.argmax()])
+
+
 def well_known(records: Sequence[CityRecord], count: int = 30) -> list[CityRecord]:
-    """Cities all of whose facts the model knows and that have a latent, in the table's order."""
-    return [r for r in records if all(r.known.values()) and r.chosen][:count]
+    """Cities all of whose facts the model knows and that have a latent, spread over the table."""
+    known = [record for record in records if all(record.known.values()) and record.chosen]
+    places = np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int)
+    return [known[place] for place in places]
 
 
 def ordered_pairs(names: Sequence[str]) -> list[tuple[str, str]]:

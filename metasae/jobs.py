@@ -5,7 +5,8 @@ A `Job` searches one pair. Its folder holds
 - ``job.json``: what is searched and from which weights, written first;
 - ``part-00000000.parquet``, …: some combinations each, always the same ones, so that two processes
   that run one job write the same files; at most `PARTS` of them;
-- ``verified.parquet``: the reported combinations once more, from fp32;
+- ``verified.parquet``: the reported combinations once more, from fp32; of an estimating search all
+  it scored, and no parts;
 - ``done.json``: the clearest edit of every pattern, written last.
 
 `Pairs` is many searches as one job; it keeps what each pair reached, not every combination. All
@@ -24,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import permutations
 from pathlib import Path
@@ -35,18 +36,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
 from metasae.activations import fast_dtype
 from metasae.assets import cache_dir, written_whole
 from metasae.edits import MAX_STRENGTH, Edit
 from metasae.errors import UserError
+from metasae.estimate import estimated, rounds, usual_budget
 from metasae.lab import Lab
 from metasae.progress import Progress, silent
-from metasae.prompts import QUESTIONS
+from metasae.prompts import QUESTIONS, WORDINGS
 from metasae.search import (
     CHUNK,
     MOST_EXACT,
     OTHER,
+    POSITIONS,
     Chunk,
     Combinations,
     Engine,
@@ -66,6 +70,9 @@ UNITS = "nats (natural logarithm); an answer's log-probability is the sum over i
 
 PARTS = 64
 """Files a search's rows are spread over at most: what a killed job loses is at most one's share."""
+
+PROBE = 16
+"""Combinations a run's cost is estimated from."""
 
 STEP = 256
 """What a file's number of combinations is a multiple of."""
@@ -93,6 +100,8 @@ class Spec:
         removed: strengths a piece of the source's own may take beside 1.
         added: strengths a piece of the target's own may take beside 0.
         screened: go through all in bf16 first; None: where that is fast and worth it.
+        wording: how the questions are asked, a key of `prompts.WORDINGS`.
+        estimating: score only what promises most (`estimate`) instead of all.
 
     Raises:
         UserError: for values no search can be made of.
@@ -108,8 +117,14 @@ class Spec:
     removed: tuple[float, ...] = (0.0,)
     added: tuple[float, ...] = (1.0,)
     screened: bool | None = None
+    wording: str = "post"
+    estimating: bool = False
 
     def __post_init__(self) -> None:
+        if self.wording not in WORDINGS:
+            raise UserError(
+                f'There is no wording "{self.wording}"; choose from {", ".join(WORDINGS)}.'
+            )
         for attribute in self.attributes:
             if attribute not in QUESTIONS:
                 raise UserError(
@@ -154,9 +169,11 @@ class Spec:
             raise _no_search()
         try:
             preset, source, target = values["preset"], values["source"], values["target"]
-            screened = values.get("screened")
-            texts = all(isinstance(text, str) for text in (preset, source, target))
-            if not texts or not (screened is None or isinstance(screened, bool)):
+            screened, estimating = values.get("screened"), values.get("estimating", False)
+            wording = values.get("wording", "post")
+            texts = all(isinstance(text, str) for text in (preset, source, target, wording))
+            flags = isinstance(estimating, bool) and isinstance(screened, bool | None)
+            if not texts or not flags:
                 raise _no_search()
             more: dict[str, Any] = {}
             for name, kind in (
@@ -174,7 +191,10 @@ class Spec:
             options = Edit.from_dict(values.get("options", {}))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _no_search() from error
-        return Spec(preset, source, target, options=options, screened=screened, **more)
+        return Spec(
+            preset, source, target, options=options, screened=screened, wording=wording,
+            estimating=estimating, **more,
+        )  # fmt: skip
 
 
 def _no_search() -> UserError:
@@ -189,7 +209,7 @@ def _asked(lab: Lab, spec: Spec) -> tuple[Subject, Subject, list[Question]]:
         )
     source = lab.subject(spec.source, spec.source_latents)
     target = lab.subject(spec.target, spec.target_latents)
-    questions = lab.questions(source, target)
+    questions = lab.questions(source, target, templates=WORDINGS[spec.wording])
     return source, target, [one for one in questions if one.attribute in spec.attributes]
 
 
@@ -223,6 +243,7 @@ def _about(lab: Lab, spec: Spec) -> dict[str, Any]:
         "removed": list(spec.removed),
         "added": list(spec.added),
         "screened": spec.screened,
+        "estimating": spec.estimating,
         "units": UNITS,
         **asdict(lab.provenance),
     }
@@ -304,21 +325,22 @@ def _bf16_is_fast() -> bool:
 
 
 def found_to_dict(found: Found) -> dict[str, Any]:
-    """As JSON-able values; a margin nothing rivals is None."""
-    values = asdict(found) | {"edit": found.edit.to_dict()}
-    return values | {"margin": found.margin if math.isfinite(found.margin) else None}
+    """As JSON-able values; a margin nothing rivals is None, so is a share nobody counted."""
+    numbers = {"margin": found.margin, "reached_by": found.reached_by}
+    known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return asdict(found) | {"edit": found.edit.to_dict()} | known
 
 
 def found_from_dict(values: Mapping[str, Any]) -> Found:
     """What `found_to_dict` wrote. Raises what damaged values raise."""
-    margin = values["margin"]
+    margin, share = values["margin"], values["reached_by"]
     return Found(
         edit=Edit.from_dict(values["edit"]),
         pattern={str(name): bool(moved) for name, moved in values["pattern"].items()},
         margin=math.inf if margin is None else float(margin),
         sentence=str(values["sentence"]),
         number=int(values["number"]),
-        reached_by=float(values["reached_by"]),
+        reached_by=math.nan if share is None else float(share),
     )
 
 
@@ -328,13 +350,15 @@ class Summary:
 
     Attributes:
         patterns: the clearest edit of every reachable pattern, fewest moves first; fp32.
-        combinations: how many were scored.
+        combinations: how many there are.
+        scored: how many of them were run; all, unless the search was an estimating one.
         seconds: spent on them, interruptions not counted.
         screened: whether the others' scores are from bf16.
     """
 
     patterns: tuple[Found, ...]
     combinations: int
+    scored: int
     seconds: float
     screened: bool
 
@@ -342,6 +366,7 @@ class Summary:
         """As JSON-able values."""
         return {
             "combinations": self.combinations,
+            "scored": self.scored,
             "seconds": self.seconds,
             "screened": self.screened,
             "patterns": [found_to_dict(found) for found in self.patterns],
@@ -353,6 +378,7 @@ class Summary:
         return Summary(
             patterns=tuple(found_from_dict(found) for found in values["patterns"]),
             combinations=int(values["combinations"]),
+            scored=int(values["scored"]),
             seconds=float(values["seconds"]),
             screened=bool(values["screened"]),
         )
@@ -370,6 +396,25 @@ class State:
     done: int
     total: int
     finished: bool
+
+
+@dataclass
+class _Remembering(Engine):
+    """An engine that looks up what is known already.
+
+    Attributes:
+        known: combination → its scores.
+    """
+
+    known: dict[int, Tensor] = field(default_factory=dict)
+
+    def logprobs(self, numbers: Sequence[int] | np.ndarray) -> Tensor:
+        """See `Engine.logprobs`."""
+        asked = np.asarray(numbers, dtype=np.int64).tolist()
+        fresh = [number for number in asked if number not in self.known]
+        if fresh:
+            self.known |= dict(zip(fresh, super().logprobs(fresh), strict=True))
+        return torch.stack([self.known[number] for number in asked])
 
 
 class Job:
@@ -397,7 +442,10 @@ class Job:
         self.folder = folder or _folder(self.id)
         self.columns = _columns(self.case)
         count = len(self.combinations)
-        size = STEP * -(-count // (PARTS * STEP))
+        if spec.estimating:
+            # What is scored is found out on the way.
+            count = 0
+        size = max(1, STEP * -(-count // (PARTS * STEP)))
         self._spans = [range(at, min(at + size, count)) for at in range(0, count, size)]
         width = len(self.case.questions)
         # OTHER is −1: the last.
@@ -410,10 +458,17 @@ class Job:
         return {"id": self.id, "combinations": len(self.combinations)} | self._about
 
     def state(self) -> State:
-        """How far the job is; cheap enough to ask every second."""
+        """How far the job is; cheap enough to ask every second.
+
+        The total of an estimating search is what it may score at most.
+        """
         there = [span for n, span in enumerate(self._spans) if self._part(n).exists()]
         finished = len(there) == len(self._spans) and self._verified.exists()
-        return State(sum(map(len, there)), len(self.combinations), finished and self._done.exists())
+        finished = finished and self._done.exists()
+        if self.spec.estimating:
+            budget = usual_budget(len(self.combinations))
+            return State(budget if finished else 0, budget, finished)
+        return State(sum(map(len, there)), len(self.combinations), finished)
 
     def summary(self) -> Summary | None:
         """What was found, once the job is done.
@@ -425,6 +480,27 @@ class Job:
             return None
         self._started()
         return _read_json(self._done, Summary.from_dict)
+
+    def cost(self) -> tuple[float, float]:
+        """Seconds and megabytes a whole run takes here, from a probe of a few combinations.
+
+        The seconds are measured on a small batch, which is if anything slower than a large one;
+        the megabytes come on top of the opened model's.
+        """
+        count = self.state().total
+        bf16 = not self.spec.estimating and _screens(self.spec, count, _bf16_is_fast)
+        engine = Engine(self.case, self.combinations, torch.bfloat16 if bf16 else torch.float32)
+        some = np.linspace(0, len(self.combinations) - 1, PROBE).astype(np.int64)
+        engine.logprobs(some[:2])
+        began = time.perf_counter()
+        engine.logprobs(some)
+        each = (time.perf_counter() - began) / len(some)
+        config = self.case.model.hf.config
+        wide = 2 * config.intermediate_size + 8 * config.hidden_size
+        changes = CHUNK * config.hidden_size * len(self.case.source.latents)
+        batch = 4 * (POSITIONS * wide + changes)
+        rows = count * (4 * len(self.columns) + 64)
+        return each * count, (batch + rows) / 1e6
 
     def run(
         self,
@@ -447,6 +523,8 @@ class Job:
         """
         if (summary := self.summary()) is not None:
             return summary
+        if self.spec.estimating:
+            return self._estimate(progress, cancelled)
         check_size(self.combinations, most)
         screened = self._started()
         leaders = Leaders(AHEAD if screened else 1)
@@ -477,6 +555,38 @@ class Job:
             self._write(self._part(number), pa.concat_tables(tables), took)
             seconds += took
         return self._finish(leaders, screened, seconds)
+
+    def _estimate(self, progress: Progress, cancelled: threading.Event | None) -> Summary | None:
+        """Score what promises most; what an earlier run scored is looked up."""
+        self._started()
+        known: dict[int, Tensor] = {}
+        spent = 0.0
+        if self._verified.exists():
+            table, spent = self._read(None)
+            rows = torch.tensor(table.select(list(self.columns)).to_pandas().to_numpy())
+            known = dict(zip(table["combination"].to_pylist(), rows, strict=True))
+        before, tables, began = len(known), list[pa.Table](), time.perf_counter()
+        leaders = Leaders()
+        engine = _Remembering(self.case, self.combinations, known=known)
+        for chunk in rounds(engine, progress=progress):
+            leaders.see(chunk)
+            tables.append(self._table(chunk, exact=True))
+            if sum(map(len, tables)) >= before:
+                took = spent + time.perf_counter() - began
+                self._write(self._verified, pa.concat_tables(tables), took)
+            if cancelled is not None and cancelled.is_set():
+                return None
+        found = verified(self.case, self.combinations, leaders)
+        summary = Summary(
+            # Nobody counted how many reach a pattern.
+            patterns=tuple(replace(one, reached_by=math.nan) for one in found),
+            combinations=len(self.combinations),
+            scored=sum(map(len, tables)),
+            seconds=spent + time.perf_counter() - began,
+            screened=False,
+        )
+        _write_json(self._done, self.about | summary.to_dict())
+        return summary
 
     def results(self) -> pd.DataFrame:
         """All combinations that are scored so far.
@@ -599,6 +709,8 @@ class Job:
     def _frames(self) -> Iterator[pd.DataFrame]:
         """Part by part, verified rows in place of screened ones."""
         exact = self._read(None)[0].to_pandas() if self._verified.exists() else None
+        if self.spec.estimating and exact is not None:
+            yield exact
         for number, span in enumerate(self._spans):
             if not self._part(number).exists():
                 continue
@@ -621,7 +733,8 @@ class Job:
             found = verified(self.case, self.combinations, leaders)
         took = time.perf_counter() - began
         self._write(self._verified, table, took)
-        summary = Summary(found, len(self.combinations), seconds + took, screened)
+        count = len(self.combinations)
+        summary = Summary(found, count, count, seconds + took, screened)
         _write_json(self._done, self.about | summary.to_dict())
         return summary
 
@@ -666,13 +779,16 @@ def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -
     try:
         case = case_of(lab, spec)
         combinations = combinations_of(case, spec)
-        screened = _screens(spec, len(combinations), lambda: fast)
-        began = time.perf_counter()
-        found = search(case, combinations, screened, most)
+        screened = not spec.estimating and _screens(spec, len(combinations), lambda: fast)
+        began, scored = time.perf_counter(), len(combinations)
+        if spec.estimating:
+            found, scored = estimated(case, combinations)
+        else:
+            found = search(case, combinations, screened, most)
     except UserError as error:
         return {"problem": str(error)}
     seconds = time.perf_counter() - began
-    return Summary(found, len(combinations), seconds, screened).to_dict()
+    return Summary(found, len(combinations), scored, seconds, screened).to_dict()
 
 
 def here(lab: Lab) -> Spread:
@@ -751,7 +867,8 @@ class Pairs:
             for name, value in specs[0].items()
             if all(spec[name] == value for spec in specs)
         }
-        prompts = {name: text for name, text in QUESTIONS.items() if name in self._attributes}
+        templates = WORDINGS[self.specs[0].wording]
+        prompts = {name: text for name, text in templates.items() if name in self._attributes}
         rest = {"prompts": prompts, "units": UNITS, "most": self.most}
         return {"id": self.id} | common | rest | asdict(self.lab.provenance)
 

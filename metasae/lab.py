@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -139,18 +139,25 @@ class Lab:
         return tuple(known.get(latent, middle) for latent in latents)
 
     def questions(
-        self, source: Subject, target: Subject, bystander: str = BYSTANDER
+        self,
+        source: Subject,
+        target: Subject,
+        bystander: str = BYSTANDER,
+        templates: Mapping[str, str] = QUESTIONS,
     ) -> tuple[Question, ...]:
         """The four attributes' questions about the source, with the cities' answers.
 
         For a source that is no city they are asked about the target, or the bystander.
+
+        Args:
+            templates: attribute → how it is asked.
         """
         about = source.city or target.city or bystander
         cities = dict.fromkeys(
             name for name in (source.city, target.city, bystander) if name is not None
         )
         found = []
-        for attribute, template in QUESTIONS.items():
+        for attribute, template in templates.items():
             # Cities with the same fact share one answer, in the form the first of them has it:
             # "euro" and "Euro" are no rivals.
             whose: dict[str, list[str]] = {}

@@ -13,7 +13,18 @@ QUESTIONS: dict[str, str] = {
 }
 """The post's question on each attribute; the model's next words answer it."""
 
-assert tuple(QUESTIONS) == ATTRIBUTES
+REWORDED: dict[str, str] = {
+    "country": "If you travel to {city}, you are in",
+    "language": "Almost everyone in {city} speaks",
+    "continent": "On a globe you find {city} on the continent of",
+    "currency": "Shops in {city} only take the",
+}
+"""The same four asked in other words: does an edit hold beyond the post's prompts?"""
+
+WORDINGS: dict[str, dict[str, str]] = {"post": QUESTIONS, "reworded": REWORDED}
+"""The sets of questions a search can ask."""
+
+assert tuple(QUESTIONS) == tuple(REWORDED) == ATTRIBUTES
 
 PLACES: tuple[str, ...] = (
     "The currency used in {city}",

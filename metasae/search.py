@@ -11,6 +11,7 @@ Shapes: N combinations, P pieces, A answers of all questions.
 """
 
 import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +34,11 @@ MOST_EXACT = 2**16
 CHUNK = 1024
 """Combinations that are scored, reported and written together."""
 
-_SIZES = (512, 1024, 2048, 4096)
-"""Tail positions that go through the blocks together: tried in turn, the fastest stays."""
+POSITIONS = 4096
+"""Most tail positions that go through the blocks together."""
+
+_SIZES = (512, 1024, 2048, POSITIONS)
+"""Batches of tail positions: tried in turn, the fastest stays."""
 
 _AHEAD = 16
 """Combinations of each pattern that a screened search runs again in fp32."""
@@ -87,7 +91,7 @@ class Combinations:
         return Combinations(case.pieces, levels, options)
 
     def __len__(self) -> int:
-        return math.prod(map(len, self.levels))
+        return min(math.prod(map(len, self.levels)), sys.maxsize)
 
     @cached_property
     def _table(self) -> list[Tensor]:
@@ -329,7 +333,8 @@ def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:
     if len(combinations) > most:
         raise UserError(
             f"There are {len(combinations):,} combinations and all are scored up to {most:,}; "
-            "choose fewer latents or strengths, or use the estimating search."
+            "choose fewer latents or strengths, or let the search estimate which to score "
+            "(--estimate; on the page, Search by estimate)."
         )
 
 

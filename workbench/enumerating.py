@@ -8,11 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from metasae.edits import Edit
+from metasae.effects import Way
 from metasae.errors import UserError
 from metasae.jobs import Job, Spec, Summary
 from metasae.lab import Lab
 from metasae.progress import duration
-from metasae.prompts import QUESTIONS
+from metasae.prompts import QUESTIONS, WORDINGS
 from metasae.search import MOST_EXACT, Found
 from workbench import charts, controls, opening, results, session
 from workbench.boxes import in_words
@@ -32,21 +33,32 @@ _GRID_NAMES = {
     "halves": "on, off and half",
     "wide": "on, off, reversed (−1) and doubled (2)",
 }
-_ATTRIBUTES, _GRID = "search-attributes", "search-strengths"
-_SECONDS_EACH = 0.02
-"""Of one combination before anything was measured here; shown as a rough estimate."""
+_WORDING_NAMES = {"post": "the post's", "reworded": "other words"}
+_ATTRIBUTES, _GRID, _WORDING = "search-attributes", "search-strengths", "search-wording"
 
 
 def choose(setting: Setting, edit: Edit) -> Spec:
     """Widgets for what is searched beside the cities; the choice stays in the link."""
     if _ATTRIBUTES not in st.session_state:
         asked = from_query(st.query_params)
-        st.session_state[_ATTRIBUTES], st.session_state[_GRID] = asked
+        for key, value in zip((_ATTRIBUTES, _GRID, _WORDING), asked, strict=True):
+            st.session_state[key] = value
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         # Assigned so that they outlive a visit to another page.
-        st.session_state[_ATTRIBUTES] = st.session_state[_ATTRIBUTES]
-        st.session_state[_GRID] = st.session_state[_GRID]
+        for key in (_ATTRIBUTES, _GRID, _WORDING):
+            st.session_state[key] = st.session_state[key]
         st.multiselect("Questions", list(QUESTIONS), key=_ATTRIBUTES, width=460)
+        st.selectbox(
+            "Wording",
+            list(WORDINGS),
+            format_func=_WORDING_NAMES.__getitem__,
+            key=_WORDING,
+            width=150,
+            help="\n".join(
+                f"- {_WORDING_NAMES[name]}: “{asked['country']} …”"
+                for name, asked in WORDINGS.items()
+            ),
+        )
         st.selectbox(
             "Strengths of a meta-latent",
             list(GRIDS),
@@ -68,6 +80,7 @@ def choose(setting: Setting, edit: Edit) -> Spec:
         options=replace(edit, kind=kind, strengths=()),
         removed=removed,
         added=added,
+        wording=st.session_state[_WORDING],
     )
 
 
@@ -79,15 +92,22 @@ def to_query(spec: Spec) -> dict[str, str]:
     grid = next(name for name, levels in GRIDS.items() if levels == (spec.removed, spec.added))
     if grid != "whole":
         query["strengths"] = grid
+    if spec.wording != "post":
+        query["wording"] = spec.wording
     return query
 
 
-def from_query(query: Mapping[str, str]) -> tuple[list[str], str]:
-    """Attributes and strengths of a link; what it does not say or says wrongly is the default."""
+def from_query(query: Mapping[str, str]) -> tuple[list[str], str, str]:
+    """Attributes, strengths and wording of a link; the default where it has none or a wrong one."""
     named = str(query.get("attributes", "")).split(".")
     attributes = [attribute for attribute in QUESTIONS if attribute in named]
     grid = str(query.get("strengths", "whole"))
-    return attributes or list(QUESTIONS), grid if grid in GRIDS else "whole"
+    wording = str(query.get("wording", "post"))
+    return (
+        attributes or list(QUESTIONS),
+        grid if grid in GRIDS else "whole",
+        wording if wording in WORDINGS else "post",
+    )
 
 
 def search(lab: Lab, searching: Searching) -> None:
@@ -113,22 +133,30 @@ def _waiting(searching: Searching, done: int, total: int) -> None:
         return
     if failure := searching.failure():
         results.failed(failure)
-    if total > MOST_EXACT:
-        st.warning(
-            f"{total:,} combinations are more than the {MOST_EXACT:,} that are all tried. Choose "
-            "fewer strengths or latents; the command line has an estimating search."
+    job = searching.job
+    assert isinstance(job, Job)
+    count = len(job.combinations)
+    if job.spec.estimating:
+        st.markdown(
+            f"There are {count:,} combinations, more than the {MOST_EXACT:,} that are all tried. "
+            f"An estimate chooses at most {total:,} of them; only those are scored, and nothing "
+            "else is reported."
         )
-        return
-    left = max(1.0, _SECONDS_EACH * (total - done))
+    seconds, megabytes = searching.cost
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Try all {total:,} combinations" if not done else "Go on",
+            "Go on" if done else "Search by estimate" if job.spec.estimating
+            else f"Try all {count:,} combinations",
             type="primary",
             key="search-start",
             on_click=searching.start,
-        )
+        )  # fmt: skip
         begun = f"{done:,} of {total:,} are done. " if done else ""
-        st.caption(f"{begun}Takes about {duration(left)} on two cores; under 1 GB of memory.")
+        left = max(1.0, seconds * (total - done) / total)
+        st.caption(
+            f"{begun}Takes about {duration(left)} here (from a probe of a few) and about "
+            f"{max(10, round(megabytes, -1)):,.0f} MB of memory beside the model."
+        )
 
 
 @st.fragment(run_every=0.5)
@@ -148,11 +176,7 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
         f"{len(summary.patterns)} of {2 ** len(case.questions)} patterns can be reached",
         anchor=False,
     )
-    st.caption(
-        f"{summary.combinations:,} combinations in {duration(summary.seconds)}; the edits in the "
-        "table are scored in fp32"
-        + (", the others in bf16." if summary.screened else ", and so are all others.")
-    )
+    st.caption(_how(summary))
     notes = opening.side_notes(job.spec, job.id, summary.patterns).wait()
     rows = patterns_table(lab, job, summary.patterns, notes)
     event = st.dataframe(
@@ -175,6 +199,10 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
                 help="Share of random edits of the same size (random directions, or meta-latents "
                 "neither city has) that reach it; the larger of the two.",
             ),
+            "Says it": st.column_config.TextColumn(
+                help="On how many questions the pick is also the likeliest next token of the whole "
+                "vocabulary: what the model would say of its own accord.",
+            ),
             "Other text (nats a token)": st.column_config.NumberColumn(
                 format="%.3f",
                 help="KL divergence of the next token on neutral sentences about the source, "
@@ -187,8 +215,66 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
         _open(summary.patterns[picked[0]])
     elif reached:
         st.caption("Choose a row to open its edit on the Steer page.")
+    _more_ways(job)
     _picture(job)
     _files(job)
+
+
+def _how(summary: Summary) -> str:
+    """How a search came to its result, in a sentence."""
+    took = f"in {duration(summary.seconds)}"
+    if summary.scored < summary.combinations:
+        return (
+            f"{summary.scored:,} of {summary.combinations:,} combinations scored {took}, all in "
+            "fp32, chosen by estimate: a pattern that is not in the table may still be reachable."
+        )
+    others = "the others in bf16" if summary.screened else "and so are all others"
+    return (
+        f"{summary.combinations:,} combinations {took}; the edits in the table are scored in fp32, "
+        f"{others}."
+    )
+
+
+def _more_ways(job: Job) -> None:
+    """What several latents, strengths, a higher k or another width would add, on demand."""
+    with st.expander("More ways to edit: what would each add?"):
+        asked = f"ways-{job.id}"
+        if not st.session_state.get(asked):
+            st.markdown(
+                "The best latent of each city alone, a grid of strengths, six meta-latents a "
+                "latent, the residual kept, the error dropped, the post's variant, the next "
+                "smaller SAE: each is searched, at most 4,096 combinations of it. Takes a minute "
+                "or two."
+            )
+            st.button("Try them all", key="ways-start", on_click=_remember, args=(asked,))
+            return
+        try:
+            tried = opening.more_ways(job.spec).wait()
+        except UserError as error:
+            results.failed(error)
+            return
+        st.dataframe(ways_table(tried), hide_index=True, key="ways")
+
+
+def _remember(key: str) -> None:
+    st.session_state[key] = True
+
+
+def ways_table(tried: tuple[Way, ...]) -> pd.DataFrame:
+    """One row per way of editing: what it reaches and what the default doesn't."""
+    return pd.DataFrame(
+        {
+            "Way": way.name,
+            "Patterns": len(way.reached),
+            "New": "; ".join(
+                joined([name for name, moved in one.pattern.items() if moved]) or "nothing"
+                for one in way.added
+            ) or "–",
+            "Combinations searched": f"{way.searched:,} of {way.combinations:,}",
+            "Note": way.note,
+        }
+        for way in tried
+    )  # fmt: skip
 
 
 def _open(one: Found) -> None:
@@ -217,6 +303,7 @@ def patterns_table(
                 "Reached by": one.reached_by,
                 "By chance": max(note["control"]["random"], note["control"]["shuffled"]),
                 "Verdict": _verdict(note["control"]["marked"], moves),
+                "Says it": _says(note["top"]),
                 "Other text (nats a token)": note["side_effects"]["with_city"]["mean"],
                 "Other cities' facts kept": _kept(note["side_effects"]),
             }
@@ -229,6 +316,11 @@ def _verdict(marked: bool, moves: bool) -> str:
     if not moves:
         return ""
     return "chance does as well" if marked else "beyond chance"
+
+
+def _says(top: Mapping[str, Any]) -> str:
+    """On how many questions the model would say the picked answer of its own accord."""
+    return f"{sum(pick['top'] for pick in top.values())} of {len(top)}"
 
 
 def _kept(sides: Mapping[str, Any]) -> str:

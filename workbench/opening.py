@@ -8,13 +8,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
 from metasae import search as engine
 from metasae.edits import Edit
-from metasae.effects import honestly
+from metasae.effects import Way, honestly, ways
 from metasae.errors import UserError
 from metasae.jobs import Job, Pairs, Spec, all_pairs
 from metasae.lab import Lab, open_lab
@@ -190,6 +192,12 @@ class Searching:
         """What it is doing, with the time left."""
         return self._task.line if self._task is not None else ""
 
+    @cached_property
+    def cost(self) -> tuple[float, float]:
+        """Seconds and megabytes of a whole search, probed once (see `Job.cost`)."""
+        assert isinstance(self.job, Job)
+        return self.job.cost()
+
     def start(self) -> None:
         """Go on where the job is."""
         if not self.running:
@@ -213,12 +221,15 @@ class Searching:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def get_search(spec: Spec) -> Searching:
-    """The search of a pair, on disk from now on.
+    """The search of a pair, on disk from now on: of all combinations, or of many by estimate.
 
     Raises:
         UserError: for a pair that can't be searched.
     """
-    return Searching(Job(get_lab(spec.preset), spec))
+    job = Job(get_lab(spec.preset), spec)
+    if len(job.combinations) > engine.MOST_EXACT:
+        job = Job(get_lab(spec.preset), replace(spec, estimating=True))
+    return Searching(job)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -242,3 +253,14 @@ def side_notes(spec: Spec, job_id: str, _found: tuple[Found, ...]) -> Task[list[
     assert isinstance(job, Job)
     case = job.case
     return Task(lambda progress: honestly(lab, case, _found, progress), "Side effects and controls")
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def more_ways(spec: Spec) -> Task[tuple[Way, ...]]:
+    """What each further way of editing would add, under way or done (see `effects.ways`)."""
+    lab, job = get_lab(spec.preset), get_search(spec).job
+    assert isinstance(job, Job)
+    case = job.case
+    return Task(
+        lambda progress: ways(lab, case.source, case.target, progress=progress), "More ways to edit"
+    )

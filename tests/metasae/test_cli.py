@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from metasae import assets, autoencoders, cli
@@ -317,3 +318,94 @@ def process(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "metasae", *words],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+SEARCH = ("search", "--source", "Tokyo", "--target", "Paris")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of the test's own: searches are kept there."""
+    monkeypatch.setenv(assets.CACHE_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.real_model
+def test_a_search_writes_all_it_scored_and_tells_what_it_found(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SEARCH, "--attributes", "language,currency", "--out", str(elsewhere / "all.parquet")]
+    values = run(capsys, *words)
+    table = pd.read_parquet(elsewhere / "all.parquet")
+    assert values["combinations"] == values["scored"] == len(table)
+    case = opened.case(opened.subject("Tokyo"), opened.subject("Paris"))
+    pieces = {piece.meta: piece.side for piece in case.pieces}
+    assert len(values["patterns"]) > 1
+    for one in values["patterns"]:
+        assert set(one["pattern"]) == {"language", "currency"}
+        outcome = case.score(Edit.from_dict({k: one["edit"][k] for k in Edit().to_dict()}))
+        moved = {name: outcome.moved[name] for name in one["pattern"]}
+        assert moved == one["pattern"]
+        assert all(pieces[meta] == "source" for meta in one["edit"]["remove"])
+        assert all(pieces[meta] == "target" for meta in one["edit"]["add"])
+        assert one["side_effects"]["with_city"]["mean"] >= 0
+        assert 0 <= one["control"]["random"] <= 1
+        assert set(one["top"]) == set(one["pattern"])
+    assert cli.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{len(table):,} combinations in ")
+    assert sum(" moved" in line for line in lines) == len(values["patterns"])
+
+
+@pytest.mark.real_model
+def test_an_estimating_search_says_what_it_scored(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SEARCH, "--attributes", "language", "--strengths", "0.5,1", "--estimate"]
+    values = run(capsys, *words)
+    assert 0 < values["scored"] < values["combinations"]
+    assert all(one["reached_by"] is None for one in values["patterns"])
+    assert cli.main(words) == 0
+    assert f"{values['scored']:,} of them scored" in capsys.readouterr().out
+
+
+@pytest.mark.real_model
+def test_all_pairs_are_one_search(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--cities", "Tokyo,Paris", "--all-pairs", "--attributes", "language"]
+    values = run(capsys, "search", *words, "--out", str(elsewhere / "pairs.csv"))
+    assert [(one["source"], one["target"]) for one in values["pairs"]] == [
+        ("Tokyo", "Paris"), ("Paris", "Tokyo"),
+    ]  # fmt: skip
+    assert len(values["patterns"]) == sum(one["patterns"] for one in values["pairs"])
+    assert (elsewhere / "pairs.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--source", "Tokyo"], "Give --source and --target"),
+        (["--cities", "Tokyo,Paris"], "Give --cities and --all-pairs together"),
+        ([*SEARCH[1:], "--all-pairs"], "Give --cities and --all-pairs together"),
+        ([*SEARCH[1:], "--ray", "local"], "--ray spreads many pairs"),
+        (["--cities", "A,B", "--all-pairs", "--ways"], "--ways is about one pair"),
+        ([*SEARCH[1:], "--strengths", "much"], '"much" are no strengths'),
+        ([*SEARCH[1:], "--strengths", "5"], "can't be searched at strength"),
+        ([*SEARCH[1:], "--attributes", "mayor"], 'no attribute "mayor"'),
+        ([*SEARCH[1:], "--max-exact", "0"], "allows no combination"),
+        ([*SEARCH[1:], "--out", "out.xlsx"], "no ending that says how to write it"),
+    ],
+)
+def test_a_search_nobody_can_run_is_refused_before_anything_slow(
+    closed: None, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    assert text in refused(capsys, ["search", *words])
+
+
+@pytest.mark.real_model
+def test_too_many_combinations_name_the_way_out(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, [*SEARCH, "--max-exact", "2"])
+    assert "all are scored up to 2" in said and "--estimate" in said

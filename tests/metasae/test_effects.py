@@ -407,6 +407,18 @@ def test_facts_of_cities_that_share_latents_are_those_of_full_passes(
     assert unedited.held == unedited.facts == found.facts
 
 
+def test_running_only_the_changed_rows_is_running_all(borrowed: Case, sharing: Lab) -> None:
+    _, text = Surroundings(sharing, borrowed)._asked
+    compiled = borrowed.compiled(Edit("swap"))
+    changed, found = text.edited(compiled, text.fires)
+    assert 0 < int(changed.any(1).sum()) < len(changed) and not changed[0].any()
+    resid = text.prefilled.resid
+    change = compiled.change(text.firing).view(resid.shape) * text.fires[..., None]
+    expected = text.prefilled.finish(resid + change)
+    real = torch.arange(resid.shape[1]) < (text.prefilled.lengths - 1)[:, None]
+    torch.testing.assert_close(found[real], expected[real], rtol=1e-4, atol=1e-3)
+
+
 def test_a_source_nobody_shares_latents_with_has_no_others(lab: Lab, case: Case) -> None:
     held = {one.latent for record in lab.records.values() for one in record.latents}
     free = next(latent for latent in range(lab.n_latents) if latent not in held)

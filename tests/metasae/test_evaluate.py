@@ -4,6 +4,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -99,11 +100,15 @@ def test_sharing_of_no_cities_is_zero() -> None:
 
 
 def swapped(source: str, target: str, *rows: tuple[str, str, float]) -> Any:
-    """A case whose swap gives (attribute, whose answer, log-probability)."""
+    """A case whose swap gives (attribute, whose answer, log-probability); none at the name."""
 
     def score(edit: Edit) -> SimpleNamespace:
-        assert edit == Edit("swap")
-        return SimpleNamespace(answers=pd.DataFrame(rows, columns=["attribute", "city", "logprob"]))
+        assert edit in (Edit("swap"), Edit("swap", position="all"))
+        answers = pd.DataFrame(rows, columns=["attribute", "city", "logprob"])
+        if edit.position == "last":
+            mine = [source in city for city in answers["city"]]
+            answers["logprob"] = np.where(mine, 0.0, answers["logprob"])
+        return SimpleNamespace(answers=answers)
 
     return SimpleNamespace(
         source=SimpleNamespace(label=source), target=SimpleNamespace(label=target), score=score
@@ -142,7 +147,10 @@ def test_swaps_count_the_attributes_that_differ_and_those_that_moved() -> None:
         "moved_of_4": pytest.approx(3.0),
         "first_of_all": 2,
         "first_of_all_of_4": pytest.approx(2.0),
-    }
+        "at_name": {
+            "moved": 0, "moved_of_4": 0.0, "first_of_all": 0, "first_of_all_of_4": 0.0,
+        },
+    }  # fmt: skip
     assert told == [0.5, 1.0]
 
 
@@ -278,6 +286,9 @@ def test_well_known_cities_are_known_in_all_and_have_a_latent() -> None:
     records = [record("a", True, 1), record("b", False, 1), record("c", True), record("d", True, 2)]
     assert [one.name for one in evaluate.well_known(records)] == ["a", "d"]
     assert [one.name for one in evaluate.well_known(records, 1)] == ["a"]
+    many = [record(f"{n:02}", True, 1) for n in range(41)]
+    spread = [int(one.name) for one in evaluate.well_known(many, 5)]
+    assert spread == [0, 10, 20, 30, 40]
 
 
 def test_ordered_pairs() -> None:

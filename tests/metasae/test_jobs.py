@@ -42,7 +42,7 @@ from metasae.jobs import (
     searched,
 )
 from metasae.lab import Lab
-from metasae.prompts import QUESTIONS
+from metasae.prompts import QUESTIONS, REWORDED, WORDINGS
 from metasae.search import Found, search
 from tests.builders import cut_off, one_sentence
 
@@ -71,6 +71,8 @@ specs = st.builds(
     removed=strengths,
     added=strengths,
     screened=st.sampled_from([None, True, False]),
+    wording=st.sampled_from(list(WORDINGS)),
+    estimating=st.booleans(),
 )
 
 
@@ -90,6 +92,7 @@ def test_attributes_are_in_the_questions_order_and_once() -> None:
     [
         ({"attributes": ("mayor",)}, 'no attribute "mayor"; choose from country'),
         ({"attributes": ()}, "needs an attribute"),
+        ({"wording": "rude"}, 'no wording "rude"; choose from post, reworded'),
         ({"options": Edit("swap")}, "give it no swap"),
         ({"options": Edit(strengths=((3, 0.0),))}, "no strengths of single meta-latents"),
         ({"removed": (0.0, -2.5)}, "at strength -2.5"),
@@ -114,6 +117,8 @@ def test_a_spec_no_search_can_be_made_of(changes: dict[str, Any], text: str) -> 
         PAIR.to_dict() | {"more": 1},
         PAIR.to_dict() | {"target": 3},
         PAIR.to_dict() | {"screened": 1},
+        PAIR.to_dict() | {"estimating": 1},
+        PAIR.to_dict() | {"wording": ["post"]},
         PAIR.to_dict() | {"attributes": "country"},
         PAIR.to_dict() | {"removed": 0.5},
         PAIR.to_dict() | {"removed": ["much"]},
@@ -126,6 +131,14 @@ def test_nonsense_is_no_spec(values: Any) -> None:
     with pytest.raises(UserError) as raised:
         Spec.from_dict(values)
     one_sentence(raised)
+
+
+def test_a_share_nobody_counted_survives_strict_json() -> None:
+    found = Found(Edit(), {"country": False}, 1.0, "Nothing.", 0, math.nan)
+    read = found_from_dict(json.loads(json.dumps(found_to_dict(found), allow_nan=False)))
+    assert math.isnan(read.reached_by) and replace(read, reached_by=0.0) == replace(
+        found, reached_by=0.0
+    )
 
 
 @pytest.mark.parametrize("margin", [0.25, math.inf])
@@ -220,10 +233,72 @@ def test_a_job_finds_what_the_search_finds(whole: Job) -> None:
     found = search(whole.case, whole.combinations, screened=False)
     summary = whole.summary()
     assert summary is not None and summary.seconds > 0 and not summary.screened
-    same(summary, Summary(found, len(whole.combinations), 0.0, False))
+    same(summary, Summary(found, *2 * (len(whole.combinations),), 0.0, False))
     assert len(found) > 1
     total = len(whole.combinations)
     assert whole.state() == State(total, total, True)
+
+
+def test_the_cost_is_told_before(whole: Job) -> None:
+    seconds, megabytes = whole.cost()
+    assert seconds > 0 and 10 < megabytes < 1000
+    summary = whole.summary()
+    assert summary is not None and seconds < 100 * summary.seconds + 1
+
+
+def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec) -> None:
+    job = Job(lab, replace(spec, wording="reworded"))
+    assert job.id != Job(lab, spec).id
+    asked = {one.attribute: one.prompt for one in job.case.questions}
+    assert asked == {
+        name: REWORDED[name].replace("{city}", job.case.source.label) for name in spec.attributes
+    }
+
+
+# An estimating search, on the real model.
+
+
+def test_an_estimating_job_reports_what_it_scored_and_goes_on_where_it_was(
+    lab: Lab, spec: Spec, whole: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(spec, estimating=True)
+    job = Job(lab, asked, tmp_path / "a")
+    assert job.id != whole.id and not job.state().finished
+    with pytest.raises(Stop):
+        job.run(stopping(2))
+    first = job.results()["combination"].tolist()
+    assert first and job.summary() is None
+    runs: list[int] = []
+    real = jobs.Engine.logprobs
+
+    def counted(self: Any, numbers: Any) -> Any:
+        runs.extend(np.asarray(numbers).tolist())
+        return real(self, numbers)
+
+    monkeypatch.setattr(jobs.Engine, "logprobs", counted)
+    again = Job(lab, asked, tmp_path / "a")
+    summary = again.run()
+    monkeypatch.undo()
+    assert summary == again.summary() and summary is not None
+    table = again.results()
+    assert table["verified"].all() and summary.scored == len(table) <= again.state().total
+    assert summary.combinations == len(whole.combinations)
+    # What was scored before was looked up, but for the reported edits, which are run once more.
+    reported = [one.number for one in summary.patterns]
+    assert not (set(first) - set(reported)) & set(runs)
+    assert table["combination"].tolist()[: len(first)] == first
+    every = whole.results().set_index("combination")
+    for row in table.to_dict("records"):
+        for name in whole.columns:
+            assert row[name] == pytest.approx(every.loc[row["combination"], name], abs=1e-4)
+    best = {tuple(one.pattern.values()): one.margin for one in whole.run().patterns}  # type: ignore[union-attr]
+    for one in summary.patterns:
+        assert math.isnan(one.reached_by)
+        assert one.margin <= best[tuple(one.pattern.values())] + 1e-4
+    # Uninterrupted it is the same.
+    other = Job(lab, asked, tmp_path / "b").run()
+    assert other is not None
+    assert [one.number for one in other.patterns] == [one.number for one in summary.patterns]
 
 
 def test_a_row_is_what_scoring_its_edit_gives(whole: Job) -> None:

@@ -1,7 +1,7 @@
 """The search over edits: by hand on made-up scores, and by full hooked passes on the real model."""
 
 import math
-from itertools import product
+from itertools import islice, product
 from types import SimpleNamespace
 from typing import Any
 
@@ -268,7 +268,7 @@ def test_equal_directions_are_run_once(case: Case) -> None:
 
 
 def test_a_screened_search_reports_what_an_exact_one_does(case: Case) -> None:
-    combinations = Combinations.of(case, None, (0.0, 0.5), (1.0, 2.0))
+    combinations = Combinations.of(case, None, (0.0, 0.5), (1.0,))
     exact = search(case, combinations, screened=False)
     screened = search(case, combinations, screened=True)
     assert [one.pattern for one in screened] == [one.pattern for one in exact]
@@ -279,9 +279,9 @@ def test_a_screened_search_reports_what_an_exact_one_does(case: Case) -> None:
 
 def test_a_scan_can_begin_where_another_stopped(case: Case) -> None:
     combinations = Combinations.of(case, None, (0.0, 0.5, -1.0), (0.5, 1.0, 2.0))
-    whole = list(scan(Engine(case, combinations)))
-    assert len(whole) > 1
-    rest = list(scan(Engine(case, combinations), begin=int(whole[1].numbers[0])))
+    whole = list(islice(scan(Engine(case, combinations)), 3))
+    assert len(whole) == 3
+    rest = list(islice(scan(Engine(case, combinations), begin=int(whole[1].numbers[0])), 2))
     for one, other in zip(whole[1:], rest, strict=True):
         assert np.array_equal(one.numbers, other.numbers)
         torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-4)

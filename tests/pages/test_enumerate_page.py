@@ -77,15 +77,20 @@ def test_the_link_says_what_is_searched() -> None:
     app = enumerate_page()
     app.multiselect(key="search-attributes").set_value(["language", "currency"]).run()
     app.selectbox(key="search-strengths").set_value("wide").run()
+    app.selectbox(key="search-wording").set_value("reworded").run()
     values = {name: one if isinstance(one, str) else one[0]
               for name, one in app.query_params.items()}  # fmt: skip
     assert values["attributes"] == "language.currency" and values["strengths"] == "wide"
-    assert enumerating.from_query(values) == (["language", "currency"], "wide")
+    assert enumerating.from_query(values) == (["language", "currency"], "wide", "reworded")
 
 
 def test_a_damaged_link_falls_back_to_the_default() -> None:
     every = ["country", "language", "continent", "currency"]
-    assert enumerating.from_query({"attributes": "colour", "strengths": "7"}) == (every, "whole")
+    assert enumerating.from_query({"attributes": "colour", "strengths": "7", "wording": "?"}) == (
+        every,
+        "whole",
+        "post",
+    )
 
 
 @pytest.mark.parametrize("grid", list(enumerating.GRIDS))
@@ -95,7 +100,21 @@ def test_a_choice_survives_the_link(grid: str) -> None:
         "smollm2-135m", "Tokyo", "Paris", attributes=("country",), options=Edit("hundredfold"),
         removed=removed, added=added,
     )  # fmt: skip
-    assert enumerating.from_query(enumerating.to_query(spec)) == (["country"], grid)
+    assert enumerating.from_query(enumerating.to_query(spec)) == (["country"], grid, "post")
+
+
+def test_more_combinations_than_are_tried_are_searched_by_estimate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opening.engine, "MOST_EXACT", 200)
+    app = enumerate_page()
+    assert any("An estimate chooses at most" in one.value for one in app.markdown)
+    app.button(key="search-start").click().run()
+    finished(app)
+    assert any("chosen by estimate" in caption.value for caption in app.caption)
+    table = app.dataframe[0].value
+    assert table["Reached by"].isna().all() and len(table) > 1
+    assert set(table["Says it"]) <= {f"{n} of 4" for n in range(5)}
 
 
 def test_the_same_city_twice_is_said() -> None:

@@ -1,0 +1,160 @@
+"""How often the estimating search finds what scoring every combination finds, and at what cost.
+
+Ordered pairs of well-known cities, drawn by a seed among those whose own meta-latents have some
+hundreds to some thousands of combinations (present or absent; where that gives too few, at half
+strength as well). On each pair both searches run, in fp32. A pattern is recalled when the
+estimating search, which may score one combination in twenty, scored one as clear as the clearest
+there is. That nothing moves is no pattern here: finding it takes no search.
+
+    python -m benchmarks.estimate [--quick] [--json]
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from metasae.errors import UserError
+from metasae.estimate import LISTED, SHARE, rounds
+from metasae.evaluate import ordered_pairs, well_known
+from metasae.lab import Lab, open_lab
+from metasae.progress import to_stream
+from metasae.search import OTHER, Chunk, Combinations, Engine, named, scan
+from metasae.steering import Case
+
+GRIDS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
+    ((0.0,), (1.0,)),
+    ((0.0, 0.5), (0.5, 1.0)),
+)
+"""Strengths of the source's own and of the target's own beside their defaults: the first that gives
+a pair enough combinations."""
+
+EQUAL = 1e-4
+"""Nats: margins that differ by less are the same in fp32."""
+
+CLEAR = 0.1
+"""Nats: patterns reached by at least this much are counted by themselves, too."""
+
+
+def drawn(lab: Lab, fewest: int, most: int, seed: int = 0) -> Iterator[tuple[Case, Combinations]]:
+    """Pairs with so many combinations, in an order that depends on the seed alone."""
+    pairs = ordered_pairs([record.name for record in well_known(list(lab.records.values()))])
+    random.Random(seed).shuffle(pairs)
+    for source, target in pairs:
+        case = lab.case(lab.subject(source), lab.subject(target))
+        for removed, added in GRIDS:
+            try:
+                combinations = Combinations.of(case, None, removed, added)
+            except UserError:  # a side without own meta-latents
+                break
+            if fewest <= len(combinations) <= most:
+                yield case, combinations
+                break
+
+
+def clearest(chunks: Iterable[Chunk]) -> tuple[dict[int, float], int, float]:
+    """Largest margin of every pattern in which something moved; combinations scored; seconds."""
+    began, best, count = time.perf_counter(), dict[int, float](), 0
+    for chunk in chunks:
+        count += len(chunk.numbers)
+        judged = zip(chunk.judged.pattern.tolist(), chunk.judged.margin.tolist(), strict=True)
+        for code, margin in judged:
+            if code not in (OTHER, 0):
+                best[code] = max(margin, best.get(code, 0.0))
+    return best, count, time.perf_counter() - began
+
+
+def compare(case: Case, combinations: Combinations, listed: int) -> dict[str, Any]:
+    """Both searches on one pair."""
+    best, count, seconds = clearest(scan(Engine(case, combinations)))
+    budget = count // SHARE
+    found, used, took = clearest(rounds(Engine(case, combinations), budget, listed))
+    lost = {code: margin - found.get(code, 0.0) for code, margin in best.items()}
+    return {
+        "source": case.source.label,
+        "target": case.target.label,
+        "combinations": count,
+        "evaluations": used,
+        "seconds_all": seconds,
+        "seconds_estimating": took,
+        "patterns": [
+            {
+                "moved": [name for name, moved in named(case, code).items() if moved],
+                "margin": best[code],
+                "lost": max(0.0, lost[code]),
+                "recalled": lost[code] <= EQUAL,
+            }
+            for code in sorted(best)
+        ],
+    }
+
+
+def measure(count: int, fewest: int, most: int, listed: int) -> dict[str, Any]:
+    """The figures over some pairs."""
+    progress = to_stream()
+    lab = open_lab(progress=progress)
+    pairs = []
+    for case, combinations in islice(drawn(lab, fewest, most), count):
+        pairs.append(compare(case, combinations, listed))
+        progress("Comparing the searches", len(pairs) / count, f"{len(pairs)} of {count} pairs")
+    patterns = [pattern for pair in pairs for pattern in pair["patterns"]]
+    clear = [pattern for pattern in patterns if pattern["margin"] >= CLEAR]
+    missed = [pattern["lost"] for pattern in patterns if not pattern["recalled"]]
+    combinations_all = sum(pair["combinations"] for pair in pairs)
+    evaluations = sum(pair["evaluations"] for pair in pairs)
+    return {
+        "pairs": len(pairs),
+        "recall_pairs": _share([all(p["recalled"] for p in pair["patterns"]) for pair in pairs]),
+        "patterns": len(patterns),
+        "recall_patterns": _share([pattern["recalled"] for pattern in patterns]),
+        "patterns_clear": len(clear),
+        "recall_patterns_clear": _share([pattern["recalled"] for pattern in clear]),
+        "largest_margin_lost": max(missed, default=0.0),
+        "combinations": combinations_all,
+        "evaluations": evaluations,
+        "evaluations_share": evaluations / combinations_all,
+        "largest_evaluations_share": max(p["evaluations"] / p["combinations"] for p in pairs),
+        "time_ratio": sum(pair["seconds_all"] for pair in pairs)
+        / sum(pair["seconds_estimating"] for pair in pairs),
+        "listed": listed > 0,
+        "by_pair": pairs,
+    }
+
+
+def _share(values: list[bool]) -> float:
+    return sum(values) / max(1, len(values))
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller pairs, within 45 s")
+    parser.add_argument(
+        "--unlisted", action="store_true", help="as if there were too many combinations to list"
+    )
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    count, fewest, most = (4, 500, 1100) if arguments.quick else (24, 500, 5000)
+    figures = measure(count, fewest, most, 0 if arguments.unlisted else LISTED)
+    if arguments.json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+        return
+    for name, value in figures.items():
+        if name != "by_pair":
+            sys.stdout.write(f"{name:>26}  {value:,.4g}\n")
+    for pair in figures["by_pair"]:
+        for pattern in pair["patterns"]:
+            if not pattern["recalled"]:
+                moved = " and ".join(pattern["moved"])
+                sys.stdout.write(
+                    f"{pair['source']} → {pair['target']}: {moved} by {pattern['margin']:.3f} nats,"
+                    f" {pattern['lost']:.3f} lost\n"
+                )
+
+
+if __name__ == "__main__":
+    main()
