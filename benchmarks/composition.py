@@ -1,9 +1,10 @@
 """The trade-off behind the embedded default: meta-SAE width and L0 against what cities share.
 
-Trains a meta-SAE of each width on the shipped SAE's decoder (and, for the control, on Gaussian
-rows), reads it at several thresholds, and measures what the report measures: variance explained,
-cities of one and of two countries that share a meta-latent, countries with one of their own. Also
-what the SAE recovers when it is read with more latents a token than it was trained with.
+Trains a meta-SAE of each width on the shipped SAE's decoder, with a meta-latent started at every
+country and with random starts alone (and, for the control, on Gaussian rows), reads it at several
+thresholds, and measures what the report measures: variance explained, cities of one and of two
+countries that share a meta-latent, countries with one of their own. Also what the SAE recovers
+when it is read with more latents a token than it was trained with.
 
     python -m benchmarks.composition [--quick] [--json]
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -23,7 +25,7 @@ from metasae.lab import open_lab
 from metasae.presets import EMBEDDED
 from metasae.progress import to_stream
 
-WIDTHS = (432, 864, 1728, 2592)
+WIDTHS = (864, 1152, 2304)
 L0S = (4.0, 3.6)
 TOKENWISE = (4, 6, 8)
 
@@ -33,21 +35,24 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
     report = to_stream()
     lab = open_lab(progress=report)
     sae, rows = lab.decomposition.sae, []
+    countries = build.country_directions(lab.model, sae, lab.median_norm, report)
     for width in widths:
         config = replace(build.META, width=width)
-        meta = build.train_meta(sae.W_dec, config, report, f"Meta-SAE of {width}")
         against = None
         if control:
             gaussian = build.gaussian_like(sae.W_dec)
             other = build.train_meta(gaussian, config, report, f"Control of {width}")
             against = batch_topk.quality(other, gaussian).fve
-        for l0 in L0S:
+        for starts, l0 in product((countries, None) if control else (countries,), L0S):
+            if l0 == L0S[0]:
+                meta = build.train_meta(sae.W_dec, config, report, f"Meta-SAE of {width}", starts)
             read = batch_topk.with_threshold(meta, sae.W_dec, l0)
             quality = batch_topk.quality(read, sae.W_dec)
             shared = evaluate.sharing(Decomposition(sae, read), list(lab.records.values()))
             rows.append(
                 {
                     "meta_latents": width,
+                    "country_starts": starts is not None,
                     "l0": quality.l0,
                     "fve": quality.fve,
                     "fve_control": against if l0 == L0S[0] else None,

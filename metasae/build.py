@@ -29,7 +29,7 @@ from metasae.decomposition import Decomposition
 from metasae.edits import Edit
 from metasae.finetune import Follower
 from metasae.lab import Lab, open_lab
-from metasae.locate import activation_table
+from metasae.locate import activation_table, selectivity
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
@@ -40,13 +40,17 @@ CITY_STARTS = True
 """Whether the largest SAE starts with a latent for every city: half the cities of the table would
 otherwise have no direction near them at the start."""
 
+COUNTRY_STARTS = True
+"""Whether the meta-SAE starts with a meta-latent for every country: what its cities' latents have
+in common beside what all cities' have. Nothing holds them there afterwards."""
+
 NEAR_A_CITY = 0.5
 """Cosine to a city's mean residual above which a residual is no start for another latent."""
 
 BASE = TrainConfig(width=18432, k=4, steps=2600)
 """Recipe of the largest SAE; the smaller ones train for fewer steps."""
 
-FOLLOW = replace(BASE, start="sae", steps=260, batch=768, lr=2e-4, warmup=20, decay=1.0)
+FOLLOW = replace(BASE, start="sae", steps=480, batch=768, lr=2e-4, warmup=20, decay=1.0)
 """How the largest SAE is trained on, with what the model makes of it beside squared error."""
 
 SMALLER_STEPS = 1200
@@ -184,11 +188,41 @@ def gaussian_control(preset: Preset, width: int, progress: Progress = silent) ->
     return autoencoders.load(folder)
 
 
+def country_directions(
+    model: LanguageModel,
+    sae: SparseAutoencoder,
+    median_norm: float,
+    progress: Progress = silent,
+) -> Float[Tensor, "C D"]:
+    """Per country what the directions of its cities' best latents add to all cities' mean."""
+    cities = load_cities()
+    table = activation_table(model, sae, cities, median_norm, progress)
+    rows = sae.W_dec[(table * selectivity(table)).argmax(1)]
+    countries = [city.country for city in cities]
+    mine = torch.tensor([[one == name for one in countries] for name in dict.fromkeys(countries)])
+    return torch.stack([rows[where].mean(0) for where in mine]) - rows.mean(0)
+
+
 def train_meta(
-    directions: Float[Tensor, "F D"], config: TrainConfig, progress: Progress, stage: str
+    directions: Float[Tensor, "F D"],
+    config: TrainConfig,
+    progress: Progress,
+    stage: str,
+    starts: Float[Tensor, "C D"] | None = None,
 ) -> SparseAutoencoder:
-    """Train a meta-SAE on unit directions and give it its inference threshold."""
-    trainer = Trainer(TensorRows(directions), config)
+    """Train a meta-SAE on unit directions and give it its inference threshold.
+
+    Args:
+        starts: where the first meta-latents start; the others, or all, start at random.
+    """
+    drawn = None
+    if starts is not None:
+        generator = torch.Generator().manual_seed(config.seed)
+        others = torch.randn(
+            config.width - len(starts), directions.shape[1], generator=generator
+        )  # fmt: skip
+        config, drawn = replace(config, start="data"), torch.cat([starts, others])
+    trainer = Trainer(TensorRows(directions), config, drawn)
     trainer.run(progress=progress, stage=stage)
     return batch_topk.with_threshold(trainer.result(), directions, config.k)
 
@@ -300,7 +334,11 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
     largest = autoencoders.load(out / f"sae-{preset.width}")
     if not (out / "meta-sae").exists():
         config = replace(META, width=preset.meta_width)
-        meta = train_meta(largest.W_dec, config, progress, "Meta-SAE")
+        countries = None
+        if COUNTRY_STARTS:
+            median = stuff.activations.median_norm
+            countries = country_directions(stuff.model, largest, median, progress)
+        meta = train_meta(largest.W_dec, config, progress, "Meta-SAE", countries)
         notes = _metadata(preset, config) | {"trained_on": f"decoder of sae-{preset.width}"}
         autoencoders.save(replace(meta, metadata=notes), out / "meta-sae")
     words = out / "words.parquet"
@@ -361,6 +399,7 @@ def measure(
             "follow": asdict(replace(FOLLOW, width=preset.width)),
             "smaller_steps": SMALLER_STEPS,
             "city_starts": CITY_STARTS,
+            "country_starts": COUNTRY_STARTS,
             "meta": asdict(replace(META, width=preset.meta_width)),
         },
         "weights_sha256": {

@@ -16,6 +16,7 @@ from typing import Any
 from metasae import assets, progress
 from metasae.errors import UserError
 from metasae.presets import EMBEDDED, PRESETS, Preset, find_preset
+from metasae.prompts import WORDINGS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -174,11 +174,12 @@ def swaps(cases: Iterable[Case], count: int, progress: Progress = silent) -> dic
     all positions, as the post has it; ``at_name`` has the same for the name's last token alone.
     """
     differing = 0
-    counts = {position: {"moved": 0, "first_of_all": 0} for position in ("all", "last")}
+    edits = {"all": Edit("swap", position="all"), "last": Edit("swap")}
+    counts = {position: {"moved": 0, "first_of_all": 0} for position in edits}
     for number, case in enumerate(cases):
         before = differing
         for position, counted in counts.items():
-            verdicts = list(_swapped(case, case.score(Edit("swap", position=position)).answers))
+            verdicts = list(_swapped(case, case.score(edits[position]).answers))
             differing = before + len(verdicts)
             counted["moved"] += sum(moved for moved, _ in verdicts)
             counted["first_of_all"] += sum(first for _, first in verdicts)

@@ -109,7 +109,7 @@ EMBEDDED = Preset(
     ),
     hook_layer=20,
     widths=(576, 1152, 2304, 4608, 9216, 18432),
-    meta_width=2304,
+    meta_width=1152,
     weights=Path(__file__).parent / "weights" / "smollm2-135m",
     text=(WIKIPEDIA, FACTBOOK, GEONAMES),
 )
