@@ -9,6 +9,7 @@ Shapes: R rows of text, T positions, D = d_model, V vocabulary, S source latents
 pieces, A answers.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -413,8 +414,8 @@ class Control:
     marked: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return asdict(self)
+        """As JSON-able values; a share nobody counted is None."""
+        return asdict(self) | {"real": None if math.isnan(self.real) else self.real}
 
 
 def control(

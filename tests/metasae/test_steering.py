@@ -324,8 +324,10 @@ def test_massive_activations_are_left_alone(long_names: Case, position: Any) -> 
         logits = case.model.bridge.run_with_hooks(
             tokens, fwd_hooks=[(case.model.hook_point, write)]
         )
-    expected = case.model.tokenizer.decode([int(logits[0, -1].argmax())])
-    assert small.continuation(edit, prompt, 1) == expected
+    # Two tokens can be likeliest but for rounding: either will do.
+    best = logits[0, -1] >= logits[0, -1].max() - 1e-3
+    expected = {case.model.tokenizer.decode([token]) for token in best.nonzero()[:, 0].tolist()}
+    assert small.continuation(edit, prompt, 1) in expected
 
 
 def test_setting_single_latents_to_zero(long_names: Case) -> None:
