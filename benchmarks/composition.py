@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import torch
@@ -43,26 +42,26 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
             gaussian = build.gaussian_like(sae.W_dec)
             other = build.train_meta(gaussian, config, report, f"Control of {width}")
             against = batch_topk.quality(other, gaussian).fve
-        for starts, l0 in product((countries, None) if control else (countries,), L0S):
-            if l0 == L0S[0]:
-                meta = build.train_meta(sae.W_dec, config, report, f"Meta-SAE of {width}", starts)
-            read = batch_topk.with_threshold(meta, sae.W_dec, l0)
-            quality = batch_topk.quality(read, sae.W_dec)
-            shared = evaluate.sharing(Decomposition(sae, read), list(lab.records.values()))
-            rows.append(
-                {
-                    "meta_latents": width,
-                    "country_starts": starts is not None,
-                    "l0": quality.l0,
-                    "fve": quality.fve,
-                    "fve_control": against if l0 == L0S[0] else None,
-                    "dead": quality.dead,
-                    "same_country_share": shared["same_country_share"],
-                    "two_countries_share": shared["two_countries_share"],
-                    "countries_with_meta_latent": shared["countries_with_meta_latent"],
-                    "countries": shared["countries"],
-                }
-            )
+        for starts in (countries, None) if control else (countries,):
+            meta = build.train_meta(sae.W_dec, config, report, f"Meta-SAE of {width}", starts)
+            for l0 in L0S:
+                read = batch_topk.with_threshold(meta, sae.W_dec, l0)
+                quality = batch_topk.quality(read, sae.W_dec)
+                shared = evaluate.sharing(Decomposition(sae, read), list(lab.records.values()))
+                rows.append(
+                    {
+                        "meta_latents": width,
+                        "country_starts": starts is not None,
+                        "l0": quality.l0,
+                        "fve": quality.fve,
+                        "fve_control": against if l0 == L0S[0] else None,
+                        "dead": quality.dead,
+                        "same_country_share": shared["same_country_share"],
+                        "two_countries_share": shared["two_countries_share"],
+                        "countries_with_meta_latent": shared["countries_with_meta_latent"],
+                        "countries": shared["countries"],
+                    }
+                )
     return rows
 
 

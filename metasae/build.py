@@ -218,9 +218,8 @@ def train_meta(
     drawn = None
     if starts is not None:
         generator = torch.Generator().manual_seed(config.seed)
-        others = torch.randn(
-            config.width - len(starts), directions.shape[1], generator=generator
-        )  # fmt: skip
+        rest = config.width - len(starts)
+        others = torch.randn(rest, directions.shape[1], generator=generator)
         config, drawn = replace(config, start="data"), torch.cat([starts, others])
     trainer = Trainer(TensorRows(directions), config, drawn)
     trainer.run(progress=progress, stage=stage)

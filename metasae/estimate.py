@@ -425,5 +425,10 @@ def estimated(
     for chunk in rounds(engine, budget, progress=progress):
         leaders.see(chunk)
         used += len(chunk.numbers)
+    return reported(case, combinations, leaders), used
+
+
+def reported(case: Case, combinations: Combinations, leaders: Leaders) -> tuple[Found, ...]:
+    """The clearest of what was scored; nobody counted how many combinations reach a pattern."""
     found = verified(case, combinations, leaders)
-    return tuple(replace(one, reached_by=math.nan) for one in found), used
+    return tuple(replace(one, reached_by=math.nan) for one in found)

@@ -42,7 +42,7 @@ from metasae.activations import fast_dtype
 from metasae.assets import cache_dir, written_whole
 from metasae.edits import MAX_STRENGTH, Edit
 from metasae.errors import UserError
-from metasae.estimate import estimated, rounds, usual_budget
+from metasae.estimate import estimated, reported, rounds, usual_budget
 from metasae.lab import Lab
 from metasae.progress import Progress, silent
 from metasae.prompts import QUESTIONS, WORDINGS
@@ -317,6 +317,8 @@ def _claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) ->
 
 def _screens(spec: Spec, count: int, fast: Callable[[], bool]) -> bool:
     """Whether a search of so many combinations goes through them in bf16 first."""
+    if spec.estimating:
+        return False
     return spec.screened if spec.screened is not None else count > 4 * CHUNK and fast()
 
 
@@ -488,7 +490,7 @@ class Job:
         the megabytes come on top of the opened model's.
         """
         count = self.state().total
-        bf16 = not self.spec.estimating and _screens(self.spec, count, _bf16_is_fast)
+        bf16 = _screens(self.spec, count, _bf16_is_fast)
         engine = Engine(self.case, self.combinations, torch.bfloat16 if bf16 else torch.float32)
         some = np.linspace(0, len(self.combinations) - 1, PROBE).astype(np.int64)
         engine.logprobs(some[:2])
@@ -576,10 +578,8 @@ class Job:
                 self._write(self._verified, pa.concat_tables(tables), took)
             if cancelled is not None and cancelled.is_set():
                 return None
-        found = verified(self.case, self.combinations, leaders)
         summary = Summary(
-            # Nobody counted how many reach a pattern.
-            patterns=tuple(replace(one, reached_by=math.nan) for one in found),
+            patterns=reported(self.case, self.combinations, leaders),
             combinations=len(self.combinations),
             scored=sum(map(len, tables)),
             seconds=spent + time.perf_counter() - began,
@@ -779,7 +779,7 @@ def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -
     try:
         case = case_of(lab, spec)
         combinations = combinations_of(case, spec)
-        screened = not spec.estimating and _screens(spec, len(combinations), lambda: fast)
+        screened = _screens(spec, len(combinations), lambda: fast)
         began, scored = time.perf_counter(), len(combinations)
         if spec.estimating:
             found, scored = estimated(case, combinations)

@@ -249,18 +249,21 @@ def side_notes(spec: Spec, job_id: str, _found: tuple[Found, ...]) -> Task[list[
     Args:
         job_id: tells apart searches of other weights.
     """
-    lab, job = get_lab(spec.preset), get_search(spec).job
-    assert isinstance(job, Job)
-    case = job.case
+    lab, case = _searched(spec)
     return Task(lambda progress: honestly(lab, case, _found, progress), "Side effects and controls")
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def more_ways(spec: Spec) -> Task[tuple[Way, ...]]:
     """What each further way of editing would add, under way or done (see `effects.ways`)."""
-    lab, job = get_lab(spec.preset), get_search(spec).job
-    assert isinstance(job, Job)
-    case = job.case
+    lab, case = _searched(spec)
     return Task(
         lambda progress: ways(lab, case.source, case.target, progress=progress), "More ways to edit"
     )
+
+
+def _searched(spec: Spec) -> tuple[Lab, Case]:
+    """What the search of a pair works on."""
+    job = get_search(spec).job
+    assert isinstance(job, Job)
+    return job.lab, job.case
