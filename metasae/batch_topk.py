@@ -110,7 +110,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Entries:
-    """Selected (row, latent) pairs of a batch."""
+    """Selected (row, latent) pairs of a batch, row by row."""
 
     row: Int[Tensor, " E"]
     latent: Int[Tensor, " E"]
@@ -118,6 +118,7 @@ class Entries:
 
 _GROUP = 64
 _SAMPLE = 50_000
+_ALIGNED = 32
 
 
 def select_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
@@ -135,22 +136,50 @@ def select_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
         inside = grouped.gather(1, groups[..., None].expand(-1, -1, _GROUP)).flatten(1)
         place = inside.topk(k, dim=1).indices
         latent = groups.gather(1, place // _GROUP) * _GROUP + place % _GROUP
-    row = torch.arange(rows)[:, None].expand(-1, k)
+    row = torch.arange(rows, device=pre.device)[:, None].expand(-1, k)
     return Entries(row.flatten(), latent.flatten())
 
 
 def select_batch_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
-    """The k·B largest of the whole batch (BatchTopK, arXiv 2412.06410)."""
+    """The k·B largest of the whole batch (BatchTopK, arXiv 2412.06410).
+
+    Of equal entries at the cut the first are taken.
+    """
     flat, count = pre.flatten(), k * len(pre)
     # A bound from a sample of the batch leaves about three times as many entries as are wanted;
     # if it was too high (fewer are left than wanted), all are looked at.
     sample = flat[:: max(1, len(flat) // _SAMPLE)]
     rank = min(len(sample), -(-3 * count * len(sample) // len(flat)))
-    left = (flat >= sample.topk(rank).values[-1]).nonzero()[:, 0]
+    left = _at_least(flat, sample.topk(rank).values[-1])
     if len(left) < count:
-        left = torch.arange(len(flat))
-    chosen = left[flat[left].topk(count, sorted=False).indices]
+        left = torch.arange(len(flat), device=pre.device)
+    values = flat[left].float()
+    cut = kth_largest(values, count)
+    keep = values > cut
+    ties = (values == cut).nonzero()[:, 0]
+    keep[ties[: count - int(keep.sum())]] = True
+    chosen = left[keep]
     return Entries(chosen // pre.shape[1], chosen % pre.shape[1])
+
+
+def _at_least(flat: Float[Tensor, " N"], bound: Float[Tensor, ""]) -> Int[Tensor, " n"]:
+    """Where entries reach a bound, in order."""
+    if flat.device.type != "cpu":
+        return (flat >= bound).nonzero()[:, 0]
+    if flat.dtype == torch.bfloat16 and bound > 0:
+        # The bits of positive floats are ordered as integers are, and those of negative ones are
+        # negative; bf16 itself would be converted entry by entry. NumPy is the faster at both.
+        bits = flat.view(torch.int16).numpy()
+        return torch.from_numpy(np.flatnonzero(bits >= int(bound.view(torch.int16))))
+    return torch.from_numpy(np.flatnonzero((flat >= bound).numpy()))
+
+
+def kth_largest(values: Float[Tensor, " N"], k: int) -> Float[Tensor, ""]:
+    """The k-th largest of some values."""
+    if values.device.type != "cpu":
+        return values.topk(k).values[-1]
+    place = len(values) - k
+    return torch.tensor(np.partition(values.numpy(), place)[place])
 
 
 Further = Callable[[Float[Tensor, "B D"], float], Float[Tensor, "B D"]]
@@ -184,26 +213,28 @@ def loss_and_gradients(
     Args:
         further: a loss beside the squared error; not part of the loss in the result.
     """
-    row, latent = entries.row, entries.latent
-    batch = len(x)
+    batch, width = len(x), len(p.W_dec)
+    by_row = _Sparse.of(entries.row, entries.latent, batch)
     xc = x - p.b_dec
-    x_entry = xc[row]
-    pre = (x_entry * p.W_enc[latent]).sum(1) + p.b_enc[latent]
+    pre = by_row.dots(xc, p.W_enc) + p.b_enc[by_row.column]
     value = pre.relu()
-    recon = _sparse(row, latent, value, (batch, len(p.W_dec))) @ p.W_dec + p.b_dec
-    left = x - recon
-    loss = float(left.square().sum() / batch)
-    grad_recon = left * (-2.0 / batch)
-    if further is not None:
-        grad_recon += further(recon, loss)
-    grad_pre = (grad_recon[row] * p.W_dec[latent]).sum(1) * (pre > 0)
-    shape = (len(p.W_dec), batch)
-    grad_pre_BF = _sparse(row, latent, grad_pre, shape[::-1])
+    summed = by_row.weighted_sums(value, p.W_dec)
+    left = xc - summed
+    loss = float(torch.linalg.vector_norm(left).square() / batch)
+    if further is None:
+        # The factor goes onto the few sums that are made of this, not onto all of it.
+        grad_recon, factor = left, -2.0 / batch
+    else:
+        grad_recon = left * (-2.0 / batch) + further(summed + p.b_dec, loss)
+        factor = 1.0
+    grad_pre = by_row.dots(grad_recon, p.W_dec).mul_(factor) * (pre > 0)
+    order, by_latent = by_row.transposed(width)
+    b_enc = torch.zeros_like(p.b_enc).index_add_(0, by_row.column, grad_pre)
     gradients = {
-        "W_enc": _sparse(latent, row, grad_pre, shape) @ xc,
-        "b_enc": torch.zeros_like(p.b_enc).index_add_(0, latent, grad_pre),
-        "W_dec": _sparse(latent, row, value, shape) @ grad_recon,
-        "b_dec": grad_recon.sum(0) - (grad_pre_BF @ p.W_enc).sum(0),
+        "W_enc": by_latent.weighted_sums(grad_pre[order], xc),
+        "b_enc": b_enc,
+        "W_dec": by_latent.weighted_sums(factor * value[order], grad_recon),
+        "b_dec": factor * grad_recon.sum(0) - b_enc @ p.W_enc,
     }
     if dead is not None and len(dead):
         W_enc, W_dec = p.W_enc[dead], p.W_dec[dead]
@@ -218,19 +249,62 @@ def loss_and_gradients(
         gradients["b_enc"].index_add_(0, dead, grad_acts.sum(0))
         gradients["W_dec"].index_add_(0, dead, acts.T @ grad_missing)
         gradients["b_dec"] -= (grad_acts @ W_enc).sum(0)
-    return StepResult(loss, gradients, latent[value > 0].unique())
+    return StepResult(loss, gradients, by_row.column[value > 0].unique())
 
 
-def _sparse(
-    row: Int[Tensor, " E"], column: Int[Tensor, " E"], value: Float[Tensor, " E"], shape: tuple
-) -> Tensor:
-    """A CSR matrix from unsorted entries."""
-    order = torch.argsort(row)
-    start = torch.zeros(shape[0] + 1, dtype=torch.int64)
-    start[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)
-    return torch.sparse_csr_tensor(
-        start, column[order], value[order], shape, check_invariants=False
-    )
+@dataclass(frozen=True)
+class _Sparse:
+    """Places of a sparse matrix's entries, row by row (CSR).
+
+    Every operation reads the dense rows it needs where they lie; gathering them first would move
+    ten times as many bytes.
+    """
+
+    start: Int[Tensor, " R+1"]
+    row: Int[Tensor, " E"]
+    column: Int[Tensor, " E"]
+
+    @staticmethod
+    def of(row: Int[Tensor, " E"], column: Int[Tensor, " E"], rows: int) -> "_Sparse":
+        """From entries in the order of their rows."""
+        start = torch.zeros(rows + 1, dtype=torch.int64, device=row.device)
+        start[1:] = torch.bincount(row, minlength=rows).cumsum(0)
+        return _Sparse(start, row, column)
+
+    def transposed(self, columns: int) -> tuple[Int[Tensor, " E"], "_Sparse"]:
+        """The entries' order by column, and the transposed matrix in that order."""
+        if self.column.device.type == "cpu":
+            # NumPy sorts 16-bit integers by radix, which is much the fastest there is.
+            keys = self.column.numpy()
+            keys = keys.astype(np.uint16) if columns <= 1 << 16 else keys
+            order = torch.from_numpy(np.argsort(keys, kind="stable"))
+        else:
+            order = torch.argsort(self.column, stable=True)
+        return order, _Sparse.of(self.column[order], self.row[order], columns)
+
+    def dots(self, left: Float[Tensor, "R D"], right: Float[Tensor, "C D"]) -> Float[Tensor, " E"]:
+        """For every entry the product of its row of ``left`` and its column's row of ``right``."""
+        places = torch.sparse_csr_tensor(
+            self.start,
+            self.column,
+            torch.zeros(len(self.column), device=left.device),
+            (len(left), len(right)),
+            check_invariants=False,
+        )
+        return torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
+
+    def weighted_sums(
+        self, weights: Float[Tensor, " E"], rows: Float[Tensor, "C D"]
+    ) -> Float[Tensor, "R D"]:
+        """For every row the weighted sum of its columns' ``rows``."""
+        return torch.nn.functional.embedding_bag(
+            self.column,
+            rows,
+            self.start,
+            mode="sum",
+            per_sample_weights=weights,
+            include_last_offset=True,
+        )
 
 
 class Trainer:
@@ -339,13 +413,14 @@ class Trainer:
         """Pre-activations in the product's precision.
 
         The bias rides along as one more column of the product: added afterwards it would cost a
-        pass over the largest tensor there is.
+        pass over the largest tensor there is. Rows end on a boundary the processor likes.
         """
         rows, width = x.shape
-        left = torch.empty(rows, width + 1, dtype=self.dtype)
+        padded = -(-(width + 1) // _ALIGNED) * _ALIGNED
+        left = torch.zeros(rows, padded, dtype=self.dtype, device=x.device)
         left[:, :width] = x - self.p.b_dec
         left[:, width] = 1.0
-        right = torch.empty(len(self.p.W_enc), width + 1, dtype=self.dtype)
+        right = torch.zeros(len(self.p.W_enc), padded, dtype=self.dtype, device=x.device)
         right[:, :width] = self.p.W_enc
         right[:, width] = self.p.b_enc
         return left @ right.T

@@ -5,6 +5,7 @@ goes on where it was. The results are what the repository ships, beside the repo
 they were made and how good they are.
 """
 
+import functools
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -62,7 +63,7 @@ WORDS = 6
 META = TrainConfig(
     width=864,
     k=4,
-    steps=1000,
+    steps=2000,
     selection="batch_topk",
     start="random",
     encoder_scale=1.0,
@@ -311,50 +312,100 @@ def text_used(windows: Windows) -> dict[str, dict[str, int]]:
 def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, Any]:
     """Make everything the preset ships, in ``out``; what is there already is kept.
 
+    The residuals are collected only if something is missing that is made or measured with them.
+
     Returns:
         The report: configuration, text, seeds, and every measured figure.
 
     Raises:
         UserError: no network on first use, or no space.
     """
-    stuff = material(preset, progress)
+    stuff = functools.cache(lambda: material(preset, progress))
     scratch = build_folder(preset)
     for width in sorted(preset.widths, reverse=True):
         folder = out / f"sae-{width}"
         if not folder.exists():
             config = base_config(width, preset.width)
             starts = CITY_STARTS and width == preset.width
-            sae = train_base(stuff, config, starts, scratch / f"sae-{width}.safetensors", progress)
+            checkpoint = scratch / f"sae-{width}.safetensors"
+            sae = train_base(stuff(), config, starts, checkpoint, progress)
             notes = _metadata(preset, config)
             if width == preset.width:
-                sae = follow(stuff, sae, scratch / "follow.safetensors", progress)
+                sae = follow(stuff(), sae, scratch / "follow.safetensors", progress)
                 notes |= {"trained_on": asdict(replace(FOLLOW, width=width))}
             autoencoders.save(replace(sae, metadata=notes), folder)
-    largest = autoencoders.load(out / f"sae-{preset.width}")
+    words = out / "words.parquet"
+    if not words.exists():
+        largest = autoencoders.load(out / f"sae-{preset.width}")
+        table = words_of_latents(stuff(), largest, progress)
+        with assets.written_whole(words) as part:
+            table.to_parquet(part, index=False)
+    base = kept_base(preset, out) or measure_base(preset, out, stuff(), progress)
+    model = load_model(preset, progress)
     if not (out / "meta-sae").exists():
+        largest = autoencoders.load(out / f"sae-{preset.width}")
         config = replace(META, width=preset.meta_width)
         countries = None
         if COUNTRY_STARTS:
-            median = stuff.activations.median_norm
-            countries = country_directions(stuff.model, largest, median, progress)
+            countries = country_directions(model, largest, base["median_norm"], progress)
         meta = train_meta(largest.W_dec, config, progress, "Meta-SAE", countries)
-        notes = _metadata(preset, config) | {"trained_on": f"decoder of sae-{preset.width}"}
+        notes = _metadata(preset, config) | {
+            "trained_on": f"decoder of sae-{preset.width}",
+            "started_at_countries": 0 if countries is None else len(countries),
+        }
         autoencoders.save(replace(meta, metadata=notes), out / "meta-sae")
-    words = out / "words.parquet"
-    if not words.exists():
-        table = words_of_latents(stuff, largest, progress)
-        with assets.written_whole(words) as part:
-            table.to_parquet(part, index=False)
-    return measure(preset, out, stuff, progress)
+    return measure_meta(preset, out, base, model, progress)
 
 
-def measure(
+def measure(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, Any]:
+    """Measure what ``out`` holds, all of it, and write its tables."""
+    stuff = material(preset, progress)
+    base = measure_base(preset, out, stuff, progress)
+    return measure_meta(preset, out, base, stuff.model, progress)
+
+
+def measure_base(
     preset: Preset, out: Path, stuff: Material, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Measure what ``out`` holds and write its tables: ``cities.json`` and ``report.json``."""
-    model, median = stuff.model, stuff.activations.median_norm
+    """The report's figures of the base SAEs, on held-out text."""
     saes = {width: autoencoders.load(out / f"sae-{width}") for width in preset.widths}
-    largest = saes[preset.width]
+    batches = evaluate.held_out_batches(stuff.windows)
+    median = stuff.activations.median_norm
+    return {
+        "median_norm": median,
+        "text": text_used(stuff.windows),
+        "saes": evaluate.base_quality(
+            stuff.model, saes, batches, stuff.activations.mean, median, progress
+        ),
+    }
+
+
+def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
+    """The same from the report that is there, if it was measured on the very same SAEs."""
+    try:
+        report = json.loads((out / "report.json").read_text())
+        for name in (f"sae-{width}/{autoencoders.WEIGHTS}" for width in preset.widths):
+            if report["weights_sha256"][name] != assets.sha256(out / name):
+                return None
+        return {name: report[name] for name in ("median_norm", "text", "saes")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measure_meta(
+    preset: Preset,
+    out: Path,
+    base: dict[str, Any],
+    model: LanguageModel,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure the meta-SAE and the cities; write ``cities.json`` and ``report.json``.
+
+    Args:
+        base: what `measure_base` found.
+    """
+    median = base["median_norm"]
+    largest = autoencoders.load(out / f"sae-{preset.width}")
     meta = autoencoders.load(out / "meta-sae")
     decomposition = Decomposition(largest, meta)
     provenance = Provenance(preset.name, model.name, preset.hook_point, "", "", "")
@@ -363,8 +414,6 @@ def measure(
     table = activation_table(model, largest, cities, median, progress)
     found = records(model, decomposition, cities, known, table, median, provenance, progress)
     _write_json(out / "cities.json", {"cities": [record.to_dict() for record in found]})
-    batches = evaluate.held_out_batches(stuff.windows)
-    base = evaluate.base_quality(model, saes, batches, stuff.activations.mean, median, progress)
     control = gaussian_control(preset, meta.width, progress)
     own = batch_topk.quality(meta, largest.W_dec)
     against = batch_topk.quality(control, gaussian_like(largest.W_dec))
@@ -372,9 +421,7 @@ def measure(
         "preset": preset.name,
         "model": model.name,
         "hook": preset.hook_point,
-        "median_norm": median,
-        "text": text_used(stuff.windows),
-        "saes": base,
+        **base,
         "meta_sae": {
             "width": meta.width,
             "l0": own.l0,

@@ -136,10 +136,9 @@ def _build(arguments: argparse.Namespace) -> str:
 def _info(arguments: argparse.Namespace) -> str:
     preset = find_preset(arguments.preset)
     if arguments.measure:
-        from metasae.build import material, measure
+        from metasae.build import measure
 
-        stuff = material(preset, progress.to_stream())
-        report = measure(preset, preset.weights, stuff, progress.to_stream())
+        report = measure(preset, preset.weights, progress.to_stream())
     else:
         report = stored_report(preset)
     return _dump(report) if arguments.json else _summary(report)
