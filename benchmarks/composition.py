@@ -19,8 +19,10 @@ import torch
 
 from metasae import autoencoders, batch_topk, build, evaluate
 from metasae.activations import fast_dtype
+from metasae.batch_topk import TensorRows
 from metasae.decomposition import Decomposition
 from metasae.lab import open_lab
+from metasae.meta_sae import gaussian_like, train_meta
 from metasae.presets import EMBEDDED
 from metasae.progress import to_stream
 
@@ -34,16 +36,17 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
     report = to_stream()
     lab = open_lab(progress=report)
     sae, rows = lab.decomposition.sae, []
+    decoder = TensorRows(sae.W_dec)
     countries = build.country_directions(lab.model, sae, lab.median_norm, report)
     for width in widths:
         config = replace(build.META, width=width)
         against = None
         if control:
-            gaussian = build.gaussian_like(sae.W_dec)
-            other = build.train_meta(gaussian, config, report, f"Control of {width}")
+            gaussian = gaussian_like(sae.W_dec)
+            other = train_meta(TensorRows(gaussian), config, report, f"Control of {width}")
             against = batch_topk.quality(other, gaussian).fve
         for starts in (countries, None) if control else (countries,):
-            meta = build.train_meta(sae.W_dec, config, report, f"Meta-SAE of {width}", starts)
+            meta = train_meta(decoder, config, report, f"Meta-SAE of {width}", starts)
             for l0 in L0S:
                 read = batch_topk.with_threshold(meta, sae.W_dec, l0)
                 quality = batch_topk.quality(read, sae.W_dec)

@@ -8,7 +8,7 @@ Shapes: B rows of a batch, D their width, F latents, E selected (row, latent) en
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -64,6 +64,7 @@ class TrainConfig:
         auxiliary: weight of the loss that lets dead latents explain what is left over.
         dead_after: steps of silence after which a latent counts as dead.
         auxiliary_k: dead latents a row that take part in that loss.
+        train_decoder: false leaves the decoder where it starts.
     """
 
     width: int
@@ -81,6 +82,7 @@ class TrainConfig:
     dead_after: int = 800
     auxiliary_k: int = 256
     seed: int = 0
+    train_decoder: bool = True
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -396,6 +398,8 @@ class Trainer:
         gradient = result.gradients["W_dec"]
         # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
         gradient -= (gradient * p.W_dec).sum(1, keepdim=True) * p.W_dec
+        if not config.train_decoder:
+            gradient.zero_()
         for name, tensor in p.tensors().items():
             tensor.grad = result.gradients[name]
         for group in self._optimiser.param_groups:
@@ -436,7 +440,9 @@ class Trainer:
             self.restore(checkpoint)
         while self.step < self.config.steps:
             self.advance()
-            if checkpoint is not None and self.step % every == 0 and self.step < self.config.steps:
+            if checkpoint is not None and (
+                self.step % every == 0 or self.step == self.config.steps
+            ):
                 self.save(checkpoint)
             dead = int((self.silent > self.config.dead_after).sum())
             progress(
@@ -497,14 +503,32 @@ class Trainer:
         )
 
 
-def with_threshold(sae: SparseAutoencoder, x: Float[Tensor, "N D"], k: float) -> SparseAutoencoder:
+def parts_of(x: Rows | Float[Tensor, "N D"], chunk: int = 4096) -> Iterator[Float[Tensor, "n D"]]:
+    """All rows in order, some at a time."""
+    for begin in range(0, len(x), chunk):
+        end = min(begin + chunk, len(x))
+        yield x[begin:end] if isinstance(x, Tensor) else x.rows(np.arange(begin, end))
+
+
+@torch.no_grad()
+def with_threshold(
+    sae: SparseAutoencoder, x: Rows | Float[Tensor, "N D"], k: float
+) -> SparseAutoencoder:
     """The SAE with the one threshold at which the rows have k active latents on average.
 
-    BatchTopK is coupled across a batch; this is its inference form.
+    BatchTopK is coupled across a batch; this is its inference form. Of all pre-activations only
+    those that can still be among the largest are held.
     """
-    pre = sae.preactivations(x).flatten()
-    count = round(k * len(x))
-    threshold = float(pre.topk(count + 1).values[-1].clamp(min=0.0))
+    count = round(k * len(x)) + 1
+    held, bound = torch.empty(0), 0.0
+    for part in parts_of(x):
+        pre = sae.preactivations(part).flatten()
+        held = torch.cat([held, pre[pre > bound]])
+        if len(held) > 4 * count:
+            bound = float(kth_largest(held, count))
+            held = held[held >= bound]
+    # Fewer positive ones than are wanted: all of them stay.
+    threshold = float(kth_largest(held, count)) if len(held) >= count else 0.0
     return SparseAutoencoder(
         W_enc=sae.W_enc,
         b_enc=sae.b_enc,
@@ -524,29 +548,43 @@ class Quality:
         fve: 1 − Σ‖x − x̂‖² / Σ‖x‖².
         fve_centred: 1 − Σ‖x − x̂‖² / Σ‖x − mean‖².
         dead: latents active on none of the rows.
+        l0_counts: rows with 0, 1, 2, … active latents.
+        density: share of the rows a latent is active on, at the quantiles 0, ¼, ½, ¾ and 1 of the
+            latents.
     """
 
     l0: float
     fve: float
     fve_centred: float
     dead: int
+    l0_counts: tuple[int, ...] = ()
+    density: tuple[float, ...] = ()
 
 
 @torch.no_grad()
-def quality(sae: SparseAutoencoder, x: Float[Tensor, "N D"], chunk: int = 2048) -> Quality:
+def quality(sae: SparseAutoencoder, x: Rows | Float[Tensor, "N D"], chunk: int = 2048) -> Quality:
     """Measure an SAE on rows, at inference."""
-    left, l0, active = 0.0, 0.0, torch.zeros(sae.width, dtype=torch.bool)
-    for begin in range(0, len(x), chunk):
-        part = x[begin : begin + chunk]
+    left, total = 0.0, 0.0
+    summed = torch.zeros(sae.d_in, dtype=torch.float64)
+    active = torch.zeros(sae.width, dtype=torch.int64)
+    l0_counts = torch.zeros(sae.width + 1, dtype=torch.int64)
+    for part in parts_of(x, chunk):
         acts = sae.encode(part)
         left += float((part - sae.decode(acts)).double().square().sum())
-        l0 += float((acts > 0).sum())
-        active |= (acts > 0).any(0)
-    total = float(x.double().square().sum())
-    centred = float((x - x.mean(0)).double().square().sum())
+        total += float(part.double().square().sum())
+        summed += part.double().sum(0)
+        on = acts > 0
+        active += on.sum(0)
+        l0_counts += torch.bincount(on.sum(1), minlength=sae.width + 1)
+    count = len(x)
+    centred = total - float(summed.square().sum()) / count
+    most = int(l0_counts.nonzero().max()) + 1
+    quantiles = torch.linspace(0, 1, 5, dtype=torch.float64)
     return Quality(
-        l0=l0 / len(x),
+        l0=float(active.sum()) / count,
         fve=1 - left / total,
         fve_centred=1 - left / centred,
-        dead=int((~active).sum()),
+        dead=int((active == 0).sum()),
+        l0_counts=tuple(l0_counts[:most].tolist()),
+        density=tuple((active.double() / count).quantile(quantiles).tolist()),
     )

@@ -31,6 +31,7 @@ from metasae.edits import Edit
 from metasae.finetune import Follower
 from metasae.lab import Lab, open_lab
 from metasae.locate import activation_table, selectivity
+from metasae.meta_sae import RECIPE, gaussian_like, train_meta
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
@@ -60,19 +61,7 @@ CONTEXTS = 48
 WORDS = 6
 """Activations of a latent that are looked at for its words, and words kept."""
 
-META = TrainConfig(
-    width=864,
-    k=4,
-    steps=2000,
-    selection="batch_topk",
-    start="random",
-    encoder_scale=1.0,
-    lr=1e-3,
-    warmup=50,
-    auxiliary=1 / 16,
-    dead_after=30,
-    auxiliary_k=64,
-)
+META = replace(RECIPE, batch=4096)
 """Recipe of the meta-SAE and of its Gaussian control."""
 
 
@@ -184,7 +173,7 @@ def gaussian_control(preset: Preset, width: int, progress: Progress = silent) ->
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
         config = replace(META, width=width)
-        control = train_meta(rows, config, progress, "Meta-SAE on Gaussian rows (control)")
+        control = train_meta(TensorRows(rows), config, progress, "Control on Gaussian rows")
         autoencoders.save(control, folder)
     return autoencoders.load(folder)
 
@@ -202,35 +191,6 @@ def country_directions(
     countries = [city.country for city in cities]
     mine = torch.tensor([[one == name for one in countries] for name in dict.fromkeys(countries)])
     return torch.stack([rows[where].mean(0) for where in mine]) - rows.mean(0)
-
-
-def train_meta(
-    directions: Float[Tensor, "F D"],
-    config: TrainConfig,
-    progress: Progress,
-    stage: str,
-    starts: Float[Tensor, "C D"] | None = None,
-) -> SparseAutoencoder:
-    """Train a meta-SAE on unit directions and give it its inference threshold.
-
-    Args:
-        starts: where the first meta-latents start; the others, or all, start at random.
-    """
-    drawn = None
-    if starts is not None:
-        generator = torch.Generator().manual_seed(config.seed)
-        rest = config.width - len(starts)
-        others = torch.randn(rest, directions.shape[1], generator=generator)
-        config, drawn = replace(config, start="data"), torch.cat([starts, others])
-    trainer = Trainer(TensorRows(directions), config, drawn)
-    trainer.run(progress=progress, stage=stage)
-    return batch_topk.with_threshold(trainer.result(), directions, config.k)
-
-
-def gaussian_like(directions: Float[Tensor, "F D"], seed: int = 0) -> Float[Tensor, "F D"]:
-    """Random unit directions of the same shape: the control of a meta-SAE's explained variance."""
-    rows = torch.randn(directions.shape, generator=torch.Generator().manual_seed(seed))
-    return rows / rows.norm(dim=1, keepdim=True)
 
 
 def words_of_latents(
@@ -348,7 +308,7 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
         countries = None
         if COUNTRY_STARTS:
             countries = country_directions(model, largest, base["median_norm"], progress)
-        meta = train_meta(largest.W_dec, config, progress, "Meta-SAE", countries)
+        meta = train_meta(TensorRows(largest.W_dec), config, progress, "Meta-SAE", countries)
         notes = _metadata(preset, config) | {
             "trained_on": f"decoder of sae-{preset.width}",
             "started_at_countries": 0 if countries is None else len(countries),

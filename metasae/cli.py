@@ -59,6 +59,32 @@ def _parser() -> argparse.ArgumentParser:
     add("fetch", _fetch, "Download and unpack the model (once).")
     build = add("build", _build, "Make the SAEs, the meta-SAE and the tables from nothing.")
     build.add_argument("--out", type=Path, help="folder to write (default: the shipped one)")
+    train = commands.add_parser(
+        "train-meta",
+        help="Train a meta-SAE on the directions of any SAE.",
+        description="Train a meta-SAE on the directions of any SAE, or of several together.",
+    )
+    train.set_defaults(command=_train_meta)
+    train.add_argument("--json", action="store_true", help="print one JSON object")
+    train.add_argument(
+        "--sae",
+        action="append",
+        required=True,
+        metavar="RELEASE:ID|DIR|FILE",
+        help="what to take apart; may be given several times",
+    )
+    train.add_argument("--out", type=Path, required=True, help="folder to write")
+    train.add_argument("--width", type=int, help="meta-latents (default: a 21st of the latents)")
+    train.add_argument("--k", type=int, help="meta-latents a latent, on average (default: 4)")
+    train.add_argument("--steps", type=int)
+    train.add_argument("--batch", type=int, help="latents a step")
+    train.add_argument("--seed", type=int)
+    train.add_argument("--selection", choices=("batch_topk", "topk"))
+    train.add_argument("--start", choices=("random", "data"))
+    train.add_argument("--resume", action="store_true", help="go on where a run was stopped")
+    train.add_argument(
+        "--control", action="append", default=[], choices=("gaussian", "pca", "random")
+    )
     info = add("info", _info, "What is shipped and how good it is.")
     info.add_argument("--measure", action="store_true", help="measure everything again now")
     add("cities", _cities, "The cities, what the model knows of them, their latents.")
@@ -131,6 +157,37 @@ def _build(arguments: argparse.Namespace) -> str:
     preset = find_preset(arguments.preset)
     report = build(preset, arguments.out or preset.weights, progress.to_stream())
     return _dump(report) if arguments.json else _summary(report)
+
+
+def _train_meta(arguments: argparse.Namespace) -> str:
+    from dataclasses import replace
+
+    from metasae.directions import open_directions
+    from metasae.meta_sae import RECIPE, make, usual_width
+
+    directions = open_directions(arguments.sae)
+    names = ("width", "k", "steps", "batch", "seed", "selection", "start")
+    given = {name: getattr(arguments, name) for name in names}
+    config = replace(
+        RECIPE,
+        **{"width": usual_width(len(directions))}
+        | {name: value for name, value in given.items() if value is not None},
+    )
+    made = make(
+        directions, config, arguments.out, arguments.control, arguments.resume,
+        progress.to_stream(),
+    )  # fmt: skip
+    if arguments.json:
+        return _dump({"out": str(arguments.out)} | made.report)
+    quality = made.report["quality"]
+    lines = [
+        f"{config.width:,} meta-latents of {len(directions):,} directions: {arguments.out}",
+        f"  L0 {quality['l0']:.2f}, variance explained {quality['fve']:.3f} (centred "
+        f"{quality['fve_centred']:.3f}), {quality['dead']:,} dead",
+    ]
+    for name, found in made.report["controls"].items():
+        lines.append(f"  control {name}: variance explained {found['fve']:.3f}")
+    return "\n".join(lines)
 
 
 def _info(arguments: argparse.Namespace) -> str:

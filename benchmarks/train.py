@@ -1,0 +1,261 @@
+"""Training a meta-SAE at the post's scale beside SAELens's own trainer, in one run.
+
+49,152 rows of width 768 with planted structure (each a sum of a few of 3,000 directions, and
+noise), 2,304 meta-latents, k 4, batches of 16,384. The trainers take turns, a step each, so that
+all see the same machine; then each trains on to the end, and what it explains is measured at
+inference, each by its own threshold. "Dense" is the same loss with autograd on dense activations.
+Memory is that of a process of its own that trains with ours alone.
+
+    python -m benchmarks.train [--quick] [--steps N] [--scaling] [--json]
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sae_lens
+import torch
+from sae_lens.config import SAETrainerConfig
+from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+from sae_lens.training.sae_trainer import SAETrainer
+
+from metasae import batch_topk
+from metasae.activations import fast_dtype
+from metasae.batch_topk import TensorRows, TrainConfig, Trainer
+from metasae.meta_sae import RECIPE
+from metasae.progress import to_stream
+
+ROWS, WIDTH, ATOMS, PARTS = 49_152, 768, 3_000, 4
+NOISE = 0.35
+"""Length of the noise beside a row's structure of length one."""
+
+SCALES = (49_152, 196_608, 1_048_576)
+"""Rows trained on for the picture of how a step's cost grows."""
+
+
+def planted(rows: int, seed: int = 0) -> torch.Tensor:
+    """Unit rows: sums of a few of the atoms with positive weights, and noise."""
+    draw = torch.Generator().manual_seed(seed)
+    atoms = torch.nn.functional.normalize(torch.randn(ATOMS, WIDTH, generator=draw))
+    out = torch.empty(rows, WIDTH)
+    for part in out.split(16_384):
+        chosen = torch.randint(ATOMS, (len(part), PARTS), generator=draw)
+        weights = 0.5 + torch.rand(len(part), PARTS, generator=draw)
+        structure = torch.nn.functional.embedding_bag(
+            chosen, atoms, mode="sum", per_sample_weights=weights
+        )
+        noise = torch.randn(len(part), WIDTH, generator=draw) * (NOISE / WIDTH**0.5)
+        part.copy_(torch.nn.functional.normalize(structure) + noise)
+    return torch.nn.functional.normalize(out)
+
+
+def batches(rows: torch.Tensor, config: TrainConfig) -> Iterator[torch.Tensor]:
+    """Endless shuffled batches for the peers."""
+    draw = np.random.default_rng(config.seed)
+    while True:
+        order = draw.permutation(len(rows))
+        for begin in range(0, len(rows) - config.batch + 1, config.batch):
+            yield rows[torch.from_numpy(order[begin : begin + config.batch])]
+
+
+class Ours:
+    """The sparse kernel."""
+
+    def __init__(self, rows: torch.Tensor, config: TrainConfig) -> None:
+        self.rows, self.config = rows, config
+        self.trainer = Trainer(TensorRows(rows), config, dtype=fast_dtype())
+
+    def step(self) -> None:
+        """One step."""
+        self.trainer.advance()
+
+    def quality(self) -> tuple[float, float]:
+        """Variance explained and L0 at inference."""
+        sae = batch_topk.with_threshold(self.trainer.result(), self.rows, self.config.k)
+        found = batch_topk.quality(sae, self.rows)
+        return found.fve, found.l0
+
+
+class SAELens:
+    """SAELens's trainer on its own BatchTopK SAE, with the same optimiser settings."""
+
+    def __init__(self, rows: torch.Tensor, config: TrainConfig) -> None:
+        torch.manual_seed(config.seed)
+        self.rows = rows
+        self.sae = BatchTopKTrainingSAE(
+            BatchTopKTrainingSAEConfig(
+                d_in=rows.shape[1], d_sae=config.width, k=config.k, device="cpu", dtype="float32",
+                normalize_activations="none", apply_b_dec_to_input=True,
+            )
+        )  # fmt: skip
+        settings = SAETrainerConfig(
+            total_training_samples=config.batch * config.steps,
+            train_batch_size_samples=config.batch,
+            lr=config.lr,
+            lr_warm_up_steps=config.warmup,
+            lr_decay_steps=int(config.decay * config.steps),
+            adam_beta1=config.betas[0],
+            adam_beta2=config.betas[1],
+            dead_feature_window=config.dead_after,
+        )
+        self.batches = batches(rows, config)
+        self.trainer = SAETrainer(settings, self.sae, self.batches)
+
+    def step(self) -> None:
+        """One step as `fit` does it, without its progress bar."""
+        self.trainer.step(next(self.batches))
+        self.trainer.n_training_steps += 1
+
+    @torch.no_grad()
+    def quality(self) -> tuple[float, float]:
+        """Variance explained and L0 at inference, as saved and opened by SAELens."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.sae.save_inference_model(folder)
+            opened = sae_lens.SAE.load_from_disk(folder)
+        left, active = 0.0, 0
+        for part in self.rows.split(2048):
+            acts = opened.encode(part)
+            left += float((part - opened.decode(acts)).square().sum())
+            active += int((acts > 0).sum())
+        return 1 - left / float(self.rows.square().sum()), active / len(self.rows)
+
+
+class Dense:
+    """The same loss by autograd on dense activations, fp32."""
+
+    def __init__(self, rows: torch.Tensor, config: TrainConfig) -> None:
+        self.config, self.batches = config, batches(rows, config)
+        start = Trainer(TensorRows(rows[:1]), config).p
+        self.p = start
+        for tensor in start.tensors().values():
+            tensor.requires_grad_(True)
+        self.optimiser = torch.optim.Adam(
+            list(start.tensors().values()), lr=config.lr, betas=config.betas, fused=True
+        )
+
+    def step(self) -> None:
+        """One step."""
+        x, p = next(self.batches), self.p
+        acts = ((x - p.b_dec) @ p.W_enc.T + p.b_enc).relu()
+        top = acts.flatten().topk(self.config.k * len(x), sorted=False)
+        kept = torch.zeros_like(acts).flatten().scatter(0, top.indices, top.values).view_as(acts)
+        loss = (x - kept @ p.W_dec - p.b_dec).square().sum() / len(x)
+        loss.backward()
+        with torch.no_grad():
+            assert p.W_dec.grad is not None
+            p.W_dec.grad -= (p.W_dec.grad * p.W_dec).sum(1, keepdim=True) * p.W_dec
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+            p.W_dec /= p.W_dec.norm(dim=1, keepdim=True)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def _memory(count: int, steps: int, pipe: Any) -> None:
+    """In a process of its own: train, and send the largest resident size and seconds a step."""
+    trainer = Trainer(TensorRows(planted(count)), RECIPE, dtype=fast_dtype())
+    trainer.advance()
+    took = [seconds(trainer.advance) for _ in range(steps)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pipe.send((peak, float(np.median(took))))
+
+
+def alone(count: int, steps: int) -> dict[str, float]:
+    """Peak memory and seconds a step with so many rows."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_memory, args=(count, steps, there))
+    process.start()
+    peak, step = here.recv()
+    process.join()
+    return {"rows": count, "peak_mb": peak, "step_s": step, "rows_mb": count * WIDTH * 4 / 2**20}
+
+
+def measure(turns: int, steps: int) -> dict[str, Any]:
+    """Time the trainers in turn, then to the end."""
+    progress = to_stream()
+    rows, config = planted(ROWS), replace(RECIPE, steps=max(steps, turns + 1))
+    ours, peer, dense = Ours(rows, config), SAELens(rows, config), Dense(rows, config)
+    times: dict[str, list[float]] = {"ours": [], "saelens": [], "dense": []}
+    for turn in range(turns + 1):
+        for name, trainer in (("ours", ours), ("saelens", peer), ("dense", dense)):
+            took = seconds(trainer.step)
+            if turn:
+                times[name].append(took)
+        progress("A step each", turn / turns, f"{turn} of {turns}")
+    found: dict[str, Any] = {
+        f"step_{name}_s": float(np.median(values)) for name, values in times.items()
+    }
+    found["ratio_step"] = found["step_saelens_s"] / found["step_ours_s"]
+    found["ratio_step_dense"] = found["step_dense_s"] / found["step_ours_s"]
+    if steps > turns:
+        total = dict.fromkeys(("ours", "saelens"), 0.0)
+        for name, trainer in (("ours", ours), ("saelens", peer)):
+            for step in range(turns + 1, steps):
+                total[name] += seconds(trainer.step)
+                progress(f"To the end: {name}", (step + 1) / steps, "")
+        found["ratio_total"] = total["saelens"] / total["ours"]
+        found["total_ours_s"], found["total_saelens_s"] = total["ours"], total["saelens"]
+        found["fve_ours"], found["l0_ours"] = ours.quality()
+        found["fve_saelens"], found["l0_saelens"] = peer.quality()
+    found |= {"peak_mb": alone(ROWS, 3)["peak_mb"]}
+    return found | {
+        "steps": steps,
+        "precision_of_selection": str(fast_dtype()).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def scaling(out: Path | None) -> list[dict[str, float]]:
+    """A step's time and the memory by number of rows; with ``out`` also as a picture."""
+    import altair as alt
+    import pandas as pd
+
+    figures = [alone(count, 4) for count in SCALES]
+    table = pd.DataFrame(figures)
+    if out is not None:
+        base = alt.Chart(table).encode(alt.X("rows", title="input latents", scale={"type": "log"}))
+        step = base.mark_line(point=True).encode(alt.Y("step_s", title="seconds a step"))
+        memory = base.mark_line(point=True, color="#d55e00").encode(
+            alt.Y("peak_mb", title="peak memory (MB)")
+        )
+        (step | memory).save(out)
+    return figures
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few steps only, within 45 s")
+    parser.add_argument("--steps", type=int, default=300, help="steps to the end (post: 2,000)")
+    parser.add_argument("--scaling", type=Path, nargs="?", const=Path("docs/scaling.svg"))
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.scaling:
+        figures: dict[str, Any] = {"scaling": scaling(arguments.scaling)}
+    else:
+        figures = measure(3, 0) if arguments.quick else measure(10, arguments.steps)
+    if arguments.json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+        return
+    for name, value in figures.items():
+        text = f"{value:,.4g}" if isinstance(value, float) else str(value)
+        sys.stdout.write(f"{name:>24}  {text}\n")
+
+
+if __name__ == "__main__":
+    main()

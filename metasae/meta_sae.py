@@ -1,0 +1,238 @@
+"""A meta-SAE of any directions: training, controls, and the report that stands beside the weights.
+
+The post's recipe (BatchTopK with k 4, 2,000 steps) with what its code left open: an auxiliary loss
+that revives, and one threshold for inference at which the directions have the trained L0.
+
+Shapes: N directions, D their width, F meta-latents.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae import assets, autoencoders, batch_topk
+from metasae.activations import fast_dtype
+from metasae.autoencoders import SparseAutoencoder
+from metasae.batch_topk import Rows, TensorRows, TrainConfig, Trainer
+from metasae.directions import Directions
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+
+RECIPE = TrainConfig(
+    width=2304,
+    k=4,
+    steps=2000,
+    batch=16384,
+    selection="batch_topk",
+    start="random",
+    encoder_scale=1.0,
+    lr=1e-3,
+    warmup=50,
+    auxiliary=1 / 16,
+    dead_after=30,
+    auxiliary_k=64,
+)
+"""What is used unless something else is asked for: the post's scale."""
+
+SHARE = 21
+"""Directions for each meta-latent, as in the post (49,152 and 2,304)."""
+
+REPORT = "report.json"
+
+
+def usual_width(count: int) -> int:
+    """Meta-latents for so many directions."""
+    return max(1, count // SHARE)
+
+
+def check(count: int, config: TrainConfig) -> None:
+    """Refuse a recipe that can't work.
+
+    Raises:
+        UserError: for fewer directions than meta-latents, or a k above the width.
+    """
+    for name in ("width", "k", "steps", "batch"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+    if count < config.width:
+        raise UserError(
+            f"There are {count:,} directions, fewer than the {config.width:,} meta-latents; choose "
+            f"a smaller width, like {usual_width(count):,}."
+        )
+    if config.k > config.width:
+        raise UserError(
+            f"k is {config.k}, more than the {config.width:,} meta-latents there are; choose a "
+            "smaller k."
+        )
+
+
+def train_meta(
+    directions: Rows,
+    config: TrainConfig,
+    progress: Progress = silent,
+    stage: str = "Meta-SAE",
+    starts: Float[Tensor, "C D"] | None = None,
+    checkpoint: Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> SparseAutoencoder:
+    """Train a meta-SAE on unit directions and give it its inference threshold.
+
+    Args:
+        starts: where the first meta-latents start; the others, or all, start at random.
+        checkpoint: file to save to now and then, and to go on from.
+        dtype: precision of the product that finds the candidates.
+
+    Raises:
+        UserError: see `check`; a checkpoint of another recipe, or a full disk.
+    """
+    check(len(directions), config)
+    drawn = None
+    if starts is not None:
+        generator = torch.Generator().manual_seed(config.seed)
+        others = torch.randn(config.width - len(starts), starts.shape[1], generator=generator)
+        config, drawn = replace(config, start="data"), torch.cat([starts, others])
+    elif config.start == "data":
+        draw = np.random.default_rng(config.seed)
+        drawn = directions.rows(draw.choice(len(directions), config.width, replace=False))
+    trainer = Trainer(directions, config, drawn, dtype=dtype)
+    trainer.run(checkpoint, progress=progress, stage=stage)
+    return batch_topk.with_threshold(trainer.result(), directions, config.k)
+
+
+def gaussian_like(directions: Float[Tensor, "N D"], seed: int = 0) -> Float[Tensor, "N D"]:
+    """Random unit directions of the same shape: the control of a meta-SAE's explained variance."""
+    rows = torch.randn(directions.shape, generator=torch.Generator().manual_seed(seed))
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+@torch.no_grad()
+def principal_components(directions: Rows, k: int) -> dict[str, float]:
+    """Variance explained when each direction keeps its k largest principal coefficients.
+
+    Uncentred components, as the meta-SAE's variance is uncentred; D of them.
+    """
+    width = directions.rows(np.zeros(1, dtype=np.int64)).shape[1]
+    second = torch.zeros(width, width, dtype=torch.float64)
+    for part in batch_topk.parts_of(directions):
+        second += (part.T @ part).double()
+    axes = torch.linalg.eigh(second).eigenvectors.float()
+    kept = sum(
+        float((part @ axes).square().topk(min(k, width), dim=1).values.double().sum())
+        for part in batch_topk.parts_of(directions)
+    )
+    return {"l0": float(min(k, width)), "fve": kept / float(second.trace())}
+
+
+Control = Callable[[Rows, TrainConfig, Progress, Path], dict[str, float]]
+
+
+def _gaussian(
+    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
+) -> dict[str, float]:
+    width = directions.rows(np.zeros(1, dtype=np.int64)).shape[1]
+    rows = TensorRows(gaussian_like(torch.empty(len(directions), width), config.seed))
+    config = replace(config, start="random")
+    stage = "Control on Gaussian rows"
+    meta = train_meta(rows, config, progress, stage, None, checkpoint, fast_dtype())
+    found = batch_topk.quality(meta, rows)
+    return {"l0": found.l0, "fve": found.fve}
+
+
+def _random_decoder(
+    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
+) -> dict[str, float]:
+    config = replace(config, start="random", train_decoder=False)
+    stage = "Control with a random decoder"
+    meta = train_meta(directions, config, progress, stage, None, checkpoint, fast_dtype())
+    found = batch_topk.quality(meta, directions)
+    return {"l0": found.l0, "fve": found.fve}
+
+
+def _pca(
+    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
+) -> dict[str, float]:
+    return principal_components(directions, config.k)
+
+
+CONTROLS: dict[str, Control] = {"gaussian": _gaussian, "pca": _pca, "random": _random_decoder}
+"""What a meta-SAE's explained variance is set against, each at the same k: the same training on
+Gaussian rows of the same shape; the k largest principal coefficients of each direction; a decoder
+of random directions that stays as it is while the encoder is trained."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A trained meta-SAE and its report."""
+
+    meta: SparseAutoencoder
+    report: dict[str, Any]
+
+
+def make(
+    directions: Directions,
+    config: TrainConfig,
+    out: Path,
+    controls: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Made:
+    """Train a meta-SAE and its controls and write the folder SAELens opens, with the report.
+
+    What a run that was stopped had done lies beside ``out`` until the folder is whole.
+
+    Args:
+        controls: keys of `CONTROLS`.
+        resume: go on from what a stopped run left.
+
+    Raises:
+        UserError: when ``out`` holds something already, a stopped run's rest lies there and
+            ``resume`` is not set, and whatever `train_meta` raises.
+    """
+    check(len(directions), config)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} holds something already; choose another folder.")
+    places = {
+        name: out.with_name(f"{out.name}.{name}.checkpoint")
+        for name in ("meta-sae", *dict.fromkeys(controls))
+    }
+    if not resume and any(place.exists() for place in places.values()):
+        raise UserError(
+            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
+            f"{out.name}.*.checkpoint beside it."
+        )
+    dtype = fast_dtype()
+    began = time.monotonic()
+    meta = train_meta(directions, config, progress, "Meta-SAE", None, places["meta-sae"], dtype)
+    seconds = time.monotonic() - began
+    found = batch_topk.quality(meta, directions)
+    assert meta.threshold is not None
+    report = {
+        "data": [
+            {"source": name, "directions": len(part)}
+            for name, part in zip(directions.names, directions.parts, strict=True)
+        ],
+        "d_in": directions.d_in,
+        "config": asdict(config),
+        "precision_of_selection": str(dtype).removeprefix("torch."),
+        "quality": asdict(found) | {"threshold": float(meta.threshold[0])},
+        "controls": {
+            name: CONTROLS[name](directions, config, progress, places[name])
+            for name in dict.fromkeys(controls)
+        },
+        "seconds_training": seconds,
+    }
+    notes = {"training": asdict(config), "trained_on": list(directions.names)}
+    autoencoders.save(replace(meta, metadata=notes), out, torch.float32)
+    with assets.written_whole(out / REPORT) as part:
+        part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    for place in places.values():
+        place.unlink(missing_ok=True)
+    return Made(meta, report)
