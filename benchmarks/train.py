@@ -101,6 +101,7 @@ class SAELens:
             total_training_samples=config.batch * config.steps,
             train_batch_size_samples=config.batch,
             lr=config.lr,
+            lr_end=0.0,
             lr_warm_up_steps=config.warmup,
             lr_decay_steps=int(config.decay * config.steps),
             adam_beta1=config.betas[0],

@@ -194,6 +194,7 @@ class StepResult:
     """Loss (mean squared norm of what is left, per row), its gradients, and who was active."""
 
     loss: float
+    l0: float
     gradients: dict[str, Tensor]
     active: Int[Tensor, " A"]
 
@@ -251,7 +252,8 @@ def loss_and_gradients(
         gradients["b_enc"].index_add_(0, dead, grad_acts.sum(0))
         gradients["W_dec"].index_add_(0, dead, acts.T @ grad_missing)
         gradients["b_dec"] -= (grad_acts @ W_enc).sum(0)
-    return StepResult(loss, gradients, by_row.column[value > 0].unique())
+    active = by_row.column[value > 0]
+    return StepResult(loss, len(active) / batch, gradients, active.unique())
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,31 @@ class _Sparse:
             per_sample_weights=weights,
             include_last_offset=True,
         )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How a training stands after a step.
+
+    Attributes:
+        loss: mean squared norm of what is left of a row, on the step's batch.
+        l0: mean number of active latents a row, on the step's batch.
+        dead: latents silent for longer than the configuration allows.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    l0: float
+    dead: int
+
+
+Watch = Callable[[Moment], bool]
+"""Sees a training after every step; stops it by answering True."""
+
+
+class Stopped(UserError):
+    """A training was stopped by who watched it; its checkpoint is written."""
 
 
 class Trainer:
@@ -430,21 +457,28 @@ class Trainer:
         return left @ right.T
 
     def run(self, checkpoint: Path | None = None, every: int = 250, progress: Progress = silent,
-            stage: str = "Training") -> None:  # fmt: skip
+            stage: str = "Training", watch: Watch | None = None) -> None:  # fmt: skip
         """Train to the last step, from the checkpoint if there is one.
 
         Raises:
+            Stopped: when ``watch`` said so, after saving.
             UserError: when the checkpoint is of another configuration or damaged, or the disk full.
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
         while self.step < self.config.steps:
-            self.advance()
+            result = self.advance()
+            dead = int((self.silent > self.config.dead_after).sum())
+            now = Moment(self.step, self.config.steps, self.loss, result.l0, dead)
+            stop = watch is not None and watch(now)
             if checkpoint is not None and (
-                self.step % every == 0 or self.step == self.config.steps
+                stop or self.step % every == 0 or self.step == self.config.steps
             ):
                 self.save(checkpoint)
-            dead = int((self.silent > self.config.dead_after).sum())
+            if stop:
+                raise Stopped(
+                    f"{stage} was stopped at step {self.step:,}; it can go on from there."
+                )
             progress(
                 stage,
                 self.step / self.config.steps,

@@ -15,7 +15,7 @@ from typing import Any
 
 from metasae import assets, progress
 from metasae.errors import UserError
-from metasae.presets import EMBEDDED, PRESETS, Preset, find_preset
+from metasae.presets import EMBEDDED, Preset, find_preset
 from metasae.prompts import WORDINGS
 
 
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, run: Callable[[argparse.Namespace], str], text: str) -> Any:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(command=run)
-        command.add_argument("--preset", default=EMBEDDED.name, choices=sorted(PRESETS))
+        command.add_argument("--preset", default=EMBEDDED.name, metavar="NAME")
         command.add_argument("--json", action="store_true", help="print one JSON object")
         return command
 

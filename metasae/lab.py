@@ -16,6 +16,7 @@ from metasae.decomposition import Decomposition
 from metasae.describe import MetaCard, meta_card
 from metasae.errors import UserError
 from metasae.locate import CityRecord
+from metasae.meta_sae import REPORT, home
 from metasae.model import LanguageModel, load_model
 from metasae.presets import EMBEDDED, Preset
 from metasae.progress import Progress, silent
@@ -204,6 +205,12 @@ def version() -> str:
         return "uninstalled"
 
 
+def _own_quality(report: dict[str, Any]) -> dict[str, Any]:
+    """A user's meta-SAE's figures under the names the preset's report has."""
+    control = report["controls"].get("gaussian", {}).get("fve")
+    return report["quality"] | {"width": report["config"]["width"], "fve_control": control}
+
+
 def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     """Open a preset: fetch what is missing, load, decompose.
 
@@ -212,6 +219,8 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     """
     folder = preset.weights
     sae_folder, meta_folder = folder / f"sae-{preset.width}", folder / "meta-sae"
+    if preset.own_meta:
+        meta_folder = home(preset) / preset.own_meta
     sae, meta = autoencoders.load(sae_folder), autoencoders.load(meta_folder)
     if sae.width != preset.width or sae.d_in != preset.model.d_model:
         raise UserError(
@@ -223,6 +232,8 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         cities = json.loads((folder / "cities.json").read_text())
         table = pd.read_parquet(folder / "words.parquet")
         report = json.loads((folder / "report.json").read_text())
+        if preset.own_meta:
+            report["meta_sae"] = _own_quality(json.loads((meta_folder / REPORT).read_text()))
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -21,9 +21,10 @@ from torch import Tensor
 from metasae import assets, autoencoders, batch_topk
 from metasae.activations import fast_dtype
 from metasae.autoencoders import SparseAutoencoder
-from metasae.batch_topk import Rows, TensorRows, TrainConfig, Trainer
+from metasae.batch_topk import Rows, TensorRows, TrainConfig, Trainer, Watch
 from metasae.directions import Directions
 from metasae.errors import UserError
+from metasae.presets import Preset
 from metasae.progress import Progress, silent
 
 RECIPE = TrainConfig(
@@ -46,6 +47,14 @@ SHARE = 21
 """Directions for each meta-latent, as in the post (49,152 and 2,304)."""
 
 REPORT = "report.json"
+
+PROBE = 3
+"""Steps a training's cost is estimated from."""
+
+
+def home(preset: Preset) -> Path:
+    """Folder of the user's own meta-SAEs for a preset, a folder each."""
+    return assets.cache_dir() / "meta-saes" / preset.name.partition("+")[0]
 
 
 def usual_width(count: int) -> int:
@@ -82,6 +91,7 @@ def train_meta(
     starts: Float[Tensor, "C D"] | None = None,
     checkpoint: Path | None = None,
     dtype: torch.dtype = torch.float32,
+    watch: Watch | None = None,
 ) -> SparseAutoencoder:
     """Train a meta-SAE on unit directions and give it its inference threshold.
 
@@ -103,8 +113,23 @@ def train_meta(
         draw = np.random.default_rng(config.seed)
         drawn = directions.rows(draw.choice(len(directions), config.width, replace=False))
     trainer = Trainer(directions, config, drawn, dtype=dtype)
-    trainer.run(checkpoint, progress=progress, stage=stage)
+    trainer.run(checkpoint, progress=progress, stage=stage, watch=watch)
     return batch_topk.with_threshold(trainer.result(), directions, config.k)
+
+
+def seconds_a_step(directions: Rows, config: TrainConfig) -> float:
+    """Seconds a step of training takes here, measured on a few.
+
+    Raises:
+        UserError: see `check`.
+    """
+    check(len(directions), config)
+    trainer = Trainer(directions, replace(config, start="random"), dtype=fast_dtype())
+    trainer.advance()
+    began = time.perf_counter()
+    for _ in range(PROBE):
+        trainer.advance()
+    return (time.perf_counter() - began) / PROBE
 
 
 def gaussian_like(directions: Float[Tensor, "N D"], seed: int = 0) -> Float[Tensor, "N D"]:
@@ -183,6 +208,7 @@ def make(
     controls: Sequence[str] = (),
     resume: bool = False,
     progress: Progress = silent,
+    watch: Watch | None = None,
 ) -> Made:
     """Train a meta-SAE and its controls and write the folder SAELens opens, with the report.
 
@@ -191,6 +217,7 @@ def make(
     Args:
         controls: keys of `CONTROLS`.
         resume: go on from what a stopped run left.
+        watch: sees every step of the meta-SAE itself, and may stop it.
 
     Raises:
         UserError: when ``out`` holds something already, a stopped run's rest lies there and
@@ -210,7 +237,9 @@ def make(
         )
     dtype = fast_dtype()
     began = time.monotonic()
-    meta = train_meta(directions, config, progress, "Meta-SAE", None, places["meta-sae"], dtype)
+    meta = train_meta(
+        directions, config, progress, "Meta-SAE", None, places["meta-sae"], dtype, watch
+    )
     seconds = time.monotonic() - began
     found = batch_topk.quality(meta, directions)
     assert meta.threshold is not None

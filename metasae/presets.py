@@ -3,7 +3,8 @@
 A preset holds names and numbers only. Nothing here touches the disk or imports torch.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metasae.errors import UserError
@@ -51,6 +52,8 @@ class Preset:
     weights: Path
     """Folder of the shipped SAEs, meta-SAE, city latents and report."""
     text: tuple[Wheel, ...]
+    own_meta: str = ""
+    """Name of the user's own meta-SAE in place of the shipped one (see `meta_sae.home`)."""
 
     @property
     def hook_point(self) -> str:
@@ -114,15 +117,21 @@ EMBEDDED = Preset(
     text=(WIKIPEDIA, FACTBOOK, GEONAMES),
 )
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""What a user may call a meta-SAE of theirs."""
+
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in (EMBEDDED,)}
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name.
+    """The preset of that name; ``NAME+MINE`` is one with a meta-SAE of the user's.
 
     Raises:
         UserError: when there is none; the text lists those there are.
     """
+    base, plus, mine = name.partition("+")
+    if plus and base in PRESETS and NAME.fullmatch(mine):
+        return replace(PRESETS[base], name=name, own_meta=mine)
     if name not in PRESETS:
         raise UserError(f'There is no preset "{name}"; choose one of: {", ".join(PRESETS)}.')
     return PRESETS[name]

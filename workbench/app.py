@@ -6,5 +6,6 @@ st.set_page_config(page_title="Meta-SAE workbench", layout="wide")
 pages = [
     st.Page("../pages/steer.py", title="Steer", default=True),
     st.Page("../pages/enumerate.py", title="Enumerate"),
+    st.Page("../pages/train.py", title="Train"),
 ]
 st.navigation(pages, position="top").run()

@@ -321,3 +321,45 @@ def pairs_chart(counts: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.
     )
     numbers = base.mark_text(fontSize=15, color=ink.text).encode(text="patterns:Q")
     return alt.layer(cells, numbers).properties(width=alt.Step(64), height=alt.Step(44))
+
+
+def training_curve(moments: pd.DataFrame, ink: Ink = LIGHT) -> alt.VConcatChart:
+    """Loss, L0 and dead meta-latents by step, one below the other.
+
+    Args:
+        moments: columns ``step``, ``loss``, ``l0``, ``dead``.
+    """
+    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, tickCount=4)
+    rows = []
+    for name, title, colour in (
+        ("loss", "left of a direction (‖x − x̂‖²)", ink.source),
+        ("l0", "L0 on the batch", ink.target),
+        ("dead", "dead meta-latents", ink.other),
+    ):
+        rows.append(
+            alt.Chart(moments)
+            .mark_line(color=colour, strokeWidth=2)
+            .encode(
+                x=alt.X("step:Q", title="step" if name == "dead" else None, axis=axis),
+                y=alt.Y(f"{name}:Q", title=title, axis=axis, scale=alt.Scale(zero=True)),
+                tooltip=["step:Q", alt.Tooltip(f"{name}:Q", format=".4g")],
+            )
+            .properties(height=110, width="container")
+        )
+    return alt.vconcat(*rows)
+
+
+def counts_chart(counts: list[int], ink: Ink = LIGHT) -> alt.Chart:
+    """How many directions have 0, 1, 2, … active meta-latents."""
+    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, labelAngle=0)
+    table = pd.DataFrame({"active": range(len(counts)), "directions": counts})
+    return (
+        alt.Chart(table)
+        .mark_bar(color=ink.source)
+        .encode(
+            x=alt.X("active:O", title="active meta-latents", axis=axis),
+            y=alt.Y("directions:Q", title="directions", axis=axis),
+            tooltip=["active:O", "directions:Q"],
+        )
+        .properties(height=220)
+    )

@@ -197,6 +197,8 @@ def about(lab: Lab) -> None:
     """What is on screen, for someone who sees it first."""
     preset, provenance = lab.preset, lab.provenance
     largest, meta = lab.report["saes"][-1], lab.report["meta_sae"]
+    control = meta["fve_control"]
+    against = "" if control is None else f", against {control:.0%} for random directions"
     st.markdown(
         f"""
 1. The model, **{escape(preset.model.name)}**, reads a prompt that names the source city. Inside,
@@ -213,7 +215,7 @@ def about(lab: Lab) -> None:
 Measured on held-out text: the SAE keeps {largest["ce_recovered"]:.0%} of what the residual stream
 is worth to the model (cross-entropy, against putting its mean there) with {largest["l0"]:.0f}
 latents a token; the meta-SAE explains {meta["fve"]:.0%} of the variance of the decoder directions
-with {meta["l0"]:.1f} meta-latents each, against {meta["fve_control"]:.0%} for random directions.
+with {meta["l0"]:.1f} meta-latents each{against}.
 
 Open here: `{provenance.model}`, `{provenance.hook}`, SAE `{provenance.sae}`, meta-SAE
 `{provenance.meta_sae}`.

@@ -10,16 +10,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
 from metasae import search as engine
+from metasae.batch_topk import Moment, TrainConfig
+from metasae.directions import Directions, open_directions
 from metasae.edits import Edit
 from metasae.effects import Way, honestly, ways
 from metasae.errors import UserError
 from metasae.jobs import Job, Pairs, Spec, all_pairs
 from metasae.lab import Lab, open_lab
+from metasae.meta_sae import Made, make, seconds_a_step
 from metasae.presets import find_preset
 from metasae.progress import Progress, TimeLeft, duration
 from metasae.prompts import CITY
@@ -267,3 +271,54 @@ def _searched(spec: Spec) -> tuple[Lab, Case]:
     job = get_search(spec).job
     assert isinstance(job, Job)
     return job.lab, job.case
+
+
+class Training:
+    """A meta-SAE being trained here, in a thread; its checkpoint lies beside its folder."""
+
+    def __init__(
+        self, sources: tuple[str, ...], config: TrainConfig, controls: tuple[str, ...], out: Path
+    ) -> None:
+        self.sources, self.config, self.controls, self.out = sources, config, controls, out
+        self.moments: list[Moment] = []
+        self._cancelled = threading.Event()
+        self.task = Task(self._train, "Training")
+
+    def _train(self, progress: Progress) -> Made:
+        directions = open_directions(self.sources)
+        return make(directions, self.config, self.out, self.controls, True, progress, self._watch)
+
+    def _watch(self, moment: Moment) -> bool:
+        # A curve needs no more points than a screen has.
+        if moment.step % max(1, moment.steps // 400) == 0:
+            self.moments.append(moment)
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Stop at the next step; it can go on from there."""
+        self._cancelled.set()
+
+    def again(self) -> "Training":
+        """Go on after a stop."""
+        found = Training(self.sources, self.config, self.controls, self.out)
+        found.moments = list(self.moments)
+        return found
+
+
+@st.cache_resource(show_spinner=False)
+def trainings() -> dict[str, Training]:
+    """Trainings begun in this process, by the name of what they make; all sessions see them."""
+    return {}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def get_directions(sources: tuple[str, ...]) -> Task[Directions]:
+    """Directions to take apart, opened or being opened."""
+    return Task(lambda _: open_directions(sources), "Opening the directions")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def training_cost(sources: tuple[str, ...], config: TrainConfig) -> Task[float]:
+    """Seconds a step takes here, measured or being measured."""
+    directions = get_directions(sources).wait()
+    return Task(lambda _: seconds_a_step(directions, config), "Timing a few steps")

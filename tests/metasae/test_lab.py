@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from metasae import assets, autoencoders, batch_topk, evaluate
+from metasae import assets, autoencoders, batch_topk, evaluate, meta_sae
+from metasae import lab as lab_module
 from metasae.cities import ATTRIBUTES, load_cities
+from metasae.directions import open_directions
 from metasae.errors import UserError
 from metasae.lab import Lab, open_lab, version
 from metasae.presets import EMBEDDED, Preset, find_preset
@@ -244,3 +246,24 @@ def test_promoted_tokens_are_the_logit_lens(lab: Lab) -> None:
     once = {word.casefold(): word for word in reversed(readable)}
     expected = [word for word in dict.fromkeys(readable) if word in once.values()][:6]
     assert list(lab.meta_card(meta).promoted) == expected
+
+
+@pytest.mark.real_model
+def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meta_sae, "home", lambda preset: tmp_path)
+    monkeypatch.setattr(lab_module, "home", lambda preset: tmp_path)
+    monkeypatch.setattr(lab_module, "load_model", lambda preset, progress: lab.model)
+    directions = open_directions([str(EMBEDDED.weights / f"sae-{EMBEDDED.width}")])
+    config = dataclasses.replace(meta_sae.RECIPE, width=64, steps=2, batch=512)
+    made = meta_sae.make(directions, config, tmp_path / "tiny")
+    own = open_lab(find_preset(f"{EMBEDDED.name}+tiny"))
+    assert own.n_meta == 64 and own.n_latents == lab.n_latents
+    assert own.provenance.meta_sae != lab.provenance.meta_sae
+    assert own.report["meta_sae"]["fve"] == made.report["quality"]["fve"]
+    assert own.report["meta_sae"]["fve_control"] is None
+    with pytest.raises(UserError, match="no SAE in SAELens's format"):
+        open_lab(find_preset(f"{EMBEDDED.name}+missing"))
+    with pytest.raises(UserError, match="no preset"):
+        find_preset(f"{EMBEDDED.name}+../up")

@@ -1,0 +1,32 @@
+"""Train: make a meta-SAE of the directions of any SAE, and use it at once."""
+
+import streamlit as st
+
+from metasae.errors import UserError
+from workbench import opening, results, session, training
+
+
+def page() -> None:
+    """The whole page."""
+    session.read_link()
+    st.title("Take another SAE apart", anchor=False)
+    st.markdown(
+        "A **meta-SAE** is trained on an SAE's decoder directions alone; no text and no model are "
+        "needed. Choose what to take apart and how finely. What comes out opens in SAELens, and "
+        "on the other pages where it belongs to the SAE that is open."
+    )
+    session.show_notice()
+    setting = session.view().setting
+    session.write_link()
+    try:
+        lab = opening.get_lab(setting.preset)
+    except UserError as error:
+        results.failed(error)
+        st.button("Try again")
+        return
+    training.progress_of_all(lab)
+    training.form(lab)
+    training.shelf(lab)
+
+
+page()

@@ -1,0 +1,147 @@
+"""The Train page through its states, on small SAEs made here."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sae_lens
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+
+from metasae import autoencoders
+from metasae.autoencoders import SparseAutoencoder
+from metasae.meta_sae import home
+from metasae.presets import EMBEDDED
+from tests.fakes import FakeLab
+from workbench import opening
+
+APP = Path(__file__).parents[2] / "workbench" / "app.py"
+WIDTHS = (60, 400)
+
+
+class SmallLab(FakeLab):
+    def __init__(self, weights: Path) -> None:
+        self.preset = replace(EMBEDDED, weights=weights, widths=WIDTHS)
+
+
+@pytest.fixture(autouse=True)
+def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SmallLab:
+    monkeypatch.setenv("METASAE_CACHE", str(tmp_path / "cache"))
+    draw = torch.Generator().manual_seed(0)
+    for width in WIDTHS:
+        rows = torch.nn.functional.normalize(torch.randn(width, 12, generator=draw))
+        sae = SparseAutoencoder(rows.T, torch.zeros(width), rows, torch.zeros(12), k=2)
+        autoencoders.save(sae, tmp_path / f"sae-{width}")
+    found = SmallLab(tmp_path)
+    monkeypatch.setattr(opening, "get_lab", lambda preset: found)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return found
+
+
+def train_page() -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app = app.switch_page("../pages/train.py").run()
+    assert not app.exception
+    return app
+
+
+def with_steps(app: AppTest, steps: int) -> AppTest:
+    app.number_input(key="train-batch-400").set_value(64)
+    return app.number_input(key="train-steps").set_value(steps).run()
+
+
+def ended(app: AppTest) -> AppTest:
+    until = time.monotonic() + 60
+    while any(not one.task.done.is_set() for one in opening.trainings().values()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_it_says_what_training_costs_before_it_starts() -> None:
+    app = train_page()
+    assert app.number_input(key="train-width-400").value == 400 // 21
+    assert any("Takes about" in one.value and "2 trainings" in one.value for one in app.markdown)
+    assert not app.error
+
+
+def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab) -> None:
+    app = with_steps(train_page(), 12)
+    app.text_input[-1].set_value("first").run()
+    app.button(key="train-start").click().run()
+    ended(app)
+    assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
+    made = opening.trainings()["first"].task.result()
+    assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
+    assert sae_lens.SAE.load_from_disk(str(home(EMBEDDED) / "first")).cfg.d_sae == 19
+    app.button(key="use-first").click().run()
+    assert not app.exception
+    assert app.query_params["preset"] in ("smollm2-135m+first", ["smollm2-135m+first"])
+    # Whoever comes after a restart finds it on the shelf.
+    opening.trainings().clear()
+    app = train_page()
+    assert any(one.label == "first" for one in app.expander)
+    app.text_input[-1].set_value("first").run()
+    assert any("exists already" in one.value for one in app.info)
+
+
+def test_a_cancelled_training_goes_on_where_it_was() -> None:
+    app = with_steps(train_page(), 4000)
+    app.text_input[-1].set_value("long").run()
+    app.button(key="train-start").click().run()
+    training = opening.trainings()["long"]
+    while not training.moments:
+        time.sleep(0.02)
+    training.cancel()
+    ended(app)
+    assert any("stopped at step" in one.value for one in app.error)
+    assert (home(EMBEDDED) / "long.meta-sae.checkpoint").exists()
+    stopped_at = training.moments[-1].step
+    app.button(key="again-long").click().run()
+    again = opening.trainings()["long"]
+    while len(again.moments) <= len(training.moments):
+        time.sleep(0.02)
+    assert again.moments[len(training.moments)].step > stopped_at
+    again.cancel()
+    ended(app)
+
+
+def test_another_sae_is_taken_apart_but_not_offered_for_steering() -> None:
+    app = train_page()
+    app.selectbox(key="train-what").set_value("60 latents, SmolLM2-135M-Instruct").run()
+    assert any("k is 4, more than the 2" in one.value for one in app.error)
+    app.number_input(key="train-k").set_value(1)
+    app.number_input(key="train-steps").set_value(3).run()
+    app.text_input[-1].set_value("small").run()
+    app.button(key="train-start").click().run()
+    ended(app)
+    assert any("another SAE" in one.value for one in app.caption)
+    assert not [one for one in app.button if one.key == "use-small"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("nowhere", "no file or folder"), ("nobody:1", "knows no release"), ("<b>*x*</b>", "no file")],
+)
+def test_what_cant_be_opened_is_said(typed: str, said: str) -> None:
+    app = train_page()
+    app.selectbox(key="train-what").set_value("something of my own …").run()
+    assert not app.error
+    app.text_input(key="train-own").set_value(typed).run()
+    assert not app.exception
+    assert any(said in one.value for one in app.error)
+    assert not [one for one in app.button if one.key == "train-start"]
+
+
+def test_a_bad_name_and_a_bad_k_are_said() -> None:
+    app = train_page()
+    app.text_input[-1].set_value("../up").run()
+    assert any("letters, digits" in one.value for one in app.error)
+    app.text_input[-1].set_value("fine").run()
+    app.number_input(key="train-k").set_value(40).run()
+    assert any("k is 40, more than the 19" in one.value for one in app.error)
