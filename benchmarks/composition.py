@@ -3,10 +3,11 @@
 Trains a meta-SAE of each width on the shipped SAE's decoder, with a meta-latent started at every
 country and with random starts alone (and, for the control, on Gaussian rows), reads it at several
 thresholds, and measures what the report measures: variance explained, cities of one and of two
-countries that share a meta-latent, countries with one of their own. Also what the SAE recovers
-when it is read with more latents a token than it was trained with.
+countries that share a meta-latent, countries with one of their own. With
+``--base`` also what the SAE recovers when it is read with more latents a token than it was trained
+with.
 
-    python -m benchmarks.composition [--quick] [--json]
+    python -m benchmarks.composition [--quick] [--base] [--json]
 """
 
 import argparse
@@ -87,6 +88,9 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one small width, no control")
+    parser.add_argument(
+        "--base", action="store_true", help="also the SAE with more latents; collects residuals"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     found: dict[str, Any] = {
@@ -94,7 +98,7 @@ def main() -> None:
         "dtype": str(fast_dtype()),
         "threads": torch.get_num_threads(),
     }
-    if not arguments.quick:
+    if arguments.base:
         found["sae"] = by_k()
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")

@@ -14,6 +14,9 @@ from torch import Tensor
 from metasae.autoencoders import SparseAutoencoder
 from metasae.errors import UserError
 
+_ROWS = 4096
+"""Decoder directions that are encoded together."""
+
 
 @dataclass(frozen=True)
 class Decomposition:
@@ -46,11 +49,30 @@ class Decomposition:
     @cached_property
     def activations(self) -> Float[Tensor, "F M"]:
         """Activation of every meta-latent on every latent's decoder direction, sparse (CSR)."""
-        return self.meta.encode(self.sae.W_dec).to_sparse_csr()
+        # A few rows at a time: an SAE of a million latents has no room for the dense matrix.
+        row, column, value, begin = [], [], [], 0
+        for part in self.sae.W_dec.split(_ROWS):
+            acts = self.meta.encode(part)
+            places = acts.nonzero()
+            row.append(places[:, 0] + begin)
+            column.append(places[:, 1])
+            value.append(acts[places[:, 0], places[:, 1]])
+            begin += len(part)
+        shape = (self.n_latents, self.n_meta)
+        return _csr(torch.cat(row), torch.cat(column), torch.cat(value), shape)
 
     @cached_property
     def _by_meta(self) -> Float[Tensor, "M F"]:
-        return self.activations.to_dense().T.contiguous().to_sparse_csr()
+        acts = self.activations
+        counts = acts.crow_indices().diff()
+        row = torch.arange(self.n_latents).repeat_interleave(counts)
+        order = torch.argsort(acts.col_indices(), stable=True)
+        return _csr(
+            acts.col_indices()[order],
+            row[order],
+            acts.values()[order],
+            (self.n_meta, self.n_latents),
+        )
 
     def check(self, latent: int) -> None:
         """Raise unless there is such a latent.
@@ -103,6 +125,13 @@ class Decomposition:
         index = torch.tensor(list(acts), dtype=torch.int64)
         values = torch.tensor(list(acts.values()))
         return values @ self.meta.W_dec[index] + self.meta.b_dec
+
+
+def _csr(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A CSR matrix from entries in the order of their rows."""
+    start = torch.zeros(shape[0] + 1, dtype=torch.int64)
+    start[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)
+    return torch.sparse_csr_tensor(start, column, value, shape)
 
 
 def _row(matrix: Float[Tensor, "R C"], row: int) -> dict[int, float]:
