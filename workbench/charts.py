@@ -259,8 +259,8 @@ def leads_chart(
         titleFontSize=13, titleFontWeight="normal", domain=False,
     )  # fmt: skip
 
-    def title(attribute: str) -> str:
-        return f"{attribute}: lead of {target}'s answer over {source}'s (nats)"
+    def title(attribute: str) -> list[str]:
+        return [f"{attribute}: lead of {target}'s answer", f"over {source}'s (nats)"]
 
     points = (
         alt.Chart(shown)
@@ -330,18 +330,25 @@ def training_curve(moments: pd.DataFrame, ink: Ink = LIGHT) -> alt.VConcatChart:
         moments: columns ``step``, ``loss``, ``l0``, ``dead``.
     """
     axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, tickCount=4)
+    whole = copy.deepcopy(axis)
+    whole.tickMinStep = 1
     rows = []
     for name, title, colour in (
-        ("loss", "left of a direction (‖x − x̂‖²)", ink.source),
-        ("l0", "L0 on the batch", ink.target),
-        ("dead", "dead meta-latents", ink.other),
+        ("loss", ["loss", "‖x − x̂‖²"], ink.source),
+        ("l0", ["L0 on", "the batch"], ink.target),
+        ("dead", ["dead", "meta-latents"], ink.other),
     ):
         rows.append(
             alt.Chart(moments)
             .mark_line(color=colour, strokeWidth=2)
             .encode(
                 x=alt.X("step:Q", title="step" if name == "dead" else None, axis=axis),
-                y=alt.Y(f"{name}:Q", title=title, axis=axis, scale=alt.Scale(zero=True)),
+                y=alt.Y(
+                    f"{name}:Q",
+                    title=title,
+                    axis=whole if name == "dead" else axis,
+                    scale=alt.Scale(domainMin=0),
+                ),
                 tooltip=["step:Q", alt.Tooltip(f"{name}:Q", format=".4g")],
             )
             .properties(height=110, width="container")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from itertools import count as count_from
 from typing import Any
 
 import pandas as pd
@@ -147,7 +148,9 @@ def form(lab: Lab) -> None:
     config = replace(
         RECIPE, width=int(width), k=int(k), steps=int(steps), batch=int(batch), seed=int(seed)
     )
-    name = st.text_input("Name", f"mine-{config.width}-{config.seed}", max_chars=40, width=300)
+    taken = {*opening.trainings(), *(one.name for one in home(lab.preset).glob("*"))}
+    free = next(name for n in count_from(1) if (name := f"mine-{config.width}-{n}") not in taken)
+    name = st.text_input("Name", free, max_chars=40, width=300)
     _start(lab, sources, config, tuple(controls), name.strip())
 
 
