@@ -1,12 +1,13 @@
 """How often the estimating search finds what scoring every combination finds, and at what cost.
 
 Ordered pairs of well-known cities, drawn by a seed among those whose own meta-latents have some
-hundreds to some thousands of combinations (present or absent; where that gives too few, at half
-strength as well). On each pair both searches run, in fp32. A pattern is recalled when the
+thousands of combinations (present or absent; where that gives too few, at half strength as well):
+one in twenty of some hundreds is less than the search ever takes by itself (`estimate.BUDGETS`).
+``--small`` draws such pairs all the same. On each pair both searches run, in fp32. A pattern is recalled when the
 estimating search, which may score one combination in twenty, scored one as clear as the clearest
 there is. That nothing moves is no pattern here: finding it takes no search.
 
-    python -m benchmarks.estimate [--quick] [--json]
+    python -m benchmarks.estimate [--quick] [--small] [--json]
 """
 
 import argparse
@@ -28,6 +29,7 @@ from metasae.steering import Case
 
 GRIDS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
     ((0.0,), (1.0,)),
+    ((0.0, 0.5), (1.0,)),
     ((0.0, 0.5), (0.5, 1.0)),
 )
 """Strengths of the source's own and of the target's own beside their defaults: the first that gives
@@ -133,12 +135,15 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller pairs, within 45 s")
+    parser.add_argument("--small", action="store_true", help="pairs of some hundreds instead")
     parser.add_argument(
         "--unlisted", action="store_true", help="as if there were too many combinations to list"
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    count, fewest, most = (4, 500, 1100) if arguments.quick else (24, 500, 5000)
+    count, fewest, most = 20, 1500, 5000
+    if arguments.quick or arguments.small:
+        count, fewest, most = 4 if arguments.quick else 20, 500, 1100
     figures = measure(count, fewest, most, 0 if arguments.unlisted else LISTED)
     if arguments.json:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
