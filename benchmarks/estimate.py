@@ -3,9 +3,9 @@
 Ordered pairs of well-known cities, drawn by a seed among those whose own meta-latents have some
 thousands of combinations (present or absent; where that gives too few, at half strength as well):
 one in twenty of some hundreds is less than the search ever takes by itself (`estimate.BUDGETS`).
-``--small`` draws such pairs all the same. On each pair both searches run, in fp32. A pattern is recalled when the
-estimating search, which may score one combination in twenty, scored one as clear as the clearest
-there is. That nothing moves is no pattern here: finding it takes no search.
+``--small`` draws such pairs all the same. On each pair both searches run, in fp32. A pattern is
+recalled when the estimating search, which may score one combination in twenty, scored one as clear
+as the clearest there is. That nothing moves is no pattern here: finding it takes no search.
 
     python -m benchmarks.estimate [--quick] [--small] [--json]
 """
