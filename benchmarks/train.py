@@ -117,15 +117,27 @@ class SAELens:
         self.trainer.n_training_steps += 1
 
     @torch.no_grad()
-    def quality(self) -> tuple[float, float]:
-        """Variance explained and L0 at inference, as saved and opened by SAELens."""
+    def quality(self) -> tuple[float, float, float]:
+        """Variance explained and L0 at inference, as saved and opened by SAELens; and the variance
+        explained with our threshold in place of its own."""
         with tempfile.TemporaryDirectory() as folder:
             self.sae.save_inference_model(folder)
             opened = sae_lens.SAE.load_from_disk(folder)
+        own = self._explained(opened)
+        opened.threshold.zero_()
+        count = self.sae.cfg.k * len(self.rows)
+        largest = torch.empty(0)
+        for part in self.rows.split(2048):
+            largest = torch.cat([largest, opened.encode(part).flatten()])
+            largest = largest.topk(min(int(count) + 1, len(largest))).values
+        opened.threshold.fill_(float(largest[-1]))
+        return (*own, self._explained(opened)[0])
+
+    def _explained(self, sae: Any) -> tuple[float, float]:
         left, active = 0.0, 0
         for part in self.rows.split(2048):
-            acts = opened.encode(part)
-            left += float((part - opened.decode(acts)).square().sum())
+            acts = sae.encode(part)
+            left += float((part - sae.decode(acts)).square().sum())
             active += int((acts > 0).sum())
         return 1 - left / float(self.rows.square().sum()), active / len(self.rows)
 
@@ -212,7 +224,8 @@ def measure(turns: int, steps: int) -> dict[str, Any]:
         found["ratio_total"] = total["saelens"] / total["ours"]
         found["total_ours_s"], found["total_saelens_s"] = total["ours"], total["saelens"]
         found["fve_ours"], found["l0_ours"] = ours.quality()
-        found["fve_saelens"], found["l0_saelens"] = peer.quality()
+        fve, l0, calibrated = peer.quality()
+        found |= {"fve_saelens": fve, "l0_saelens": l0, "fve_saelens_our_threshold": calibrated}
     found |= {"peak_mb": alone(ROWS, 3)["peak_mb"]}
     return found | {
         "steps": steps,

@@ -7,6 +7,7 @@ The gradients are written by hand and checked against autograd in the tests.
 Shapes: B rows of a batch, D their width, F latents, E selected (row, latent) entries.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -46,7 +47,7 @@ class TensorRows:
 
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
         """The rows at some indices."""
-        return self.tensor[torch.from_numpy(index)]
+        return self.tensor.index_select(0, torch.from_numpy(index))
 
 
 @dataclass(frozen=True)
@@ -222,14 +223,14 @@ def loss_and_gradients(
     pre = by_row.dots(xc, p.W_enc) + p.b_enc[by_row.column]
     value = pre.relu()
     summed = by_row.weighted_sums(value, p.W_dec)
-    left = xc - summed
+    recon = summed + p.b_dec if further is not None else None
+    # In place: fresh memory of this size costs more than the subtraction.
+    left = torch.sub(xc, summed, out=summed)
     loss = float(torch.linalg.vector_norm(left).square() / batch)
-    if further is None:
-        # The factor goes onto the few sums that are made of this, not onto all of it.
-        grad_recon, factor = left, -2.0 / batch
-    else:
-        grad_recon = left * (-2.0 / batch) + further(summed + p.b_dec, loss)
-        factor = 1.0
+    # The factor goes onto the few sums that are made of the gradient, not onto all of it.
+    grad_recon, factor = left, -2.0 / batch
+    if further is not None and recon is not None:
+        grad_recon, factor = left * factor + further(recon, loss), 1.0
     grad_pre = by_row.dots(grad_recon, p.W_dec).mul_(factor) * (pre > 0)
     order, by_latent = by_row.transposed(width)
     b_enc = torch.zeros_like(p.b_enc).index_add_(0, by_row.column, grad_pre)
@@ -392,6 +393,7 @@ class Trainer:
         self._optimiser = torch.optim.Adam(
             list(self.p.tensors().values()), lr=config.lr, betas=config.betas, fused=True
         )
+        self._scratch = (torch.empty(0), torch.empty(0), torch.empty(0))
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
@@ -403,7 +405,8 @@ class Trainer:
         if epoch != self._epoch:
             order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.rows))
             self._epoch, self._order = epoch, order
-        return self.rows.rows(self._order[place * size : (place + 1) * size]) * self.scale
+        rows = self.rows.rows(self._order[place * size : (place + 1) * size])
+        return rows if self.scale == 1.0 else rows * self.scale
 
     def draw(self, step: int) -> tuple[Float[Tensor, "B D"], Further | None]:
         """What a step is trained on: its rows, and a loss beside the squared error."""
@@ -444,17 +447,23 @@ class Trainer:
         """Pre-activations in the product's precision.
 
         The bias rides along as one more column of the product: added afterwards it would cost a
-        pass over the largest tensor there is. Rows end on a boundary the processor likes.
+        pass over the largest tensor there is. Rows end on a boundary the processor likes, and the
+        memory is used again in the next step: what is returned holds until then.
         """
         rows, width = x.shape
+        latents = len(self.p.W_enc)
         padded = -(-(width + 1) // _ALIGNED) * _ALIGNED
-        left = torch.zeros(rows, padded, dtype=self.dtype, device=x.device)
-        left[:, :width] = x - self.p.b_dec
-        left[:, width] = 1.0
-        right = torch.zeros(len(self.p.W_enc), padded, dtype=self.dtype, device=x.device)
+        left, right, pre = self._scratch
+        if left.shape != (rows, padded):
+            make = functools.partial(torch.zeros, dtype=self.dtype, device=x.device)
+            left, right = make(rows, padded), make(latents, padded)
+            left[:, width] = 1.0
+            pre = make(rows, latents)
+            self._scratch = left, right, pre
+        torch.sub(x, self.p.b_dec, out=left[:, :width])
         right[:, :width] = self.p.W_enc
         right[:, width] = self.p.b_enc
-        return left @ right.T
+        return torch.mm(left, right.T, out=pre)
 
     def run(self, checkpoint: Path | None = None, every: int = 250, progress: Progress = silent,
             stage: str = "Training", watch: Watch | None = None) -> None:  # fmt: skip

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     try:
         command: Callable[[argparse.Namespace], str] = arguments.command
         sys.stdout.write(command(arguments) + "\n")

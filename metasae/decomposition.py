@@ -131,7 +131,7 @@ def _csr(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> 
     """A CSR matrix from entries in the order of their rows."""
     start = torch.zeros(shape[0] + 1, dtype=torch.int64)
     start[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)
-    return torch.sparse_csr_tensor(start, column, value, shape)
+    return torch.sparse_csr_tensor(start, column, value, shape, check_invariants=False)
 
 
 def _row(matrix: Float[Tensor, "R C"], row: int) -> dict[int, float]:
