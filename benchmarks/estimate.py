@@ -141,7 +141,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    count, fewest, most = 20, 1500, 5000
+    count, fewest, most = 20, 1500, 2600
     if arguments.quick or arguments.small:
         count, fewest, most = 4 if arguments.quick else 20, 500, 1100
     figures = measure(count, fewest, most, 0 if arguments.unlisted else LISTED)
