@@ -94,6 +94,8 @@ PAIR = ("steer", "--source", "Tokyo", "--target", "Paris")
         ([*PAIR, "--strength", "1=nan"], "from −2 to 2"),
         ([*PAIR, "--generate", "0"], "--generate"),
         ([*PAIR, "--generate", "-5"], "--generate"),
+        (["info", "--preset", "gpt-9"], 'no preset "gpt-9"; choose one of: smollm2-135m'),
+        (["info", "--preset", "smollm2-135m+../up"], "no preset"),
     ],
 )
 def test_bad_words_are_refused_before_anything_is_opened(
@@ -104,7 +106,7 @@ def test_bad_words_are_refused_before_anything_is_opened(
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["fly"], ["city"], ["info", "--preset", "gpt-9"], [*PAIR, "--generate", "x"]],
+    [[], ["fly"], ["city"], ["info", "--preset"], [*PAIR, "--generate", "x"]],
     ids=" ".join,
 )
 def test_words_the_parser_does_not_know_end_with_2(
