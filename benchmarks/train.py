@@ -201,6 +201,8 @@ def alone(count: int, steps: int) -> dict[str, float]:
 def measure(turns: int, steps: int) -> dict[str, Any]:
     """Time the trainers in turn, then to the end."""
     progress = to_stream()
+    # First of all: a child process starts out with its parent's largest size.
+    peak = alone(ROWS, 3)["peak_mb"]
     rows, config = planted(ROWS), replace(RECIPE, steps=max(steps, turns + 1))
     ours, peer, dense = Ours(rows, config), SAELens(rows, config), Dense(rows, config)
     times: dict[str, list[float]] = {"ours": [], "saelens": [], "dense": []}
@@ -226,8 +228,8 @@ def measure(turns: int, steps: int) -> dict[str, Any]:
         found["fve_ours"], found["l0_ours"] = ours.quality()
         fve, l0, calibrated = peer.quality()
         found |= {"fve_saelens": fve, "l0_saelens": l0, "fve_saelens_our_threshold": calibrated}
-    found |= {"peak_mb": alone(ROWS, 3)["peak_mb"]}
     return found | {
+        "peak_mb": peak,
         "steps": steps,
         "precision_of_selection": str(fast_dtype()).removeprefix("torch."),
         "threads": torch.get_num_threads(),
