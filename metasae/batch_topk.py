@@ -36,6 +36,11 @@ class Rows(Protocol):
         ...
 
 
+def width_of(rows: Rows) -> int:
+    """D of some rows."""
+    return rows.rows(np.zeros(1, dtype=np.int64)).shape[1]
+
+
 @dataclass(frozen=True)
 class TensorRows:
     """Rows held in memory, such as a decoder."""
@@ -223,14 +228,13 @@ def loss_and_gradients(
     pre = by_row.dots(xc, p.W_enc) + p.b_enc[by_row.column]
     value = pre.relu()
     summed = by_row.weighted_sums(value, p.W_dec)
-    recon = summed + p.b_dec if further is not None else None
     # In place: fresh memory of this size costs more than the subtraction.
     left = torch.sub(xc, summed, out=summed)
     loss = float(torch.linalg.vector_norm(left).square() / batch)
     # The factor goes onto the few sums that are made of the gradient, not onto all of it.
     grad_recon, factor = left, -2.0 / batch
-    if further is not None and recon is not None:
-        grad_recon, factor = left * factor + further(recon, loss), 1.0
+    if further is not None:
+        grad_recon, factor = left * factor + further(x - left, loss), 1.0
     grad_pre = by_row.dots(grad_recon, p.W_dec).mul_(factor) * (pre > 0)
     order, by_latent = by_row.transposed(width)
     b_enc = torch.zeros_like(p.b_enc).index_add_(0, by_row.column, grad_pre)
@@ -257,6 +261,13 @@ def loss_and_gradients(
     return StepResult(loss, len(active) / batch, gradients, active.unique())
 
 
+def row_starts(row: Int[Tensor, " E"], rows: int) -> Int[Tensor, " R+1"]:
+    """Where each row's entries begin (CSR), of entries in the order of their rows."""
+    start = torch.zeros(rows + 1, dtype=torch.int64, device=row.device)
+    start[1:] = torch.bincount(row, minlength=rows).cumsum(0)
+    return start
+
+
 @dataclass(frozen=True)
 class _Sparse:
     """Places of a sparse matrix's entries, row by row (CSR).
@@ -272,9 +283,7 @@ class _Sparse:
     @staticmethod
     def of(row: Int[Tensor, " E"], column: Int[Tensor, " E"], rows: int) -> "_Sparse":
         """From entries in the order of their rows."""
-        start = torch.zeros(rows + 1, dtype=torch.int64, device=row.device)
-        start[1:] = torch.bincount(row, minlength=rows).cumsum(0)
-        return _Sparse(start, row, column)
+        return _Sparse(row_starts(row, rows), row, column)
 
     def transposed(self, columns: int) -> tuple[Int[Tensor, " E"], "_Sparse"]:
         """The entries' order by column, and the transposed matrix in that order."""
@@ -362,7 +371,7 @@ class Trainer:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.rows, self.config, self.scale, self.dtype = rows, config, scale, dtype
-        width = rows.rows(np.zeros(1, dtype=np.int64)).shape[1]
+        width = width_of(rows)
         if config.start == "sae":
             if initial is None:
                 raise ValueError("a start from an SAE needs that SAE")

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.autoencoders import SparseAutoencoder
+from metasae.batch_topk import row_starts
 from metasae.errors import UserError
 
 _ROWS = 4096
@@ -129,8 +130,7 @@ class Decomposition:
 
 def _csr(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
     """A CSR matrix from entries in the order of their rows."""
-    start = torch.zeros(shape[0] + 1, dtype=torch.int64)
-    start[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)
+    start = row_starts(row, shape[0])
     return torch.sparse_csr_tensor(start, column, value, shape, check_invariants=False)
 
 

@@ -144,7 +144,7 @@ def principal_components(directions: Rows, k: int) -> dict[str, float]:
 
     Uncentred components, as the meta-SAE's variance is uncentred; D of them.
     """
-    width = directions.rows(np.zeros(1, dtype=np.int64)).shape[1]
+    width = batch_topk.width_of(directions)
     second = torch.zeros(width, width, dtype=torch.float64)
     for part in batch_topk.parts_of(directions):
         second += (part.T @ part).double()
@@ -159,26 +159,28 @@ def principal_components(directions: Rows, k: int) -> dict[str, float]:
 Control = Callable[[Rows, TrainConfig, Progress, Path], dict[str, float]]
 
 
-def _gaussian(
-    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
+def _trained(
+    rows: Rows, config: TrainConfig, progress: Progress, stage: str, checkpoint: Path
 ) -> dict[str, float]:
-    width = directions.rows(np.zeros(1, dtype=np.int64)).shape[1]
-    rows = TensorRows(gaussian_like(torch.empty(len(directions), width), config.seed))
     config = replace(config, start="random")
-    stage = "Control on Gaussian rows"
     meta = train_meta(rows, config, progress, stage, None, checkpoint, fast_dtype())
     found = batch_topk.quality(meta, rows)
     return {"l0": found.l0, "fve": found.fve}
 
 
+def _gaussian(
+    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
+) -> dict[str, float]:
+    shape = torch.empty(len(directions), batch_topk.width_of(directions))
+    rows = TensorRows(gaussian_like(shape, config.seed))
+    return _trained(rows, config, progress, "Control on Gaussian rows", checkpoint)
+
+
 def _random_decoder(
     directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
 ) -> dict[str, float]:
-    config = replace(config, start="random", train_decoder=False)
-    stage = "Control with a random decoder"
-    meta = train_meta(directions, config, progress, stage, None, checkpoint, fast_dtype())
-    found = batch_topk.quality(meta, directions)
-    return {"l0": found.l0, "fve": found.fve}
+    config = replace(config, train_decoder=False)
+    return _trained(directions, config, progress, "Control with a random decoder", checkpoint)
 
 
 def _pca(

@@ -17,11 +17,8 @@ def page() -> None:
     )
     session.show_notice()
     setting = session.view().setting
-    try:
-        lab = opening.get_lab(setting.preset)
-    except UserError as error:
-        results.failed(error)
-        st.button("Try again")
+    lab = results.lab_or_retry(setting.preset)
+    if lab is None:
         return
     one, many = st.tabs(["One pair", "All pairs among some cities"])
     with one:

@@ -18,11 +18,8 @@ def page() -> None:
     )
     session.show_notice()
     setting = session.view().setting
-    try:
-        lab = opening.get_lab(setting.preset)
-    except UserError as error:
-        results.failed(error)
-        st.button("Try again")
+    lab = results.lab_or_retry(setting.preset)
+    if lab is None:
         return
     controls.subject_pickers(lab)
     try:

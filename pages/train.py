@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from metasae.errors import UserError
-from workbench import opening, results, session, training
+from workbench import results, session, training
 
 
 def page() -> None:
@@ -18,11 +17,8 @@ def page() -> None:
     session.show_notice()
     setting = session.view().setting
     session.write_link()
-    try:
-        lab = opening.get_lab(setting.preset)
-    except UserError as error:
-        results.failed(error)
-        st.button("Try again")
+    lab = results.lab_or_retry(setting.preset)
+    if lab is None:
         return
     training.progress_of_all(lab)
     training.form(lab)

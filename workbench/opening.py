@@ -277,16 +277,17 @@ class Training:
     """A meta-SAE being trained here, in a thread; its checkpoint lies beside its folder."""
 
     def __init__(
-        self, sources: tuple[str, ...], config: TrainConfig, controls: tuple[str, ...], out: Path
+        self, directions: Directions, config: TrainConfig, controls: tuple[str, ...], out: Path
     ) -> None:
-        self.sources, self.config, self.controls, self.out = sources, config, controls, out
+        self.directions, self.config, self.controls, self.out = directions, config, controls, out
         self.moments: list[Moment] = []
         self._cancelled = threading.Event()
         self.task = Task(self._train, "Training")
 
     def _train(self, progress: Progress) -> Made:
-        directions = open_directions(self.sources)
-        return make(directions, self.config, self.out, self.controls, True, progress, self._watch)
+        return make(
+            self.directions, self.config, self.out, self.controls, True, progress, self._watch
+        )
 
     def _watch(self, moment: Moment) -> bool:
         # A curve needs no more points than a screen has.
@@ -300,7 +301,7 @@ class Training:
 
     def again(self) -> "Training":
         """Go on after a stop."""
-        found = Training(self.sources, self.config, self.controls, self.out)
+        found = Training(self.directions, self.config, self.controls, self.out)
         found.moments = list(self.moments)
         return found
 

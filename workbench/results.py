@@ -5,7 +5,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab import Lab
 from metasae.steering import Outcome
-from workbench import charts, tables
+from workbench import charts, opening, tables
 from workbench.boxes import in_words
 from workbench.text import escape
 
@@ -13,6 +13,16 @@ from workbench.text import escape
 def failed(error: UserError) -> None:
     """What went wrong, in its one sentence."""
     st.error(escape(str(error)))
+
+
+def lab_or_retry(preset: str) -> Lab | None:
+    """The opened preset; where that fails, why and a way to try again are drawn instead."""
+    try:
+        return opening.get_lab(preset)
+    except UserError as error:
+        failed(error)
+        st.button("Try again")
+        return None
 
 
 def ink() -> charts.Ink:

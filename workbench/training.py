@@ -200,7 +200,8 @@ def _start(
         f"({step:.2f} s a step, timed just now; {trained} trainings of {config.steps:,} steps)."
     )
     if st.button("Train", type="primary", key="train-start"):
-        opening.trainings()[name] = Training(sources, config, controls, out)
+        directions = opening.get_directions(sources).wait()
+        opening.trainings()[name] = Training(directions, config, controls, out)
         st.rerun()
 
 
