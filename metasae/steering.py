@@ -29,6 +29,9 @@ from metasae.trees import TokenTree, grow
 
 TOP_TOKENS = 5
 
+_ROWS_UNEMBEDDED = 128
+"""Rows whose logits are held together: few enough that their memory is used again."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -366,10 +369,18 @@ class Part:
     def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
         """Sum over each answer's tokens, from hidden states at ``only``."""
         with torch.inference_mode():
-            logits = self.prefilled.blocks.unembed(hidden)
-            total = logits.logsumexp(-1).float()
-            picked = logits[:, self.which, self.token].float() - total[:, self.which]
+            picked = torch.cat([self._picked(rows) for rows in hidden.split(_ROWS_UNEMBEDDED)])
             return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
+
+    def _picked(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
+        """Log-probability of every answer token."""
+        logits = self.prefilled.blocks.unembed(hidden)
+        picked = logits[:, self.which, self.token].float()
+        # In place: the logits of a vocabulary are the largest tensor there is, and a second one
+        # costs more than the sum.
+        largest = logits.amax(-1, keepdim=True)
+        total = logits.sub_(largest).exp_().sum(-1, dtype=torch.float32).log()
+        return picked - (total + largest[..., 0].float())[:, self.which]
 
 
 @dataclass(frozen=True)
