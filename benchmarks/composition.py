@@ -72,7 +72,7 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
 def by_k() -> list[dict[str, Any]]:
     """Cross-entropy the widest SAE recovers when it is read with more latents a token."""
     stuff = build.material(EMBEDDED, to_stream())
-    sae = autoencoders.load(EMBEDDED.weights / f"sae-{EMBEDDED.width}")
+    sae = autoencoders.open_sae(EMBEDDED.sae(EMBEDDED.width))
     batches = evaluate.held_out_batches(stuff.windows)
     rows = []
     for k in TOKENWISE:

@@ -4,7 +4,7 @@ The library's blocks are written to be read and to be hooked; run hundreds of th
 short tails they spend most of their time between the products. These have the same weights and give
 the same numbers (the tests compare them), with the norms' gains folded into the products that
 follow, one product for queries, keys and values, and one for both halves of the gated MLP. Blocks
-of the Llama family only.
+of the Llama family only (`families` has the others).
 
 Shapes: N rows, T positions, D = d_model, d head width, K key-value heads, G query heads a key-value
 head, P prefix positions, S = P + T.
@@ -18,8 +18,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
-
-from metasae.errors import UserError
 
 KeysValues = tuple[Float[Tensor, "N K P d"], Float[Tensor, "N K P d"]]
 
@@ -39,36 +37,31 @@ class Places:
     """Where rows of tokens stand and what they may look at; one entry may serve all rows.
 
     Attributes:
-        cos, sin: rotary embedding of every position.
+        positions: of the tokens in their sequences.
         mask: added to the attention scores, 0 where a position may attend and −∞ where not,
             prefix slots first.
+        turn: cosine and sine of every position's rotary embedding, (N, T, 1, d) each, where the
+            blocks want them beforehand.
     """
 
-    cos: Float[Tensor, "N T 1 d"]
-    sin: Float[Tensor, "N T 1 d"]
+    positions: Int[Tensor, "N T"]
     mask: Float[Tensor, "N 1 T S"]
+    turn: tuple[Tensor, ...] = ()
 
     def rows(self, index: Tensor) -> "Places":
         """Those of some rows."""
-        return Places(self.cos[index], self.sin[index], self.mask[index])
+        turn = tuple(one[index] for one in self.turn)
+        return Places(self.positions[index], self.mask[index], turn)
 
 
 class Blocks:
     """Some consecutive blocks of a Llama-style model, in one precision.
 
     The residual stream itself stays in fp32 in any precision.
-
-    Raises:
-        UserError: for a model of another family.
     """
 
     def __init__(self, hf: Any, layers: range, dtype: torch.dtype = torch.float32) -> None:
         config = hf.config
-        if config.model_type != "llama":
-            raise UserError(
-                f'The model is of the family "{config.model_type}"; edits are run on models of the '
-                "Llama family."
-            )
         self.dtype = dtype
         self.heads, self.shared = config.num_attention_heads, config.num_key_value_heads
         self.eps = config.rms_norm_eps
@@ -90,10 +83,8 @@ class Blocks:
         half = sin.shape[-1] // 2
         sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
         mask = torch.zeros(attend.shape).masked_fill(~attend, float("-inf"))
-        return Places(
-            cos[:, :, None].to(self.dtype), sin[:, :, None].to(self.dtype),
-            mask[:, None].to(self.dtype),
-        )  # fmt: skip
+        turn = cos[:, :, None].to(self.dtype), sin[:, :, None].to(self.dtype)
+        return Places(positions, mask[:, None].to(self.dtype), turn)
 
     @torch.inference_mode()
     def run(
@@ -142,7 +133,8 @@ class Blocks:
         turned, value = made.split([self.heads + self.shared, self.shared], dim=2)
         half = turned.shape[-1] // 2
         exchanged = turned.roll(half, dims=-1)
-        turned = torch.addcmul(turned * places.cos, exchanged, places.sin)
+        cos, sin = places.turn
+        turned = torch.addcmul(turned * cos, exchanged, sin)
         query, key = turned.split([self.heads, self.shared], dim=2)
         return query, key.transpose(1, 2), value.transpose(1, 2)
 

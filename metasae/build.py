@@ -23,8 +23,8 @@ from metasae import assets, autoencoders, batch_topk, evaluate
 from metasae.activations import Activations, collect, fast_dtype
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import TensorRows, TrainConfig, Trainer
-from metasae.catalogue import knowledge, records
-from metasae.cities import ATTRIBUTES, load_cities
+from metasae.catalogue import counted, knowledge, records
+from metasae.cities import load_cities
 from metasae.corpus import WINDOW, Windows, windows
 from metasae.decomposition import Decomposition
 from metasae.edits import Edit
@@ -393,12 +393,7 @@ def measure_meta(
             "l0_control": against.l0,
             "threshold": float(meta.threshold[0]) if meta.threshold is not None else 0.0,
         },
-        "cities": {
-            "total": len(found),
-            "with_latent": sum(record.has_own_latent for record in found),
-            "known_facts": {a: sum(r.known[a] for r in found) for a in ATTRIBUTES},
-            "all_four_known": sum(all(r.known.values()) for r in found),
-        },
+        "cities": counted(found),
         "sharing": evaluate.sharing(decomposition, found),
         "recipe": {
             "base": asdict(base_config(preset.width, preset.width)),

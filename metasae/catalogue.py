@@ -1,6 +1,7 @@
 """The table of cities with what the model knows of them and which latents are theirs, measured."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -164,3 +165,13 @@ def _choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
         for r in ranked
     ]
     return tuple(sorted(marked, key=lambda r: (not r.chosen, -r.activation * r.selectivity)))
+
+
+def counted(found: Sequence[CityRecord]) -> dict[str, Any]:
+    """How many cities there are, have a latent of their own, and are known."""
+    return {
+        "total": len(found),
+        "with_latent": sum(record.has_own_latent for record in found),
+        "known_facts": {a: sum(record.known[a] for record in found) for a in ATTRIBUTES},
+        "all_four_known": sum(all(record.known.values()) for record in found),
+    }

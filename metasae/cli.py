@@ -16,7 +16,8 @@ from typing import Any
 
 from metasae import assets, progress
 from metasae.errors import UserError
-from metasae.presets import EMBEDDED, Preset, find_preset
+from metasae.own import find_preset
+from metasae.presets import EMBEDDED, Preset
 from metasae.prompts import WORDINGS
 
 
@@ -54,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, run: Callable[[argparse.Namespace], str], text: str) -> Any:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(command=run)
-        command.add_argument("--preset", default=EMBEDDED.name, metavar="NAME")
+        command.add_argument(
+            "--preset", default=EMBEDDED.name, metavar="NAME|FILE", help="what to open"
+        )
         command.add_argument("--json", action="store_true", help="print one JSON object")
         return command
 
@@ -157,8 +160,22 @@ def _build(arguments: argparse.Namespace) -> str:
     from metasae.build import build
 
     preset = find_preset(arguments.preset)
-    report = build(preset, arguments.out or preset.weights, progress.to_stream())
+    report = build(preset, arguments.out or _shipped(preset), progress.to_stream())
     return _dump(report) if arguments.json else _summary(report)
+
+
+def _shipped(preset: Preset) -> Path:
+    """Folder of what `build` makes.
+
+    Raises:
+        UserError: for a preset of other people's SAEs.
+    """
+    if preset.weights is None:
+        raise UserError(
+            f"The SAEs of {preset.name} are made elsewhere; build and measure are for "
+            f"{EMBEDDED.name}."
+        )
+    return preset.weights
 
 
 def _train_meta(arguments: argparse.Namespace) -> str:
@@ -197,7 +214,7 @@ def _info(arguments: argparse.Namespace) -> str:
     if arguments.measure:
         from metasae.build import measure
 
-        report = measure(preset, preset.weights, progress.to_stream())
+        report = measure(preset, _shipped(preset), progress.to_stream())
     else:
         report = stored_report(preset)
     return _dump(report) if arguments.json else _summary(report)
@@ -209,7 +226,15 @@ def stored_report(preset: Preset) -> dict[str, Any]:
     Raises:
         UserError: when the report is missing, or the weights are not those it was measured on.
     """
-    path = preset.weights / "report.json"
+    from metasae.first_use import folder_of
+
+    folder = folder_of(preset)
+    path = folder / "report.json"
+    if preset.weights is None and not path.exists():
+        raise UserError(
+            f"Nothing has been made for {preset.name} yet; open it once, for example with: "
+            f"python -m metasae cities --preset {preset.name}."
+        )
     try:
         report: dict[str, Any] = json.loads(path.read_text())
         hashes = dict(report["weights_sha256"])
@@ -218,7 +243,7 @@ def stored_report(preset: Preset) -> dict[str, Any]:
             f"{path} is missing or damaged; measure again with: python -m metasae info --measure."
         ) from error
     for name, digest in hashes.items():
-        file = preset.weights / name
+        file = folder / name
         if not file.exists() or assets.sha256(file) != digest:
             raise UserError(
                 f"{file} is not the file the report was measured on; measure again with: "

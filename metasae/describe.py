@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -37,9 +36,7 @@ def promoted_tokens(
     model: LanguageModel, direction: Float[Tensor, " D"], count: int = WORDS_SHOWN
 ) -> tuple[str, ...]:
     """The tokens a direction in the residual stream raises most, by the logit lens."""
-    hf = model.hf
-    with torch.inference_mode():
-        scores = hf.lm_head(direction * hf.model.norm.weight)
+    scores = model.vocabulary_scores(direction)
     # The same word comes with and without a space or capital: one of them is enough.
     words: dict[str, str] = {}
     for token in scores.topk(6 * count).indices.tolist():

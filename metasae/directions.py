@@ -21,9 +21,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 from metasae.errors import UserError
+from metasae.releases import release_folder
 
-DECODER = "W_dec"
-"""Name of the decoder in SAELens's files and in those of the post's authors."""
+DECODERS = ("W_dec", "w_dec")
+"""Name of the decoder in SAELens's files and those of the post's authors, and in Gemma Scope's."""
 
 _CHUNK = 16384
 
@@ -137,8 +138,9 @@ def open_directions(sources: Sequence[str]) -> Directions:
 def _matrix(source: str) -> Tensor:
     path = Path(source).expanduser()
     if path.is_dir():
-        if (path / "sae_weights.safetensors").exists():
-            return _safetensors(path / "sae_weights.safetensors")
+        for name in ("sae_weights.safetensors", "params.safetensors"):
+            if (path / name).exists():
+                return _safetensors(path / name)
         if (path / "sae.pt").exists():
             return _checkpoint(path / "sae.pt")
         raise UserError(
@@ -157,7 +159,7 @@ def _matrix(source: str) -> Tensor:
             "folder."
         )
     if ":" in source:
-        return _hub(*source.split(":", 1))
+        return _matrix(str(release_folder(source)))
     raise UserError(
         f'There is no file or folder "{source}"; for an SAE of the hub write RELEASE:ID.'
     )
@@ -165,14 +167,15 @@ def _matrix(source: str) -> Tensor:
 
 def _only_matrix(name: str, tensors: dict[str, Any]) -> str:
     """Key of the decoder, or of the one matrix there is."""
-    if DECODER in tensors:
-        return DECODER
+    for decoder in DECODERS:
+        if decoder in tensors:
+            return decoder
     matrices = [key for key, shape in tensors.items() if len(shape) == 2]
     if len(matrices) == 1:
         return matrices[0]
     raise UserError(
-        f"{name} holds {len(matrices)} matrices and none is called {DECODER}; give a file whose "
-        f"decoder is called {DECODER}, one row per latent."
+        f"{name} holds {len(matrices)} matrices and none is called {DECODERS[0]}; give a file "
+        f"whose decoder is called {DECODERS[0]}, one row per latent."
     )
 
 
@@ -212,29 +215,3 @@ def _checkpoint(path: Path) -> Tensor:
         ) from error
     matrix: Tensor = tensors[_only_matrix(str(path), shapes)]
     return matrix
-
-
-def _hub(release: str, sae_id: str) -> Tensor:
-    from sae_lens import SAE
-    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
-
-    known = get_pretrained_saes_directory()
-    if release not in known:
-        raise UserError(
-            f'SAELens knows no release "{release}"; its documentation lists them, for example '
-            "gpt2-small-res-jb-feature-splitting."
-        )
-    if sae_id not in known[release].saes_map:
-        some = ", ".join(list(known[release].saes_map)[:4])
-        raise UserError(f'The release {release} has no "{sae_id}"; it has {some} and others.')
-    try:
-        sae = SAE.from_pretrained(release, sae_id)
-    except Exception as error:  # network, hub and file errors of many libraries
-        raise UserError(
-            f"{release}:{sae_id} could not be fetched from the Hugging Face hub "
-            f"({type(error).__name__}); connect to the network, or download "
-            f"{known[release].saes_map[sae_id]} of {known[release].repo_id} by hand and give its "
-            "folder."
-        ) from error
-    decoder: Tensor = sae.W_dec.detach()
-    return decoder

@@ -682,7 +682,7 @@ def ways(
     ]
     plans += [
         _Plan(f"latents of the {width:,}-wide SAE", partial(_narrower, default, lab, width))
-        for width in sorted(lab.preset.widths)[-2:-1]
+        for width in sorted(width for width in lab.preset.widths if width < lab.n_latents)[-1:]
     ]
     found: list[Way] = []
     for number, plan in enumerate(plans):
@@ -775,7 +775,7 @@ def _narrower(case: Case, lab: Lab, width: int) -> Case:
     pair = [case.source.city, case.target.city]
     if None in pair:
         raise UserError("Latents chosen by number belong to one SAE; choose two cities instead.")
-    sae = autoencoders.load(lab.preset.weights / f"sae-{width}")
+    sae = autoencoders.open_sae(lab.preset.sae(width))
     names = [*map(str, pair), *_company(lab, case)]
     table = activation_table(lab.model, sae, [find_city(n) for n in names], lab.median_norm)
     share = selectivity(table)

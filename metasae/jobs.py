@@ -498,7 +498,8 @@ class Job:
         engine.logprobs(some)
         each = (time.perf_counter() - began) / len(some)
         config = self.case.model.hf.config
-        wide = 2 * config.intermediate_size + 8 * config.hidden_size
+        inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+        wide = 2 * inner + 8 * config.hidden_size
         changes = CHUNK * config.hidden_size * len(self.case.source.latents)
         batch = 4 * (POSITIONS * wide + changes)
         rows = count * (4 * len(self.columns) + 64)

@@ -1,20 +1,24 @@
 """One preset, opened: the model, the SAE, the meta-SAE, and the tables of cities and words."""
 
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metasae import assets, autoencoders
+from metasae.autoencoders import SparseAutoencoder
 from metasae.cities import find_city
 from metasae.decomposition import Decomposition
 from metasae.describe import MetaCard, meta_card
 from metasae.errors import UserError
+from metasae.first_use import folder_of, prepare
 from metasae.locate import CityRecord
 from metasae.meta_sae import REPORT, home
 from metasae.model import LanguageModel, load_model
@@ -211,26 +215,51 @@ def _own_quality(report: dict[str, Any]) -> dict[str, Any]:
     return report["quality"] | {"width": report["config"]["width"], "fve_control": control}
 
 
+def _words(folder: Path) -> dict[int, tuple[str, ...]]:
+    """The words each latent is most active on, where they were collected."""
+    table = pd.read_parquet(folder / "words.parquet")
+    return {int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]}
+
+
+def _fingerprint(source: str, sae: SparseAutoencoder) -> str:
+    """An SAE's name and the start of its weights' SHA-256."""
+    file = Path(source) / autoencoders.WEIGHTS
+    if file.exists():
+        return f"{Path(source).name}@{assets.sha256(file)[:12]}"
+    digest = hashlib.sha256(sae.W_dec.numpy().tobytes()).hexdigest()
+    return f"{source}@{digest[:12]}"
+
+
 def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     """Open a preset: fetch what is missing, load, decompose.
 
     Raises:
         UserError: no network on first use, no space, damaged or missing files.
     """
-    folder = preset.weights
-    sae_folder, meta_folder = folder / f"sae-{preset.width}", folder / "meta-sae"
-    if preset.own_meta:
-        meta_folder = home(preset) / preset.own_meta
-    sae, meta = autoencoders.load(sae_folder), autoencoders.load(meta_folder)
-    if sae.width != preset.width or sae.d_in != preset.model.d_model:
+    model = None
+    source = preset.sae(preset.width)
+    sae = autoencoders.open_sae(source, 8 * preset.width * preset.model.d_model, progress)
+    d_model = preset.model.d_model or sae.d_in
+    if sae.width != preset.width or sae.d_in != d_model:
         raise UserError(
-            f"The SAE in {sae_folder} has {sae.width} latents of width {sae.d_in}, but the preset "
-            f"{preset.name} needs {preset.width} of width {preset.model.d_model}."
+            f"The SAE in {source} has {sae.width} latents of width {sae.d_in}, but the preset "
+            f"{preset.name} needs {preset.width} of width {d_model}."
         )
+    folder = folder_of(preset)
+    if preset.weights is None:
+        model = load_model(preset, progress)
+        if model.d_model != sae.d_in:
+            raise UserError(
+                f"The SAE in {source} reads a residual stream of width {sae.d_in}, but that of "
+                f"{model.name} has {model.d_model}; choose the SAE trained on this model."
+            )
+        prepare(preset, model, sae, progress)
+    meta_folder = home(preset) / preset.own_meta if preset.own_meta else folder / "meta-sae"
+    meta = autoencoders.load(meta_folder)
     decomposition = Decomposition(sae, meta)
     try:
         cities = json.loads((folder / "cities.json").read_text())
-        table = pd.read_parquet(folder / "words.parquet")
+        words = _words(folder) if preset.weights is not None else {}
         report = json.loads((folder / "report.json").read_text())
         if preset.own_meta:
             report["meta_sae"] = _own_quality(json.loads((meta_folder / REPORT).read_text()))
@@ -238,23 +267,26 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"The tables in {folder} are missing or damaged; check out the repository again, or "
-            "make them with: python -m metasae build."
+            f"The tables in {folder} are missing or damaged; "
+            + (
+                "delete that folder and open the preset again, which makes them anew."
+                if preset.weights is None
+                else "check out the repository again, or make them with: python -m metasae build."
+            )
         ) from error
-    model = load_model(preset, progress)
     return Lab(
         preset=preset,
-        model=model,
+        model=model or load_model(preset, progress),
         decomposition=decomposition,
         records={record.name: record for record in records},
-        words={int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]},
+        words=words,
         median_norm=median_norm,
         report=report,
         provenance=Provenance(
             preset=preset.name,
             model=preset.model.name,
             hook=preset.hook_point,
-            sae=f"{sae_folder.name}@{assets.sha256(sae_folder / autoencoders.WEIGHTS)[:12]}",
+            sae=_fingerprint(source, sae),
             meta_sae=f"{meta_folder.name}@{assets.sha256(meta_folder / autoencoders.WEIGHTS)[:12]}",
             version=version(),
         ),

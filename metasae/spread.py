@@ -17,7 +17,7 @@ import torch
 from metasae.errors import UserError
 from metasae.jobs import Entry, Spec, Spread, searched
 from metasae.lab import Lab, open_lab
-from metasae.presets import find_preset
+from metasae.own import find_preset
 
 LOCAL = "local"
 """Address of a Ray instance of one's own, on this machine."""

@@ -23,6 +23,7 @@ from metasae.blocks import Blocks
 from metasae.decomposition import Decomposition
 from metasae.edits import Compiled, Edit, Firing, Pair, Piece
 from metasae.errors import UserError
+from metasae.families import LibraryBlocks
 from metasae.locate import name_position
 from metasae.model import LanguageModel, Prefilled
 from metasae.trees import TokenTree, grow
@@ -346,7 +347,7 @@ class Part:
         """Number of answers."""
         return int(self.answer.max()) + 1
 
-    def to(self, blocks: Blocks) -> "Part":
+    def to(self, blocks: Blocks | LibraryBlocks) -> "Part":
         """The same, run by other blocks."""
         return replace(self, prefilled=self.prefilled.row(0, blocks))
 

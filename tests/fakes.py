@@ -143,7 +143,7 @@ class FakeLab:
         "meta_sae": {"fve": 0.6, "l0": 4.0, "fve_control": 0.1},
     }
     n_latents, n_meta = N_LATENTS, N_META
-    model = SimpleNamespace()
+    model = SimpleNamespace(name=EMBEDDED.model.name, n_layers=EMBEDDED.model.layers)
 
     def city_names(self) -> tuple[str, ...]:
         return tuple(sorted(CITIES))

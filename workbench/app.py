@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="Meta-SAE workbench", layout="wide")
+st.set_page_config(
+    page_title="Meta-SAE workbench", layout="wide", initial_sidebar_state="collapsed"
+)
 pages = [
     st.Page("../pages/steer.py", title="Steer", default=True),
     st.Page("../pages/enumerate.py", title="Enumerate"),

@@ -408,7 +408,12 @@ def matrix(lab: Lab, spec: Spec) -> None:
     """All ordered pairs among some cities, and how many patterns each pair reaches."""
     known = [name for name in lab.city_names() if all(lab.records[name].known.values())]
     default = [name for name in ("Tokyo", "Paris", "Moscow", "London") if name in known]
-    cities = st.multiselect("Cities", lab.city_names(), default=default, key="cities")
+    # A model that knows none of these all the same shows what the page does.
+    names = default if len(default) > 1 else lab.city_names()[:2]
+    cities = st.multiselect("Cities", lab.city_names(), default=names, key="cities")
+    if len(cities) < 2:
+        st.info("Choose two cities or more.")
+        return
     template = replace(spec, source="", target="", source_latents=None, target_latents=None)
     try:
         searching = opening.get_pairs(tuple(cities), template)

@@ -196,13 +196,21 @@ def files(lab: Lab, outcome: Outcome) -> None:
 def about(lab: Lab) -> None:
     """What is on screen, for someone who sees it first."""
     preset, provenance = lab.preset, lab.provenance
-    largest, meta = lab.report["saes"][-1], lab.report["meta_sae"]
+    meta = lab.report["meta_sae"]
+    kept = ""
+    if lab.report["saes"]:
+        largest = lab.report["saes"][-1]
+        kept = (
+            f"the SAE keeps {largest['ce_recovered']:.0%} of what the residual stream is worth to "
+            "the model (cross-entropy on held-out text, against putting its mean there) with "
+            f"{largest['l0']:.0f} latents a token; "
+        )
     control = meta["fve_control"]
     against = "" if control is None else f", against {control:.0%} for random directions"
     st.markdown(
         f"""
-1. The model, **{escape(preset.model.name)}**, reads a prompt that names the source city. Inside,
-   before block {preset.hook_layer} of {preset.model.layers}, each token is a vector: the residual
+1. The model, **{escape(lab.model.name)}**, reads a prompt that names the source city. Inside,
+   before block {preset.hook_layer} of {lab.model.n_layers}, each token is a vector: the residual
    stream.
 2. A **sparse autoencoder** (SAE) writes that vector as a sum of few of its {lab.n_latents:,}
    **latents**, each with a decoder direction. A city has a latent of its own.
@@ -212,9 +220,7 @@ def about(lab: Lab) -> None:
    target's put in, at the same length. The model goes on from there, and its **log-probability**
    of each answer is read: in nats, 0 for certain, −2.3 for one in ten.
 
-Measured on held-out text: the SAE keeps {largest["ce_recovered"]:.0%} of what the residual stream
-is worth to the model (cross-entropy, against putting its mean there) with {largest["l0"]:.0f}
-latents a token; the meta-SAE explains {meta["fve"]:.0%} of the variance of the decoder directions
+Measured: {kept}the meta-SAE explains {meta["fve"]:.0%} of the variance of the decoder directions
 with {meta["l0"]:.1f} meta-latents each{against}.
 
 Open here: `{provenance.model}`, `{provenance.hook}`, SAE `{provenance.sae}`, meta-SAE

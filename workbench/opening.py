@@ -24,7 +24,7 @@ from metasae.errors import UserError
 from metasae.jobs import Job, Pairs, Spec, all_pairs
 from metasae.lab import Lab, open_lab
 from metasae.meta_sae import Made, make, seconds_a_step
-from metasae.presets import find_preset
+from metasae.own import find_preset
 from metasae.progress import Progress, TimeLeft, duration
 from metasae.prompts import CITY
 from metasae.search import Combinations, Found

@@ -5,7 +5,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab import Lab
 from metasae.steering import Outcome
-from workbench import charts, opening, tables
+from workbench import charts, opening, session, sidebar, tables
 from workbench.boxes import in_words
 from workbench.text import escape
 
@@ -16,12 +16,17 @@ def failed(error: UserError) -> None:
 
 
 def lab_or_retry(preset: str) -> Lab | None:
-    """The opened preset; where that fails, why and a way to try again are drawn instead."""
+    """The opened preset; where that fails, why and a way to try again are drawn instead.
+
+    Another can be chosen beside it in either case.
+    """
+    sidebar.presets()
     try:
         return opening.get_lab(preset)
     except UserError as error:
         failed(error)
         st.button("Try again")
+        session.write_link()
         return None
 
 

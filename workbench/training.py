@@ -12,7 +12,8 @@ from metasae.batch_topk import TrainConfig
 from metasae.errors import UserError
 from metasae.lab import Lab
 from metasae.meta_sae import CONTROLS, RECIPE, REPORT, home, usual_width
-from metasae.presets import NAME, find_preset
+from metasae.own import find_preset
+from metasae.presets import NAME
 from metasae.progress import duration
 from workbench import charts, opening, results, session
 from workbench.opening import Training
@@ -97,7 +98,7 @@ def report(values: dict[str, Any]) -> None:
 def _fits(lab: Lab, values: dict[str, Any]) -> bool:
     """Whether a meta-SAE is one of the open preset's widest SAE and of nothing else."""
     sources = [one["source"] for one in values["data"]]
-    return sources == [str(lab.preset.weights / f"sae-{lab.preset.width}")]
+    return sources == [lab.preset.sae(lab.preset.width)]
 
 
 def _use(lab: Lab, name: str, values: dict[str, Any]) -> None:
@@ -158,12 +159,10 @@ def _sources(lab: Lab) -> tuple[str, ...]:
     """The folders, files or hub names that are chosen."""
     preset = lab.preset
     choices: dict[str, tuple[str, ...]] = {
-        f"{width:,} latents, {preset.model.name}": (str(preset.weights / f"sae-{width}"),)
+        f"{width:,} latents, {preset.model.name}": (preset.sae(width),)
         for width in sorted(preset.widths, reverse=True)
     }
-    choices["all widths together"] = tuple(
-        str(preset.weights / f"sae-{width}") for width in preset.widths
-    )
+    choices["all widths together"] = tuple(preset.sae(width) for width in preset.widths)
     picked = st.selectbox("What to take apart", [*choices, _OWN], key="train-what")
     if picked != _OWN:
         return choices[picked]

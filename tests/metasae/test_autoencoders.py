@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sae_lens
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -173,15 +174,15 @@ def changed_weights(change: Callable[[dict[str, Any]], object]) -> Callable[[Pat
         (changed_config(d_in=9), "latents of width 9"),
         (changed_config(d_sae=41), "41 latents"),
         (changed_config(d_in=None), "latents of width None"),
-        (changed_config(architecture="gated"), "the architecture 'gated'"),
+        (changed_config(architecture="temporal"), "the architecture 'temporal'"),
         (changed_config(architecture=None), "the architecture None"),
         (changed_config(architecture="jumprelu"), "lacks the weights threshold"),
         (changed_config(k=None), "k is None"),
         (changed_config(k=0), "k is 0"),
         (changed_config(k=41), "k is 41"),
-        (changed_config(apply_b_dec_to_input=False), "apply_b_dec_to_input"),
-        (changed_config(normalize_activations="expected_average_only_in"), "normalize_activations"),
-        (changed_config(rescale_acts_by_decoder_norm=True), "rescale_acts_by_decoder_norm"),
+        (changed_config(architecture="gated"), "lacks the weights b_gate, b_mag, r_mag"),
+        (changed_config(normalize_activations="layer_norm"), "normalize_activations"),
+        (changed_config(reshape_activations="hook_z"), "reshape_activations"),
         (changed_weights(lambda tensors: tensors.pop("b_dec")), "lacks the weights b_dec"),
         (changed_weights(lambda t: t.update(b_enc=torch.zeros(39))), "b_enc"),
         (changed_weights(lambda t: t.update(b_dec=torch.zeros(9))), "b_dec"),
@@ -250,3 +251,56 @@ def compare(theirs: Any, ours: SparseAutoencoder, x: torch.Tensor) -> None:
     assert (expected > 0).any()
     with torch.no_grad():
         torch.testing.assert_close(theirs.encode(x), expected, rtol=0, atol=1e-4)
+
+
+# Of any architecture of SAELens's.
+
+
+def theirs(architecture: str, **options: object) -> sae_lens.SAE:
+    """An SAE of SAELens's own, with random weights."""
+    from sae_lens.registry import get_sae_class
+
+    kind, config_kind = get_sae_class(architecture)
+    extra: dict[str, object] = {"k": 4} if architecture == "topk" else {}
+    sae = kind(config_kind(d_in=8, d_sae=40, device="cpu", **(extra | options)))
+    draw = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in sae.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=draw) * 0.4)
+    return sae
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("standard", {}),
+        ("standard", {"normalize_activations": "expected_average_only_in"}),
+        ("jumprelu", {}),
+        ("gated", {}),
+        ("topk", {"rescale_acts_by_decoder_norm": True}),
+    ],
+)
+def test_it_computes_what_saelens_computes(
+    tmp_path: Path, architecture: str, options: dict[str, object], centred: bool
+) -> None:
+    sae = theirs(architecture, apply_b_dec_to_input=centred, **options)
+    sae.save_model(tmp_path / "sae")
+    ours = autoencoders.open_sae(str(tmp_path / "sae"))
+    assert torch.allclose(ours.W_dec.norm(dim=1), torch.ones(40), atol=1e-5)
+    x = 2 * torch.randn(64, 8)
+    with torch.no_grad():
+        acts, reconstruction = sae.encode(x), sae(x)
+        if architecture != "topk":
+            acts = acts * sae.W_dec.norm(dim=1)
+    found = ours.encode(x)
+    assert 0.02 < (found > 0).float().mean() < 0.98
+    assert (found - acts).abs().max() < 1e-5 * acts.abs().max()
+    assert (ours.reconstruct(x) - reconstruction).abs().max() < 1e-4
+
+
+def test_a_topk_sae_of_other_norms_is_refused(tmp_path: Path) -> None:
+    theirs("topk", rescale_acts_by_decoder_norm=False).save_model(tmp_path / "sae")
+    with pytest.raises(UserError) as raised:
+        autoencoders.open_sae(str(tmp_path / "sae"))
+    assert "fold_W_dec_norm" in one_sentence(raised)

@@ -138,13 +138,38 @@ def test_the_hubs_releases_are_known_without_a_network(monkeypatch: pytest.Monke
         open_directions([f"{release}:nothing"])
 
 
-def test_a_hub_that_cant_be_reached_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_cant_be_reached_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
+    for source in (
+        "gpt2-small-res-jb-feature-splitting:blocks.8.hook_resid_pre_768",
+        "gemma-scope-2b-pt-res:layer_0/width_16k/average_l0_13",
+    ):
+        with pytest.raises(UserError, match=r"could not be fetched .* by hand"):
+            open_directions([source])
+
+
+def test_a_release_of_another_layout_is_kept_as_saelens_writes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import sae_lens
 
-    def unreachable(*_: object, **__: object) -> None:
-        raise OSError("no route")
+    monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
+    made = sae_lens.StandardSAE(sae_lens.StandardSAEConfig(d_in=4, d_sae=9, device="cpu"))
+    asked: list[tuple[str, str]] = []
 
-    monkeypatch.setattr(sae_lens.SAE, "from_pretrained", unreachable)
-    release = "gpt2-small-res-jb-feature-splitting"
-    with pytest.raises(UserError, match=r"could not be fetched .* by hand and give its folder"):
-        open_directions([f"{release}:blocks.8.hook_resid_pre_768"])
+    def download(release: str, sae_id: str) -> sae_lens.SAE:
+        asked.append((release, sae_id))
+        return made
+
+    monkeypatch.setattr(sae_lens.SAE, "from_pretrained", download)
+    source = "gemma-scope-2b-pt-res:layer_0/width_16k/average_l0_13"
+    for _ in range(2):
+        (found,) = open_directions([source]).parts
+        assert torch.equal(found, made.W_dec.detach())
+    assert len(asked) == 1

@@ -12,15 +12,23 @@ import torch
 
 from metasae import assets, autoencoders, batch_topk, evaluate, meta_sae
 from metasae import lab as lab_module
+from metasae.autoencoders import SparseAutoencoder
 from metasae.cities import ATTRIBUTES, load_cities
 from metasae.directions import open_directions
 from metasae.errors import UserError
 from metasae.lab import Lab, open_lab, version
-from metasae.presets import EMBEDDED, Preset, find_preset
+from metasae.own import find_preset
+from metasae.presets import EMBEDDED, Preset
 from metasae.prompts import QUESTIONS, fill
 from tests.builders import city_record, cut_off, one_sentence, random_sae
 
 # Opening, with a small preset of made-up files.
+
+
+def unit_sae(d_in: int, width: int) -> SparseAutoencoder:
+    """A TopK SAE of random weights and unit decoder rows."""
+    base = random_sae(d_in, width, k=2)
+    return dataclasses.replace(base, W_dec=torch.nn.functional.normalize(base.W_dec))
 
 
 @pytest.fixture
@@ -33,7 +41,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
         meta_width=8,
         weights=tmp_path / "weights",
     )
-    autoencoders.save(random_sae(6, 16, k=2), preset.weights / "sae-16")
+    autoencoders.save(unit_sae(6, 16), preset.weights / "sae-16")
     autoencoders.save(random_sae(6, 8, k=None), preset.weights / "meta-sae")
     records = [city_record("Tokyo", "Japan", 3).to_dict(), city_record("Paris", "France").to_dict()]
     (preset.weights / "cities.json").write_text(json.dumps({"cities": records}))
@@ -76,8 +84,8 @@ def rewritten(name: str, content: str) -> Callable[[Path], object]:
         (cut_off("sae-16/sae_weights.safetensors"), "damaged"),
         (cut_off("meta-sae/cfg.json"), "damaged"),
         (lambda folder: (folder / "sae-16" / "cfg.json").unlink(), "it has no cfg.json"),
-        (lambda folder: autoencoders.save(random_sae(6, 15, k=2), folder / "sae-16"), "needs 16"),
-        (lambda folder: autoencoders.save(random_sae(7, 16, k=2), folder / "sae-16"), "width 6"),
+        (lambda folder: autoencoders.save(unit_sae(6, 15), folder / "sae-16"), "needs 16"),
+        (lambda folder: autoencoders.save(unit_sae(7, 16), folder / "sae-16"), "width 6"),
         (
             lambda folder: autoencoders.save(random_sae(7, 8, k=None), folder / "meta-sae"),
             "reads directions of width 7",

@@ -36,7 +36,7 @@ def enumerate_page(**query: str) -> AppTest:
 
 def finished(app: AppTest) -> AppTest:
     until = time.monotonic() + 200
-    while not app.subheader and time.monotonic() < until:
+    while not app.main.subheader and time.monotonic() < until:
         time.sleep(0.5)
         app.run()
     assert not app.exception
@@ -58,7 +58,7 @@ def test_a_search_ends_in_a_row_for_every_pattern(lab: Lab) -> None:
     finished(app)
     summary = Job(lab, enumerating_spec()).summary()
     assert summary is not None and len(summary.patterns) > 1
-    assert app.subheader[0].value == f"{len(summary.patterns)} of 16 patterns can be reached"
+    assert app.main.subheader[0].value == f"{len(summary.patterns)} of 16 patterns can be reached"
     table = app.dataframe[0].value
     assert table["Margin (nats)"].tolist() == [one.margin for one in summary.patterns]
     assert set(table["Verdict"]) <= {"", "beyond chance", "chance does as well"}

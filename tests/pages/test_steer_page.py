@@ -64,7 +64,7 @@ def errors(app: AppTest) -> list[str]:
 def test_it_opens_on_tokyo_and_paris_unedited() -> None:
     app = opened()
     assert errors(app) == []
-    assert [box.value for box in app.selectbox] == ["Tokyo", "Paris"]
+    assert [box.value for box in app.main.selectbox] == ["Tokyo", "Paris"]
     boxes = {box.key: box.value for box in app.checkbox}
     assert boxes == {f"box-{n}": n in (1, 2, 3, 4) for n in range(1, 8)}
     assert (answers(app)["Change (nats)"] == 0).all()
@@ -173,7 +173,7 @@ def test_a_pinned_edit_stands_beside_the_next() -> None:
 
 def test_free_writing_before_and_after() -> None:
     app = opened(edit="swap")
-    app.button[[b.label for b in app.button].index("Write both")].click().run()
+    app.main.button[[b.label for b in app.main.button].index("Write both")].click().run()
     shown = " ".join(markdown.value for markdown in app.markdown)
     assert "and so on" in shown and r"\*bold\*" in shown
     assert query(app)["write"].startswith("I moved to {city}")
@@ -181,10 +181,10 @@ def test_free_writing_before_and_after() -> None:
 
 def test_own_question_is_scored_with_the_others() -> None:
     app = opened()
-    asked, typed = app.text_input[-2], app.text_input[-1]
+    asked, typed = app.main.text_input[-2], app.main.text_input[-1]
     asked.set_value("In {city} people eat")
     typed.set_value("sushi, cheese")
-    app.button[[b.label for b in app.button].index("Ask")].click().run()
+    app.main.button[[b.label for b in app.main.button].index("Ask")].click().run()
     assert errors(app) == []
     assert list(answers(app)["Answer"][-2:]) == ["sushi", "cheese"]
     assert query(app)["ask"] == "In {city} people eat"
@@ -228,7 +228,7 @@ def test_a_bad_link_is_one_sentence_and_the_pickers_stay(link: dict[str, str], s
     app = opened(**link)
     (error,) = errors(app)
     assert error.startswith(said) and error.endswith((".", "?"))
-    assert len(app.selectbox) == 2
+    assert len(app.main.selectbox) == 2
 
 
 def test_from_an_unknown_city_the_picker_leads_on() -> None:
@@ -273,7 +273,7 @@ def test_a_model_that_does_not_open_is_one_sentence(monkeypatch: pytest.MonkeyPa
     app = opened()
     assert errors(app) == ["The wheel could not be downloaded; connect to the network once."]
     monkeypatch.setattr(opening, "get_lab", lambda preset: FakeLab())
-    (again,) = app.button
+    (again,) = app.main.button
     again.click().run()
     assert errors(app) == [] and len(answers(app)) == 12
 

@@ -72,7 +72,7 @@ def test_it_says_what_training_costs_before_it_starts() -> None:
 
 def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab) -> None:
     app = with_steps(train_page(), 12)
-    app.text_input[-1].set_value("first").run()
+    app.main.text_input[-1].set_value("first").run()
     app.button(key="train-start").click().run()
     ended(app)
     assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
@@ -85,14 +85,14 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     # Whoever comes after a restart finds it on the shelf.
     opening.trainings().clear()
     app = train_page()
-    assert any(one.label == "first" for one in app.expander)
-    app.text_input[-1].set_value("first").run()
+    assert any(one.label == "first" for one in app.main.expander)
+    app.main.text_input[-1].set_value("first").run()
     assert any("exists already" in one.value for one in app.info)
 
 
 def test_a_cancelled_training_goes_on_where_it_was() -> None:
     app = with_steps(train_page(), 4000)
-    app.text_input[-1].set_value("long").run()
+    app.main.text_input[-1].set_value("long").run()
     app.button(key="train-start").click().run()
     training = opening.trainings()["long"]
     while not training.moments:
@@ -117,11 +117,11 @@ def test_another_sae_is_taken_apart_but_not_offered_for_steering() -> None:
     assert any("k is 4, more than the 2" in one.value for one in app.error)
     app.number_input(key="train-k").set_value(1)
     app.number_input(key="train-steps").set_value(3).run()
-    app.text_input[-1].set_value("small").run()
+    app.main.text_input[-1].set_value("small").run()
     app.button(key="train-start").click().run()
     ended(app)
     assert any("another SAE" in one.value for one in app.caption)
-    assert not [one for one in app.button if one.key == "use-small"]
+    assert not [one for one in app.main.button if one.key == "use-small"]
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_what_cant_be_opened_is_said(typed: str, said: str) -> None:
     app.text_input(key="train-own").set_value(typed).run()
     assert not app.exception
     assert any(said in one.value for one in app.error)
-    assert not [one for one in app.button if one.key == "train-start"]
+    assert not [one for one in app.main.button if one.key == "train-start"]
 
 
 def test_a_bad_name_and_a_bad_k_are_said() -> None:
     app = train_page()
-    app.text_input[-1].set_value("../up").run()
+    app.main.text_input[-1].set_value("../up").run()
     assert any("letters, digits" in one.value for one in app.error)
-    app.text_input[-1].set_value("fine").run()
+    app.main.text_input[-1].set_value("fine").run()
     app.number_input(key="train-k").set_value(40).run()
     assert any("k is 40, more than the 19" in one.value for one in app.error)

@@ -1,0 +1,116 @@
+"""What is open and what else can be: built-in presets, the user's own, a form for a new one."""
+
+from contextlib import suppress
+
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.first_use import folder_of
+from metasae.own import find_preset, keep, names
+from metasae.presets import Hub, Preset
+from workbench import session
+from workbench.text import escape
+
+
+def presets() -> None:
+    """Choose what is open; what costs a download and a training says so first."""
+    with st.sidebar:
+        st.subheader("What is open", anchor=False)
+        _pick(session.view().setting.preset.partition("+")[0])
+        with st.expander("Open a model and SAEs of your own"):
+            _form()
+
+
+def _pick(now: str) -> None:
+    choices = list(names())
+    if now not in choices:
+        choices.append(now)
+    st.session_state["preset"] = now
+
+    def picked() -> None:
+        chosen = st.session_state["preset"]
+        if not _cost(chosen):
+            session.change_setting(preset=chosen)
+        else:
+            st.session_state["preset-wanted"] = chosen
+
+    st.selectbox(
+        "Model and SAEs", choices, key="preset", on_change=picked, label_visibility="collapsed"
+    )
+    # The page itself says what is wrong with a preset that isn't there.
+    with suppress(UserError):
+        st.caption(escape(find_preset(now).title))
+    wanted = st.session_state.get("preset-wanted")
+    if not wanted or wanted == now:
+        return
+
+    def opened() -> None:
+        st.session_state.pop("preset-wanted", None)
+        session.change_setting(preset=wanted)
+
+    def left() -> None:
+        st.session_state.pop("preset-wanted", None)
+
+    st.markdown(f"**{escape(find_preset(wanted).title)}**")
+    st.markdown(_cost(wanted))
+    with st.container(horizontal=True):
+        st.button("Open it", type="primary", key="preset-open", on_click=opened)
+        st.button("Leave it", key="preset-leave", on_click=left)
+
+
+def _cost(name: str) -> str:
+    """What the first opening of a preset takes; empty when it was opened before."""
+    try:
+        preset = find_preset(name)
+    except UserError:
+        return ""
+    if preset.weights is not None or (folder_of(preset) / "cities.json").exists():
+        return ""
+    size = _bytes(preset)
+    download = f"downloads about {size / 1e6:,.0f} MB from the Hugging Face hub, " if size else ""
+    return (
+        f"The first opening {download}trains a meta-SAE of {preset.meta_width:,} meta-latents on "
+        f"{preset.width:,} latents and asks the model about 252 cities: minutes to a quarter of an "
+        "hour. Both are kept."
+    )
+
+
+def _bytes(preset: Preset) -> float:
+    """Of the model's files and of the SAE's that is taken apart."""
+    origin = preset.model.origin
+    model = sum(file.size for file in origin.files) if isinstance(origin, Hub) else 0
+    far = ":" in preset.sae(preset.width)
+    return model + (8.0 * preset.width * preset.model.d_model if far else 0)
+
+
+def _form() -> None:
+    """A preset from folders; it is kept, and its name is a link's."""
+    with st.form("own-preset", border=False):
+        model = st.text_input(
+            "Model folder", help="What transformers' save_pretrained wrote, tokenizer included"
+        )
+        saes = st.text_area(
+            "SAE folders, one a line",
+            help="What SAELens wrote, or RELEASE:ID of one of its releases; the widest is taken "
+            "apart",
+        )
+        layer = st.text_input(
+            "The SAEs read before block", placeholder="as the SAEs' configuration says"
+        )
+        name = st.text_input("Name", max_chars=40)
+        if not st.form_submit_button("Open"):
+            return
+    values: dict[str, object] = {
+        "name": name.strip(),
+        "model": model.strip(),
+        "saes": [line.strip() for line in saes.splitlines() if line.strip()],
+    }
+    if layer.strip():
+        values["hook_layer"] = int(layer) if layer.strip().isdecimal() else layer
+    try:
+        preset = keep(values)
+    except UserError as error:
+        st.error(escape(str(error)))
+        return
+    session.change_setting(preset=preset.name)
+    st.rerun()
