@@ -82,8 +82,9 @@ def lower_layers(
 ) -> Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T D"]]:
     """The model up to the hook in another precision, as a function of tokens."""
     lower = _copy(model, dtype)
-    lower.layers = lower.layers[: model.hook_layer]
-    lower.norm = torch.nn.Identity()
+    layers, norm = model.family.stack
+    setattr(lower, layers, getattr(lower, layers)[: model.hook_layer])
+    setattr(lower, norm, torch.nn.Identity())
 
     def run(tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         with torch.inference_mode():
@@ -109,7 +110,7 @@ def _copy(model: LanguageModel, dtype: torch.dtype) -> Any:
     from transformers import AutoModel
 
     whole = AutoModel.from_config(model.hf.config).to(dtype).eval().requires_grad_(False)
-    whole.load_state_dict(model.hf.model.state_dict())
+    whole.load_state_dict(model.hf.base_model.state_dict())
     return whole
 
 

@@ -8,7 +8,7 @@ they were made and how good they are.
 import functools
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae import assets, autoencoders, batch_topk, evaluate
-from metasae.activations import Activations, collect, fast_dtype
+from metasae.activations import collect, fast_dtype
 from metasae.autoencoders import SparseAutoencoder
+from metasae.base_sae import Text
 from metasae.batch_topk import TensorRows, TrainConfig, Trainer
 from metasae.catalogue import counted, knowledge, records
 from metasae.cities import load_cities
@@ -65,26 +66,12 @@ META = replace(RECIPE, batch=4096)
 """Recipe of the meta-SAE and of its Gaussian control."""
 
 
-@dataclass(frozen=True)
-class Material:
-    """What the SAEs are trained on."""
-
-    model: LanguageModel
-    windows: Windows
-    activations: Activations
-
-    @property
-    def scale(self) -> float:
-        """Brings the median norm of a residual to √d_model, where the learning rates were found."""
-        return float(self.model.d_model**0.5 / self.activations.median_norm)
-
-
 def build_folder(preset: Preset) -> Path:
     """Where intermediate results are kept: residuals and checkpoints."""
     return assets.cache_dir() / "build" / preset.name
 
 
-def material(preset: Preset, progress: Progress = silent) -> Material:
+def material(preset: Preset, progress: Progress = silent) -> Text:
     """The model, the text and the residuals, collected on first use.
 
     Raises:
@@ -93,11 +80,11 @@ def material(preset: Preset, progress: Progress = silent) -> Material:
     model = load_model(preset, progress)
     text = windows(model, progress)
     folder = build_folder(preset) / "activations"
-    return Material(model, text, collect(model, text, folder, progress))
+    return Text(model, text, collect(model, text, folder, progress))
 
 
 def start_directions(
-    material: Material, config: TrainConfig, city_starts: bool
+    material: Text, config: TrainConfig, city_starts: bool
 ) -> Float[Tensor, "F D"]:
     """Centred residuals to start the decoder from.
 
@@ -117,7 +104,7 @@ def start_directions(
     return torch.cat([common, cities - common, others])[: config.width]
 
 
-def city_means(material: Material, most: int = 256) -> Float[Tensor, "C D"]:
+def city_means(material: Text, most: int = 256) -> Float[Tensor, "C D"]:
     """Mean residual on the name of every city that occurs in the training text.
 
     Args:
@@ -140,7 +127,7 @@ def base_config(width: int, largest: int) -> TrainConfig:
 
 
 def train_base(
-    material: Material,
+    material: Text,
     config: TrainConfig,
     city_starts: bool,
     checkpoint: Path,
@@ -155,7 +142,7 @@ def train_base(
 
 
 def follow(
-    material: Material, sae: SparseAutoencoder, checkpoint: Path, progress: Progress = silent
+    material: Text, sae: SparseAutoencoder, checkpoint: Path, progress: Progress = silent
 ) -> SparseAutoencoder:
     """Train an SAE on so that the model's output with it spliced in follows the unedited one."""
     config = replace(FOLLOW, width=sae.width, k=sae.k or FOLLOW.k)
@@ -194,7 +181,7 @@ def country_directions(
 
 
 def words_of_latents(
-    material: Material, sae: SparseAutoencoder, progress: Progress = silent, rows: int = 1_500_000
+    material: Text, sae: SparseAutoencoder, progress: Progress = silent, rows: int = 1_500_000
 ) -> pd.DataFrame:
     """The words each latent is most active on: columns latent, rank, word, activation.
 
@@ -239,7 +226,7 @@ def words_of_latents(
     ).reset_index(drop=True)
 
 
-def _word(material: Material, row: int) -> str:
+def _word(material: Text, row: int) -> str:
     """The word that ends with a row's token."""
     acts, text = material.activations, material.windows
     tokens = text.tokens[int(acts.window[row])]
@@ -325,7 +312,7 @@ def measure(preset: Preset, out: Path, progress: Progress = silent) -> dict[str,
 
 
 def measure_base(
-    preset: Preset, out: Path, stuff: Material, progress: Progress = silent
+    preset: Preset, out: Path, stuff: Text, progress: Progress = silent
 ) -> dict[str, Any]:
     """The report's figures of the base SAEs, on held-out text."""
     saes = {width: autoencoders.load(out / f"sae-{width}") for width in preset.widths}

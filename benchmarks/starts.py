@@ -1,0 +1,98 @@
+"""Which start and selection make a base SAE whose latents are composites, and a meta-SAE good.
+
+Trains small base SAEs on one part of the embedded default's text with each combination of start,
+selection and sparsity, and on each of their decoders a meta-SAE and its Gaussian control. Then
+meta-SAEs of the shipped decoder from each start.
+
+    python -m benchmarks.starts [--quick] [--json]
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from torch import Tensor
+
+from metasae import autoencoders, base_sae, batch_topk
+from metasae.autoencoders import SparseAutoencoder
+from metasae.batch_topk import TensorRows, TrainConfig
+from metasae.meta_sae import RECIPE, gaussian_like, train_meta
+from metasae.presets import EMBEDDED
+from metasae.progress import to_stream
+
+WIDTH, STEPS, TOKENS = 4608, 500, 250_000
+META_STEPS = 300
+SPARSITIES = (4, 32)
+
+
+def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[str, Any]]:
+    """One row per base SAE."""
+    report = to_stream()
+    text = base_sae.read(EMBEDDED, (), tokens, report)
+    rows = []
+    for k, selection, start in product(SPARSITIES, ("topk", "batch_topk"), ("data", "random")):
+        config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
+        sae = base_sae.train(text, config, progress=report)
+        apart = replace(RECIPE, width=max(8, width // 21), steps=meta_steps, batch=4096)
+        found = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
+        rows.append(
+            {"k": k, "selection": selection, "start": start}
+            | base_sae.measure(text, sae, 24)
+            | {"meta_fve": found[0], "meta_fve_control": found[1]}
+        )
+    return rows
+
+
+def _explained(rows: Tensor, config: TrainConfig) -> float:
+    """Variance of some directions that a meta-SAE explains."""
+    meta = train_meta(TensorRows(rows), config, to_stream(), "Meta-SAE")
+    return batch_topk.quality(meta, rows).fve
+
+
+def by_meta(steps: int) -> list[dict[str, Any]]:
+    """One row per start of a meta-SAE on the shipped widest SAE."""
+    report = to_stream()
+    decoder = autoencoders.open_sae(EMBEDDED.sae(EMBEDDED.width)).W_dec
+    config = replace(RECIPE, width=EMBEDDED.meta_width, steps=steps, batch=4096)
+    starts: dict[str, SparseAutoencoder | None] = {"random": None, "data": None}
+    starts["an earlier meta-SAE"] = train_meta(
+        TensorRows(decoder), replace(config, seed=1), report, "The earlier one"
+    )
+    rows = []
+    for name, initial in starts.items():
+        start = name if initial is None else "sae"
+        meta = train_meta(
+            TensorRows(decoder), replace(config, start=start), report, f"From {name}",  # type: ignore[arg-type]
+            initial=initial,
+        )  # fmt: skip
+        found = batch_topk.quality(meta, decoder)
+        rows.append({"start": name, "l0": found.l0, "fve": found.fve, "dead": found.dead})
+    return rows
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few steps of each")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    size = (WIDTH, 20, 20_000, 20) if arguments.quick else (WIDTH, STEPS, TOKENS, META_STEPS)
+    found: dict[str, Any] = {
+        "base": by_base(*size),
+        "meta": by_meta(20 if arguments.quick else META_STEPS),
+        "width": WIDTH, "steps": size[1], "tokens": size[2], "meta_steps": size[3],
+    }  # fmt: skip
+    if arguments.json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        return
+    rows: list[dict[str, Any]] = [*found["base"], *found["meta"]]
+    for row in rows:
+        cells = (f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in row.items())
+        sys.stdout.write("  ".join(cells) + "\n")
+
+
+if __name__ == "__main__":
+    main()
