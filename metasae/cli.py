@@ -94,6 +94,29 @@ def _parser() -> argparse.ArgumentParser:
     add("cities", _cities, "The cities, what the model knows of them, their latents.")
     city = add("city", _city, "One city's latents, ranked and decomposed.")
     city.add_argument("name")
+    decompose = add("decompose", _decompose, "A latent's meta-latents, and what stands beside it.")
+    decompose.add_argument("latent", type=int)
+    decompose.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
+    latents = add("latents", _latents_on, "Which latents fire on a text, or match a word.")
+    latents.add_argument("--text", required=True, help="a text, or a word of a label")
+    latents.add_argument("--width", type=int)
+    describe = add("describe", _describe, "Collect where latents fire, and label them.")
+    describe.add_argument("--width", type=int, action="append", default=[], metavar="N")
+    describe.add_argument("--all-widths", action="store_true")
+    describe.add_argument(
+        "--text", type=Path, action="append", default=[], metavar="FILE|DIR",
+        help="your own text instead of the shipped SAEs'",
+    )  # fmt: skip
+    describe.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
+    describe.add_argument("--labels-only", action="store_true", help="keep the evidence")
+    graph = add("graph", _graph, "Latents, their meta-latents, and the latents these are in.")
+    graph.add_argument("latent", type=int, nargs="*")
+    graph.add_argument("--format", choices=("graphml", "json"), default="json")
+    graph.add_argument("--depth", type=int, default=1)
+    graph.add_argument("--top", type=int, default=5, help="latents of a meta-latent")
+    graph.add_argument("--threshold", type=float, default=0.0)
+    graph.add_argument("--whole", action="store_true", help="statistics of all latents' graph")
+    graph.add_argument("--out", type=Path, help="file to write")
     steer = add("steer", _steer, "Edit a city or latent and see what the model believes.")
     _pair(steer, required=True)
     steer.add_argument("--swap", action="store_true", help="swap the latents whole")
@@ -388,6 +411,143 @@ def _city(arguments: argparse.Namespace) -> str:
             card = lab.meta_card(meta["id"])
             lines.append(f"      {meta['activation']:.2f}  meta-latent {meta['id']}: {card.title}")
     return "\n".join(lines)
+
+
+def _browser(arguments: argparse.Namespace) -> Any:
+    from metasae.browse import browser
+
+    return browser(_opened(arguments))
+
+
+def _decompose(arguments: argparse.Namespace) -> str:
+    from metasae.browse import META
+    from metasae.explore import nearest, pursuit, vocabulary_ends
+
+    found = _browser(arguments)
+    lab = found.lab
+    width = arguments.width or lab.n_latents
+    decomposition, kind = found.decomposition(width), str(width)
+    pieces = decomposition.pieces(arguments.latent)
+    direction = decomposition.sae.W_dec[arguments.latent]
+    left = direction - decomposition.rebuilt(arguments.latent, {})
+    promoted, suppressed = vocabulary_ends(lab.model, direction)
+    near = nearest(decomposition.sae.W_dec, direction, without=arguments.latent)
+    values: dict[str, Any] = {
+        "latent": arguments.latent,
+        "width": width,
+        "label": found.label(kind, arguments.latent),
+        "meta_latents": [
+            {"id": meta, "activation": value, "label": found.label(META, meta)}
+            for meta, value in pieces.items()
+        ],
+        "unexplained": float(left.square().sum() / direction.square().sum()),
+        "nearest": near.to_dict("records"),
+        "promoted": list(promoted["token"]),
+        "suppressed": list(suppressed["token"]),
+    }
+    smaller = found.smaller(width)
+    if smaller is not None:
+        chased = pursuit(smaller.W_dec, direction, max(1, len(pieces)))
+        values["smaller"] = {
+            "width": smaller.width,
+            "nearest": nearest(smaller.W_dec, direction).to_dict("records"),
+            "pursuit": chased.table.to_dict("records"),
+            "pursuit_explained": list(chased.explained),
+        }
+    evidence = found.evidence(width)
+    if evidence is not None:
+        values["density"] = evidence.density(arguments.latent)
+    if arguments.json:
+        return _dump(values)
+    lines = [f"latent {arguments.latent} of {width:,}: {values['label']}"]
+    lines += [f"  {m['activation']:.2f}  meta-latent {m['id']}: {m['label']}" for m in
+              values["meta_latents"]]  # fmt: skip
+    lines.append(f"  {values['unexplained']:.0%} of its squared length is in none of them")
+    for row in values["nearest"]:
+        label = found.label(kind, row["latent"])
+        lines.append(f"  cosine {row['cosine']:.2f}  latent {row['latent']}: {label}")
+    lines.append(f"  promotes {' '.join(map(repr, values['promoted'][:6]))}")
+    return "\n".join(lines)
+
+
+def _latents_on(arguments: argparse.Namespace) -> str:
+    from metasae.evidence import firing_on
+
+    found = _browser(arguments)
+    width = arguments.width or found.lab.n_latents
+    sae = found.decomposition(width).sae
+    fires = firing_on(found.lab.model, sae, arguments.text, found.lab.median_norm)
+    fires["label"] = [found.label(str(width), latent) for latent in fires["latent"]]
+    named = found.find(str(width), arguments.text)
+    if arguments.json:
+        return _dump(
+            {
+                "text": arguments.text,
+                "width": width,
+                "firing": fires.to_dict("records"),
+                "matching": named.to_dict("records"),
+            }
+        )
+    lines = [
+        f"{row.token!r:>14}  {row.activation:6.1f}  latent {row.latent}: {row.label}"
+        for row in fires.itertuples()
+    ]
+    lines += [
+        f"{row.why}: latent {row.index}: {row.label}" for row in named.itertuples(index=False)
+    ]
+    return "\n".join(lines) or "Nothing fires and no label matches."
+
+
+def _describe(arguments: argparse.Namespace) -> str:
+    from metasae.browse import describe, relabel
+
+    preset = find_preset(arguments.preset)
+    lab = _opened(arguments)
+    out = arguments.out or assets.cache_dir() / "evidence" / preset.name.partition("+")[0]
+    widths = arguments.width or (preset.widths if arguments.all_widths else [lab.n_latents])
+    report = progress.to_stream()
+    if arguments.labels_only:
+        values = relabel(lab, out, sorted(widths), report)
+    else:
+        values = describe(lab, out, widths, arguments.text, report)
+    if arguments.json:
+        return _dump({"out": str(out)} | values)
+    lines = [f"Evidence and labels are in {out}."]
+    for kind, one in values.items():
+        if isinstance(one, dict) and "f1_mean" in one:
+            lines.append(
+                f"  {kind}: F1 {one['f1_mean']:.2f} on held-out contexts ({one['f1_control_mean']:.2f}"
+                f" for other latents' labels), {one['unclear_share']:.0%} unclear"
+            )
+    return "\n".join(lines)
+
+
+def _graph(arguments: argparse.Namespace) -> str:
+    from dataclasses import asdict
+
+    from metasae import graph
+    from metasae.browse import META
+
+    found = _browser(arguments)
+    lab = found.lab
+    if arguments.whole:
+        whole = graph.projected(lab.decomposition, arguments.threshold)
+        return _dump(whole.statistics())
+    made = graph.around(
+        lab.decomposition, arguments.latent, arguments.depth, arguments.top, arguments.threshold
+    )
+    kinds = {"meta": META, "latent": str(lab.n_latents)}
+    text = graph.exported(
+        made,
+        "json" if arguments.json else arguments.format,
+        lambda kind, index: found.label(kinds[kind], index),
+        asdict(lab.provenance),
+    )
+    if arguments.out is None:
+        return text
+    with assets.written_whole(arguments.out) as part:
+        part.write_text(text)
+    return f"{made.number_of_nodes()} nodes and {made.number_of_edges()} edges: {arguments.out}"
 
 
 def _ids(text: str) -> list[int]:

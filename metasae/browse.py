@@ -1,0 +1,275 @@
+"""A lab with the evidence and the labels behind its latents: what the explorer reads.
+
+Evidence and labels are shipped for the embedded default; for any other preset, and for a text of
+the user's own, `describe` makes them.
+"""
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metasae import assets, autoencoders, evidence, labels
+from metasae.autoencoders import SparseAutoencoder
+from metasae.corpus import Windows
+from metasae.decomposition import Decomposition
+from metasae.errors import UserError
+from metasae.evidence import Evidence
+from metasae.explore import vocabulary_ends
+from metasae.lab import Lab
+from metasae.labels import UNCLEAR, Corrections
+from metasae.progress import Progress, silent
+
+META = "meta"
+"""Kind of a label that is a meta-latent's; a latent's is its SAE's width."""
+
+
+@dataclass
+class Browser:
+    """What is known of the latents of a lab's SAEs; everything is read on first use."""
+
+    lab: Lab
+    folder: Path
+    _decompositions: dict[int, Decomposition] = field(default_factory=dict)
+    _evidence: dict[int, Evidence] = field(default_factory=dict)
+    _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the SAEs there are, narrow to wide."""
+        return tuple(sorted(self.lab.preset.widths))
+
+    def decomposition(self, width: int) -> Decomposition:
+        """The SAE of a width, taken apart by the lab's meta-SAE.
+
+        Raises:
+            UserError: for a width there is none of, and whatever `autoencoders.open_sae` raises.
+        """
+        if width == self.lab.n_latents:
+            return self.lab.decomposition
+        if width not in self.widths:
+            raise UserError(
+                f"There is no SAE of {width} latents; choose one of: "
+                f"{', '.join(map(str, self.widths))}."
+            )
+        if width not in self._decompositions:
+            size = 8 * width * self.lab.model.d_model
+            sae = autoencoders.open_sae(self.lab.preset.sae(width), size)
+            self._decompositions[width] = Decomposition(sae, self.lab.decomposition.meta)
+        return self._decompositions[width]
+
+    def smaller(self, width: int) -> SparseAutoencoder | None:
+        """An SAE about an eighth as wide, which a latent is compared with; None for the smallest.
+
+        Raises:
+            UserError: whatever `autoencoders.open_sae` raises.
+        """
+        narrower = [one for one in self.widths if one < width]
+        if not narrower:
+            return None
+        return self.decomposition(min(narrower, key=lambda one: abs(one - width / 8))).sae
+
+    def evidence(self, width: int) -> Evidence | None:
+        """Where the latents of a width fire; None where nobody has collected it."""
+        if width not in self._evidence:
+            if not (self.folder / f"facts-{width}.json").exists():
+                return None
+            self._evidence[width] = Evidence.load(self.folder, width)
+        return self._evidence[width]
+
+    def has_text(self, progress: Progress = silent) -> bool:
+        """Whether the text that is here is the one the evidence is about."""
+        found = self.evidence(self.lab.n_latents)
+        return found is not None and found.text == evidence.fingerprint(self.text(progress))
+
+    def text(self, progress: Progress = silent) -> Windows:
+        """The text the evidence is about; fetched and cut on first use.
+
+        Raises:
+            UserError: no network on first use.
+        """
+        if self._text is None:
+            self._text = evidence.text_of(self.lab.preset, self.lab.model, (), progress)
+        return self._text
+
+    _text: Windows | None = None
+
+    def table(self, kind: str) -> pd.DataFrame | None:
+        """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
+        if kind not in self._labels:
+            path = self.folder / f"labels-{kind}.parquet"
+            if not path.exists() or (kind == META and not self._own_meta_labels()):
+                return None
+            try:
+                self._labels[kind] = pd.read_parquet(path).set_index("index", drop=False)
+            except (OSError, ValueError, KeyError) as error:
+                raise UserError(
+                    f"{path} is damaged; make it again with: python -m metasae describe."
+                ) from error
+        return self._labels[kind]
+
+    def _own_meta_labels(self) -> bool:
+        """Whether the meta-latents' labels are about the meta-SAE that is open."""
+        try:
+            about = json.loads((self.folder / "labels.json").read_text())["meta_sae"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return bool(about == self.lab.provenance.meta_sae)
+
+    @functools.cached_property
+    def corrections(self) -> Corrections:
+        """Labels people wrote."""
+        made = self.lab.provenance
+        return labels.load_corrections(self.lab.preset, made.sae, made.meta_sae)
+
+    def correct(self, changed: Corrections) -> None:
+        """Keep changed corrections.
+
+        Raises:
+            UserError: when the cache can't be written.
+        """
+        labels.save_corrections(self.lab.preset, changed)
+        self.corrections = changed
+
+    def label(self, kind: str, index: int) -> str:
+        """What a latent or meta-latent is called; empty where nothing is known."""
+        if text := self.corrections.labels.get(kind, {}).get(str(index)):
+            return text
+        table = self.table(kind)
+        if table is not None:
+            row = table.loc[index]
+            # Words that don't hold on held-out text still say more than nothing, marked as such.
+            return str(row["label"]) if row["label"] != UNCLEAR else f"{row['words']} (?)".strip()
+        if kind == META:
+            return self.lab.meta_card(index).title
+        if kind == str(self.lab.n_latents):
+            return ", ".join(self.lab.latent_words(index)[:3])
+        return ""
+
+    def named(self, kind: str, index: int) -> str:
+        """Number and label together."""
+        name = f"meta-latent {index}" if kind == META else f"#{index}"
+        label = self.label(kind, index)
+        return f"{name} {label}".strip()
+
+    def find(self, kind: str, query: str, most: int = 50) -> pd.DataFrame:
+        """Latents whose label, words or city match what was typed: columns index, label, why.
+
+        Raises:
+            UserError: for an empty query.
+        """
+        wanted = " ".join(query.split()).casefold()
+        if not wanted:
+            raise UserError("Type a number, a word, or a text.")
+        rows: dict[int, str] = {}
+        for index, text in self.corrections.labels.get(kind, {}).items():
+            if wanted in text.casefold():
+                rows[int(index)] = "label, corrected"
+        if kind == str(self.lab.n_latents):
+            for record in self.lab.records.values():
+                if wanted in record.name.casefold():
+                    for one in record.chosen:
+                        rows.setdefault(one.latent, f"the city {record.name}")
+            for latent, words in self.lab.words.items():
+                if wanted in (word.casefold() for word in words[:3]):
+                    rows.setdefault(latent, "word it fires on")
+        table = self.table(kind)
+        if table is not None:
+            pattern = rf"(?:^|[ ,]){_quoted(wanted)}"
+            hit = table["words"].str.contains(pattern, regex=True, na=False)
+            order = table[hit].sort_values("f1", ascending=False)
+            for index in order["index"].head(most):
+                rows.setdefault(int(index), "label")
+        if kind == META and table is None:
+            for meta in range(self.lab.n_meta):
+                if wanted in self.lab.meta_card(meta).title.casefold():
+                    rows.setdefault(meta, "title")
+        found = [
+            {"index": index, "label": self.label(kind, index), "why": why}
+            for index, why in list(rows.items())[:most]
+        ]
+        return pd.DataFrame(found, columns=["index", "label", "why"])
+
+
+def _quoted(text: str) -> str:
+    return "".join(
+        letter if letter.isalnum() or letter == " " else f"\\{letter}" for letter in text
+    )
+
+
+def browser(lab: Lab) -> Browser:
+    """The browser of a lab."""
+    return Browser(lab, evidence.evidence_folder(lab.preset))
+
+
+def describe(
+    lab: Lab,
+    out: Path,
+    widths: Sequence[int] = (),
+    texts: Sequence[Path] = (),
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Collect the evidence of some widths, label their latents and the meta-latents, write both.
+
+    Args:
+        widths: the one that is taken apart when left out.
+        texts: the user's own text; else the shipped SAEs'.
+
+    Returns:
+        What was read, how fast, and how good the labels are, beside their control.
+
+    Raises:
+        UserError: no text, no network on first use, or no space.
+    """
+    made = Browser(lab, out)
+    saes = {width: made.decomposition(width).sae for width in widths or (lab.n_latents,)}
+    facts = evidence.make(lab.preset, lab.model, saes, lab.median_norm, out, texts, progress)
+    return relabel(lab, out, sorted(saes), progress) | {"evidence": facts}
+
+
+def relabel(
+    lab: Lab, out: Path, widths: Sequence[int], progress: Progress = silent
+) -> dict[str, Any]:
+    """Label what the evidence in ``out`` is about, and write the labels beside it.
+
+    Raises:
+        UserError: no evidence, no text, or no space.
+    """
+    made = Browser(lab, out)
+    text, vocab = made.text(progress), labels.vocabulary(lab.model)
+    report: dict[str, Any] = {"sae": lab.provenance.sae, "meta_sae": lab.provenance.meta_sae}
+    for width in widths:
+        found = Evidence.load(out, width)
+        sae = made.decomposition(width).sae
+        contexts = labels.bags(text, found, vocab)
+        near = labels.siblings(sae.W_dec)
+        promoted = [_promoted(lab, direction) for direction in sae.W_dec]
+        stage = f"Labels of {width:,} latents"
+        table = labels.to_table(labels.make(contexts, near, promoted, progress, stage))
+        _write(table, out / f"labels-{width}.parquet")
+        report[str(width)] = labels.summary(table)
+        if width == lab.n_latents:
+            merged = labels.meta_contexts(lab.decomposition, contexts)
+            meta_near = labels.siblings(lab.decomposition.meta.W_dec)
+            table = labels.to_table(
+                labels.make(merged, meta_near, None, progress, "Labels of the meta-latents")
+            )
+            _write(table, out / f"labels-{META}.parquet")
+            report[META] = labels.summary(table)
+    with assets.written_whole(out / "labels.json") as part:
+        part.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _promoted(lab: Lab, direction: Any) -> list[str]:
+    raised, _ = vocabulary_ends(lab.model, direction, 6)
+    return [str(token) for token in raised["token"]]
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with assets.written_whole(path) as part:
+        table.to_parquet(part, index=False, compression="zstd")

@@ -1,0 +1,366 @@
+"""A few words for every latent and meta-latent, made here, and a score that says how far they hold.
+
+A latent's words are those that set its contexts apart: the word it fires on, the words before it,
+and the tokens its direction promotes, each weighted by how rare it is among all latents' contexts.
+Half of the contexts are kept back; there the words must tell the latent's contexts from those of
+its siblings, the latents whose directions are closest. What they do not tell is called unclear.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae import assets
+from metasae.corpus import Windows
+from metasae.decomposition import Decomposition
+from metasae.errors import UserError
+from metasae.evidence import Evidence
+from metasae.model import LanguageModel
+from metasae.presets import Preset
+from metasae.progress import Progress, silent
+
+TERMS = 3
+"""Words of a label at most."""
+
+CLEAR = 0.5
+"""F1 on held-out contexts below which a label is unclear."""
+
+SIBLINGS = 5
+"""Latents a label has to be told apart from."""
+
+COVERED = 0.85
+"""Share of the contexts after which no more words are added."""
+
+FEWEST = 4
+"""Contexts below which nothing can be held out."""
+
+STRONGEST = 40
+"""Latents of a meta-latent that its label is made from and scored on."""
+
+UNCLEAR = "unclear"
+
+_BEFORE = 12
+"""Tokens before the peak that are read."""
+
+_NEAR = 4
+"""Words at the peak and before it in which a label's word has to stand."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+Bag = Mapping[str, float]
+"""Words of one context, each with its weight: 1 at the peak, less before it."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a latent is called.
+
+    Attributes:
+        text: its words, or "unclear".
+        f1: of the words on held-out contexts, against as many of its siblings'; NaN where there
+            were too few.
+        told: whether the words hold for more of its contexts than for any sibling's.
+        control: F1 of another latent's words on the same contexts.
+    """
+
+    text: str
+    f1: float
+    told: bool
+    control: float
+    words: tuple[str, ...] = ()
+
+
+def vocabulary(model: LanguageModel) -> list[str]:
+    """The text of every token."""
+    return [model.decode(token) for token in range(model.hf.config.vocab_size)]
+
+
+def bags(text: Windows, evidence: Evidence, vocab: Sequence[str]) -> list[list[Bag]]:
+    """For every latent the words of its contexts, the strongest first."""
+    found: list[list[Bag]] = [[] for _ in range(len(evidence.counts))]
+    table = evidence.contexts
+    peak = table.loc[
+        table.groupby(["latent", "context"], sort=True)["activation"].idxmax(),
+        ["latent", "window", "position"],
+    ]
+    tokens = text.tokens.numpy()
+    lengths = text.lengths.tolist()
+    for latent, window, at in peak.itertuples(index=False):
+        row = tokens[window]
+        end = at + 1
+        # A name of several tokens is read whole.
+        while end < lengths[window] and vocab[row[end]][:1].isalnum():
+            end += 1
+        words = _WORD.findall("".join(vocab[token] for token in row[max(1, at - _BEFORE) : end]))
+        found[latent].append(_bag(words))
+    return found
+
+
+def _bag(words: Sequence[str]) -> Bag:
+    bag: dict[str, float] = {}
+    for distance, word in enumerate(reversed(words[-_NEAR:])):
+        bag.setdefault(word.lower(), 1.0 if distance == 0 else 0.3 / distance)
+    return bag
+
+
+def rarity(every: Sequence[Sequence[Bag]]) -> dict[str, float]:
+    """How rare each word is: the logarithm of the contexts there are to those it stands in."""
+    counted: Counter[str] = Counter()
+    total = 0
+    for contexts in every:
+        total += len(contexts)
+        for bag in contexts:
+            counted.update(bag.keys())
+    return {word: math.log(total / count) for word, count in counted.items()}
+
+
+def chosen_words(
+    contexts: Sequence[Bag], rare: Mapping[str, float], promoted: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The words that cover the contexts best, the best first.
+
+    Each word counts in the contexts no earlier one covers; one that its direction promotes counts
+    half as much again.
+    """
+    raised = {word.strip().lower() for word in promoted}
+    left, words = list(contexts), list[str]()
+    while left and len(words) < TERMS and len(left) > (1 - COVERED) * len(contexts):
+        score: dict[str, float] = {}
+        for bag in left:
+            for word, weight in bag.items():
+                worth = weight * rare.get(word, 0.0) * (1.5 if word in raised else 1.0)
+                score[word] = score.get(word, 0.0) + worth
+        if not score:
+            break
+        best = max(score, key=lambda word: (score[word], word))
+        if sum(best in bag for bag in left) < 2 and words:
+            break
+        words.append(best)
+        left = [bag for bag in left if best not in bag]
+    return tuple(words)
+
+
+def hits(words: Sequence[str], contexts: Sequence[Bag]) -> int:
+    """Contexts one of the words stands in."""
+    return sum(any(word in bag for word in words) for bag in contexts)
+
+
+def f1(words: Sequence[str], mine: Sequence[Bag], others: Sequence[Bag]) -> float:
+    """Harmonic mean of precision and recall of "one of the words stands near the peak"."""
+    true, false = hits(words, mine), hits(words, others)
+    return 2 * true / max(1, true + false + len(mine))
+
+
+def siblings(
+    directions: Float[Tensor, "F D"], count: int = SIBLINGS, chunk: int = 2048
+) -> np.ndarray:
+    """For every direction the others closest to it, (F, count)."""
+    unit = torch.nn.functional.normalize(directions)
+    count = min(count, len(unit) - 1)
+    found = []
+    for begin in range(0, len(unit), chunk):
+        cosine = unit[begin : begin + chunk] @ unit.T
+        cosine[torch.arange(len(cosine)), torch.arange(begin, begin + len(cosine))] = -2.0
+        found.append(cosine.topk(count, dim=1).indices)
+    return torch.cat(found).numpy()
+
+
+def make(
+    contexts: Sequence[Sequence[Bag]],
+    near: np.ndarray,
+    promoted: Sequence[Sequence[str]] | None = None,
+    progress: Progress = silent,
+    stage: str = "Labels",
+    seed: int = 0,
+) -> list[Label]:
+    """A label for each of some latents.
+
+    Args:
+        contexts: of each latent, the strongest first; every other one is held out.
+        near: its siblings.
+        promoted: tokens its direction raises.
+    """
+    rare = rarity(contexts)
+    words = [
+        chosen_words(one[::2], rare, promoted[number] if promoted else ())
+        for number, one in enumerate(contexts)
+    ]
+    drawn = np.random.default_rng(seed).permutation(len(contexts))
+    found = []
+    for number, one in enumerate(contexts):
+        if number % 2000 == 0:
+            progress(stage, number / len(contexts), f"{number:,} of {len(contexts):,}")
+        mine = one[1::2]
+        if len(one) < FEWEST or not words[number]:
+            found.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
+            continue
+        share = -(-len(mine) // len(near[number]))
+        others = [bag for other in near[number] for bag in contexts[other][1::2][:share]]
+        score = f1(words[number], mine, others[: len(mine)])
+        rate = hits(words[number], mine) / len(mine)
+        told = all(
+            rate > hits(words[number], contexts[other]) / max(1, len(contexts[other]))
+            for other in near[number]
+        )
+        text = ", ".join(words[number]) if score >= CLEAR else UNCLEAR
+        control = f1(words[int(drawn[number])], mine, others[: len(mine)])
+        found.append(Label(text, score, told, control, words[number]))
+    progress(stage, 1.0, "")
+    return found
+
+
+def meta_contexts(
+    decomposition: Decomposition, contexts: Sequence[Sequence[Bag]], most: int = STRONGEST
+) -> list[list[Bag]]:
+    """For every meta-latent what its strongest latents fire on: one bag a latent, merged."""
+    found: list[list[Bag]] = []
+    for meta in range(decomposition.n_meta):
+        rows: list[Bag] = []
+        for latent in list(decomposition.latents_of(meta))[:most]:
+            merged: dict[str, float] = {}
+            for bag in contexts[latent]:
+                for word, weight in bag.items():
+                    merged[word] = merged.get(word, 0.0) + weight / len(contexts[latent])
+            rows.append({word: weight for word, weight in merged.items() if weight >= _OFTEN})
+        found.append(rows)
+    return found
+
+
+_OFTEN = 0.08
+"""Weight a word needs in a latent's contexts on average to count as one of the latent's."""
+
+
+def to_table(labels: Sequence[Label]) -> pd.DataFrame:
+    """Columns index, label, words, f1, told, control."""
+    return pd.DataFrame(
+        {
+            "index": np.arange(len(labels), dtype=np.int32),
+            "label": [one.text for one in labels],
+            "words": [", ".join(one.words) for one in labels],
+            "f1": np.array([one.f1 for one in labels], dtype=np.float32),
+            "told": [one.told for one in labels],
+            "control": np.array([one.control for one in labels], dtype=np.float32),
+        }
+    )
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """How good some labels are, beside the control's."""
+    scored = table[table["f1"].notna()]
+    return {
+        "count": len(table),
+        "scored": len(scored),
+        "f1_mean": float(scored["f1"].mean()),
+        "f1_median": float(scored["f1"].median()),
+        "f1_control_mean": float(scored["control"].mean()),
+        "told_share": float(scored["told"].mean()),
+        "unclear_share": float((table["label"] == UNCLEAR).mean()),
+    }
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Labels people wrote: by kind ("meta" or a width) and index.
+
+    Attributes:
+        sae: the SAE they are about, as in a lab's provenance; the meta-SAE's too.
+    """
+
+    sae: str
+    meta_sae: str
+    labels: Mapping[str, Mapping[str, str]]
+
+    def with_label(self, kind: str, index: int, text: str) -> "Corrections":
+        """With one label changed; an empty text takes it back."""
+        changed = {name: dict(group) for name, group in self.labels.items()}
+        group = changed.setdefault(kind, {})
+        text = " ".join(text.split())[:_LONGEST]
+        if text:
+            group[str(index)] = text
+        else:
+            group.pop(str(index), None)
+        return Corrections(self.sae, self.meta_sae, changed)
+
+    def merged(self, other: "Corrections") -> "Corrections":
+        """With another's labels, which win.
+
+        Raises:
+            UserError: when they are about other SAEs.
+        """
+        for name, mine, theirs in (
+            ("SAE", self.sae, other.sae),
+            ("meta-SAE", self.meta_sae, other.meta_sae),
+        ):
+            if mine != theirs:
+                raise UserError(
+                    f"These labels are about the {name} {theirs}, and {mine} is open; open that "
+                    "one first."
+                )
+        kinds = {*self.labels, *other.labels}
+        joined = {
+            kind: {**self.labels.get(kind, {}), **other.labels.get(kind, {})} for kind in kinds
+        }
+        return Corrections(self.sae, self.meta_sae, joined)
+
+    def to_json(self) -> str:
+        """The file people share."""
+        values = {"sae": self.sae, "meta_sae": self.meta_sae, "labels": self.labels}
+        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(content: str | bytes) -> "Corrections":
+        """What `to_json` wrote.
+
+        Raises:
+            UserError: when it did not.
+        """
+        try:
+            values: dict[str, Any] = json.loads(content)
+            labels = {
+                str(kind): {str(int(index)): str(text)[:_LONGEST] for index, text in group.items()}
+                for kind, group in values["labels"].items()
+            }
+            return Corrections(str(values["sae"]), str(values["meta_sae"]), labels)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                "This is no file of labels; choose one that the workbench saved."
+            ) from error
+
+
+_LONGEST = 200
+
+
+def corrections_file(preset: Preset) -> Path:
+    """Where a preset's corrected labels are kept."""
+    return assets.cache_dir() / "labels" / f"{preset.name}.json"
+
+
+def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
+    """The corrected labels of what is open; none where they are about another SAE."""
+    path = corrections_file(preset)
+    if path.exists():
+        found = Corrections.from_json(path.read_text())
+        if (found.sae, found.meta_sae) == (sae, meta_sae):
+            return found
+    return Corrections(sae, meta_sae, {})
+
+
+def save_corrections(preset: Preset, corrections: Corrections) -> None:
+    """Keep them.
+
+    Raises:
+        UserError: when the cache can't be written.
+    """
+    with assets.written_whole(corrections_file(preset)) as part:
+        part.write_text(corrections.to_json())
