@@ -196,9 +196,8 @@ class Browser:
 
 
 def _quoted(text: str) -> str:
-    return "".join(
-        letter if letter.isalnum() or letter == " " else f"\\{letter}" for letter in text
-    )
+    """For a regular expression that finds just this text."""
+    return "".join(one if one.isalnum() or one == " " else f"\\{one}" for one in text)
 
 
 def browser(lab: Lab) -> Browser:
@@ -211,6 +210,7 @@ def describe(
     out: Path,
     widths: Sequence[int] = (),
     texts: Sequence[Path] = (),
+    tokens: int | None = evidence.TOKENS,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Collect the evidence of some widths, label their latents and the meta-latents, write both.
@@ -218,6 +218,7 @@ def describe(
     Args:
         widths: the one that is taken apart when left out.
         texts: the user's own text; else the shipped SAEs'.
+        tokens: about how many are read; None: all.
 
     Returns:
         What was read, how fast, and how good the labels are, beside their control.
@@ -227,7 +228,9 @@ def describe(
     """
     made = Browser(lab, out)
     saes = {width: made.decomposition(width).sae for width in widths or (lab.n_latents,)}
-    facts = evidence.make(lab.preset, lab.model, saes, lab.median_norm, out, texts, progress)
+    facts = evidence.make(
+        lab.preset, lab.model, saes, lab.median_norm, out, texts, tokens, progress
+    )
     return relabel(lab, out, sorted(saes), progress) | {"evidence": facts}
 
 

@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "--text", type=Path, action="append", default=[], metavar="FILE|DIR",
         help="your own text instead of the shipped SAEs'",
     )  # fmt: skip
+    describe.add_argument("--tokens", type=int, help="about how many (default: a million)")
     describe.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
     describe.add_argument("--labels-only", action="store_true", help="keep the evidence")
     graph = add("graph", _graph, "Latents, their meta-latents, and the latents these are in.")
@@ -492,14 +493,13 @@ def _latents_on(arguments: argparse.Namespace) -> str:
         f"{row.token!r:>14}  {row.activation:6.1f}  latent {row.latent}: {row.label}"
         for row in fires.itertuples()
     ]
-    lines += [
-        f"{row.why}: latent {row.index}: {row.label}" for row in named.itertuples(index=False)
-    ]
+    lines += [f"{why}: latent {index}: {label}" for index, label, why in named.to_numpy()]
     return "\n".join(lines) or "Nothing fires and no label matches."
 
 
 def _describe(arguments: argparse.Namespace) -> str:
     from metasae.browse import describe, relabel
+    from metasae.evidence import TOKENS
 
     preset = find_preset(arguments.preset)
     lab = _opened(arguments)
@@ -509,15 +509,17 @@ def _describe(arguments: argparse.Namespace) -> str:
     if arguments.labels_only:
         values = relabel(lab, out, sorted(widths), report)
     else:
-        values = describe(lab, out, widths, arguments.text, report)
+        tokens = TOKENS if arguments.tokens is None else arguments.tokens
+        values = describe(lab, out, widths, arguments.text, tokens, report)
     if arguments.json:
         return _dump({"out": str(out)} | values)
     lines = [f"Evidence and labels are in {out}."]
     for kind, one in values.items():
         if isinstance(one, dict) and "f1_mean" in one:
             lines.append(
-                f"  {kind}: F1 {one['f1_mean']:.2f} on held-out contexts ({one['f1_control_mean']:.2f}"
-                f" for other latents' labels), {one['unclear_share']:.0%} unclear"
+                f"  {kind}: F1 {one['f1_mean']:.2f} on held-out contexts, "
+                f"{one['f1_control_mean']:.2f} for other latents' labels; "
+                f"{one['unclear_share']:.0%} unclear"
             )
     return "\n".join(lines)
 
