@@ -8,6 +8,9 @@ st.set_page_config(
 pages = [
     st.Page("../pages/steer.py", title="Steer", default=True),
     st.Page("../pages/enumerate.py", title="Enumerate"),
+    st.Page("../pages/latents.py", title="Latents"),
+    st.Page("../pages/meta_latents.py", title="Meta-latents", url_path="meta-latents"),
+    st.Page("../pages/graph.py", title="Graph"),
     st.Page("../pages/train.py", title="Train"),
 ]
 st.navigation(pages, position="top").run()

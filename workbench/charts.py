@@ -370,3 +370,146 @@ def counts_chart(counts: list[int], ink: Ink = LIGHT) -> alt.Chart:
         )
         .properties(height=220)
     )
+
+
+def pieces_chart(
+    pieces: pd.DataFrame, unexplained: float, ink: Ink = LIGHT
+) -> alt.LayerChart | alt.FacetChart:
+    """A latent's meta-latents as bars, and what is in none of them.
+
+    Args:
+        pieces: columns ``name`` and ``activation``, the strongest first.
+        unexplained: share of the direction's squared length; its bar is that share's length.
+    """
+    rows = [
+        {"name": name, "value": value, "kind": "meta-latent"}
+        for name, value in zip(pieces["name"], pieces["activation"], strict=True)
+    ]
+    rows.append({"name": "in none of them", "value": unexplained**0.5, "kind": "left over"})
+    axis = alt.Axis(
+        labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, labelLimit=230,
+    )  # fmt: skip
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=axis),
+        x=alt.X(
+            "value:Q", title="length along the direction", scale=alt.Scale(domain=[0, 1]),
+            axis=axis,
+        ),
+        tooltip=["name:N", alt.Tooltip("value:Q", format=".3f")],
+    )  # fmt: skip
+    bars = base.mark_bar(height=16).encode(
+        color=alt.Color(
+            "kind:N",
+            scale=alt.Scale(domain=["meta-latent", "left over"], range=[ink.source, ink.faint]),
+            legend=None,
+        )
+    )
+    numbers = base.mark_text(align="left", dx=4, color=ink.text).encode(
+        text=alt.Text("value:Q", format=".2f")
+    )
+    return alt.layer(bars, numbers).properties(height=28 * len(rows) + 45, width="container")
+
+
+def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
+    """How often a latent fires how strongly.
+
+    Args:
+        bands: columns ``from``, ``to`` and ``tokens`` (`metasae.evidence.Evidence.histogram`).
+    """
+    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, format=".3~g")
+    table = bands[bands["tokens"] > 0].assign(base=0.9)
+    ends = [float(bands["from"].min()), float(bands["to"].max())] if len(bands) else [1.0, 2.0]
+    return (
+        alt.Chart(table)
+        .mark_bar(color=ink.source, stroke=ink.paper)
+        .encode(
+            x=alt.X(
+                "from:Q", title="activation (residual-stream units)", axis=axis,
+                scale=alt.Scale(type="log", base=2, domain=ends, nice=False),
+            ),
+            x2="to:Q",
+            y=alt.Y("tokens:Q", title="tokens", axis=axis, scale=alt.Scale(type="symlog")),
+            y2=alt.value(110),
+            tooltip=[
+                alt.Tooltip("from:Q", format=".1f"), alt.Tooltip("to:Q", format=".1f"),
+                alt.Tooltip("tokens:Q", format=","),
+            ],
+        )
+        .properties(height=110, width="container")
+    )  # fmt: skip
+
+
+def spread_chart(values: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
+    """How strongly a meta-latent is active on the latents it is active on."""
+    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint)
+    return (
+        alt.Chart(values)
+        .mark_bar(color=ink.source)
+        .encode(
+            x=alt.X(
+                "activation:Q", bin=alt.Bin(step=0.05, extent=[0, 1]), title="activation",
+                axis=axis,
+            ),
+            y=alt.Y("count():Q", title="latents", axis=axis),
+            tooltip=[alt.Tooltip("count():Q", title="latents")],
+        )
+        .properties(height=150, width="container")
+    )  # fmt: skip
+
+
+def graph_chart(
+    nodes: pd.DataFrame, edges: pd.DataFrame, ink: Ink = LIGHT
+) -> alt.LayerChart | alt.FacetChart:
+    """Latents and meta-latents with the lines between them; a click picks one.
+
+    Args:
+        nodes: columns kind, index, name, start, x, y, community.
+        edges: columns x, y, x2, y2, activation.
+    """
+    picked = alt.selection_point(name="picked", fields=["kind", "index"], on="click")
+    lines = (
+        alt.Chart(edges)
+        .mark_rule(color=ink.other, opacity=0.5)
+        .encode(
+            x=alt.X("x:Q", axis=None), y=alt.Y("y:Q", axis=None), x2="x2:Q", y2="y2:Q",
+            size=alt.Size(
+                "activation:Q", scale=alt.Scale(domain=[0, 0.8], range=[0.5, 7]), legend=None
+            ),
+        )
+    )  # fmt: skip
+    colours = [*_OKABE_ITO]
+    groups = sorted(set(nodes["community"]), key=int)
+    points = (
+        alt.Chart(nodes)
+        .mark_point(filled=True, opacity=1, stroke=ink.paper, strokeWidth=1)
+        .encode(
+            x="x:Q",
+            y="y:Q",
+            shape=alt.Shape(
+                "kind:N",
+                scale=alt.Scale(domain=["latent", "meta-latent"], range=["circle", "square"]),
+                legend=None,
+            ),
+            size=alt.condition("datum.start", alt.value(520), alt.value(190)),
+            color=alt.Color(
+                "community:N",
+                scale=alt.Scale(
+                    domain=groups, range=[colours[n % len(colours)] for n in range(len(groups))]
+                ),
+                legend=None,
+            ),
+            tooltip=["kind:N", "name:N", "links:Q", "community:N"],
+        )
+        .add_params(picked)
+    )
+    short = nodes.assign(short=[_short(name) for name in nodes["name"]])
+    names = (
+        alt.Chart(short)
+        .mark_text(dy=-14, fontSize=11, color=ink.text)
+        .encode(x="x:Q", y="y:Q", text="short:N")
+    )
+    return alt.layer(lines, points, names).properties(height=560, width="container")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 30 else name[:29].rstrip() + "…"

@@ -13,10 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import pandas as pd
 import streamlit as st
 
 from metasae import search as engine
 from metasae.batch_topk import Moment, TrainConfig
+from metasae.browse import META, Browser, browser
+from metasae.corpus import Windows
 from metasae.directions import Directions, open_directions
 from metasae.edits import Edit
 from metasae.effects import Way, honestly, ways
@@ -30,6 +33,7 @@ from metasae.prompts import CITY
 from metasae.search import Combinations, Found
 from metasae.steering import Answer, Case, Outcome, Question
 from workbench.state import Setting, Writing
+from workbench.text import escape
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -323,3 +327,63 @@ def training_cost(sources: tuple[str, ...], config: TrainConfig) -> Task[float]:
     """Seconds a step takes here, measured or being measured."""
     directions = get_directions(sources).wait()
     return Task(lambda _: seconds_a_step(directions, config), "Timing a few steps")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _browser(preset: str, meta_sae: str) -> Browser:
+    return browser(get_lab(preset))
+
+
+def get_browser(lab: Lab) -> Browser:
+    """What is known of a lab's latents."""
+    return _browser(lab.preset.name, lab.provenance.meta_sae)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _text_task(preset: str, _found: Browser) -> Task[bool]:
+    return Task(_found.has_text, "Reading the text")
+
+
+def get_text(found: Browser) -> Windows | None:
+    """The text a browser's evidence is about; None where another one is here.
+
+    The first time it is fetched and cut into tokens, with its progress drawn.
+    """
+    preset = found.lab.preset.name
+    try:
+        return found.text() if _text_task(preset, found).wait() else None
+    except UserError as error:
+        _text_task.clear(preset, found)
+        st.error(escape(str(error)))
+        return None
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the meta-latents …")
+def _meta_table(preset: str, meta_sae: str, corrected: str, _found: Browser) -> pd.DataFrame:
+    lab = _found.lab
+    table = _found.table(META)
+    kind = str(lab.n_latents)
+    rows = []
+    for meta in range(lab.n_meta):
+        strongest = lab.decomposition.latents_of(meta)
+        top = list(strongest.items())[:3]
+        rows.append(
+            {
+                "meta-latent": meta,
+                "called": _found.label(META, meta),
+                "label's F1": None if table is None else float(table["f1"].iloc[meta]),
+                "active on": len(strongest) / lab.n_latents,
+                "strongest": top[0][1] if top else 0.0,
+                "strongest latents": " · ".join(_found.label(kind, latent) for latent, _ in top),
+            }
+        )
+    found = pd.DataFrame(rows)
+    return found.sort_values("active on", ascending=False, ignore_index=True)
+
+
+def meta_table(found: Browser) -> pd.DataFrame:
+    """All meta-latents with their labels, the commonest first."""
+    lab = found.lab
+    corrected = found.corrections.to_json()
+    table: pd.DataFrame = _meta_table(lab.preset.name, lab.provenance.meta_sae, corrected, found)
+    return table

@@ -1,0 +1,34 @@
+"""Meta-latents: the list of all, and each one's latents with their evidence."""
+
+import streamlit as st
+
+from workbench import exploring, opening, results, session
+
+
+def page() -> None:
+    """The whole page."""
+    session.read_link()
+    st.title("The pieces latents are made of", anchor=False)
+    st.markdown(
+        "A **meta-latent** is a direction that many latents share: a country, being a city, a "
+        "way of writing. Read it from the latents it is most active on."
+    )
+    setting = session.view().setting
+    lab = results.lab_or_retry(setting.preset)
+    if lab is None:
+        return
+    found = opening.get_browser(lab)
+    asked = st.query_params.get("meta", "")
+    meta = int(asked) if asked.isdecimal() and len(asked) < 10 else None
+    if asked and (meta is None or meta >= lab.n_meta):
+        session.notify(f"There is no meta-latent {asked[:20]}: there are 0 to {lab.n_meta - 1}.")
+        meta = None
+    session.write_link(**({} if meta is None else {"meta": str(meta)}))
+    session.show_notice()
+    if meta is not None:
+        exploring.meta_latent(found, meta)
+        st.divider()
+    exploring.meta_list(found)
+
+
+page()

@@ -1,0 +1,466 @@
+"""The parts of the explorer's pages: search, a latent, a meta-latent, the evidence behind them."""
+
+import html
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metasae.browse import META, Browser
+from metasae.errors import UserError
+from metasae.evidence import Snippet, firing_on, snippet
+from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
+from metasae.labels import UNCLEAR, Corrections
+from workbench import charts, opening, results, session
+from workbench.text import escape, visible
+
+_LATENTS, _METAS, _STEER, _GRAPH = (
+    "../pages/latents.py",
+    "../pages/meta_latents.py",
+    "../pages/steer.py",
+    "../pages/graph.py",
+)
+_START = "Tokyo"
+"""City whose latent is shown to someone who comes without a link."""
+
+_SHOWN = 10
+"""Contexts on a page at first."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the explorer one is: what the address says beside the session's view."""
+
+    latent: int
+    width: int
+    query: str = ""
+
+    def to_query(self) -> dict[str, str]:
+        """As query parameters."""
+        found = {"latent": str(self.latent), "width": str(self.width)}
+        return found | ({"q": self.query} if self.query else {})
+
+
+def place(found: Browser) -> Place:
+    """What the address asks for; a wrong number is said and the default shown."""
+    lab = found.lab
+    query = st.query_params
+    width = _number(query.get("width", ""), lab.n_latents)
+    if width not in found.widths:
+        session.notify(f"There is no SAE of {width:,} latents; the widest is shown.")
+        width = lab.n_latents
+    default = lab.city_record(_START).latents
+    latent = _number(query.get("latent", ""), default[0].latent if default else 0)
+    if not 0 <= latent < width:
+        session.notify(f"There is no latent {latent}: this SAE has 0 to {width - 1}.")
+        latent = 0
+    return Place(latent, width, query.get("q", "")[:300])
+
+
+def _number(text: str, default: int) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else default
+
+
+def go(page: str | None = None, **query: object) -> None:
+    """Move to another place, on this page or another; the Back button returns."""
+    merged = session.view().to_query() | {name: str(value) for name, value in query.items()}
+    if page is not None:
+        st.switch_page(page, query_params=merged)
+    st.query_params.from_dict(merged)
+    st.rerun()
+
+
+# Search
+
+
+def search_bar(found: Browser, at: Place) -> None:
+    """Number, word or any text; the width; a latent at random."""
+    text, width, dice = st.columns([6, 3, 1], vertical_alignment="bottom")
+    typed = text.text_input(
+        "Search",
+        at.query,
+        placeholder="A number, a word, a city, or any text: “She flew to Tokyo”",
+        max_chars=300,
+        key=f"search-{at.query}",
+    )
+    chosen = width.selectbox(
+        "SAE",
+        found.widths,
+        found.widths.index(at.width),
+        format_func=lambda one: f"{one:,} latents",
+        key=f"width-{at.width}",
+    )
+    if dice.button("", icon=":material/casino:", help="A latent at random", key="dice"):
+        go(latent=random.randrange(at.width), width=at.width)
+    if chosen != at.width:
+        go(latent=min(at.latent, chosen - 1), width=chosen)
+    typed = " ".join(typed.split())
+    number = typed.removeprefix("#").strip()
+    if typed != at.query:
+        if number.isdecimal():
+            go(latent=number, width=at.width)
+        go(latent=at.latent, width=at.width, **({"q": typed} if typed else {}))
+    if at.query:
+        _hits(found, at)
+
+
+def _hits(found: Browser, at: Place) -> None:
+    kind = str(at.width)
+    try:
+        named = found.find(kind, at.query)
+        fires = firing_on(
+            found.lab.model, found.decomposition(at.width).sae, at.query, found.lab.median_norm
+        )
+    except UserError as error:
+        results.failed(error)
+        return
+    fires["label"] = [found.label(kind, latent) for latent in fires["latent"]]
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(f"**Fires on “{escape(at.query)}”**, token by token")
+        shown = fires.assign(token=[visible(token) for token in fires["token"]])
+        choose(
+            shown[["token", "activation", "latent", "label"]],
+            "fires",
+            lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
+            {"activation": st.column_config.NumberColumn(format="%.1f")},
+        )
+    with right:
+        st.markdown("**Called so**")
+        if named.empty:
+            st.caption("No label, word or city matches.")
+        else:
+            choose(
+                named.rename(columns={"index": "latent"}),
+                "named",
+                lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
+            )
+
+
+def choose(
+    table: pd.DataFrame,
+    key: str,
+    picked: Callable[[pd.Series], None],
+    columns: Mapping[str, Any] | None = None,
+    height: int = 250,
+) -> None:
+    """A table whose rows lead somewhere."""
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        key=f"{key}-{hash(tuple(map(tuple, table.iloc[:, :4].astype(str).to_numpy())))}",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=columns,
+        height=min(height, 38 + 35 * max(1, len(table))),
+    )
+    if rows := event["selection"]["rows"]:
+        picked(table.iloc[rows[0]])
+
+
+# One latent
+
+
+def latent(found: Browser, at: Place) -> None:
+    """A latent: what it is called, what it is made of, where it fires, what it does."""
+    kind, lab = str(at.width), found.lab
+    heading(found, kind, at.latent, f"Latent {at.latent} of {at.width:,}")
+    if at.width == lab.n_latents:
+        with st.container(horizontal=True):
+            if st.button("Send to Steer", icon=":material/tune:", key="to-steer"):
+                session.change_setting(source=f"#{at.latent}")
+                st.switch_page(_STEER, query_params=session.view().to_query())
+            if st.button("Show its graph", icon=":material/hub:", key="to-graph"):
+                go(_GRAPH, latents=at.latent)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        _pieces(found, at)
+        _beside(found, at)
+    with right:
+        _evidence(found, at)
+        _does(found, at)
+
+
+def heading(found: Browser, kind: str, index: int, name: str) -> None:
+    """What it is called and how far that holds; a person may say it better."""
+    label = found.label(kind, index)
+    table = found.table(kind)
+    st.header(escape(label or name), anchor=False)
+    own = found.corrections.labels.get(kind, {}).get(str(index))
+    said = name
+    if own:
+        said += " · label written by a person"
+    elif table is not None:
+        row = table.loc[index]
+        if pd.isna(row["f1"]):
+            said += " · too few contexts for a label"
+        else:
+            said += f" · label's F1 on held-out contexts {row['f1']:.2f}"
+            said += ", unclear" if row["label"] == UNCLEAR else ""
+    st.caption(escape(said))
+    with st.popover("Correct the label"):
+        _correction(found, kind, index, own or "")
+
+
+def _correction(found: Browser, kind: str, index: int, own: str) -> None:
+    text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
+    if st.button("Keep", key=f"keep-{kind}-{index}"):
+        _keep(found, found.corrections.with_label(kind, index, text))
+    st.download_button(
+        "Share all corrections", found.corrections.to_json(), "labels.json", "application/json",
+        key=f"share-{kind}-{index}", on_click="ignore",
+    )  # fmt: skip
+    file = st.file_uploader("Take in a file of labels", "json", key=f"import-{kind}-{index}")
+    if file is not None and st.button("Take in", key=f"take-{kind}-{index}"):
+        try:
+            _keep(found, found.corrections.merged(Corrections.from_json(file.getvalue())))
+        except UserError as error:
+            results.failed(error)
+
+
+def _keep(found: Browser, changed: Corrections) -> None:
+    try:
+        found.correct(changed)
+    except UserError as error:
+        results.failed(error)
+        return
+    st.rerun()
+
+
+def _pieces(found: Browser, at: Place) -> None:
+    """The decomposition as a picture, what is left out of it included."""
+    decomposition = found.decomposition(at.width)
+    pieces = decomposition.pieces(at.latent)
+    direction = decomposition.sae.W_dec[at.latent]
+    left = direction - decomposition.rebuilt(at.latent, {})
+    share = float(left.square().sum() / direction.square().sum())
+    st.subheader("Made of", anchor=False)
+    if not pieces:
+        st.info("No meta-latent is active on this latent's direction.")
+        return
+    table = pd.DataFrame(
+        {
+            "meta": list(pieces),
+            "name": [found.named(META, meta) for meta in pieces],
+            "activation": list(pieces.values()),
+        }
+    )
+    st.altair_chart(charts.pieces_chart(table, share, results.ink()))
+    st.caption(
+        f"Meta-latents active on its decoder direction. {share:.0%} of the direction's squared "
+        "length is in none of them."
+    )
+    choose(
+        table.rename(columns={"meta": "meta-latent", "name": "called"}),
+        "pieces",
+        lambda row: go(_METAS, meta=int(row["meta-latent"])),
+        {"activation": st.column_config.NumberColumn(format="%.2f")},
+    )
+
+
+def _beside(found: Browser, at: Place) -> None:
+    """The method's table: nearest latents here and in a smaller SAE, and matching pursuit."""
+    kind = str(at.width)
+    decomposition = found.decomposition(at.width)
+    direction = decomposition.sae.W_dec[at.latent]
+    st.subheader("Beside it", anchor=False)
+    two = st.column_config.NumberColumn(format="%.2f")
+    near = nearest(decomposition.sae.W_dec, direction, without=at.latent)
+    near["called"] = [found.label(kind, latent) for latent in near["latent"]]
+    st.markdown("**Closest latents in this SAE**")
+    choose(near, "near", lambda row: go(latent=int(row["latent"]), width=at.width), {"cosine": two})
+    try:
+        smaller = found.smaller(at.width)
+    except UserError as error:
+        results.failed(error)
+        return
+    if smaller is None:
+        return
+    other = str(smaller.width)
+    near = nearest(smaller.W_dec, direction)
+    near["called"] = [found.label(other, latent) for latent in near["latent"]]
+    st.markdown(f"**Closest among {smaller.width:,} latents**")
+    choose(
+        near, "small", lambda row: go(latent=int(row["latent"]), width=smaller.width),
+        {"cosine": two},
+    )  # fmt: skip
+    count = max(1, len(decomposition.pieces(at.latent)))
+    chased = pursuit(smaller.W_dec, direction, count)
+    table = chased.table.assign(
+        called=[found.label(other, latent) for latent in chased.table["latent"]]
+    )
+    explained = chased.explained[-1] if chased.explained else 0.0
+    st.markdown(f"**The best {count} of those {smaller.width:,} to write it with**")
+    choose(
+        table, "pursuit", lambda row: go(latent=int(row["latent"]), width=smaller.width),
+        {"weight": two},
+    )  # fmt: skip
+    st.caption(
+        f"Orthogonal matching pursuit: {explained:.0%} of the direction's squared length, with as "
+        "many latents as it has meta-latents."
+    )
+
+
+def _evidence(found: Browser, at: Place) -> None:
+    """Where the latent fires: contexts, how often, how strongly."""
+    st.subheader("Where it fires", anchor=False)
+    evidence = found.evidence(at.width)
+    if evidence is None:
+        st.info(
+            "Nobody has collected where these latents fire. In a terminal: python -m metasae "
+            f"describe --preset {found.lab.preset.name} --width {at.width}"
+        )
+        return
+    total = int(evidence.counts[at.latent].sum())
+    st.caption(f"On {total:,} of {evidence.tokens:,} tokens ({evidence.density(at.latent):.3%}).")
+    if total == 0:
+        st.info("It is silent on all of this text.")
+        return
+    text = opening.get_text(found)
+    if text is None:
+        st.info("The text on this machine is another than the evidence is about.")
+    else:
+        contexts = evidence.of(at.latent)
+        shown = [snippet(found.lab.model, text, one) for one in contexts]
+        top = max(one.strength for one in contexts)
+        st.html(snippets_html([one for one in shown if not one.drawn][:_SHOWN], top))
+        drawn = [one for one in shown if one.drawn]
+        if drawn:
+            with st.expander(f"{len(drawn)} drawn from its weaker activations"):
+                st.html(snippets_html(drawn, top))
+    st.altair_chart(charts.histogram(evidence.histogram(at.latent), results.ink()))
+
+
+def snippets_html(snippets: Sequence[Snippet], top: float) -> str:
+    """Contexts as marked-up text: the stronger the activation, the deeper the colour."""
+    rows = []
+    for one in snippets:
+        cells = []
+        for token, value in one.tokens:
+            text = html.escape(token.replace("\n", "⏎"))
+            if value > 0:
+                depth = 0.15 + 0.75 * min(1.0, value / max(top, 1e-9))
+                text = (
+                    f'<mark style="background:rgba(230,159,0,{depth:.2f});color:inherit;'
+                    f'border-radius:3px" title="activation {value:.1f}">{text}</mark>'
+                )
+            cells.append(text)
+        peak = max((value for _, value in one.tokens), default=0.0)
+        rows.append(
+            f'<div style="padding:3px 0;overflow-wrap:anywhere"><span style="opacity:.65;'
+            f'font-variant-numeric:tabular-nums">{peak:.1f}</span>&ensp;…{"".join(cells)}…</div>'
+        )
+    return f'<div style="font-size:.9rem;line-height:1.45">{"".join(rows)}</div>'
+
+
+def _does(found: Browser, at: Place) -> None:
+    """What its direction promotes, and what really changes when it is added."""
+    lab = found.lab
+    direction = found.decomposition(at.width).sae.W_dec[at.latent]
+    st.subheader("What it does", anchor=False)
+    promoted, suppressed = vocabulary_ends(lab.model, direction)
+    evidence = found.evidence(at.width)
+    contexts = evidence.of(at.latent) if evidence is not None else ()
+    strength = contexts[0].strength if contexts else 0.1 * lab.median_norm
+    raised, lowered = token_change(lab.model, direction, strength)
+    st.markdown(f"Its direction points to {_tokens(promoted)}, away from {_tokens(suppressed)}.")
+    st.markdown(
+        f"Added with its largest activation ({strength:.1f}) to neutral prompts, it raises "
+        f"{_tokens(raised, 'nats')} and lowers {_tokens(lowered, 'nats')} (nats)."
+    )
+
+
+def _tokens(table: pd.DataFrame, value: str = "") -> str:
+    parts = []
+    for _, row in table.head(6).iterrows():
+        number = f" {row[value]:+.1f}".replace("-", "−") if value else ""
+        parts.append(f"**{escape(visible(str(row['token'])))}**{number}")
+    return ", ".join(parts) or "nothing"
+
+
+# Meta-latents
+
+
+def meta_list(found: Browser) -> None:
+    """All meta-latents: filter, sort, choose."""
+    lab = found.lab
+    table = opening.meta_table(found)
+    typed = st.text_input(
+        "Filter", placeholder="A word of a label or of a latent, or a number", key="meta-filter"
+    )
+    wanted = " ".join(typed.split()).casefold()
+    if wanted:
+        number = wanted.removeprefix("#")
+        hit = table["called"].str.casefold().str.contains(wanted, regex=False)
+        hit |= table["strongest latents"].str.casefold().str.contains(wanted, regex=False)
+        if number.isdecimal():
+            hit |= table["meta-latent"] == int(number)
+        table = table[hit]
+    st.caption(
+        f"{len(table):,} of {lab.n_meta:,} meta-latents. Click a heading to sort, a row to open it."
+    )
+    choose(
+        table, "metas", lambda row: go(meta=int(row["meta-latent"])),
+        {
+            "active on": st.column_config.NumberColumn(
+                format="percent", help="Share of all latents it is active on"
+            ),
+            "label's F1": st.column_config.NumberColumn(format="%.2f"),
+            "strongest": st.column_config.NumberColumn(format="%.2f"),
+        },
+        height=420,
+    )  # fmt: skip
+
+
+def meta_latent(found: Browser, meta: int) -> None:
+    """One meta-latent: the latents it is most active on, with their evidence."""
+    lab = found.lab
+    heading(found, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}")
+    strongest = lab.decomposition.latents_of(meta)
+    kind = str(lab.n_latents)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        st.subheader("Most active on", anchor=False)
+        top = list(strongest.items())[:30]
+        table = pd.DataFrame(
+            {
+                "latent": [latent for latent, _ in top],
+                "called": [found.label(kind, latent) for latent, _ in top],
+                "activation": [value for _, value in top],
+            }
+        )
+        choose(
+            table, "of", lambda row: go(_LATENTS, latent=int(row["latent"]), width=lab.n_latents),
+            {"activation": st.column_config.NumberColumn(format="%.2f")}, height=420,
+        )  # fmt: skip
+        st.caption(
+            f"Active on {len(strongest):,} of {lab.n_latents:,} latents "
+            f"({len(strongest) / lab.n_latents:.2%})."
+        )
+    with right:
+        st.subheader("How strongly", anchor=False)
+        if strongest:
+            values = pd.DataFrame({"activation": list(strongest.values())})
+            st.altair_chart(charts.spread_chart(values, results.ink()))
+        card = lab.meta_card(meta)
+        tokens = ", ".join(f"**{escape(visible(token))}**" for token in card.promoted)
+        st.markdown(f"Its direction points to {tokens or 'nothing'}.")
+        _meta_evidence(found, [latent for latent, _ in top[:5]])
+
+
+def _meta_evidence(found: Browser, latents: Sequence[int]) -> None:
+    evidence = found.evidence(found.lab.n_latents)
+    text = None if evidence is None else opening.get_text(found)
+    if evidence is None or text is None:
+        return
+    st.subheader("Where those latents fire", anchor=False)
+    kind = str(found.lab.n_latents)
+    for latent in latents:
+        contexts = evidence.of(latent)[:3]
+        if contexts:
+            st.markdown(f"**{escape(found.named(kind, latent))}**")
+            shown = [snippet(found.lab.model, text, one) for one in contexts]
+            st.html(snippets_html(shown, contexts[0].strength))

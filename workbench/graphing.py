@@ -1,0 +1,188 @@
+"""The parts of the Graph page: what it starts from, the picture, the table that does the same."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+
+import networkx as nx
+import pandas as pd
+import streamlit as st
+
+from metasae import graph as graphs
+from metasae.browse import META, Browser
+from metasae.errors import UserError
+from workbench import charts, exploring, results, session
+from workbench.text import escape
+
+_START = ("Tokyo", "Paris")
+_MOST = 6
+"""Latents a graph may start from."""
+
+
+def starts(found: Browser) -> tuple[int, ...]:
+    """The latents the address names; those of two cities without one.
+
+    Raises:
+        UserError: for something else than numbers, or a latent out of range.
+    """
+    text = st.query_params.get("latents", "")
+    if not text:
+        cities = [found.lab.city_record(name) for name in _START]
+        return tuple(city.latents[0].latent for city in cities if city.latents)
+    numbers = re.findall(r"\d+", text)
+    if not numbers or re.sub(r"[\d#\s.,]", "", text) or any(len(one) > 9 for one in numbers):
+        raise UserError(f'"{text[:60]}" names no latents; write numbers like 12, 40.')
+    found_latents = tuple(dict.fromkeys(map(int, numbers)))[:_MOST]
+    for latent in found_latents:
+        found.lab.decomposition.check(latent)
+    return found_latents
+
+
+def controls(found: Browser, now: tuple[int, ...]) -> tuple[int, int, float]:
+    """What it starts from, how far it goes."""
+    what, depth, top, least = st.columns([5, 2, 2, 2], vertical_alignment="bottom")
+    text = ", ".join(map(str, now))
+    typed = what.text_input(
+        "Latents to start from", text, key=f"starts-{text}", max_chars=80,
+        help="Numbers or cities, six at most: Tokyo, Paris",
+    )  # fmt: skip
+    steps = depth.slider("Depth", 1, 2, 1, key="graph-depth")
+    count = top.slider("Latents each", 1, 12, 5, key="graph-top")
+    threshold = least.slider("At least", 0.0, 0.6, 0.0, 0.05, key="graph-least")
+    if typed != text:
+        try:
+            named = _named(found, typed)
+        except UserError as error:
+            results.failed(error)
+        else:
+            exploring.go(latents=",".join(map(str, named)))
+    return steps, count, threshold
+
+
+def _named(found: Browser, typed: str) -> list[int]:
+    """Latents by number, or by a city's name.
+
+    Raises:
+        UserError: for an unknown city, one without a latent, or a number out of range.
+    """
+    latents: list[int] = []
+    for part in filter(None, (one.strip() for one in typed.split(","))):
+        if part.removeprefix("#").isdecimal():
+            latents.append(int(part.removeprefix("#")))
+            found.lab.decomposition.check(latents[-1])
+        else:
+            latents += [one for one in found.lab.subject(part).latents[:1]]
+    if not latents:
+        raise UserError("Name at least one latent to start the graph from.")
+    return list(dict.fromkeys(latents))[:_MOST]
+
+
+def draw(found: Browser, made: nx.Graph) -> None:
+    """The picture and beside it the table; either recentres."""
+    groups, places = graphs.communities(made), graphs.positions(made)
+    kinds = {"meta": META, "latent": str(found.lab.n_latents)}
+    nodes = pd.DataFrame(
+        {
+            "kind": "meta-latent" if kind == "meta" else "latent",
+            "index": index,
+            "name": found.named(kinds[kind], index),
+            "start": bool(values["start"]),
+            "x": places[kind, index][0],
+            "y": places[kind, index][1],
+            "community": f"{groups[kind, index] + 1}",
+            "links": made.degree[(kind, index)],
+        }
+        for (kind, index), values in made.nodes(data=True)
+    )
+    edges = pd.DataFrame(
+        {
+            "x": places[one][0], "y": places[one][1],
+            "x2": places[other][0], "y2": places[other][1],
+            "activation": values["weight"],
+        }
+        for one, other, values in made.edges(data=True)
+    )  # fmt: skip
+    picture, table = st.columns([7, 4], gap="medium")
+    with picture:
+        chart = charts.graph_chart(nodes, edges, results.ink())
+        event = st.altair_chart(chart, on_select="rerun", selection_mode="picked", key="graph")
+        st.caption(
+            "Squares are meta-latents, circles latents, the large ones where it starts. The "
+            "thicker a line, the stronger the meta-latent's activation. Click one to go there."
+        )
+        for row in (event.get("selection") or {}).get("picked") or []:
+            _open(str(row["kind"]), int(row["index"]))
+    with table:
+        st.markdown("**The same as a table**")
+        exploring.choose(
+            nodes.sort_values(["kind", "links"], ascending=[False, False])[
+                ["kind", "index", "name", "links", "community"]
+            ],
+            "graph-nodes",
+            lambda row: _open(str(row["kind"]), int(row["index"])),
+            height=520,
+        )
+    _shared(found, made)
+
+
+def _open(kind: str, index: int) -> None:
+    if kind == "latent":
+        exploring.go(latents=index)
+    exploring.go("../pages/meta_latents.py", meta=index)
+
+
+def _shared(found: Browser, made: nx.Graph) -> None:
+    """What the starting latents have in common and what is each one's own, in words."""
+    begun = [index for (_, index), start in made.nodes(data="start") if start]
+    if len(begun) < 2:
+        return
+    pieces = {latent: set(found.lab.decomposition.pieces(latent)) for latent in begun}
+    common = set.intersection(*pieces.values())
+    kind = str(found.lab.n_latents)
+    st.subheader("What they share", anchor=False)
+    st.markdown(_listed(found, common) or "No meta-latent is in all of them.")
+    for latent, mine in pieces.items():
+        others = set().union(*(one for other, one in pieces.items() if other != latent))
+        own = _listed(found, mine - others) or "none"
+        st.markdown(f"Only in **{escape(found.named(kind, latent))}**: {own}")
+
+
+def _listed(found: Browser, metas: set[int]) -> str:
+    return " · ".join(escape(found.named(META, meta)) for meta in sorted(metas))
+
+
+def files(found: Browser, made: nx.Graph) -> None:
+    """Downloads, and the statistics of the graph of all latents."""
+    kinds = {"meta": META, "latent": str(found.lab.n_latents)}
+    about = asdict(found.lab.provenance)
+
+    def content(fmt: str) -> Callable[[], str]:
+        return lambda: graphs.exported(
+            made, fmt, lambda kind, index: found.label(kinds[kind], index), about
+        )
+
+    with st.container(horizontal=True):
+        for fmt, name in (("graphml", "GraphML"), ("json", "JSON")):
+            st.download_button(
+                name, content(fmt), f"latents.{fmt}", key=f"graph-{fmt}",
+                icon=":material/download:", on_click="ignore",
+            )  # fmt: skip
+        st.caption("PNG and SVG: the menu at the picture's corner.")
+    with st.expander("The graph of all latents"):
+        least = st.slider("Join two latents from a shared weight of", 0.0, 0.6, 0.1, 0.05)
+        if st.button("Count", key="count-whole"):
+            values = graphs.projected(found.lab.decomposition, least).statistics()
+            st.dataframe(
+                pd.DataFrame({"figure": list(values), "value": list(values.values())}),
+                hide_index=True,
+            )
+        st.caption(
+            "Two latents are joined when the sum over their shared meta-latents of the product of "
+            "both activations reaches the weight. As a networkx object: "
+            "metasae.graph.projected(lab.decomposition, threshold).graph()"
+        )
+
+
+def keep_link(latents: tuple[int, ...]) -> None:
+    """Put what is shown into the address."""
+    session.write_link(latents=",".join(map(str, latents)))
