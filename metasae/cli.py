@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     describe.add_argument("--tokens", type=int, help="about how many (default: a million)")
     describe.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
     describe.add_argument("--labels-only", action="store_true", help="keep the evidence")
+    add("examples", _examples, "The post's worked examples, checked against what is open.")
     graph = add("graph", _graph, "Latents, their meta-latents, and the latents these are in.")
     graph.add_argument("latent", type=int, nargs="*")
     graph.add_argument("--format", choices=("graphml", "json"), default="json")
@@ -522,6 +523,27 @@ def _describe(arguments: argparse.Namespace) -> str:
                 f"{one['unclear_share']:.0%} unclear"
             )
     return "\n".join(lines)
+
+
+def _examples(arguments: argparse.Namespace) -> str:
+    from dataclasses import asdict
+
+    from metasae.examples import OF_PRESET, checks
+
+    base = find_preset(arguments.preset).name.partition("+")[0]
+    if base not in OF_PRESET:
+        raise UserError(
+            f"The post's worked examples are about {', '.join(OF_PRESET)}; open it with --preset "
+            f"{next(iter(OF_PRESET))}."
+        )
+    found = checks(_browser(arguments))
+    if arguments.json:
+        return _dump({"checks": [asdict(one) for one in found]})
+    return "\n".join(
+        f"{'agrees ' if one.agrees else 'DIFFERS'}  {one.name}: published {one.published}, found "
+        f"{one.found}"
+        for one in found
+    )
 
 
 def _graph(arguments: argparse.Namespace) -> str:

@@ -1,0 +1,168 @@
+"""How long the explorer takes: a latent's page, search while typing, and collecting the evidence.
+
+A page's server time is everything the Latents page computes for one latent: its decomposition, its
+neighbours here and in a smaller SAE, matching pursuit, promoted tokens, token change, its contexts
+as snippets. Once on the embedded default, once with a synthetic 49,152 × 2,304 in its place.
+
+The evidence's peer is the bare forward pass of the same model over the same tokens, in the same
+precision, in the same run.
+
+    python -m benchmarks.explore [--quick] [--json]
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from metasae import browse, evidence, graph
+from metasae.activations import _copy, fast_dtype, length_batches
+from metasae.autoencoders import SparseAutoencoder
+from metasae.browse import Browser, browser
+from metasae.decomposition import Decomposition
+from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
+from metasae.lab import open_lab
+from metasae.progress import to_stream
+
+LARGE = (49152, 2304)
+
+
+def seconds(work: Any) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
+    """What the Latents page computes."""
+    lab, width = found.lab, decomposition.n_latents
+    direction = decomposition.sae.W_dec[latent]
+    pieces = decomposition.pieces(latent)
+    decomposition.rebuilt(latent, {})
+    for meta in pieces:
+        found.label(browse.META, min(meta, lab.n_meta - 1))
+    nearest(decomposition.sae.W_dec, direction, without=latent)
+    smaller = found.smaller(lab.n_latents)
+    if smaller is not None:
+        nearest(smaller.W_dec, direction)
+        pursuit(smaller.W_dec, direction, max(1, len(pieces)))
+    vocabulary_ends(lab.model, direction)
+    token_change(lab.model, direction, 50.0)
+    known = found.evidence(lab.n_latents)
+    if known is not None:
+        for one in known.of(latent % lab.n_latents):
+            evidence.snippet(lab.model, found.text(), one)
+        known.histogram(latent % lab.n_latents)
+    assert width == decomposition.n_latents
+
+
+def large(width: int, metas: int, d_model: int) -> Decomposition:
+    """Unit directions that are sums of few of some meta-directions, under a meta-SAE of these."""
+    draw = torch.Generator().manual_seed(0)
+    atoms = torch.nn.functional.normalize(torch.randn(metas, d_model, generator=draw))
+    chosen = torch.randint(metas, (width, 4), generator=draw)
+    rows = torch.nn.functional.normalize(atoms[chosen].sum(1))
+    sae = SparseAutoencoder(rows.T, torch.zeros(width), rows, torch.zeros(d_model), k=4)
+    meta = SparseAutoencoder(
+        atoms.T,
+        torch.zeros(metas),
+        atoms,
+        torch.zeros(d_model),
+        threshold=torch.full((metas,), 0.3),
+    )
+    return Decomposition(sae, meta)
+
+
+def pages(count: int) -> dict[str, float]:
+    """Milliseconds of a page, at the median and the 95th percentile."""
+    lab = open_lab(progress=to_stream())
+    found = browser(lab)
+    found.text(to_stream())
+    synthetic = large(*LARGE, lab.model.d_model)
+    built = seconds(lambda: synthetic.activations)
+    values: dict[str, float] = {"decompose_large_s": built}
+    for name, decomposition in (("default", lab.decomposition), ("large", synthetic)):
+        draw = np.random.default_rng(0)
+        page(found, decomposition, 0)
+        times = [
+            seconds(partial(page, found, decomposition, latent))
+            for latent in draw.integers(decomposition.n_latents, size=count).tolist()
+        ]
+        values[f"page_{name}_p50_ms"] = 1e3 * statistics.median(times)
+        values[f"page_{name}_p95_ms"] = 1e3 * float(np.quantile(times, 0.95))
+    typed = "She flew from Tokyo to Paris"
+    sae = lab.decomposition.sae
+
+    def typing() -> None:
+        found.find(str(lab.n_latents), "tokyo")
+        evidence.firing_on(lab.model, sae, typed, lab.median_norm)
+
+    typing()
+    values["search_ms"] = 1e3 * statistics.median(seconds(typing) for _ in range(9))
+    values["graph_ms"] = 1e3 * seconds(
+        lambda: graph.positions(graph.around(lab.decomposition, [1, 2], 1))
+    )
+    values["projected_s"] = seconds(lambda: graph.projected(lab.decomposition, 0.1).statistics())
+    return values
+
+
+def collecting(tokens: int) -> dict[str, float]:
+    """Tokens a second of the evidence of all widths, and of the bare forward pass."""
+    lab = open_lab(progress=to_stream())
+    found = browser(lab)
+    text = found.text(to_stream())
+    saes = {width: found.decomposition(width).sae for width in found.widths}
+    batches, count, chosen = length_batches(text), 0, []
+    for index in batches:
+        chosen.append(index)
+        count += int(text.lengths[torch.from_numpy(index)].sum()) - len(index)
+        if count >= tokens:
+            break
+    dtype = fast_dtype()
+    whole, head = _copy(lab.model, dtype), lab.model.hf.lm_head.weight.to(dtype)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for index in chosen:
+                which = torch.from_numpy(index)
+                ids = text.tokens[which, : int(text.lengths[which].max())].long()
+                hidden = whole(ids, use_cache=False).last_hidden_state
+                for row in hidden:
+                    row @ head.T
+
+    took_bare = seconds(bare)
+    took = seconds(lambda: evidence.collect(lab.model, text, saes, lab.median_norm, count))
+    return {
+        "evidence_tokens_per_s": count / took,
+        "forward_tokens_per_s": count / took_bare,
+        "ratio_evidence": took_bare / took,
+        "tokens": count,
+        "widths": len(saes),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    values = pages(5 if arguments.quick else 40)
+    values |= collecting(8_000 if arguments.quick else 80_000)
+    values |= {"threads": torch.get_num_threads()}
+    if arguments.json:
+        sys.stdout.write(json.dumps(values, indent=1) + "\n")
+        return
+    for name, value in values.items():
+        sys.stdout.write(f"{name:>24}  {value:,.4g}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Latents, Meta-latents and Graph through their states, on the real default and its evidence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from metasae import assets
+from metasae.browse import META, Browser, browser
+from metasae.errors import UserError
+from metasae.evidence import Snippet
+from metasae.lab import Lab
+from workbench import exploring, opening
+
+APP = Path(__file__).parents[2] / "workbench" / "app.py"
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def found(lab: Lab) -> Browser:
+    """The shipped evidence with its text, read once."""
+    made = browser(lab)
+    made.text()
+    return made
+
+
+@pytest.fixture(autouse=True)
+def opened(lab: Lab, found: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Browser:
+    monkeypatch.setenv(assets.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(opening, "get_lab", lambda preset: lab)
+    monkeypatch.setattr(opening, "get_browser", lambda lab: found)
+    found.__dict__.pop("corrections", None)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return found
+
+
+def shown(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app = app.switch_page(f"../pages/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def pages_html(app: AppTest) -> str:
+    return "".join(str(one.proto.body) for one in app.get("html"))
+
+
+def test_latents_opens_on_tokyo_with_its_evidence(found: Browser) -> None:
+    app = shown("latents")
+    tokyo = found.lab.city_record("Tokyo").latents[0].latent
+    assert app.query_params["latent"] == str(tokyo)
+    assert any(f"Latent {tokyo} of 18,432" in one.value for one in app.caption)
+    assert "Tokyo" in pages_html(app) and "<mark" in pages_html(app)
+    headings = [one.value for one in app.main.subheader]
+    assert headings == ["Made of", "Beside it", "Where it fires", "What it does"]
+    assert not app.error
+
+
+def test_a_link_leads_to_a_latent_of_any_width() -> None:
+    app = shown("latents", latent="17", width="576")
+    assert any("Latent 17 of 576" in one.value for one in app.caption)
+    assert not app.error and not [one for one in app.button if one.key == "to-steer"]
+
+
+def test_any_text_is_searched_token_by_token(found: Browser) -> None:
+    app = shown("latents", q="Tokyo")
+    tokyo = found.lab.city_record("Tokyo").latents[0].latent
+    tables = [one.value for one in app.dataframe]
+    fires = next(one for one in tables if "token" in one.columns)
+    assert tokyo in fires["latent"].tolist()
+    named = next(one for one in tables if "why" in one.columns)
+    assert "the city Tokyo" in named["why"].tolist()
+
+
+def test_a_number_that_is_typed_is_gone_to() -> None:
+    app = shown("latents")
+    app.main.text_input[0].set_value("#123").run()
+    assert not app.exception and app.query_params["latent"] == "123"
+
+
+@pytest.mark.parametrize(
+    ("page", "query", "text"),
+    [
+        ("latents", {"latent": "18432"}, "There is no latent 18432"),
+        ("latents", {"width": "7"}, "There is no SAE of 7 latents"),
+        ("meta_latents", {"meta": "5000"}, "There is no meta-latent 5000"),
+        ("meta_latents", {"meta": "<b>"}, "There is no meta-latent"),
+        ("graph", {"latents": "99999"}, "There is no latent 99999"),
+        ("graph", {"latents": "x; drop"}, "names no latents"),
+    ],
+)
+def test_a_bad_link_is_said_and_a_page_is_shown(
+    page: str, query: dict[str, str], text: str
+) -> None:
+    app = shown(page, **query)
+    assert len(app.error) == 1 and text in app.error[0].value.replace("\\", "")
+
+
+def test_a_latent_is_sent_to_steer() -> None:
+    app = shown("latents", latent="321")
+    app.button(key="to-steer").click().run()
+    assert not app.exception
+    assert app.query_params["source"] == "#321"
+
+
+def test_a_label_is_corrected_kept_and_shared(found: Browser) -> None:
+    app = shown("latents", latent="321")
+    app.text_input(key="label-18432-321").set_value("my <b>own</b> words")
+    app.button(key="keep-18432-321").click().run()
+    assert not app.exception
+    assert found.label("18432", 321) == "my <b>own</b> words"
+    assert app.header[0].value == r"my \<b\>own\<\/b\> words"
+    kept = json.loads(next(assets.cache_dir().glob("labels/*.json")).read_text())
+    assert kept["labels"] == {"18432": {"321": "my <b>own</b> words"}}
+    assert found.find("18432", "own")["index"].tolist() == [321]
+
+
+def test_the_list_of_meta_latents_is_filtered(found: Browser) -> None:
+    app = shown("meta_latents")
+    (table,) = [one.value for one in app.dataframe]
+    assert len(table) == found.lab.n_meta
+    assert table["active on"].is_monotonic_decreasing
+    app.text_input(key="meta-filter").set_value("japan").run()
+    (table,) = [one.value for one in app.dataframe]
+    assert 0 < len(table) < 60
+
+
+def test_a_meta_latent_shows_its_latents(found: Browser) -> None:
+    tokyo = found.lab.city_record("Tokyo").latents[0].latent
+    meta = next(iter(found.lab.decomposition.pieces(tokyo)))
+    app = shown("meta_latents", meta=str(meta))
+    assert app.header[0].value.replace("\\", "") == found.label(META, meta)
+    of = app.dataframe[0].value
+    strongest = list(found.lab.decomposition.latents_of(meta).items())[:3]
+    assert of["latent"].tolist()[:3] == [latent for latent, _ in strongest]
+    assert "<mark" in pages_html(app)
+
+
+def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Browser) -> None:
+    app = shown("graph")
+    latents = [found.lab.city_record(name).latents[0].latent for name in ("Tokyo", "Paris")]
+    assert app.query_params["latents"] == ",".join(map(str, latents))
+    table = app.dataframe[0].value
+    assert set(latents) <= set(table.loc[table["kind"] == "latent", "index"])
+    assert any("Only in" in one.value for one in app.markdown)
+    app.main.text_input[0].set_value("Rome, #5").run()
+    rome = found.lab.city_record("Rome").latents[0].latent
+    assert app.query_params["latents"] == f"{rome},5"
+    app.main.text_input[0].set_value("Atlantis").run()
+    assert 'There is no city "Atlantis"' in app.error[0].value.replace("\\", "")
+
+
+def test_the_whole_graph_is_counted() -> None:
+    app = shown("graph")
+    app.button(key="count-whole").click().run()
+    assert not app.exception
+    table = app.dataframe[-1].value.set_index("figure")["value"]
+    assert table["latents"] == 18432 and table["edges"] > 0
+
+
+def test_markup_in_a_context_is_shown_as_text() -> None:
+    text = exploring.snippets_html(
+        [Snippet((("<script>alert(1)</script>", 2.0), (" & more", 0.0)), "mine", False)], 4.0
+    )
+    assert "<script>" not in text and "&lt;script&gt;" in text and "&amp; more" in text
+
+
+def test_without_evidence_it_says_how_to_make_it(
+    found: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bare = Browser(found.lab, tmp_path)
+    monkeypatch.setattr(opening, "get_browser", lambda lab: bare)
+    app = shown("latents")
+    assert any("python -m metasae describe" in one.value for one in app.info)
+    app = shown("meta_latents")
+    assert len(app.dataframe[0].value) == found.lab.n_meta
+
+
+def test_what_a_search_needs_is_said(found: Browser) -> None:
+    with pytest.raises(UserError, match="Type a number, a word, or a text"):
+        found.find("18432", "  ")
