@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from metasae import assets, autoencoders, evidence, labels
+from metasae import assets, autoencoders, evidence, labeller, labels
 from metasae.autoencoders import SparseAutoencoder
 from metasae.corpus import Windows
 from metasae.decomposition import Decomposition
@@ -21,6 +21,7 @@ from metasae.errors import UserError
 from metasae.evidence import Evidence
 from metasae.explore import vocabulary_ends
 from metasae.lab import Lab
+from metasae.labeller import Endpoint
 from metasae.labels import UNCLEAR, Corrections
 from metasae.progress import Progress, silent
 
@@ -205,6 +206,20 @@ def browser(lab: Lab) -> Browser:
     return Browser(lab, evidence.evidence_folder(lab.preset))
 
 
+@dataclass(frozen=True)
+class Asking:
+    """A server that writes the labels of some latents in place of our own.
+
+    Attributes:
+        most: latents of each width that are asked about, those that fire most often.
+        agreed: whether the cost was agreed to.
+    """
+
+    endpoint: Endpoint
+    most: int = 200
+    agreed: bool = False
+
+
 def describe(
     lab: Lab,
     out: Path,
@@ -212,6 +227,7 @@ def describe(
     texts: Sequence[Path] = (),
     tokens: int | None = evidence.TOKENS,
     progress: Progress = silent,
+    asking: Asking | None = None,
 ) -> dict[str, Any]:
     """Collect the evidence of some widths, label their latents and the meta-latents, write both.
 
@@ -219,6 +235,7 @@ def describe(
         widths: the one that is taken apart when left out.
         texts: the user's own text; else the shipped SAEs'.
         tokens: about how many are read; None: all.
+        asking: who else writes labels.
 
     Returns:
         What was read, how fast, and how good the labels are, beside their control.
@@ -231,11 +248,15 @@ def describe(
     facts = evidence.make(
         lab.preset, lab.model, saes, lab.median_norm, out, texts, tokens, progress
     )
-    return relabel(lab, out, sorted(saes), progress) | {"evidence": facts}
+    return relabel(lab, out, sorted(saes), progress, asking) | {"evidence": facts}
 
 
 def relabel(
-    lab: Lab, out: Path, widths: Sequence[int], progress: Progress = silent
+    lab: Lab,
+    out: Path,
+    widths: Sequence[int],
+    progress: Progress = silent,
+    asking: Asking | None = None,
 ) -> dict[str, Any]:
     """Label what the evidence in ``out`` is about, and write the labels beside it.
 
@@ -252,7 +273,11 @@ def relabel(
         near = labels.siblings(sae.W_dec)
         promoted = [_promoted(lab, direction) for direction in sae.W_dec]
         stage = f"Labels of {width:,} latents"
-        table = labels.to_table(labels.make(contexts, near, promoted, progress, stage))
+        written = labels.make(contexts, near, promoted, progress, stage)
+        if asking is not None:
+            answers = _asked(lab, found, text, out, width, asking, progress)
+            written = labeller.scored(answers, written, contexts, near)
+        table = labels.to_table(written)
         _write(table, out / f"labels-{width}.parquet")
         report[str(width)] = labels.summary(table)
         if width == lab.n_latents:
@@ -266,6 +291,36 @@ def relabel(
     with assets.written_whole(out / "labels.json") as part:
         part.write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _asked(
+    lab: Lab,
+    found: Evidence,
+    text: Windows,
+    out: Path,
+    width: int,
+    asking: Asking,
+    progress: Progress,
+) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """A server's labels of the latents that fire most, from the contexts that aren't held out."""
+    often = found.counts.sum(1).argsort()[::-1][: asking.most].tolist()
+    lines = {
+        latent: [_marked(evidence.snippet(lab.model, text, one)) for one in shown]
+        for latent in often
+        if (shown := found.of(latent)[::2])
+    }
+    requests, tokens = labeller.cost(lines)
+    if not asking.agreed:
+        raise UserError(
+            f"{asking.endpoint.url} would be asked {requests:,} times, about {tokens:,} tokens in "
+            "all; add --yes to go on, or --most to ask about fewer latents."
+        )
+    kept = out / f"answers-{width}.jsonl"
+    return labeller.ask_all(asking.endpoint, lines, kept, progress)
+
+
+def _marked(shown: evidence.Snippet) -> str:
+    return "".join(f"«{token}»" if value > 0 else token for token, value in shown.tokens)
 
 
 def _promoted(lab: Lab, direction: Any) -> list[str]:

@@ -109,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     describe.add_argument("--tokens", type=int, help="about how many (default: a million)")
     describe.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
+    describe.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server")
+    describe.add_argument("--endpoint-model", default="default", metavar="NAME")
+    describe.add_argument("--most", type=int, default=200, help="latents it is asked about")
+    describe.add_argument("--yes", action="store_true", help="agree to what that costs")
     describe.add_argument("--labels-only", action="store_true", help="keep the evidence")
     add("examples", _examples, "The post's worked examples, checked against what is open.")
     graph = add("graph", _graph, "Latents, their meta-latents, and the latents these are in.")
@@ -499,19 +503,25 @@ def _latents_on(arguments: argparse.Namespace) -> str:
 
 
 def _describe(arguments: argparse.Namespace) -> str:
-    from metasae.browse import describe, relabel
+    from metasae.browse import Asking, describe, relabel
     from metasae.evidence import TOKENS
+    from metasae.labeller import Endpoint
 
     preset = find_preset(arguments.preset)
     lab = _opened(arguments)
     out = arguments.out or assets.cache_dir() / "evidence" / preset.name.partition("+")[0]
     widths = arguments.width or (preset.widths if arguments.all_widths else [lab.n_latents])
     report = progress.to_stream()
+    asking = None
+    if arguments.endpoint is not None:
+        asking = Asking(
+            Endpoint(arguments.endpoint, arguments.endpoint_model), arguments.most, arguments.yes
+        )
     if arguments.labels_only:
-        values = relabel(lab, out, sorted(widths), report)
+        values = relabel(lab, out, sorted(widths), report, asking)
     else:
         tokens = TOKENS if arguments.tokens is None else arguments.tokens
-        values = describe(lab, out, widths, arguments.text, tokens, report)
+        values = describe(lab, out, widths, arguments.text, tokens, report, asking)
     if arguments.json:
         return _dump({"out": str(out)} | values)
     lines = [f"Evidence and labels are in {out}."]

@@ -338,6 +338,33 @@ class Corrections:
             ) from error
 
 
+def explained(content: str | bytes) -> dict[str, str]:
+    """Labels from Neuronpedia's explanation files: index → description.
+
+    A file is a JSON list, or a line of JSON each, of objects with ``index`` (or ``feature``) and
+    ``description``; of several about one latent the first is taken.
+
+    Raises:
+        UserError: when it is no such file.
+    """
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    try:
+        try:
+            rows = json.loads(text)
+        except ValueError:
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        found: dict[str, str] = {}
+        for row in rows:
+            index = row["index"] if "index" in row else row["feature"]
+            found.setdefault(str(int(index)), str(row["description"])[:_LONGEST])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "This is no file of Neuronpedia's explanations; it takes a list of objects with index "
+            "and description."
+        ) from error
+    return found
+
+
 _LONGEST = 200
 
 

@@ -13,7 +13,7 @@ from metasae.browse import META, Browser
 from metasae.errors import UserError
 from metasae.evidence import Snippet, firing_on, snippet
 from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
-from metasae.labels import UNCLEAR, Corrections
+from metasae.labels import UNCLEAR, Corrections, explained
 from workbench import charts, opening, results, session
 from workbench.text import escape, visible
 
@@ -168,6 +168,9 @@ def latent(found: Browser, at: Place) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
     kind, lab = str(at.width), found.lab
     heading(found, kind, at.latent, f"Latent {at.latent} of {at.width:,}")
+    if name := lab.preset.neuronpedia:
+        sae = name.replace("{width}", str(at.width))
+        st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
     if at.width == lab.n_latents:
         with st.container(horizontal=True):
             if st.button("Send to Steer", icon=":material/tune:", key="to-steer"):
@@ -213,12 +216,28 @@ def _correction(found: Browser, kind: str, index: int, own: str) -> None:
         "Share all corrections", found.corrections.to_json(), "labels.json", "application/json",
         key=f"share-{kind}-{index}", on_click="ignore",
     )  # fmt: skip
-    file = st.file_uploader("Take in a file of labels", "json", key=f"import-{kind}-{index}")
+    file = st.file_uploader(
+        "Take in a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"
+    )
     if file is not None and st.button("Take in", key=f"take-{kind}-{index}"):
         try:
-            _keep(found, found.corrections.merged(Corrections.from_json(file.getvalue())))
+            _keep(found, _taken_in(found, kind, file.getvalue()))
         except UserError as error:
             results.failed(error)
+
+
+def _taken_in(found: Browser, kind: str, content: bytes) -> Corrections:
+    """Corrections with a file's: the workbench's own, or Neuronpedia's explanations of this SAE.
+
+    Raises:
+        UserError: for any other file, or labels of another SAE.
+    """
+    try:
+        more = Corrections.from_json(content)
+    except UserError:
+        made = found.lab.provenance
+        more = Corrections(made.sae, made.meta_sae, {kind: explained(content)})
+    return found.corrections.merged(more)
 
 
 def _keep(found: Browser, changed: Corrections) -> None:
