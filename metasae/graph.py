@@ -19,6 +19,9 @@ from metasae.errors import UserError
 
 Node = tuple[str, int]
 
+_LAID_OUT_EXACTLY = 120
+"""Nodes up to which the exact layout is used."""
+
 MOST_EDGES = 2_000_000
 """Edges of the graph of a whole SAE beyond which a higher threshold has to be chosen."""
 
@@ -89,9 +92,13 @@ def communities(graph: nx.Graph, seed: int = 0) -> dict[Node, int]:
 
 
 def positions(graph: nx.Graph, seed: int = 0) -> dict[Node, tuple[float, float]]:
-    """A layout: the start in the middle, what is joined close together; the same every time."""
+    """A layout: the start in the middle, what is few steps apart close; the same every time."""
     fixed = [node for node, start in graph.nodes(data="start") if start]
-    first = nx.spring_layout(graph, weight="weight", seed=seed, iterations=120, k=None)
+    if len(graph) <= _LAID_OUT_EXACTLY:
+        # Distances in steps are kept best this way, in time that grows with the cube of the nodes.
+        first = nx.kamada_kawai_layout(graph, weight=None)
+    else:
+        first = nx.spring_layout(graph, weight=None, seed=seed, iterations=80)
     middle = np.mean([first[node] for node in fixed], axis=0)
     return {node: tuple((place - middle).tolist()) for node, place in first.items()}
 

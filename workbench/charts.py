@@ -417,7 +417,7 @@ def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
         bands: columns ``from``, ``to`` and ``tokens`` (`metasae.evidence.Evidence.histogram`).
     """
     axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, format=".3~g")
-    table = bands[bands["tokens"] > 0].assign(base=0.9)
+    table = bands[bands["tokens"] > 0]
     ends = [float(bands["from"].min()), float(bands["to"].max())] if len(bands) else [1.0, 2.0]
     return (
         alt.Chart(table)
@@ -428,8 +428,8 @@ def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
                 scale=alt.Scale(type="log", base=2, domain=ends, nice=False),
             ),
             x2="to:Q",
-            y=alt.Y("tokens:Q", title="tokens", axis=axis, scale=alt.Scale(type="symlog")),
-            y2=alt.value(110),
+            y=alt.Y("tokens:Q", title="tokens", axis=axis, stack=None),
+            y2=alt.datum(0),
             tooltip=[
                 alt.Tooltip("from:Q", format=".1f"), alt.Tooltip("to:Q", format=".1f"),
                 alt.Tooltip("tokens:Q", format=","),
@@ -463,7 +463,7 @@ def graph_chart(
     """Latents and meta-latents with the lines between them; a click picks one.
 
     Args:
-        nodes: columns kind, index, name, start, x, y, community.
+        nodes: columns kind, index, name, label, start, x, y, community, links.
         edges: columns x, y, x2, y2, activation.
     """
     picked = alt.selection_point(name="picked", fields=["kind", "index"], on="click")
@@ -502,14 +502,17 @@ def graph_chart(
         )
         .add_params(picked)
     )
-    short = nodes.assign(short=[_short(name) for name in nodes["name"]])
-    names = (
-        alt.Chart(short)
-        .mark_text(dy=-14, fontSize=11, color=ink.text)
-        .encode(x="x:Q", y="y:Q", text="short:N")
+    short = nodes.assign(
+        short=[_short(name) for name in nodes["label"]],
+        heavy=nodes["start"] | (nodes["kind"] == "meta-latent"),
     )
-    return alt.layer(lines, points, names).properties(height=560, width="container")
+    named = alt.Chart(short).encode(x="x:Q", y="y:Q", text="short:N")
+    light = named.transform_filter("!datum.heavy").mark_text(dy=12, fontSize=10, color=ink.other)
+    heavy = named.transform_filter("datum.heavy").mark_text(
+        dy=-16, fontSize=12, fontWeight="bold", color=ink.text
+    )
+    return alt.layer(lines, points, light, heavy).properties(height=620, width="container")
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 30 else name[:29].rstrip() + "…"
+    return name if len(name) <= 24 else name[:23].rstrip() + "…"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from metasae.browse import META, Browser
 from metasae.errors import UserError
@@ -167,28 +168,31 @@ def choose(
 def latent(found: Browser, at: Place) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
     kind, lab = str(at.width), found.lab
-    heading(found, kind, at.latent, f"Latent {at.latent} of {at.width:,}")
-    if name := lab.preset.neuronpedia:
-        sae = name.replace("{width}", str(at.width))
-        st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
-    if at.width == lab.n_latents:
-        with st.container(horizontal=True):
+    with heading(found, kind, at.latent, f"Latent {at.latent} of {at.width:,}"):
+        if at.width == lab.n_latents:
             if st.button("Send to Steer", icon=":material/tune:", key="to-steer"):
                 session.change_setting(source=f"#{at.latent}")
                 st.switch_page(_STEER, query_params=session.view().to_query())
             if st.button("Show its graph", icon=":material/hub:", key="to-graph"):
                 go(_GRAPH, latents=at.latent)
-    left, right = st.columns([5, 6], gap="large")
+        if name := lab.preset.neuronpedia:
+            sae = name.replace("{width}", str(at.width))
+            st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
+    left, right = st.columns([6, 5], gap="large")
     with left:
         _pieces(found, at)
-        _beside(found, at)
-    with right:
         _evidence(found, at)
+    with right:
         _does(found, at)
+        _beside(found, at)
 
 
-def heading(found: Browser, kind: str, index: int, name: str) -> None:
-    """What it is called and how far that holds; a person may say it better."""
+def heading(found: Browser, kind: str, index: int, name: str) -> DeltaGenerator:
+    """What it is called and how far that holds; a person may say it better.
+
+    Returns:
+        The row of buttons below, for more of them.
+    """
     label = found.label(kind, index)
     table = found.table(kind)
     st.header(escape(label or name), anchor=False)
@@ -197,15 +201,17 @@ def heading(found: Browser, kind: str, index: int, name: str) -> None:
     if own:
         said += " · label written by a person"
     elif table is not None:
-        row = table.loc[index]
-        if pd.isna(row["f1"]):
+        one = table.loc[index]
+        if pd.isna(one["f1"]):
             said += " · too few contexts for a label"
         else:
-            said += f" · label's F1 on held-out contexts {row['f1']:.2f}"
-            said += ", unclear" if row["label"] == UNCLEAR else ""
+            said += f" · label's F1 on held-out contexts {one['f1']:.2f}"
+            said += ", unclear" if one["label"] == UNCLEAR else ""
     st.caption(escape(said))
-    with st.popover("Correct the label"):
+    row = st.container(horizontal=True)
+    with row, st.popover("Correct the label"):
         _correction(found, kind, index, own or "")
+    return row
 
 
 def _correction(found: Browser, kind: str, index: int, own: str) -> None:
@@ -264,6 +270,7 @@ def _pieces(found: Browser, at: Place) -> None:
         {
             "meta": list(pieces),
             "name": [found.named(META, meta) for meta in pieces],
+            "called": [found.label(META, meta) for meta in pieces],
             "activation": list(pieces.values()),
         }
     )
@@ -273,7 +280,7 @@ def _pieces(found: Browser, at: Place) -> None:
         "length is in none of them."
     )
     choose(
-        table.rename(columns={"meta": "meta-latent", "name": "called"}),
+        table[["meta", "called", "activation"]].rename(columns={"meta": "meta-latent"}),
         "pieces",
         lambda row: go(_METAS, meta=int(row["meta-latent"])),
         {"activation": st.column_config.NumberColumn(format="%.2f")},

@@ -86,6 +86,7 @@ def draw(found: Browser, made: nx.Graph) -> None:
             "kind": "meta-latent" if kind == "meta" else "latent",
             "index": index,
             "name": found.named(kinds[kind], index),
+            "label": found.label(kinds[kind], index) or f"{index}",
             "start": bool(values["start"]),
             "x": places[kind, index][0],
             "y": places[kind, index][1],
@@ -116,7 +117,7 @@ def draw(found: Browser, made: nx.Graph) -> None:
         st.markdown("**The same as a table**")
         exploring.choose(
             nodes.sort_values(["kind", "links"], ascending=[False, False])[
-                ["kind", "index", "name", "links", "community"]
+                ["kind", "index", "label", "links", "community"]
             ],
             "graph-nodes",
             lambda row: _open(str(row["kind"]), int(row["index"])),

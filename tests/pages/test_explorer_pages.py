@@ -57,7 +57,7 @@ def test_latents_opens_on_tokyo_with_its_evidence(found: Browser) -> None:
     assert any(f"Latent {tokyo} of 18,432" in one.value for one in app.caption)
     assert "Tokyo" in pages_html(app) and "<mark" in pages_html(app)
     headings = [one.value for one in app.main.subheader]
-    assert headings == ["Made of", "Beside it", "Where it fires", "What it does"]
+    assert headings == ["Made of", "Where it fires", "What it does", "Beside it"]
     assert not app.error
 
 
