@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae import assets, autoencoders, evidence, labeller, labels
 from metasae.autoencoders import SparseAutoencoder
@@ -19,7 +21,6 @@ from metasae.corpus import Windows
 from metasae.decomposition import Decomposition
 from metasae.errors import UserError
 from metasae.evidence import Evidence
-from metasae.explore import vocabulary_ends
 from metasae.lab import Lab
 from metasae.labeller import Endpoint
 from metasae.labels import UNCLEAR, Corrections
@@ -143,13 +144,19 @@ class Browser:
         table = self.table(kind)
         if table is not None:
             row = table.loc[index]
-            # Words that don't hold on held-out text still say more than nothing, marked as such.
-            return str(row["label"]) if row["label"] != UNCLEAR else f"{row['words']} (?)".strip()
+            if row["label"] != UNCLEAR:
+                return str(row["label"])
+        # What is unclear is at least described, by the words it fires on.
         if kind == META:
             return self.lab.meta_card(index).title
         if kind == str(self.lab.n_latents):
             return ", ".join(self.lab.latent_words(index)[:3])
-        return ""
+        return "" if table is None else f"{row['words']} (?)"
+
+    def unclear(self, kind: str, index: int) -> bool:
+        """Whether its words don't hold on contexts they weren't made from."""
+        table = self.table(kind)
+        return table is not None and bool(table.loc[index, "label"] == UNCLEAR)
 
     def named(self, kind: str, index: int) -> str:
         """Number and label together."""
@@ -181,7 +188,7 @@ class Browser:
         table = self.table(kind)
         if table is not None:
             pattern = rf"(?:^|[ ,]){_quoted(wanted)}"
-            hit = table["words"].str.contains(pattern, regex=True, na=False)
+            hit = table["words"].str.contains(pattern, regex=True, na=False, case=False)
             order = table[hit].sort_values("f1", ascending=False)
             for index in order["index"].head(most):
                 rows.setdefault(int(index), "label")
@@ -269,22 +276,23 @@ def relabel(
     for width in widths:
         found = Evidence.load(out, width)
         sae = made.decomposition(width).sae
-        contexts = labels.bags(text, found, vocab)
+        contexts, forms = labels.bags(text, found, vocab)
         near = labels.siblings(sae.W_dec)
-        promoted = [_promoted(lab, direction) for direction in sae.W_dec]
+        promoted = _promoted(lab, sae.W_dec, vocab)
         stage = f"Labels of {width:,} latents"
         written = labels.make(contexts, near, promoted, progress, stage)
         if asking is not None:
             answers = _asked(lab, found, text, out, width, asking, progress)
             written = labeller.scored(answers, written, contexts, near)
-        table = labels.to_table(written)
+        table = labels.to_table(written, forms)
         _write(table, out / f"labels-{width}.parquet")
         report[str(width)] = labels.summary(table)
         if width == lab.n_latents:
             merged = labels.meta_contexts(lab.decomposition, contexts)
             meta_near = labels.siblings(lab.decomposition.meta.W_dec)
             table = labels.to_table(
-                labels.make(merged, meta_near, None, progress, "Labels of the meta-latents")
+                labels.make(merged, meta_near, None, progress, "Labels of the meta-latents"),
+                forms,
             )
             _write(table, out / f"labels-{META}.parquet")
             report[META] = labels.summary(table)
@@ -323,9 +331,13 @@ def _marked(shown: evidence.Snippet) -> str:
     return "".join(f"«{token}»" if value > 0 else token for token, value in shown.tokens)
 
 
-def _promoted(lab: Lab, direction: Any) -> list[str]:
-    raised, _ = vocabulary_ends(lab.model, direction, 6)
-    return [str(token) for token in raised["token"]]
+def _promoted(lab: Lab, directions: Float[Tensor, "F D"], vocab: Sequence[str]) -> list[list[str]]:
+    """The tokens each direction raises most."""
+    found: list[list[str]] = []
+    for part in directions.split(256):
+        top = lab.model.vocabulary_scores(part).topk(6, dim=1).indices
+        found += [[vocab[token] for token in row] for row in top.tolist()]
+    return found
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

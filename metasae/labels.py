@@ -9,7 +9,7 @@ its siblings, the latents whose directions are closest. What they do not tell is
 import json
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +86,15 @@ def vocabulary(model: LanguageModel) -> list[str]:
     return [model.decode(token) for token in range(model.hf.config.vocab_size)]
 
 
-def bags(text: Windows, evidence: Evidence, vocab: Sequence[str]) -> list[list[Bag]]:
-    """For every latent the words of its contexts, the strongest first."""
+def bags(
+    text: Windows, evidence: Evidence, vocab: Sequence[str]
+) -> tuple[list[list[Bag]], dict[str, str]]:
+    """For every latent the words of its contexts, the strongest first; and how words are written.
+
+    Returns:
+        The bags, in lower case, and for each word the commonest of its written forms.
+    """
+    forms: dict[str, Counter[str]] = defaultdict(Counter)
     found: list[list[Bag]] = [[] for _ in range(len(evidence.counts))]
     table = evidence.contexts
     peak = table.loc[
@@ -104,7 +111,9 @@ def bags(text: Windows, evidence: Evidence, vocab: Sequence[str]) -> list[list[B
             end += 1
         words = _WORD.findall("".join(vocab[token] for token in row[max(1, at - _BEFORE) : end]))
         found[latent].append(_bag(words))
-    return found
+        for word in words[-_NEAR:]:
+            forms[word.lower()][word] += 1
+    return found, {word: counted.most_common(1)[0][0] for word, counted in forms.items()}
 
 
 def _bag(words: Sequence[str]) -> Bag:
@@ -241,13 +250,24 @@ _OFTEN = 0.08
 """Weight a word needs in a latent's contexts on average to count as one of the latent's."""
 
 
-def to_table(labels: Sequence[Label]) -> pd.DataFrame:
-    """Columns index, label, words, f1, told, control."""
+def to_table(labels: Sequence[Label], forms: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Columns index, label, words, f1, told, control.
+
+    Args:
+        forms: how words are written.
+    """
+    forms = forms or {}
+
+    def written(one: Label) -> str:
+        return ", ".join(forms.get(word, word) for word in one.words)
+
     return pd.DataFrame(
         {
             "index": np.arange(len(labels), dtype=np.int32),
-            "label": [one.text for one in labels],
-            "words": [", ".join(one.words) for one in labels],
+            "label": [
+                written(one) if one.text == ", ".join(one.words) else one.text for one in labels
+            ],
+            "words": [written(one) for one in labels],
             "f1": np.array([one.f1 for one in labels], dtype=np.float32),
             "told": [one.told for one in labels],
             "control": np.array([one.control for one in labels], dtype=np.float32),

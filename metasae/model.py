@@ -256,7 +256,7 @@ class LanguageModel:
             logits: Tensor = LibraryBlocks(self.hf, range(0)).unembed(hidden)
             return logits
 
-    def vocabulary_scores(self, direction: Float[Tensor, " D"]) -> Float[Tensor, " V"]:
+    def vocabulary_scores(self, direction: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """How much a direction in the residual stream raises every token, by the logit lens.
 
         Up to a factor: the final norm divides by the length of the residual it is given.

@@ -20,7 +20,7 @@ def page() -> None:
         return
     found = opening.get_browser(lab)
     at = exploring.place(found)
-    session.write_link(**at.to_query())
+    exploring.keep_link(**at.to_query())
     session.show_notice()
     exploring.search_bar(found, at)
     exploring.latent(found, at)

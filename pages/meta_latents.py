@@ -22,8 +22,8 @@ def page() -> None:
     meta = int(asked) if asked.isdecimal() and len(asked) < 10 else None
     if asked and (meta is None or meta >= lab.n_meta):
         session.notify(f"There is no meta-latent {asked[:20]}: there are 0 to {lab.n_meta - 1}.")
-        meta = None
-    session.write_link(**({} if meta is None else {"meta": str(meta)}))
+        meta = 0
+    exploring.keep_link(**({} if meta is None else {"meta": meta}))
     session.show_notice()
     if meta is not None:
         exploring.meta_latent(found, meta)

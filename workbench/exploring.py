@@ -27,6 +27,8 @@ _LATENTS, _METAS, _STEER, _GRAPH = (
 _START = "Tokyo"
 """City whose latent is shown to someone who comes without a link."""
 
+_CARRIED = ("latent", "width", "meta", "q")
+
 _SHOWN = 10
 """Contexts on a page at first."""
 
@@ -54,7 +56,8 @@ def place(found: Browser) -> Place:
         session.notify(f"There is no SAE of {width:,} latents; the widest is shown.")
         width = lab.n_latents
     default = lab.city_record(_START).latents
-    latent = _number(query.get("latent", ""), default[0].latent if default else 0)
+    # The Graph page has several under the same name: a step back to this page finds the first.
+    latent = _number(query.get("latent", "").partition(",")[0], default[0].latent if default else 0)
     if not 0 <= latent < width:
         session.notify(f"There is no latent {latent}: this SAE has 0 to {width - 1}.")
         latent = 0
@@ -67,11 +70,33 @@ def _number(text: str, default: int) -> int:
 
 def go(page: str | None = None, **query: object) -> None:
     """Move to another place, on this page or another; the Back button returns."""
-    merged = session.view().to_query() | {name: str(value) for name, value in query.items()}
     if page is not None:
-        st.switch_page(page, query_params=merged)
-    st.query_params.from_dict(merged)
+        st.switch_page(page, query_params=_whole(carried() | query))
+    address(**query)
     st.rerun()
+
+
+def carried() -> dict[str, object]:
+    """What the explorer's pages pass on among each other.
+
+    Streamlit puts the new page's query under the old page's path for a moment, and the browser
+    keeps that step: it has to name what was shown there.
+    """
+    return {name: st.query_params[name] for name in _CARRIED if name in st.query_params}
+
+
+def keep_link(**own: object) -> None:
+    """Put what is shown into the address, and what the other pages showed."""
+    session.write_link(**{name: str(value) for name, value in (carried() | own).items()})
+
+
+def address(**query: object) -> None:
+    """Put a place into the address (in a widget's callback, which is followed by a run)."""
+    st.query_params.from_dict(_whole(query))
+
+
+def _whole(query: Mapping[str, object]) -> dict[str, str]:
+    return session.view().to_query() | {name: str(value) for name, value in query.items()}
 
 
 # Search
@@ -80,12 +105,24 @@ def go(page: str | None = None, **query: object) -> None:
 def search_bar(found: Browser, at: Place) -> None:
     """Number, word or any text; the width; a latent at random."""
     text, width, dice = st.columns([6, 3, 1], vertical_alignment="bottom")
-    typed = text.text_input(
+    key = f"search-{at.query}"
+
+    def searched() -> None:
+        typed = " ".join(st.session_state[key].split())
+        number = typed.removeprefix("#").strip()
+        if number.isdecimal():
+            st.session_state[key] = at.query
+            address(latent=number, width=at.width)
+        else:
+            address(latent=at.latent, width=at.width, **({"q": typed} if typed else {}))
+
+    st.session_state.setdefault(key, at.query)
+    text.text_input(
         "Search",
-        at.query,
         placeholder="A number, a word, a city, or any text: “She flew to Tokyo”",
         max_chars=300,
-        key=f"search-{at.query}",
+        key=key,
+        on_change=searched,
     )
     chosen = width.selectbox(
         "SAE",
@@ -98,12 +135,6 @@ def search_bar(found: Browser, at: Place) -> None:
         go(latent=random.randrange(at.width), width=at.width)
     if chosen != at.width:
         go(latent=min(at.latent, chosen - 1), width=chosen)
-    typed = " ".join(typed.split())
-    number = typed.removeprefix("#").strip()
-    if typed != at.query:
-        if number.isdecimal():
-            go(latent=number, width=at.width)
-        go(latent=at.latent, width=at.width, **({"q": typed} if typed else {}))
     if at.query:
         _hits(found, at)
 
@@ -174,7 +205,7 @@ def latent(found: Browser, at: Place) -> None:
                 session.change_setting(source=f"#{at.latent}")
                 st.switch_page(_STEER, query_params=session.view().to_query())
             if st.button("Show its graph", icon=":material/hub:", key="to-graph"):
-                go(_GRAPH, latents=at.latent)
+                go(_GRAPH, latent=at.latent)
         if name := lab.preset.neuronpedia:
             sae = name.replace("{width}", str(at.width))
             st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
@@ -206,7 +237,7 @@ def heading(found: Browser, kind: str, index: int, name: str) -> DeltaGenerator:
             said += " · too few contexts for a label"
         else:
             said += f" · label's F1 on held-out contexts {one['f1']:.2f}"
-            said += ", unclear" if one["label"] == UNCLEAR else ""
+            said += ", unclear: described by what it fires on" if one["label"] == UNCLEAR else ""
     st.caption(escape(said))
     row = st.container(horizontal=True)
     with row, st.popover("Correct the label"):

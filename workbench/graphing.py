@@ -25,7 +25,7 @@ def starts(found: Browser) -> tuple[int, ...]:
     Raises:
         UserError: for something else than numbers, or a latent out of range.
     """
-    text = st.query_params.get("latents", "")
+    text = st.query_params.get("latent", "")
     if not text:
         cities = [found.lab.city_record(name) for name in _START]
         return tuple(city.latents[0].latent for city in cities if city.latents)
@@ -42,20 +42,25 @@ def controls(found: Browser, now: tuple[int, ...]) -> tuple[int, int, float]:
     """What it starts from, how far it goes."""
     what, depth, top, least = st.columns([5, 2, 2, 2], vertical_alignment="bottom")
     text = ", ".join(map(str, now))
-    typed = what.text_input(
-        "Latents to start from", text, key=f"starts-{text}", max_chars=80,
+    key = f"starts-{text}"
+
+    def typed() -> None:
+        try:
+            named = _named(found, st.session_state[key])
+        except UserError as error:
+            session.notify(str(error))
+        else:
+            exploring.address(**(exploring.carried() | {"latent": ",".join(map(str, named))}))
+        st.session_state[key] = text
+
+    st.session_state.setdefault(key, text)
+    what.text_input(
+        "Latents to start from", key=key, max_chars=80, on_change=typed,
         help="Numbers or cities, six at most: Tokyo, Paris",
     )  # fmt: skip
     steps = depth.slider("Depth", 1, 2, 1, key="graph-depth")
     count = top.slider("Latents each", 1, 12, 5, key="graph-top")
     threshold = least.slider("At least", 0.0, 0.6, 0.0, 0.05, key="graph-least")
-    if typed != text:
-        try:
-            named = _named(found, typed)
-        except UserError as error:
-            results.failed(error)
-        else:
-            exploring.go(latents=",".join(map(str, named)))
     return steps, count, threshold
 
 
@@ -128,7 +133,8 @@ def draw(found: Browser, made: nx.Graph) -> None:
 
 def _open(kind: str, index: int) -> None:
     if kind == "latent":
-        exploring.go(latents=index)
+        exploring.address(**(exploring.carried() | {"latent": index}))
+        st.rerun()
     exploring.go("../pages/meta_latents.py", meta=index)
 
 
@@ -186,4 +192,4 @@ def files(found: Browser, made: nx.Graph) -> None:
 
 def keep_link(latents: tuple[int, ...]) -> None:
     """Put what is shown into the address."""
-    session.write_link(latents=",".join(map(str, latents)))
+    exploring.keep_link(latent=",".join(map(str, latents)))

@@ -1,6 +1,7 @@
 """The real page in a real browser: a box is toggled and the numbers on screen change."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -147,3 +148,30 @@ def test_a_search_fills_the_table_and_opens_an_edit(address: str, page: Page) ->
     page.get_by_role("button", name="Open on the Steer page").click(timeout=30_000)
     page.wait_for_url("**edit=**", timeout=30_000)
     expect(page.get_by_role("heading", level=2).first).to_contain_text("now", timeout=30_000)
+
+
+def test_one_walks_from_a_text_to_a_latent_and_back(address: str, page: Page) -> None:
+    # Not by its own address: Streamlit looks for its server below that one first, and the browser
+    # complains of what it doesn't find.
+    page.goto(address)
+    page.get_by_role("link", name="Latents", exact=True).click(timeout=FIRST_START)
+    caption = page.get_by_text("Latent 229 of 18,432")
+    expect(caption).to_be_visible(timeout=FIRST_START)
+    search = page.get_by_role("textbox", name="Search")
+    search.fill("#<b>321</b>")
+    search.press("Enter")
+    expect(page.get_by_text("token by token")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Fires on “#<b>321</b>”")).to_be_visible()
+    page.wait_for_selector(LOADED, timeout=60_000)
+    search.fill("321")
+    search.press("Enter")
+    expect(page.get_by_text("Latent 321 of 18,432")).to_be_visible(timeout=60_000)
+    expect(page).to_have_url(re.compile("latent=321"))
+    page.wait_for_selector(LOADED, timeout=60_000)
+    page.get_by_role("button", name="Show its graph").click()
+    expect(page.get_by_text("The same as a table")).to_be_visible(timeout=60_000)
+    expect(page).to_have_url(re.compile("/graph.*latent=321"))
+    page.wait_for_selector(LOADED, timeout=60_000)
+    page.go_back()
+    expect(page.get_by_text("Latent 321 of 18,432")).to_be_visible(timeout=60_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)

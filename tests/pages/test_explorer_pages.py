@@ -90,8 +90,8 @@ def test_a_number_that_is_typed_is_gone_to() -> None:
         ("latents", {"width": "7"}, "There is no SAE of 7 latents"),
         ("meta_latents", {"meta": "5000"}, "There is no meta-latent 5000"),
         ("meta_latents", {"meta": "<b>"}, "There is no meta-latent"),
-        ("graph", {"latents": "99999"}, "There is no latent 99999"),
-        ("graph", {"latents": "x; drop"}, "names no latents"),
+        ("graph", {"latent": "99999"}, "There is no latent 99999"),
+        ("graph", {"latent": "x; drop"}, "names no latents"),
     ],
 )
 def test_a_bad_link_is_said_and_a_page_is_shown(
@@ -117,7 +117,7 @@ def test_a_label_is_corrected_kept_and_shared(found: Browser) -> None:
     assert app.header[0].value == r"my \<b\>own\<\/b\> words"
     kept = json.loads(next(assets.cache_dir().glob("labels/*.json")).read_text())
     assert kept["labels"] == {"18432": {"321": "my <b>own</b> words"}}
-    assert found.find("18432", "own")["index"].tolist() == [321]
+    assert found.find("18432", "own")["index"].tolist()[0] == 321
 
 
 def test_the_list_of_meta_latents_is_filtered(found: Browser) -> None:
@@ -144,13 +144,13 @@ def test_a_meta_latent_shows_its_latents(found: Browser) -> None:
 def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Browser) -> None:
     app = shown("graph")
     latents = [found.lab.city_record(name).latents[0].latent for name in ("Tokyo", "Paris")]
-    assert app.query_params["latents"] == ",".join(map(str, latents))
+    assert app.query_params["latent"] == ",".join(map(str, latents))
     table = app.dataframe[0].value
     assert set(latents) <= set(table.loc[table["kind"] == "latent", "index"])
     assert any("Only in" in one.value for one in app.markdown)
     app.main.text_input[0].set_value("Rome, #5").run()
     rome = found.lab.city_record("Rome").latents[0].latent
-    assert app.query_params["latents"] == f"{rome},5"
+    assert app.query_params["latent"] == f"{rome},5"
     app.main.text_input[0].set_value("Atlantis").run()
     assert 'There is no city "Atlantis"' in app.error[0].value.replace("\\", "")
 
