@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     base = add("train-sae", _train_sae, "Train an SAE on a model's residual stream.")
     base.add_argument(
-        "--text", action="append", default=[], type=Path, metavar="FILE|DIR",
+        "--text", action="append", default=[], type=Path, metavar="FILE|DIR|hf:NAME",
         help="plain text to read; may be given several times (default: the shipped SAEs' text)",
     )  # fmt: skip
     base.add_argument("--tokens", type=int, help="about how many are read (default: 500,000)")
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     describe.add_argument("--width", type=int, action="append", default=[], metavar="N")
     describe.add_argument("--all-widths", action="store_true")
     describe.add_argument(
-        "--text", type=Path, action="append", default=[], metavar="FILE|DIR",
+        "--text", type=Path, action="append", default=[], metavar="FILE|DIR|hf:NAME",
         help="your own text instead of the shipped SAEs'",
     )  # fmt: skip
     describe.add_argument("--tokens", type=int, help="about how many (default: a million)")

@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -31,6 +32,9 @@ WINDOW = 96
 
 HELD_OUT_SHARE = 0.02
 """Share of the encyclopaedia's documents that are kept for measuring and never trained on."""
+
+DATASET = "hf:"
+DATASET_DOCUMENTS = 20_000
 
 OWN_HELD_OUT_SHARE = 0.05
 """The same of a user's own text."""
@@ -141,13 +145,19 @@ def documents(progress: Progress = silent) -> Iterator[Document]:
 def files(paths: Sequence[Path]) -> Iterator[Document]:
     """The user's own text: files, and all ``.txt`` and ``.md`` in folders, cut at empty lines.
 
-    About every twentieth part is kept for measuring.
+    ``hf:NAME`` is a dataset of the Hugging Face hub: its ``train`` split, column ``text``, the
+    first 20,000 documents. About every twentieth part is kept for measuring.
 
     Raises:
         UserError: for a file that is missing, is no UTF-8 text, or when all are empty.
     """
     found = False
     for path in paths:
+        if str(path).startswith(DATASET):
+            for document in _dataset(str(path).removeprefix(DATASET)):
+                found = True
+                yield document
+            continue
         inside = [path]
         if path.is_dir():
             inside = sorted(one for one in path.rglob("*") if one.suffix in (".txt", ".md"))
@@ -163,6 +173,26 @@ def files(paths: Sequence[Path]) -> Iterator[Document]:
     if not found:
         names = ", ".join(map(str, paths))
         raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
+
+
+def _dataset(name: str) -> Iterator[Document]:
+    try:
+        from datasets import load_dataset
+
+        rows = load_dataset(name, split="train", streaming=True)
+        for row in islice(rows, DATASET_DOCUMENTS):
+            if str(row["text"]).strip():
+                text = str(row["text"]).strip()
+                yield Document(name, text, _share(text) < OWN_HELD_OUT_SHARE)
+    except KeyError as error:
+        raise UserError(
+            f"The dataset {name} has no column text; choose one of plain text."
+        ) from error
+    except Exception as error:  # network, hub and file errors of many libraries
+        raise UserError(
+            f"The dataset {name} could not be read ({type(error).__name__}); check its name and "
+            "the network, or give files of your own."
+        ) from error
 
 
 def _share(key: str) -> float:

@@ -200,6 +200,19 @@ def test_own_files_are_cut_at_empty_lines(tmp_path: Path) -> None:
         list(files([tmp_path / "empty"]))
 
 
+def test_a_dataset_is_read_or_said_in_one_sentence(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"text": ["first", "  ", "second"]})
+    (tmp_path / "mine").mkdir()
+    rows.to_parquet(tmp_path / "mine" / "train.parquet")
+    assert [one.text for one in files([Path(f"hf:{tmp_path}/mine")])] == ["first", "second"]
+    rows.rename(columns={"text": "words"}).to_parquet(tmp_path / "mine" / "train.parquet")
+    with pytest.raises(UserError, match="has no column text"):
+        list(files([Path(f"hf:{tmp_path}/mine")]))
+    with pytest.raises(UserError) as raised:
+        list(files([Path(f"hf:{tmp_path}/nothing")]))
+    assert "could not be read" in one_sentence(raised)
+
+
 def test_widths_share_the_meta_sae(lab: Lab) -> None:
     """A latent of any width is taken apart by the same meta-SAE."""
     from metasae.browse import browser
