@@ -23,9 +23,9 @@ from metasae.meta_sae import RECIPE, gaussian_like, train_meta
 from metasae.presets import EMBEDDED
 from metasae.progress import to_stream
 
-WIDTH, STEPS, TOKENS = 4608, 500, 250_000
+WIDTH, STEPS, TOKENS = 4608, 300, 200_000
 META_STEPS = 300
-SPARSITIES = (4, 32)
+SPARSITIES = (4, 16)
 
 
 def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[str, Any]]:

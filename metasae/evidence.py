@@ -34,6 +34,9 @@ from metasae.model import LanguageModel
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
 
+SHIPPED = Path(__file__).parent / "data" / "evidence"
+"""Evidence and labels that come with the package, a folder each preset."""
+
 TOKENS = 1_000_000
 """Tokens that are read unless something else is asked for."""
 
@@ -379,8 +382,11 @@ class Evidence:
 
 def evidence_folder(preset: Preset) -> Path:
     """Where a preset's evidence is: what the user computed, else what is shipped."""
-    own = assets.cache_dir() / "evidence" / preset.name.partition("+")[0]
-    return own if own.exists() else folder_of(preset) / "evidence"
+    base = preset.name.partition("+")[0]
+    own = assets.cache_dir() / "evidence" / base
+    if own.exists():
+        return own
+    return folder_of(preset) / "evidence" if preset.weights is None else SHIPPED / base
 
 
 def text_of(

@@ -197,6 +197,12 @@ def test_every_dependency_is_pinned_inside_its_bounds() -> None:
         assert [part.operator for part in need.specifier] == ["=="], need.name
 
 
+def test_shipped_evidence_stays_small() -> None:
+    files = [path for path in (ROOT / "metasae/data/evidence").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".parquet", ".json"}
+    assert sum(path.stat().st_size for path in files) <= 6e6
+
+
 def test_shipped_weights_stay_small() -> None:
     sizes = {p: p.stat().st_size for p in (ROOT / "metasae/weights").rglob("*") if p.is_file()}
     assert sum(sizes.values()) <= 90e6

@@ -15,7 +15,6 @@ from metasae.corpus import Document, files, windows
 from metasae.decomposition import Decomposition
 from metasae.errors import UserError
 from metasae.evidence import BANDS, SAMPLED, TOP, Evidence, _Gatherer, band, band_start
-from metasae.first_use import folder_of
 from metasae.lab import Lab
 from tests.builders import one_sentence
 
@@ -175,7 +174,7 @@ def test_what_fires_on_a_text_is_what_encoding_finds(lab: Lab) -> None:
 
 
 def test_what_is_shipped_is_about_the_shipped_saes(lab: Lab) -> None:
-    folder = folder_of(presets.EMBEDDED) / "evidence"
+    folder = evidence.SHIPPED / presets.EMBEDDED.name
     for width in presets.EMBEDDED.widths:
         found = Evidence.load(folder, width)
         assert found.counts.shape == (width, BANDS) and found.tokens > 900_000
