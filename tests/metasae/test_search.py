@@ -277,7 +277,10 @@ def test_a_screened_search_reports_what_an_exact_one_does(case: Case) -> None:
     assert sum(one.reached_by for one in exact) <= 1
 
 
-def test_a_scan_can_begin_where_another_stopped(case: Case) -> None:
+def test_a_scan_can_begin_where_another_stopped(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metasae.search.CHUNK", 64)
     combinations = Combinations.of(case, None, (0.0, 0.5, -1.0), (0.5, 1.0, 2.0))
     whole = list(islice(scan(Engine(case, combinations)), 3))
     assert len(whole) == 3
