@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from metasae.errors import UserError
-from metasae.labels import CLEAR, UNCLEAR, Bag, Label, f1, hits
+from metasae.labels import CLEAR, UNCLEAR, Bag, Label, score
 from metasae.progress import Progress, silent
 
 KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
@@ -179,17 +179,9 @@ def scored(
     for latent, (text, words) in answers.items():
         if not 0 <= latent < len(found) or math.isnan(found[latent].f1):
             continue
-        mine = contexts[latent][1::2]
-        share = -(-len(mine) // len(near[latent]))
-        others = [bag for other in near[latent] for bag in contexts[other][1::2][:share]]
-        score = f1(words, mine, others[: len(mine)])
-        rate = hits(words, mine) / len(mine)
-        told = all(
-            rate > hits(words, contexts[other]) / max(1, len(contexts[other]))
-            for other in near[latent]
-        )
+        value, told = score(words, latent, contexts, near)
         found[latent] = replace(
-            found[latent], text=text if score >= CLEAR else UNCLEAR, f1=score, told=told,
+            found[latent], text=text if value >= CLEAR else UNCLEAR, f1=value, told=told,
             words=words,
         )  # fmt: skip
     return found

@@ -171,6 +171,25 @@ def f1(words: Sequence[str], mine: Sequence[Bag], others: Sequence[Bag]) -> floa
     return 2 * true / max(1, true + false + len(mine))
 
 
+def score(
+    words: Sequence[str], latent: int, contexts: Sequence[Sequence[Bag]], near: np.ndarray
+) -> tuple[float, bool]:
+    """How well some words tell a latent's held-out contexts from its siblings'.
+
+    Returns:
+        F1 against as many contexts of the siblings, and whether the words hold for a larger share
+        of its contexts than of any sibling's.
+    """
+    mine = contexts[latent][1::2]
+    share = -(-len(mine) // len(near[latent]))
+    others = [bag for other in near[latent] for bag in contexts[other][1::2][:share]]
+    rate = hits(words, mine) / len(mine)
+    told = all(
+        rate > hits(words, contexts[other]) / max(1, len(contexts[other])) for other in near[latent]
+    )
+    return f1(words, mine, others[: len(mine)]), told
+
+
 def siblings(
     directions: Float[Tensor, "F D"], count: int = SIBLINGS, chunk: int = 2048
 ) -> np.ndarray:
@@ -210,21 +229,13 @@ def make(
     for number, one in enumerate(contexts):
         if number % 2000 == 0:
             progress(stage, number / len(contexts), f"{number:,} of {len(contexts):,}")
-        mine = one[1::2]
         if len(one) < FEWEST or not words[number]:
             found.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
             continue
-        share = -(-len(mine) // len(near[number]))
-        others = [bag for other in near[number] for bag in contexts[other][1::2][:share]]
-        score = f1(words[number], mine, others[: len(mine)])
-        rate = hits(words[number], mine) / len(mine)
-        told = all(
-            rate > hits(words[number], contexts[other]) / max(1, len(contexts[other]))
-            for other in near[number]
-        )
-        text = ", ".join(words[number]) if score >= CLEAR else UNCLEAR
-        control = f1(words[int(drawn[number])], mine, others[: len(mine)])
-        found.append(Label(text, score, told, control, words[number]))
+        value, told = score(words[number], number, contexts, near)
+        text = ", ".join(words[number]) if value >= CLEAR else UNCLEAR
+        control, _ = score(words[int(drawn[number])], number, contexts, near)
+        found.append(Label(text, value, told, control, words[number]))
     progress(stage, 1.0, "")
     return found
 
