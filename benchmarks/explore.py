@@ -42,7 +42,7 @@ def seconds(work: Any) -> float:
 
 def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
     """What the Latents page computes."""
-    lab, width = found.lab, decomposition.n_latents
+    lab = found.lab
     direction = decomposition.sae.W_dec[latent]
     pieces = decomposition.pieces(latent)
     decomposition.rebuilt(latent, {})
@@ -60,7 +60,6 @@ def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
         for one in known.of(latent % lab.n_latents):
             evidence.snippet(lab.model, found.text(), one)
         known.histogram(latent % lab.n_latents)
-    assert width == decomposition.n_latents
 
 
 def large(width: int, metas: int, d_model: int) -> Decomposition:

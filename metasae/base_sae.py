@@ -20,7 +20,7 @@ from metasae.batch_topk import TensorRows, TrainConfig, Trainer
 from metasae.corpus import Document, Windows, documents, files, windows
 from metasae.errors import UserError
 from metasae.evaluate import held_out_batches, nearest_cosine
-from metasae.meta_sae import REPORT
+from metasae.meta_sae import REPORT, check_free, check_positive
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
@@ -161,14 +161,9 @@ def make(
         UserError: when ``out`` holds something already, a stopped run's rest lies beside it and
             ``resume`` is not set, and whatever `read` and `train` raise.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} holds something already; choose another folder.")
+    check_positive(config)
     checkpoint = out.with_name(f"{out.name}.sae.checkpoint")
-    if checkpoint.exists() and not resume:
-        raise UserError(
-            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
-            f"{checkpoint.name} beside it."
-        )
+    check_free(out, [checkpoint], resume)
     text = read(preset, texts, tokens, progress)
     sae = train(text, config, initial, checkpoint, progress)
     sources = dict.fromkeys(text.windows.sources)

@@ -39,6 +39,7 @@ class Browser:
     _decompositions: dict[int, Decomposition] = field(default_factory=dict)
     _evidence: dict[int, Evidence] = field(default_factory=dict)
     _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _text: Windows | None = None
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -98,8 +99,6 @@ class Browser:
             self._text = evidence.text_of(self.lab.preset, self.lab.model, (), progress)
         return self._text
 
-    _text: Windows | None = None
-
     def table(self, kind: str) -> pd.DataFrame | None:
         """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
         if kind not in self._labels:
@@ -153,10 +152,9 @@ class Browser:
             return ", ".join(self.lab.latent_words(index)[:3])
         return "" if table is None else f"{row['words']} (?)"
 
-    def unclear(self, kind: str, index: int) -> bool:
-        """Whether its words don't hold on contexts they weren't made from."""
-        table = self.table(kind)
-        return table is not None and bool(table.loc[index, "label"] == UNCLEAR)
+    def of_node(self, node: str) -> str:
+        """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""
+        return META if node == "meta" else str(self.lab.n_latents)
 
     def named(self, kind: str, index: int) -> str:
         """Number and label together."""

@@ -29,6 +29,7 @@ from metasae.cities import load_cities
 from metasae.corpus import WINDOW, Windows, windows
 from metasae.decomposition import Decomposition
 from metasae.edits import Edit
+from metasae.evidence import Encoder
 from metasae.finetune import Follower
 from metasae.lab import Lab, open_lab
 from metasae.locate import activation_table, selectivity
@@ -192,19 +193,13 @@ def words_of_latents(
     sample = np.random.default_rng(0).choice(len(acts), min(rows, len(acts)), replace=False)
     sample.sort()
     entries = []
-    dtype = fast_dtype()
-    W_enc, b_enc = sae.W_enc.to(dtype), sae.b_enc.to(dtype)
+    encoder = Encoder.of(sae, fast_dtype())
     for part in np.array_split(sample, max(1, len(sample) // 4096)):
-        x = acts.rows(part)
-        pre = torch.addmm(b_enc, (x - sae.b_dec).to(dtype), W_enc)
-        chosen = batch_topk.select_topk(pre, sae.k or 1)
-        value = pre[chosen.row, chosen.latent].float()
-        entries.append(
-            np.stack([chosen.latent.numpy(), part[chosen.row.numpy()], value.numpy()], axis=1)
-        )
+        row, latent, value = encoder.entries(acts.rows(part))
+        entries.append(np.stack([latent.numpy(), part[row.numpy()], value.numpy()], axis=1))
         progress("Collecting each latent's words", (part[-1] + 1) / len(acts), "")
     table = pd.DataFrame(np.concatenate(entries), columns=["latent", "row", "activation"])
-    table = table[table["activation"] > 0].sort_values(["latent", "activation"], ascending=False)
+    table = table.sort_values(["latent", "activation"], ascending=False)
     table = table[table.groupby("latent").cumcount() < CONTEXTS]
     table["word"] = [_word(material, int(row)) for row in table["row"]]
     table = table[table["word"] != ""]

@@ -257,11 +257,7 @@ def _given(arguments: argparse.Namespace, usual: Any) -> tuple[Any, Any]:
     if given.get("start", "data") not in ("random", "data"):
         initial = autoencoders.load(Path(given["start"]))
         given = {"width": initial.width} | given | {"start": "sae"}
-    config = replace(usual, **given)
-    for name in ("width", "k", "steps", "batch"):
-        if getattr(config, name) < 1:
-            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
-    return config, initial
+    return replace(usual, **given), initial
 
 
 def _train_sae(arguments: argparse.Namespace) -> str:
@@ -504,12 +500,12 @@ def _latents_on(arguments: argparse.Namespace) -> str:
 
 def _describe(arguments: argparse.Namespace) -> str:
     from metasae.browse import Asking, describe, relabel
-    from metasae.evidence import TOKENS
+    from metasae.evidence import TOKENS, own_folder
     from metasae.labeller import Endpoint
 
     preset = find_preset(arguments.preset)
     lab = _opened(arguments)
-    out = arguments.out or assets.cache_dir() / "evidence" / preset.name.partition("+")[0]
+    out = arguments.out or own_folder(preset)
     widths = arguments.width or (preset.widths if arguments.all_widths else [lab.n_latents])
     report = progress.to_stream()
     asking = None
@@ -540,7 +536,7 @@ def _examples(arguments: argparse.Namespace) -> str:
 
     from metasae.examples import OF_PRESET, checks
 
-    base = find_preset(arguments.preset).name.partition("+")[0]
+    base = find_preset(arguments.preset).base
     if base not in OF_PRESET:
         raise UserError(
             f"The post's worked examples are about {', '.join(OF_PRESET)}; open it with --preset "
@@ -560,7 +556,6 @@ def _graph(arguments: argparse.Namespace) -> str:
     from dataclasses import asdict
 
     from metasae import graph
-    from metasae.browse import META
 
     found = _browser(arguments)
     lab = found.lab
@@ -570,11 +565,10 @@ def _graph(arguments: argparse.Namespace) -> str:
     made = graph.around(
         lab.decomposition, arguments.latent, arguments.depth, arguments.top, arguments.threshold
     )
-    kinds = {"meta": META, "latent": str(lab.n_latents)}
     text = graph.exported(
         made,
         "json" if arguments.json else arguments.format,
-        lambda kind, index: found.label(kinds[kind], index),
+        lambda kind, index: found.label(found.of_node(kind), index),
         asdict(lab.provenance),
     )
     if arguments.out is None:

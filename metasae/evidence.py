@@ -12,7 +12,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import select_topk
 from metasae.corpus import Windows, files, windows
 from metasae.errors import UserError
-from metasae.first_use import folder_of
 from metasae.model import LanguageModel
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
@@ -380,13 +379,15 @@ class Evidence:
             ) from error
 
 
+def own_folder(preset: Preset) -> Path:
+    """Where evidence that the user computes is kept."""
+    return assets.cache_dir() / "evidence" / preset.base
+
+
 def evidence_folder(preset: Preset) -> Path:
     """Where a preset's evidence is: what the user computed, else what is shipped."""
-    base = preset.name.partition("+")[0]
-    own = assets.cache_dir() / "evidence" / base
-    if own.exists():
-        return own
-    return folder_of(preset) / "evidence" if preset.weights is None else SHIPPED / base
+    own = own_folder(preset)
+    return own if own.exists() else SHIPPED / preset.base
 
 
 def text_of(
@@ -403,7 +404,7 @@ def text_of(
     Raises:
         UserError: no such text, no network on first use.
     """
-    home = assets.cache_dir() / "text" / preset.name.partition("+")[0]
+    home = assets.cache_dir() / "text" / preset.base
     path = home / "windows.npz"
     if not texts and path.exists():
         return _read_windows(path)
@@ -524,11 +525,3 @@ def make(
         one.save(out, width)
     read = max((one.tokens for one in found.values()), default=0)
     return {"tokens": read, "seconds": time.monotonic() - began, "widths": sorted(found)}
-
-
-def around(text: Windows, model: LanguageModel, contexts: Sequence[Context]) -> Iterator[list[str]]:
-    """The words around each context's peak, lower case, the peak's own word last."""
-    for one in contexts:
-        shown = snippet(model, text, one, before=12, after=0)
-        joined = "".join(token for token, _ in shown.tokens)
-        yield [word.strip(".,;:!?\"'()").lower() for word in joined.split()]

@@ -83,7 +83,7 @@ def checks(found: Browser, post: Post | None = None) -> list[Check]:
     Raises:
         UserError: for a preset the post has no examples of, or an SAE that can't be opened.
     """
-    name = found.lab.preset.name.partition("+")[0]
+    name = found.lab.preset.base
     post = post or OF_PRESET.get(name)
     if post is None:
         raise UserError(

@@ -4,6 +4,7 @@ Shapes: F latents, D = d_model, V vocabulary.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -98,11 +99,10 @@ def token_change(
     """
     change = torch.zeros(int(model.hf.config.vocab_size))
     likely = torch.zeros(len(change), dtype=torch.bool)
-    for prompt in NEUTRAL:
-        resid = model.residual(torch.tensor([model.prompt_tokens(prompt)]))
+    for resid, before in _neutral(model):
         edited = resid.clone()
         edited[0, -1] += strength * direction
-        after, before = (model.logits_above(one)[0, -1].log_softmax(-1) for one in (edited, resid))
+        after = model.logits_above(edited)[0, -1].log_softmax(-1)
         change += (after - before) / len(NEUTRAL)
         likely |= (after.exp() > 1e-3) | (before.exp() > 1e-3)
     up, down = change.clone(), change.clone()
@@ -111,6 +111,17 @@ def token_change(
     raised, _ = _ends(model, up, count, "nats")
     _, lowered = _ends(model, down, count, "nats")
     return raised[raised["nats"] > 0], lowered[lowered["nats"] < 0]
+
+
+@lru_cache(maxsize=2)
+def _neutral(model: LanguageModel) -> list[tuple[Float[Tensor, "1 T D"], Float[Tensor, " V"]]]:
+    """Of each neutral prompt what no direction changes: its residual stream at the hook, and the
+    next token's log-probabilities."""
+    found = []
+    for prompt in NEUTRAL:
+        resid = model.residual(torch.tensor([model.prompt_tokens(prompt)]))
+        found.append((resid, model.logits_above(resid)[0, -1].log_softmax(-1)))
+    return found
 
 
 def _ends(

@@ -146,8 +146,8 @@ def family_of(hf: Any) -> Family:
 def longest(hf: Any) -> int:
     """Most positions of a prompt; a sliding window counts, beyond which a block sees less."""
     config = hf.config
-    sliding = [getattr(config, "sliding_window", None) or config.max_position_embeddings]
-    return int(min(config.max_position_embeddings, *sliding))
+    most = int(config.max_position_embeddings)
+    return min(most, getattr(config, "sliding_window", None) or most)
 
 
 @torch.no_grad()

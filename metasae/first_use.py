@@ -4,35 +4,36 @@ Made on first use with progress, kept in the cache, and gone on with where a sto
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from metasae import assets, autoencoders, batch_topk
-from metasae.activations import fast_dtype
+from metasae import assets, autoencoders
 from metasae.autoencoders import SparseAutoencoder
-from metasae.batch_topk import TensorRows
 from metasae.catalogue import counted, knowledge, records
 from metasae.cities import load_cities
 from metasae.decomposition import Decomposition
-from metasae.directions import checked
+from metasae.directions import Directions
 from metasae.errors import UserError
 from metasae.locate import PLACES, activation_table
-from metasae.meta_sae import RECIPE, check, gaussian_like, train_meta
+from metasae.meta_sae import RECIPE, REPORT, make, quality_of
 from metasae.model import LanguageModel, padded
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
 from metasae.prompts import fill
 from metasae.steering import Provenance
 
+META = "meta-sae"
+"""Folder of a preset's meta-SAE, beside its tables."""
+
 
 def folder_of(preset: Preset) -> Path:
     """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
     if preset.weights is not None:
         return preset.weights
-    return assets.cache_dir() / "presets" / preset.name.partition("+")[0]
+    return assets.cache_dir() / "presets" / preset.base
 
 
 def prepare(
@@ -44,33 +45,21 @@ def prepare(
         UserError: an SAE whose directions can't be taken apart, or no space.
     """
     folder = folder_of(preset)
-    if not (folder / "meta-sae").exists():
+    if not (folder / META / REPORT).exists():
         make_meta(preset, sae, folder, progress)
     if not (folder / "cities.json").exists():
-        meta = autoencoders.load(folder / "meta-sae")
+        meta = autoencoders.load(folder / META)
         make_tables(preset, model, Decomposition(sae, meta), folder, progress)
 
 
 def make_meta(
     preset: Preset, sae: SparseAutoencoder, folder: Path, progress: Progress = silent
 ) -> None:
-    """Train the meta-SAE and its control on Gaussian rows, and measure both."""
-    checked(f"The SAE of {preset.name}", sae.W_dec)
+    """Train the meta-SAE and its control on Gaussian rows."""
     config = replace(RECIPE, width=preset.meta_width)
     config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
-    check(sae.width, config)
-    trained = {}
-    for name, rows in (("meta-sae", sae.W_dec), ("control", gaussian_like(sae.W_dec))):
-        stage = "Meta-SAE (once)" if name == "meta-sae" else "Its control on random directions"
-        place = folder / f"{name}.checkpoint"
-        meta = train_meta(TensorRows(rows), config, progress, stage, None, place, fast_dtype())
-        trained[name] = meta, batch_topk.quality(meta, rows)
-    meta, quality = trained["meta-sae"]
-    values = asdict(quality) | {"width": meta.width, "fve_control": trained["control"][1].fve}
-    notes = {"training": asdict(config), "trained_on": preset.sae(sae.width), "quality": values}
-    autoencoders.save(replace(meta, metadata=notes), folder / "meta-sae", torch.float32)
-    for name in trained:
-        (folder / f"{name}.checkpoint").unlink(missing_ok=True)
+    directions = Directions((preset.sae(sae.width),), (sae.W_dec,))
+    make(directions, config, folder / META, ("gaussian",), True, progress)
 
 
 def make_tables(
@@ -87,14 +76,21 @@ def make_tables(
     known = knowledge(model, decomposition, cities, provenance, progress)
     table = activation_table(model, decomposition.sae, cities, median, progress)
     found = records(model, decomposition, cities, known, table, median, provenance, progress)
-    weights = f"meta-sae/{autoencoders.WEIGHTS}"
+    weights = f"{META}/{autoencoders.WEIGHTS}"
+    try:
+        quality = quality_of(json.loads((folder / META / REPORT).read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder / META / REPORT} is damaged; delete {folder / META} and open the preset "
+            "again, which makes it anew."
+        ) from error
     report: dict[str, Any] = {
         "preset": preset.name,
         "model": model.name,
         "hook": preset.hook_point,
         "median_norm": median,
         "saes": [],
-        "meta_sae": decomposition.meta.metadata.get("quality", {}),
+        "meta_sae": quality,
         "cities": counted(found),
         "weights_sha256": {weights: assets.sha256(folder / weights)},
     }

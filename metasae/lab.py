@@ -20,7 +20,7 @@ from metasae.describe import MetaCard, meta_card
 from metasae.errors import UserError
 from metasae.first_use import folder_of, prepare
 from metasae.locate import CityRecord
-from metasae.meta_sae import REPORT, home
+from metasae.meta_sae import REPORT, home, quality_of
 from metasae.model import LanguageModel, load_model
 from metasae.presets import EMBEDDED, Preset
 from metasae.progress import Progress, silent
@@ -209,12 +209,6 @@ def version() -> str:
         return "uninstalled"
 
 
-def _own_quality(report: dict[str, Any]) -> dict[str, Any]:
-    """A user's meta-SAE's figures under the names the preset's report has."""
-    control = report["controls"].get("gaussian", {}).get("fve")
-    return report["quality"] | {"width": report["config"]["width"], "fve_control": control}
-
-
 def _words(folder: Path) -> dict[int, tuple[str, ...]]:
     """The words each latent is most active on, where they were collected."""
     table = pd.read_parquet(folder / "words.parquet")
@@ -262,7 +256,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         words = _words(folder) if preset.weights is not None else {}
         report = json.loads((folder / "report.json").read_text())
         if preset.own_meta:
-            report["meta_sae"] = _own_quality(json.loads((meta_folder / REPORT).read_text()))
+            report["meta_sae"] = quality_of(json.loads((meta_folder / REPORT).read_text()))
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -8,7 +8,7 @@ Shapes: N directions, D their width, F meta-latents.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import Rows, TensorRows, TrainConfig, Trainer, Watch
 from metasae.directions import Directions
 from metasae.errors import UserError
-from metasae.presets import Preset
+from metasae.presets import Preset, usual_width
 from metasae.progress import Progress, silent
 
 RECIPE = TrainConfig(
@@ -43,9 +43,6 @@ RECIPE = TrainConfig(
 )
 """What is used unless something else is asked for: the post's scale."""
 
-SHARE = 21
-"""Directions for each meta-latent, as in the post (49,152 and 2,304)."""
-
 REPORT = "report.json"
 
 PROBE = 3
@@ -54,12 +51,34 @@ PROBE = 3
 
 def home(preset: Preset) -> Path:
     """Folder of the user's own meta-SAEs for a preset, a folder each."""
-    return assets.cache_dir() / "meta-saes" / preset.name.partition("+")[0]
+    return assets.cache_dir() / "meta-saes" / preset.base
 
 
-def usual_width(count: int) -> int:
-    """Meta-latents for so many directions."""
-    return max(1, count // SHARE)
+def check_positive(config: TrainConfig) -> None:
+    """Refuse a recipe of nothing.
+
+    Raises:
+        UserError: for a width, k, number of steps or batch below 1.
+    """
+    for name in ("width", "k", "steps", "batch"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+
+
+def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:
+    """Refuse to write over what is there, or beside what a stopped run left.
+
+    Raises:
+        UserError: when ``out`` holds something already, or a checkpoint lies there and ``resume``
+            is not set.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} holds something already; choose another folder.")
+    if not resume and any(place.exists() for place in checkpoints):
+        raise UserError(
+            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
+            f"{out.name}.*.checkpoint beside it."
+        )
 
 
 def check(count: int, config: TrainConfig) -> None:
@@ -68,9 +87,7 @@ def check(count: int, config: TrainConfig) -> None:
     Raises:
         UserError: for fewer directions than meta-latents, or a k above the width.
     """
-    for name in ("width", "k", "steps", "batch"):
-        if getattr(config, name) < 1:
-            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+    check_positive(config)
     if count < config.width:
         raise UserError(
             f"There are {count:,} directions, fewer than the {config.width:,} meta-latents; choose "
@@ -206,6 +223,12 @@ Gaussian rows of the same shape; the k largest principal coefficients of each di
 of random directions that stays as it is while the encoder is trained."""
 
 
+def quality_of(report: dict[str, Any]) -> dict[str, Any]:
+    """A report's figures under the names a preset's report has for its meta-SAE."""
+    control = report["controls"].get("gaussian", {}).get("fve")
+    return report["quality"] | {"width": report["config"]["width"], "fve_control": control}
+
+
 @dataclass(frozen=True)
 class Made:
     """A trained meta-SAE and its report."""
@@ -239,17 +262,11 @@ def make(
             ``resume`` is not set, and whatever `train_meta` raises.
     """
     check(len(directions), config)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} holds something already; choose another folder.")
     places = {
         name: out.with_name(f"{out.name}.{name}.checkpoint")
         for name in ("meta-sae", *dict.fromkeys(controls))
     }
-    if not resume and any(place.exists() for place in places.values()):
-        raise UserError(
-            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
-            f"{out.name}.*.checkpoint beside it."
-        )
+    check_free(out, places.values(), resume)
     dtype = fast_dtype()
     began = time.monotonic()
     meta = train_meta(

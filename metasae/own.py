@@ -14,7 +14,7 @@ from typing import Any
 
 from metasae import assets
 from metasae.errors import UserError
-from metasae.presets import EMBEDDED, NAME, PRESETS, Hub, HubFile, ModelSource, Preset
+from metasae.presets import EMBEDDED, NAME, PRESETS, Hub, HubFile, ModelSource, Preset, usual_width
 
 _KEYS = {
     "name", "title", "model", "saes", "hook_layer", "widths", "opened_width", "meta_width",
@@ -22,9 +22,6 @@ _KEYS = {
 }  # fmt: skip
 
 _HOOK = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
-
-_SHARE = 21
-"""Latents for each meta-latent where nothing is said, as in the post."""
 
 
 def kept() -> Path:
@@ -132,7 +129,7 @@ def parse(values: Mapping[str, Any]) -> Preset:
         model=model,
         hook_layer=hook,
         widths=tuple(widths),
-        meta_width=int(values.get("meta_width") or max(1, opened // _SHARE)),
+        meta_width=int(values.get("meta_width") or usual_width(opened)),
         saes=tuple(saes),
         opened_width=opened,
         text=EMBEDDED.text,

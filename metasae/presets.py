@@ -91,6 +91,11 @@ class Preset:
     """Name of the user's own meta-SAE in place of the shipped one (see `meta_sae.home`)."""
 
     @property
+    def base(self) -> str:
+        """Its name without a meta-SAE of the user's."""
+        return self.name.partition("+")[0]
+
+    @property
     def hook_point(self) -> str:
         """TransformerLens's name of the place the SAEs read and an edit writes."""
         return f"blocks.{self.hook_layer}.hook_resid_pre"
@@ -229,6 +234,15 @@ GEMMA = Preset(
     ),
     opened_width=65536,
 )
+
+SHARE = 21
+"""Latents for each meta-latent, as in the post (49,152 and 2,304)."""
+
+
+def usual_width(count: int) -> int:
+    """Meta-latents for so many latents."""
+    return max(1, count // SHARE)
+
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """What a user may call a meta-SAE of theirs."""

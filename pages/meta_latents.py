@@ -18,11 +18,7 @@ def page() -> None:
     if lab is None:
         return
     found = opening.get_browser(lab)
-    asked = st.query_params.get("meta", "")
-    meta = int(asked) if asked.isdecimal() and len(asked) < 10 else None
-    if asked and (meta is None or meta >= lab.n_meta):
-        session.notify(f"There is no meta-latent {asked[:20]}: there are 0 to {lab.n_meta - 1}.")
-        meta = 0
+    meta = exploring.asked_meta(found)
     exploring.keep_link(**({} if meta is None else {"meta": meta}))
     session.show_notice()
     if meta is not None:

@@ -64,6 +64,19 @@ def place(found: Browser) -> Place:
     return Place(latent, width, query.get("q", "")[:300])
 
 
+def asked_meta(found: Browser) -> int | None:
+    """The meta-latent the address asks for, if any; a wrong one is said and the first shown."""
+    asked = st.query_params.get("meta", "")
+    if not asked:
+        return None
+    meta = _number(asked, -1)
+    if 0 <= meta < found.lab.n_meta:
+        return meta
+    last = found.lab.n_meta - 1
+    session.notify(f"There is no meta-latent {asked[:20]}: there are 0 to {last}.")
+    return 0
+
+
 def _number(text: str, default: int) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else default
 

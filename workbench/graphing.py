@@ -85,13 +85,12 @@ def _named(found: Browser, typed: str) -> list[int]:
 def draw(found: Browser, made: nx.Graph) -> None:
     """The picture and beside it the table; either recentres."""
     groups, places = graphs.communities(made), graphs.positions(made)
-    kinds = {"meta": META, "latent": str(found.lab.n_latents)}
     nodes = pd.DataFrame(
         {
             "kind": "meta-latent" if kind == "meta" else "latent",
             "index": index,
-            "name": found.named(kinds[kind], index),
-            "label": found.label(kinds[kind], index) or f"{index}",
+            "name": found.named(found.of_node(kind), index),
+            "label": found.label(found.of_node(kind), index) or f"{index}",
             "start": bool(values["start"]),
             "x": places[kind, index][0],
             "y": places[kind, index][1],
@@ -160,12 +159,11 @@ def _listed(found: Browser, metas: set[int]) -> str:
 
 def files(found: Browser, made: nx.Graph) -> None:
     """Downloads, and the statistics of the graph of all latents."""
-    kinds = {"meta": META, "latent": str(found.lab.n_latents)}
     about = asdict(found.lab.provenance)
 
     def content(fmt: str) -> Callable[[], str]:
         return lambda: graphs.exported(
-            made, fmt, lambda kind, index: found.label(kinds[kind], index), about
+            made, fmt, lambda kind, index: found.label(found.of_node(kind), index), about
         )
 
     with st.container(horizontal=True):

@@ -104,9 +104,8 @@ def _fits(lab: Lab, values: dict[str, Any]) -> bool:
 def _use(lab: Lab, name: str, values: dict[str, Any]) -> None:
     folder = home(lab.preset) / name
     if _fits(lab, values):
-        base = lab.preset.name.partition("+")[0]
         if st.button("Use it now", key=f"use-{name}", type="primary"):
-            session.change_setting(preset=f"{base}+{name}")
+            session.change_setting(preset=f"{lab.preset.base}+{name}")
             st.switch_page("../pages/steer.py")
     else:
         st.caption("It takes apart another SAE than the one that is open.")
@@ -211,7 +210,7 @@ def shelf(lab: Lab) -> None:
     if lab.preset.own_meta:
         st.info(f"Open now: your meta-SAE “{escape(lab.preset.own_meta)}”.")
         if st.button("Back to the shipped one", key="use-shipped"):
-            shipped = find_preset(lab.preset.name.partition("+")[0])
+            shipped = find_preset(lab.preset.base)
             session.change_setting(preset=shipped.name)
             st.rerun()
     if not names:

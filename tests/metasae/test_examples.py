@@ -48,7 +48,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Browser:
         raise UserError("Tokyo has no meta-latents of its own.")
 
     lab = SimpleNamespace(
-        preset=SimpleNamespace(name="gpt2-small"), decomposition=wide,
+        preset=SimpleNamespace(name="gpt2-small", base="gpt2-small"), decomposition=wide,
         report={"meta_sae": {"fve": 0.56}}, city_record=lambda name: record,
         subject=lambda name: name, case=no_case,
     )  # fmt: skip
