@@ -45,6 +45,9 @@ RECIPE = TrainConfig(
 
 REPORT = "report.json"
 
+ORDER = ".order.json"
+"""How the file ends that says what an unfinished training was asked for."""
+
 PROBE = 3
 """Steps a training's cost is estimated from."""
 
@@ -52,6 +55,67 @@ PROBE = 3
 def home(preset: Preset) -> Path:
     """Folder of the user's own meta-SAEs for a preset, a folder each."""
     return assets.cache_dir() / "meta-saes" / preset.base
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a training was asked for; lies beside its folder until that is whole.
+
+    Attributes:
+        out: the folder that is to be.
+        sources: names of the directions, as `directions.open_directions` takes them.
+        controls: keys of `CONTROLS`.
+    """
+
+    out: Path
+    sources: tuple[str, ...]
+    config: TrainConfig
+    controls: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where it is written down."""
+        return self.out.with_name(f"{self.out.name}{ORDER}")
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        """Files that the meta-SAE and its controls go on from."""
+        names = ("meta-sae", *dict.fromkeys(self.controls))
+        return {name: self.out.with_name(f"{self.out.name}.{name}.checkpoint") for name in names}
+
+    def write(self) -> None:
+        """Write it down.
+
+        Raises:
+            UserError: when it can't be.
+        """
+        values = {name: value for name, value in asdict(self).items() if name != "out"}
+        with assets.written_whole(self.path) as part:
+            part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+    def forget(self) -> None:
+        """Delete it and what its training left to go on from."""
+        for path in (self.path, *self.checkpoints.values()):
+            path.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> list[Order]:
+    """Trainings towards a place in ``folder`` that have not come to their end.
+
+    They were stopped, or another process is at them. One that can't be read is passed over.
+    """
+    found = []
+    for path in sorted(folder.glob(f"*{ORDER}")):
+        try:
+            values = json.loads(path.read_text())
+            out = path.with_name(path.name.removesuffix(ORDER))
+            config = TrainConfig(**values["config"])
+            first, second = config.betas
+            config = replace(config, betas=(first, second))
+            found.append(Order(out, tuple(values["sources"]), config, tuple(values["controls"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def check_positive(config: TrainConfig) -> None:
@@ -262,11 +326,10 @@ def make(
             ``resume`` is not set, and whatever `train_meta` raises.
     """
     check(len(directions), config)
-    places = {
-        name: out.with_name(f"{out.name}.{name}.checkpoint")
-        for name in ("meta-sae", *dict.fromkeys(controls))
-    }
+    order = Order(out, directions.names, config, tuple(controls))
+    places = order.checkpoints
     check_free(out, places.values(), resume)
+    order.write()
     dtype = fast_dtype()
     began = time.monotonic()
     meta = train_meta(
@@ -294,6 +357,5 @@ def make(
     autoencoders.save(replace(meta, metadata=notes), out, torch.float32)
     with assets.written_whole(out / REPORT) as part:
         part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    for place in places.values():
-        place.unlink(missing_ok=True)
+    order.forget()
     return Made(meta, report)

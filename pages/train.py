@@ -21,6 +21,7 @@ def page() -> None:
     if lab is None:
         return
     training.progress_of_all(lab)
+    training.stopped(lab)
     training.form(lab)
     training.shelf(lab)
 

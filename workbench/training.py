@@ -11,7 +11,15 @@ import streamlit as st
 from metasae.batch_topk import TrainConfig
 from metasae.errors import UserError
 from metasae.lab import Lab
-from metasae.meta_sae import CONTROLS, RECIPE, REPORT, home, usual_width
+from metasae.meta_sae import (
+    CONTROLS,
+    RECIPE,
+    REPORT,
+    Order,
+    home,
+    unfinished,
+    usual_width,
+)
 from metasae.own import find_preset
 from metasae.presets import NAME
 from metasae.progress import duration
@@ -36,6 +44,40 @@ def progress_of_all(lab: Lab) -> None:
                 _ended(lab, name, training)
             else:
                 _running(name, training)
+
+
+def stopped(lab: Lab) -> None:
+    """Trainings that a closed or killed workbench left; each can go on where it was."""
+    for order in unfinished(home(lab.preset)):
+        name = order.out.name
+        if name in opening.trainings():
+            continue
+        with st.container(border=True):
+            st.subheader(f"Meta-SAE “{escape(name)}”", anchor=False)
+            st.markdown(
+                f"Stopped before its end ({order.config.width:,} meta-latents, k {order.config.k}, "
+                f"{order.config.steps:,} steps). What was done is kept."
+            )
+            st.caption("Of " + escape(", ".join(order.sources)))
+            with st.container(horizontal=True):
+                if st.button("Go on", key=f"resume-{name}", type="primary"):
+                    _resume(order)
+                if st.button("Delete", key=f"forget-{name}"):
+                    order.forget()
+                    st.rerun()
+
+
+def _resume(order: Order) -> None:
+    try:
+        directions = opening.get_directions(order.sources).wait()
+    except UserError as error:
+        opening.get_directions.clear(order.sources)
+        results.failed(error)
+        return
+    opening.trainings()[order.out.name] = Training(
+        directions, order.config, order.controls, order.out
+    )
+    st.rerun()
 
 
 @st.fragment(run_every=1.0)
@@ -148,10 +190,17 @@ def form(lab: Lab) -> None:
     config = replace(
         RECIPE, width=int(width), k=int(k), steps=int(steps), batch=int(batch), seed=int(seed)
     )
-    taken = {*opening.trainings(), *(one.name for one in home(lab.preset).glob("*"))}
+    taken = _taken(lab)
     free = next(name for n in count_from(1) if (name := f"mine-{config.width}-{n}") not in taken)
     name = st.text_input("Name", free, max_chars=40, width=300)
     _start(lab, sources, config, tuple(controls), name.strip())
+
+
+def _taken(lab: Lab) -> set[str]:
+    """Names of meta-SAEs that are there, in the making or stopped."""
+    folder = home(lab.preset)
+    made = {one.name for one in folder.glob("*")}
+    return made | {*opening.trainings()} | {order.out.name for order in unfinished(folder)}
 
 
 def _sources(lab: Lab) -> tuple[str, ...]:
@@ -183,7 +232,7 @@ def _start(
     if not NAME.fullmatch(name):
         st.error("A name has letters, digits, - and _, and begins with a letter or digit.")
         return
-    if out.exists() or name in opening.trainings():
+    if name in _taken(lab):
         st.info(f"“{escape(name)}” exists already; choose another name.")
         return
     try:

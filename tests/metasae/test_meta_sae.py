@@ -53,7 +53,7 @@ def test_what_is_written_opens_in_saelens_with_our_activations(
     controls = report["controls"]
     assert controls.keys() == {"gaussian", "pca", "random"}
     assert all(found["fve"] < quality["fve"] for found in controls.values())
-    assert not list(tmp_path.glob("*.checkpoint"))
+    assert [path.name for path in tmp_path.glob("*")] == ["out"]
 
 
 def test_a_control_with_a_random_decoder_leaves_it_alone(directions: Directions) -> None:

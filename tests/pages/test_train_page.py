@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from metasae import autoencoders
 from metasae.autoencoders import SparseAutoencoder
-from metasae.meta_sae import home
+from metasae.meta_sae import RECIPE, Order, home
 from metasae.presets import EMBEDDED
 from tests.fakes import FakeLab
 from workbench import opening
@@ -109,6 +109,34 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     assert again.moments[len(training.moments)].step > stopped_at
     again.cancel()
     ended(app)
+    # The server ends here; the next one finds what was asked for and how far it came.
+    opening.trainings().clear()
+    app = train_page()
+    assert any("Stopped before its end (19 meta-latents" in one.value for one in app.markdown)
+    app.main.text_input[-1].set_value("long").run()
+    assert any("exists already" in one.value for one in app.info)
+    app.button(key="resume-long").click().run()
+    third = opening.trainings()["long"]
+    while not third.moments:
+        time.sleep(0.02)
+    assert third.moments[0].step > again.moments[len(training.moments)].step
+    third.cancel()
+    ended(app)
+    opening.trainings().clear()
+    app = train_page()
+    app.button(key="forget-long").click().run()
+    assert not list(home(EMBEDDED).glob("*"))
+    assert not any("Stopped before its end" in one.value for one in app.markdown)
+
+
+def test_directions_that_are_gone_are_said_when_a_training_is_to_go_on(tmp_path: Path) -> None:
+    config = replace(RECIPE, width=8, k=1, batch=32)
+    Order(home(EMBEDDED) / "gone", (str(tmp_path / "nowhere"),), config, ()).write()
+    (home(EMBEDDED) / "odd.order.json").write_text("[]")
+    app = train_page()
+    app.button(key="resume-gone").click().run()
+    assert not app.exception
+    assert any("no file or folder" in one.value for one in app.error)
 
 
 def test_another_sae_is_taken_apart_but_not_offered_for_steering() -> None:
