@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from metasae import autoencoders, batch_topk, build, evaluate
-from metasae.activations import fast_dtype
 from metasae.batch_topk import TensorRows
 from metasae.decomposition import Decomposition
 from metasae.lab import open_lab
 from metasae.meta_sae import gaussian_like, train_meta
 from metasae.presets import EMBEDDED
+from metasae.products import fast_dtype
 from metasae.progress import to_stream
 
 WIDTHS = (864, 1152, 2304)

@@ -22,12 +22,13 @@ import numpy as np
 import torch
 
 from metasae import browse, evidence, graph
-from metasae.activations import _copy, fast_dtype, length_batches
+from metasae.activations import _copy, length_batches
 from metasae.autoencoders import SparseAutoencoder
 from metasae.browse import Browser, browser
 from metasae.decomposition import Decomposition
 from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
 from metasae.lab import open_lab
+from metasae.products import fast_dtype
 from metasae.progress import to_stream
 
 LARGE = (49152, 2304)

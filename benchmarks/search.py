@@ -17,8 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import linear
 
+from metasae import products
 from metasae.lab import open_lab
+from metasae.products import Product
 from metasae.progress import to_stream
 from metasae.search import Chunk, Combinations, Engine, Leaders, judge, scan, verified
 from metasae.steering import Case
@@ -84,29 +87,35 @@ def one_pass(case: Case, combinations: Combinations, number: int) -> None:
             )
 
 
-def products(engine: Engine) -> list[tuple[int, int, int]]:
+def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     """The matrix products one combination needs, as (rows, in, out), summed over the blocks."""
     config = engine.case.model.hf.config
     width, inner = config.hidden_size, config.intermediate_size
     shared = config.num_key_value_heads * (width // config.num_attention_heads)
     count = engine.case.model.n_layers - engine.case.model.hook_layer
-    shapes = []
-    for part in engine.parts:
-        tail, read = part.prefilled.resid.shape[1], len(part.only)
-        shapes.append((tail * count, width, width + 2 * shared))
-        rest = tail * (count - 1) + read
-        shapes += [(rest, width, width), (rest, width, 2 * inner), (rest, inner, width)]
-        shapes.append((read, width, config.vocab_size))
-    return shapes
+    tail, read = engine.prepared.prefilled.resid.shape[1], len(engine.prepared.only)
+    rest = tail * (count - 1) + read
+    return [
+        (tail * count, width, width + 2 * shared),
+        (rest, width, width),
+        (rest, width, 2 * inner),
+        (rest, inner, width),
+        (read, width, config.vocab_size),
+    ]
 
 
-def product_speed(dtype: torch.dtype) -> float:
-    """Multiply-adds ×2 a second of a plain product of the largest shape in the blocks."""
-    a, b = torch.randn(2048, 576).to(dtype), torch.randn(3072, 576).to(dtype)
+def product_speed(dtype: torch.dtype) -> tuple[float, float]:
+    """Multiply-adds ×2 a second of products of the largest shape in the blocks.
+
+    Returns:
+        By whichever library is fastest here, which is what the engine uses, and by PyTorch's usual
+        one.
+    """
+    rows, weight = torch.randn(2048, 576).to(dtype), torch.randn(3072, 576).to(dtype)
+    fastest, work = Product(weight), 2 * rows.shape[0] * weight.numel()
     with torch.inference_mode():
-        torch.nn.functional.linear(a, b)
-        took = min(seconds(lambda: torch.nn.functional.linear(a, b)) for _ in range(8))
-    return 2 * 2048 * 576 * 3072 / took
+        usual = products.seconds(lambda: linear(rows, weight), 8)
+        return work / products.seconds(lambda: fastest(rows), 8), work / usual
 
 
 def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) -> float:
@@ -153,7 +162,8 @@ def measure(count: int, checked: int) -> dict[str, Any]:
     ours = Engine(case, plain).logprobs(some)
     theirs = torch.stack([full_pass(case, plain, number) for number in some.tolist()])
     rough = Engine(case, plain, torch.bfloat16).logprobs(some)
-    work = sum(2 * a * b * c for a, b, c in products(exact))
+    work = sum(2 * a * b * c for a, b, c in shapes(exact))
+    plain_speed, usual_speed = product_speed(torch.float32)
     peer_speed = 1 / float(np.median(passes))
     judged = judge(case, theirs)
     Leaders().see(Chunk(some, theirs, judged))
@@ -164,8 +174,10 @@ def measure(count: int, checked: int) -> dict[str, Any]:
         "ratio_exact": speed_exact / peer_speed,
         "ratio_screened": speed_screened / peer_speed,
         "gflops": work * speed_exact / 1e9,
-        "gflops_share": work * speed_exact / product_speed(torch.float32),
-        "gflops_share_screening": work * speed_screening / product_speed(torch.bfloat16),
+        "gflops_share": work * speed_exact / plain_speed,
+        "gflops_plain_product": plain_speed / 1e9,
+        "gflops_plain_product_of_pytorch": usual_speed / 1e9,
+        "gflops_share_screening": work * speed_screening / product_speed(torch.bfloat16)[0],
         "gflop_per_combination": work / 1e9,
         "max_abs_diff": float((ours - theirs).abs().max()),
         "max_abs_diff_screening": float((rough - theirs).abs().max()),

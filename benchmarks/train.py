@@ -29,9 +29,9 @@ from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingS
 from sae_lens.training.sae_trainer import SAETrainer
 
 from metasae import batch_topk
-from metasae.activations import fast_dtype
 from metasae.batch_topk import TensorRows, TrainConfig, Trainer
 from metasae.meta_sae import RECIPE
+from metasae.products import fast_dtype
 from metasae.progress import to_stream
 
 ROWS, WIDTH, ATOMS, PARTS = 49_152, 768, 3_000, 4

@@ -7,7 +7,6 @@ batch wrecks an SAE's loss). About 1.2 kB a token.
 
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from metasae import assets
 from metasae.corpus import Windows
 from metasae.model import LanguageModel
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
 
 MASSIVE = 4.0
@@ -53,23 +53,6 @@ class Activations:
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
         """The residuals at some indices, fp32."""
         return torch.from_numpy(self.resid[np.sort(index)]).float()
-
-
-def fast_dtype() -> torch.dtype:
-    """bf16 where this processor multiplies matrices at least 1.5 times as fast in it, else fp32."""
-    a = torch.randn(1024, 1024)
-
-    def seconds(dtype: torch.dtype) -> float:
-        b = a.to(dtype)
-        b @ b
-        began = time.perf_counter()
-        for _ in range(5):
-            b @ b
-        return time.perf_counter() - began
-
-    return (
-        torch.bfloat16 if 1.5 * seconds(torch.bfloat16) < seconds(torch.float32) else torch.float32
-    )
 
 
 def not_massive(norm: Float[Tensor, "*N"], median: float) -> Bool[Tensor, "*N"]:

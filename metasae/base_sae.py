@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from metasae import assets, autoencoders, batch_topk
-from metasae.activations import Activations, collect, fast_dtype, not_massive
+from metasae.activations import Activations, collect, not_massive
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import TensorRows, TrainConfig, Trainer
 from metasae.corpus import Document, Windows, documents, files, windows
@@ -23,6 +23,7 @@ from metasae.evaluate import held_out_batches, nearest_cosine
 from metasae.meta_sae import REPORT, check_free, check_positive
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
 
 TOKENS = 500_000

@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import linear, scaled_dot_product_attention, silu
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from metasae.products import Product
 
 KeysValues = tuple[Float[Tensor, "N K P d"], Float[Tensor, "N K P d"]]
 
@@ -26,10 +28,10 @@ KeysValues = tuple[Float[Tensor, "N K P d"], Float[Tensor, "N K P d"]]
 class _Block:
     """One block's weights; ``first`` is (K·(G + 2)·d, D): queries, then keys, then values."""
 
-    first: Tensor
-    out: Tensor
-    gate_up: Tensor
-    down: Tensor
+    first: Product
+    out: Product
+    gate_up: Product
+    down: Product
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Blocks:
         self._rotary = hf.model.rotary_emb
         with torch.inference_mode():
             self._blocks = [_fused(hf.model.layers[layer], dtype) for layer in layers]
-            self._unembed = (hf.lm_head.weight * hf.model.norm.weight).to(dtype)
+            self._unembed = Product((hf.lm_head.weight * hf.model.norm.weight).to(dtype))
 
     def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
         """Where rows stand.
@@ -105,7 +107,6 @@ class Blocks:
         x = resid
         rows = len(x)
         for number, block in enumerate(self._blocks):
-            length = x.shape[1]
             query, key, value = self._attention_input(block, x, places)
             if seen is not None:
                 seen.append((key, value))
@@ -116,11 +117,10 @@ class Blocks:
             mask = places.mask
             if only is not None and number == len(self._blocks) - 1:
                 query, x, mask = query[:, only], x[:, only], mask[:, :, only]
-                length = len(only)
             mixed = self._mix(query, key, value, mask)
-            x = x + linear(mixed.view(rows * length, -1), block.out).view(x.shape)
-            gate, up = linear(self._normed(x).flatten(0, 1), block.gate_up).chunk(2, dim=-1)
-            x = x + linear(silu(gate) * up, block.down).view(x.shape)
+            x = x + block.out(mixed)
+            gate, up = block.gate_up(self._normed(x)).chunk(2, dim=-1)
+            x = x + block.down(silu(gate) * up)
         return x
 
     def _attention_input(
@@ -128,8 +128,7 @@ class Blocks:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (N T H d) and keys and values (N K T d), turned to their positions."""
         rows, length, _ = x.shape
-        made = linear(self._normed(x).flatten(0, 1), block.first)
-        made = made.view(rows, length, self.heads + 2 * self.shared, -1)
+        made = block.first(self._normed(x)).view(rows, length, self.heads + 2 * self.shared, -1)
         turned, value = made.split([self.heads + self.shared, self.shared], dim=2)
         half = turned.shape[-1] // 2
         exchanged = turned.roll(half, dims=-1)
@@ -156,18 +155,16 @@ class Blocks:
     @torch.inference_mode()
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """Logits of hidden states that left the last block, in the products' precision."""
-        return linear(self._normed(hidden), self._unembed)
+        return self._unembed(self._normed(hidden))
 
 
 def _fused(layer: Any, dtype: torch.dtype) -> _Block:
     attention, mlp = layer.self_attn, layer.mlp
     made = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
+    gate_up = [mlp.gate_proj.weight, mlp.up_proj.weight]
     return _Block(
-        first=(torch.cat(made) * layer.input_layernorm.weight).to(dtype),
-        out=attention.o_proj.weight.to(dtype),
-        gate_up=(
-            torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
-            * layer.post_attention_layernorm.weight
-        ).to(dtype),
-        down=mlp.down_proj.weight.to(dtype),
+        first=Product((torch.cat(made) * layer.input_layernorm.weight).to(dtype)),
+        out=Product(attention.o_proj.weight.to(dtype)),
+        gate_up=Product((torch.cat(gate_up) * layer.post_attention_layernorm.weight).to(dtype)),
+        down=Product(mlp.down_proj.weight.to(dtype)),
     )

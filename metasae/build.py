@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae import assets, autoencoders, batch_topk, evaluate
-from metasae.activations import collect, fast_dtype
+from metasae.activations import collect
 from metasae.autoencoders import SparseAutoencoder
 from metasae.base_sae import Text
 from metasae.batch_topk import TensorRows, TrainConfig, Trainer
@@ -36,6 +36,7 @@ from metasae.locate import activation_table, selectivity
 from metasae.meta_sae import RECIPE, gaussian_like, train_meta
 from metasae.model import LanguageModel, load_model
 from metasae.presets import Preset
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.search import Combinations, search
 from metasae.steering import Provenance

@@ -200,9 +200,7 @@ class _Text:
     def divergence(self, compiled: Compiled, where: Bool[Tensor, "R T"]) -> Divergence:
         """What an edit does to the predictions at and after the first place it changes."""
         changed, hidden = self.edited(compiled, where)
-        real = torch.arange(changed.shape[1]) < (
-            self.prefilled.lengths - self.prefilled.first
-        ).unsqueeze(1)
+        real = self.prefilled.real
         after = (changed.cumsum(1) > 0) & real
         unembed = self.prefilled.blocks.unembed
         places = zip(self.prefilled.final[after].split(64), hidden[after].split(64), strict=True)
@@ -250,10 +248,9 @@ class Surroundings:
     def _text(self, sentences: Sequence[str]) -> _Text:
         model = self.case.model
         rows = [TokenTree.line(model.prompt_tokens(sentence)) for sentence in sentences]
-        prefilled = model.prefill(rows, [1] * len(rows))
+        prefilled = model.prefill(rows, [[1]] * len(rows))
         resid = prefilled.resid
-        real = torch.arange(resid.shape[1]) < (prefilled.lengths - 1)[:, None]
-        usable = real & not_massive(resid.norm(dim=-1), self.case.median_norm)
+        usable = prefilled.real & not_massive(resid.norm(dim=-1), self.case.median_norm)
         return _Text(prefilled, self.case.firing(resid.flatten(0, 1)), usable)
 
     @cached_property
@@ -294,12 +291,12 @@ class Surroundings:
             case.provenance,
         )
         prepared = other.prepared(Edit(position="all"))
-        return prepared, _Text(prepared.prefilled, prepared.firing, prepared.touched)
+        return prepared, _Text(prepared.prefilled, prepared.firing, prepared.touched[None])
 
     @cached_property
     def _answers_before(self) -> Float[Tensor, " A"]:
         prepared, text = self._asked
-        return prepared.answer_logprobs(text.prefilled.final)
+        return prepared.read(text.prefilled.final[:, prepared.only])[0]
 
     def _others(self, compiled: Compiled) -> tuple[OtherCity, ...]:
         fired: set[str] = set()
@@ -311,12 +308,12 @@ class Surroundings:
             before = after = self._answers_before
             if text.fires.any():
                 _, hidden = text.edited(compiled, text.fires)
-                after = prepared.answer_logprobs(hidden)
+                after = prepared.read(hidden[:, prepared.only])[0]
             rows = zip(
-                self._facts, text.fires, before.split(counts), after.split(counts), strict=True
+                self._facts, prepared.seen, before.split(counts), after.split(counts), strict=True
             )
-            for (name, question), fires, was, now in rows:
-                if fires.any():
+            for (name, question), seen, was, now in rows:
+                if (text.fires[0] & seen).any():
                     fired.add(name)
                 if int(was.argmax()) == 0:
                     known[name].append(question.attribute)
@@ -543,11 +540,8 @@ def shuffled_changes(case: Case, edit: Edit, metas: Int[Tensor, "N P"]) -> Float
 
 
 def _patterns(case: Case, edit: Edit, changes: Float[Tensor, "N S D"]) -> np.ndarray:
-    parts = case.prepared(edit).parts
-    scores = [
-        torch.cat([part.logprobs(some, not edit.keep_error) for part in parts], dim=1)
-        for some in changes.split(CHUNK // 4)
-    ]
+    prepared = case.prepared(edit)
+    scores = [prepared.logprobs(some, not edit.keep_error) for some in changes.split(CHUNK // 4)]
     return judge(case, torch.cat(scores)).pattern
 
 

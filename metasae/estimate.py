@@ -146,9 +146,10 @@ class Changes:
         metas = [piece.meta for piece in self.combinations.pieces]
         span = torch.cat([meta.W_dec[metas], meta.b_dec[None], self._own])
         self._basis = torch.linalg.qr(span.double().T).Q.float()
+        prepared = engine.prepared
         self._firing = [
-            torch.linalg.qr((part.firing.source * part.touched[:, None]).double()).R
-            for part in engine.parts
+            torch.linalg.qr((prepared.firing.source * here[:, None]).double()).R
+            for here in prepared.seen & prepared.touched
         ]
         self._spread = [
             float((x - x.mean(0)).square().sum(1).mean().sqrt()) or 1.0 for x in self.plain(some)

@@ -24,13 +24,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae import assets
-from metasae.activations import fast_dtype, length_batches, lower_layers, not_massive
+from metasae.activations import length_batches, lower_layers, not_massive
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import select_topk
 from metasae.corpus import Windows, files, windows
 from metasae.errors import UserError
 from metasae.model import LanguageModel
 from metasae.presets import Preset
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
 
 SHIPPED = Path(__file__).parent / "data" / "evidence"

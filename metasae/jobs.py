@@ -38,12 +38,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from metasae.activations import fast_dtype
 from metasae.assets import cache_dir, written_whole
 from metasae.edits import MAX_STRENGTH, Edit
 from metasae.errors import UserError
 from metasae.estimate import estimated, reported, rounds, usual_budget
 from metasae.lab import Lab
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.prompts import QUESTIONS, WORDINGS
 from metasae.search import (

@@ -19,12 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae import assets, autoencoders, batch_topk
-from metasae.activations import fast_dtype
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import Rows, TensorRows, TrainConfig, Trainer, Watch
 from metasae.directions import Directions
 from metasae.errors import UserError
 from metasae.presets import Preset, usual_width
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
 
 RECIPE = TrainConfig(

@@ -13,7 +13,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -266,48 +266,55 @@ class LanguageModel:
             return scores
 
     @torch.inference_mode()
-    def prefill(self, rows: Sequence[TokenTree], first_edited: Sequence[int]) -> "Prefilled":
-        """Compute once what no edit at or after ``first_edited`` can change.
+    def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":
+        """Compute once what no edit at some places can change.
 
         Args:
-            rows: token ids, the start token included; a plain sequence up to ``first_edited``.
-            first_edited: for each row the first place an edit may touch.
+            rows: token ids, the start token included.
+            edited: for each row the places an edit may touch; at least one.
         """
-        length = max(map(len, rows))
         tokens = padded([row.tokens for row in rows], self.start_token)
         positions = padded([row.positions.tolist() for row in rows], 0)
+        length = tokens.shape[1]
         attend = torch.eye(length, dtype=torch.bool).repeat(len(rows), 1, 1)
-        for number, row in enumerate(rows):
+        tails, heads = [], []
+        for number, (row, touched) in enumerate(zip(rows, edited, strict=True)):
             attend[number, : len(row), : len(row)] = row.attend
+            reached = attend[number, : len(row), list(touched)].any(1)
+            tails.append(reached.nonzero()[:, 0].tolist())
+            heads.append((~reached).nonzero()[:, 0].tolist())
         resid = self._residual(tokens, positions, attend)
         blocks = self.blocks()
         seen: list[KeysValues] = []
         with self.lock:
             final = blocks.run(resid, blocks.places(positions, attend), seen=seen)
-        first = torch.tensor(first_edited)
-        lengths = torch.tensor([len(row) for row in rows])
-        width, tail = int(first.max()), int((lengths - first).max())
-        # Right-padded slots: a prefix slot counts while it lies before the row's first edited
-        # place, a tail slot where the tree says so. Keys carry their rotary position already, so
-        # the slot they sit in does not matter.
-        at = first[:, None] + torch.arange(tail)[None]
-        inside = at.clamp(max=length - 1)
-        before = (torch.arange(width)[None] < first[:, None])[:, None].expand(-1, tail, -1)
-        within = attend.gather(1, inside[..., None].expand(-1, -1, length))
-        within = within.gather(2, inside[:, None].expand(-1, tail, -1))
-        # Clamped places are padding; they see themselves only, and nobody else sees them.
-        real = at < lengths[:, None]
-        within = within & real[:, None] & real[..., None] | torch.eye(tail, dtype=torch.bool)
+        # Right-padded slots for what comes before and for the tails. Keys carry their rotary
+        # position already, so the slot they sit in does not matter.
+        tail, head = padded(tails, 0), padded(heads, 0)
+        real = torch.arange(tail.shape[1]) < torch.tensor([[len(places)] for places in tails])
+        there = torch.arange(head.shape[1]) < torch.tensor([[len(places)] for places in heads])
+        sees = attend.gather(1, tail[..., None].expand(-1, -1, length))
+        before = sees.gather(2, head[:, None].expand(-1, tail.shape[1], -1)) & there[:, None]
+        within = sees.gather(2, tail[:, None].expand(-1, tail.shape[1], -1))
+        # Padding sees itself only, and nobody else sees it.
+        within &= real[:, None] & real[..., None]
+        within |= torch.eye(tail.shape[1], dtype=torch.bool)
+        at = tail[..., None].expand(-1, -1, resid.shape[-1])
+
+        def prefix(one: Tensor) -> Tensor:
+            index = head[:, None, :, None].expand(-1, one.shape[1], -1, one.shape[-1])
+            return one.gather(2, index)
+
         return Prefilled(
             blocks=blocks,
             lock=self.lock,
-            first=first,
-            lengths=lengths,
-            resid=resid.gather(1, inside[..., None].expand(-1, -1, resid.shape[-1])),
-            final=final.gather(1, inside[..., None].expand(-1, -1, final.shape[-1])),
-            prefix=tuple((key[:, :, :width], value[:, :, :width]) for key, value in seen),
+            slots=tail,
+            real=real,
+            resid=resid.gather(1, at),
+            final=final.gather(1, at),
+            prefix=tuple((prefix(key), prefix(value)) for key, value in seen),
             attend=torch.cat([before, within], dim=-1),
-            positions=positions.gather(1, inside),
+            positions=positions.gather(1, tail),
         )
 
     @contextmanager
@@ -366,9 +373,9 @@ class Prefilled:
     Attributes:
         blocks: what runs them.
         lock: the model's.
-        first: place of each row's first tail token.
-        lengths: tokens of each row.
-        resid: residual stream at the hook, tail positions, right-padded.
+        slots: place in its row of every tail token, right-padded.
+        real: which of them are no padding.
+        resid: residual stream at the hook, tail positions.
         final: the same after the last block, unedited.
         prefix: per block above the hook, the prefix's keys and values.
         attend: where a tail position may attend, prefix slots first.
@@ -377,8 +384,8 @@ class Prefilled:
 
     blocks: Blocks | LibraryBlocks
     lock: threading.RLock
-    first: Int[Tensor, " B"]
-    lengths: Int[Tensor, " B"]
+    slots: Int[Tensor, "B T"]
+    real: Bool[Tensor, "B T"]
     resid: Float[Tensor, "B T D"]
     final: Float[Tensor, "B T D"]
     prefix: tuple[KeysValues, ...]
@@ -389,27 +396,10 @@ class Prefilled:
     def _places(self) -> Places:
         return self.blocks.places(self.positions, self.attend)
 
-    def row(self, index: int, blocks: Blocks | LibraryBlocks | None = None) -> "Prefilled":
-        """One row by itself, without padding, to be run by other blocks if they are given."""
-        first, length = int(self.first[index]), int(self.lengths[index])
-        width, tail = self.attend.shape[2] - self.attend.shape[1], length - first
-        blocks = blocks or self.blocks
-        one = slice(index, index + 1)
-        attend = self.attend[one, :tail]
-        return Prefilled(
-            blocks=blocks,
-            lock=self.lock,
-            first=self.first[one],
-            lengths=self.lengths[one],
-            resid=self.resid[one, :tail],
-            final=self.final[one, :tail],
-            prefix=tuple(
-                (key[one, :, :first].to(blocks.dtype), value[one, :, :first].to(blocks.dtype))
-                for key, value in self.prefix
-            ),
-            attend=torch.cat([attend[..., :first], attend[..., width : width + tail]], dim=-1),
-            positions=self.positions[one, :tail],
-        )
+    def to(self, blocks: Blocks | LibraryBlocks) -> "Prefilled":
+        """The same, run by other blocks."""
+        prefix = tuple((key.to(blocks.dtype), value.to(blocks.dtype)) for key, value in self.prefix)
+        return replace(self, blocks=blocks, prefix=prefix)
 
     def finish(
         self,

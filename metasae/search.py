@@ -1,9 +1,10 @@
 """All ways to change the strengths of a pair's own meta-latents, and what each one reaches.
 
 Nothing is done twice: the lower layers and everything before the first edited token run once per
-prompt (`steering.Case`), a prompt's answers share its row, only positions an answer is read from
-are computed in the last block and unembedded, equal directions are scored once. What is left goes
-through the blocks in batches whose size is measured while working.
+prompt (`steering.Case`), prompts and answers share what they begin with, only positions an answer
+is read from are computed in the last block and unembedded, equal directions are scored once. What
+is left of all prompts goes through the blocks together, in batches whose size is measured while
+working.
 
 A *screened* search runs in bf16 and runs whatever it reports again in fp32.
 
@@ -22,11 +23,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.activations import fast_dtype
 from metasae.edits import Edit, Piece
 from metasae.errors import UserError
+from metasae.products import fast_dtype
 from metasae.progress import Progress, silent
-from metasae.steering import Case, Part
+from metasae.steering import Case, Prepared
 
 MOST_EXACT = 2**16
 """Combinations up to which all of them are scored."""
@@ -124,7 +125,7 @@ class Engine:
     """Scores combinations of one case in one precision.
 
     Attributes:
-        scored: rows of the blocks that were run: combinations × questions, equal directions once.
+        scored: combinations that were run, equal directions once.
         positions: tail positions that went through the blocks.
     """
 
@@ -133,16 +134,15 @@ class Engine:
     dtype: torch.dtype = torch.float32
     scored: int = 0
     positions: int = 0
-    _seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    _seconds: dict[int, list[float]] = field(default_factory=lambda: {n: [] for n in _SIZES})
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
-        """The questions, prepared."""
-        parts = self.case.prepared(self.combinations.options).parts
+    def prepared(self) -> Prepared:
+        """The case's prompts, to be run in this precision."""
+        prepared = self.case.prepared(self.combinations.options)
         if self.dtype == torch.float32:
-            return parts
-        blocks = self.case.model.blocks(self.dtype)
-        return tuple(part.to(blocks) for part in parts)
+            return prepared
+        return prepared.to(self.case.model.blocks(self.dtype))
 
     def logprobs(self, numbers: Sequence[int] | np.ndarray) -> Float[Tensor, "N A"]:
         """Log-probability of every answer under some combinations, in nats.
@@ -161,37 +161,34 @@ class Engine:
         # As everywhere: a meta-latent edit without strengths keeps the directions as they are.
         change[torch.from_numpy(numbers == 0)] = 0.0
         distinct, back = _distinct(change)
-        self.scored += len(distinct) * len(self.parts)
-        scores = torch.cat(
-            [self._run(n, part, distinct, not options.keep_error)
-             for n, part in enumerate(self.parts)], dim=1
-        )[back]  # fmt: skip
+        self.scored += len(distinct)
+        scores = self._run(distinct, not options.keep_error)[back]
         scores[gone] = math.nan
         return scores
 
-    def _run(
-        self, number: int, part: Part, change: Float[Tensor, "N S D"], drop_error: bool
-    ) -> Float[Tensor, "N a"]:
-        tail = part.prefilled.resid.shape[1]
+    def _run(self, change: Float[Tensor, "N S D"], drop_error: bool) -> Float[Tensor, "N A"]:
+        tail = self.prepared.prefilled.resid.shape[1]
         found, begin = [], 0
         while begin < len(change):
-            size = self._size(number)
+            size = self._size()
             rows = change[begin : begin + max(1, size // tail)]
             began = time.perf_counter()
-            found.append(part.logprobs(rows, drop_error))
-            if len(rows) == max(1, size // tail):
-                took = (time.perf_counter() - began) / len(rows)
-                self._seconds[number, size] = min(took, self._seconds.get((number, size), took))
+            found.append(self.prepared.logprobs(rows, drop_error))
+            if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
+                self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
             self.positions += len(rows) * tail
         return torch.cat(found)
 
-    def _size(self, number: int) -> int:
-        """Tail positions of the next batch: each size once, then the fastest."""
+    def _size(self) -> int:
+        """Tail positions of the next batch: each size twice, then the fastest.
+
+        Twice, since the first batch of a size also makes the products' kernels.
+        """
         for size in _SIZES:
-            if (number, size) not in self._seconds:
+            if len(self._seconds[size]) < 2:
                 return size
-        return min(_SIZES, key=lambda size: self._seconds[number, size])
+        return min(_SIZES, key=lambda size: min(self._seconds[size]))
 
 
 def _distinct(change: Float[Tensor, "N S D"]) -> tuple[Tensor, Tensor]:

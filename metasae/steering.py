@@ -4,8 +4,8 @@ A `Case` is a source, a target and some questions; it computes once whatever no 
 then scores any number of edits. Log-probabilities are in nats; an answer's is the sum over its
 tokens, each given those before it.
 
-Shapes: N edits, R rows of tokens (one a question), T tail positions, P of them read, W answer
-tokens, S source latents, D = d_model, A answers.
+Shapes: N edits, Q questions, T tail positions of all prompts together, P of them read, W answer
+tokens, S source latents, D = d_model, A answers, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from metasae.errors import UserError
 from metasae.families import LibraryBlocks
 from metasae.locate import name_position
 from metasae.model import LanguageModel, Prefilled
-from metasae.trees import TokenTree, grow
+from metasae.trees import Stem, grow
 
 TOP_TOKENS = 5
 
-_ROWS_UNEMBEDDED = 128
-"""Rows whose logits are held together: few enough that their memory is used again."""
+_UNEMBEDDED = 192
+"""Places whose logits are held together: few enough that their memory is used again."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,6 @@ class Provenance:
     version: str
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One question's prompt and answers as tokens.
-
-    Attributes:
-        read: for each answer, the places after which its tokens are predicted.
-        tokens: for each answer, those tokens.
-    """
-
-    tree: TokenTree
-    prompt: int
-    read: list[tuple[int, ...]]
-    tokens: list[list[int]]
-
-
 class Case:
     """A source, a target and questions, ready to be edited.
 
@@ -123,9 +108,9 @@ class Case:
         self.median_norm = median_norm
         for latent in (*source.latents, *target.latents):
             decomposition.check(latent)
-        self._rows = [self._row(question) for question in self.questions]
+        self._stems = [self._stem(question) for question in self.questions]
 
-    def _row(self, question: Question) -> _Row:
+    def _stem(self, question: Question) -> Stem:
         prompt = self.model.prompt_tokens(question.prompt)
         if len(prompt) < 2:
             raise UserError("The prompt is empty; write one that mentions what is edited.")
@@ -139,8 +124,7 @@ class Case:
                     f'The answer "{answer.text}" tokenises to nothing; give a word or two.'
                 )
             continuations.append(tokens)
-        tree, read = grow(prompt, continuations)
-        return _Row(tree, len(prompt), read, continuations)
+        return Stem(prompt, continuations)
 
     @cached_property
     def pair(self) -> Pair:
@@ -153,11 +137,6 @@ class Case:
     def pieces(self) -> tuple[Piece, ...]:
         """The meta-latents of both sides, strongest first."""
         return self.pair.pieces
-
-    @cached_property
-    def _edit_position(self) -> tuple[int, ...]:
-        """Per question, where an edit at "last" acts."""
-        return tuple(self.edit_position(question.prompt) for question in self.questions)
 
     def edit_position(self, prompt: str) -> int:
         """Position in a prompt (start token counted) where an edit at "last" acts.
@@ -184,34 +163,42 @@ class Case:
         )
 
     def _prepare(self, position: str) -> "Prepared":
-        first = [1] * len(self._rows) if position == "all" else list(self._edit_position)
-        prefilled = self.model.prefill([row.tree for row in self._rows], first)
-        rows, tail, width = prefilled.resid.shape
-        firing = self.firing(prefilled.resid.reshape(rows * tail, width))
-        touched = not_massive(prefilled.resid.norm(dim=-1), self.median_norm)
-        touched &= prefilled.first[:, None] + torch.arange(tail) < prefilled.lengths[:, None]
+        stems = self._stems
         if position == "last":
-            touched[:, 1:] = False
-        parts = []
-        for number, row in enumerate(self._rows):
-            length = int(prefilled.lengths[number] - prefilled.first[number])
-            inside = slice(number * tail, number * tail + length)
-            places = [place - first[number] for read in row.read for place in read]
-            unique = sorted(set(places))
-            parts.append(
-                Part(
-                    prefilled=prefilled.row(number),
-                    firing=Firing(
-                        firing.source[inside], firing.target[inside], firing.error[inside]
-                    ),
-                    touched=touched[number, :length],
-                    only=torch.tensor(unique),
-                    which=torch.tensor([unique.index(place) for place in places]),
-                    token=torch.tensor([token for tokens in row.tokens for token in tokens]),
-                    answer=torch.tensor([n for n, read in enumerate(row.read) for _ in read]),
-                )
-            )
-        return Prepared(prefilled, firing, touched, tuple(parts))
+            at = [self.edit_position(question.prompt) for question in self.questions]
+            stems = [replace(s, marked=place) for s, place in zip(stems, at, strict=True)]
+        # All prompts and answers as one row: what they begin with alike is computed once, and they
+        # go through the blocks together.
+        tree, grown = grow(stems)
+        edited = list(range(1, len(tree)))
+        if position == "last":
+            edited = sorted({one.path[place] for one, place in zip(grown, at, strict=True)})
+        prefilled = self.model.prefill([tree], [edited])
+        resid = prefilled.resid[0]
+        places = prefilled.slots[0].tolist()
+        slot = {place: number for number, place in enumerate(places)}
+        touched = not_massive(resid.norm(dim=-1), self.median_norm)
+        touched &= torch.isin(prefilled.slots[0], torch.tensor(edited))
+        reads = [[slot[place] for place in read] for one in grown for read in one.read]
+        only = sorted({place for read in reads for place in read})
+        index = {place: number for number, place in enumerate(only)}
+        tokens = [tokens for stem in stems for tokens in stem.continuations]
+        return Prepared(
+            prefilled=prefilled,
+            firing=self.firing(resid),
+            touched=touched,
+            only=torch.tensor(only),
+            which=torch.tensor([index[place] for read in reads for place in read]),
+            token=torch.tensor([token for answer in tokens for token in answer]),
+            answer=torch.tensor([n for n, read in enumerate(reads) for _ in read]),
+            ends=torch.tensor([index[slot[one.path[-1]]] for one in grown]),
+            seen=torch.stack(
+                [
+                    torch.tensor([place in {*one.path, *sum(one.read, ())} for place in places])
+                    for one in grown
+                ]
+            ),
+        )
 
     @cached_property
     def _last(self) -> "Prepared":
@@ -230,13 +217,19 @@ class Case:
         return self.pair.compiled(edit)
 
     @cached_property
-    def _baseline_hidden(self) -> Float[Tensor, "R T D"]:
-        return self._last.prefilled.final
+    def _baseline_next(self) -> Float[Tensor, "P V"]:
+        prepared = self._last
+        return prepared.next_logprobs(prepared.prefilled.final[0, prepared.only])
 
     @cached_property
     def baseline(self) -> Float[Tensor, " A"]:
         """The unedited model's log-probability of every answer, in the questions' order."""
-        return self._last.answer_logprobs(self._baseline_hidden)
+        return self._last.answers(self._baseline_next)
+
+    @cached_property
+    def next_logprobs(self) -> Float[Tensor, "Q V"]:
+        """The unedited model's log-probability of every next token after each prompt."""
+        return self._baseline_next[self._last.ends]
 
     def without(self, latents: Sequence[int]) -> Float[Tensor, "N A"]:
         """The answers' log-probabilities with each of some source latents set to 0 on the name."""
@@ -244,13 +237,7 @@ class Case:
         change = torch.zeros(len(latents), len(self.source.latents), sae.d_in)
         for number, latent in enumerate(latents):
             change[number, self.source.latents.index(latent)] = -sae.W_dec[latent]
-        return torch.cat([part.logprobs(change) for part in self._last.parts], dim=1)
-
-    def _hidden(self, prepared: "Prepared", compiled: Compiled) -> Float[Tensor, "R T D"]:
-        """Hidden states after the last block, under one edit."""
-        resid = prepared.prefilled.resid
-        change = compiled.change(prepared.firing).view(resid.shape)
-        return prepared.prefilled.finish(resid + change * prepared.touched[..., None])
+        return self._last.logprobs(change)
 
     def score(self, edit: Edit) -> "Outcome":
         """Score one edit.
@@ -258,39 +245,28 @@ class Case:
         Raises:
             UserError: when the edit does not fit this source and target.
         """
-        prepared = self.prepared(edit)
-        hidden = prepared.prefilled.final
+        prepared, after = self._last, self._baseline_next
         if not edit.changes_nothing:
-            hidden = self._hidden(prepared, self.compiled(edit))
+            prepared = self.prepared(edit)
+            change = self.compiled(edit).change(prepared.firing) * prepared.touched[:, None]
+            resid = prepared.prefilled.resid + change
+            hidden = prepared.prefilled.finish(resid, only=prepared.only)
+            after = prepared.next_logprobs(hidden[0])
         return Outcome(
             case=self,
             edit=edit,
-            logprobs=prepared.answer_logprobs(hidden),
-            _before=self._top(self._last, self._baseline_hidden),
-            _after=self._top(prepared, hidden),
+            logprobs=prepared.answers(after),
+            _before=self._top(self.next_logprobs),
+            _after=self._top(after[prepared.ends]),
         )
 
-    def _top(
-        self, prepared: "Prepared", hidden: Float[Tensor, "R T D"]
-    ) -> list[list[tuple[str, float]]]:
+    def _top(self, logprobs: Float[Tensor, "Q V"]) -> list[list[tuple[str, float]]]:
         """Per question the likeliest next tokens with their log-probabilities."""
-        top = self._next_logprobs(prepared, hidden).topk(TOP_TOKENS)
+        top = logprobs.topk(TOP_TOKENS)
         return [
             [(self.model.decode(t), v) for t, v in zip(tokens, values, strict=True)]
             for tokens, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         ]
-
-    def _next_logprobs(
-        self, prepared: "Prepared", hidden: Float[Tensor, "R T D"]
-    ) -> Float[Tensor, "Q V"]:
-        rows = torch.arange(len(self._rows))
-        at = torch.tensor([row.prompt - 1 for row in self._rows]) - prepared.prefilled.first
-        return prepared.prefilled.blocks.unembed(hidden[rows, at]).log_softmax(-1)
-
-    @cached_property
-    def next_logprobs(self) -> Float[Tensor, "Q V"]:
-        """The unedited model's log-probability of every next token after each prompt."""
-        return self._next_logprobs(self._last, self._baseline_hidden)
 
     def continuation(
         self,
@@ -325,13 +301,15 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One question's row, run as far as no edit reaches, and where its answers are read.
+class Prepared:
+    """A case's prompts and answers, run as far as no edit reaches, and where answers are read.
 
     Attributes:
         touched: tail positions an edit changes.
-        only: tail positions after which answer tokens are predicted.
+        only: tail positions after which something is predicted.
         which, token, answer: of every answer token, its place in ``only``, its id, whose it is.
+        ends: of every question, the place in ``only`` of its prompt's last token.
+        seen: which tail positions a question's prompt and answers consist of.
     """
 
     prefilled: Prefilled
@@ -341,15 +319,17 @@ class Part:
     which: Int[Tensor, " W"]
     token: Int[Tensor, " W"]
     answer: Int[Tensor, " W"]
+    ends: Int[Tensor, " Q"]
+    seen: Bool[Tensor, "Q T"]
 
     @property
     def count(self) -> int:
         """Number of answers."""
         return int(self.answer.max()) + 1
 
-    def to(self, blocks: Blocks | LibraryBlocks) -> "Part":
+    def to(self, blocks: Blocks | LibraryBlocks) -> "Prepared":
         """The same, run by other blocks."""
-        return replace(self, prefilled=self.prefilled.row(0, blocks))
+        return replace(self, prefilled=self.prefilled.to(blocks))
 
     def logprobs(
         self, from_source: Float[Tensor, "N S D"], drop_error: bool = False
@@ -370,7 +350,8 @@ class Part:
     def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
         """Sum over each answer's tokens, from hidden states at ``only``."""
         with torch.inference_mode():
-            picked = torch.cat([self._picked(rows) for rows in hidden.split(_ROWS_UNEMBEDDED)])
+            some = max(1, _UNEMBEDDED // hidden.shape[1])
+            picked = torch.cat([self._picked(rows) for rows in hidden.split(some)])
             return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
 
     def _picked(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
@@ -380,23 +361,17 @@ class Part:
         # In place: the logits of a vocabulary are the largest tensor there is, and a second one
         # costs more than the sum.
         largest = logits.amax(-1, keepdim=True)
-        total = logits.sub_(largest).exp_().sum(-1, dtype=torch.float32).log()
+        total = logits.sub_(largest).exp_().sum(-1).float().log()
         return picked - (total + largest[..., 0].float())[:, self.which]
 
+    def next_logprobs(self, hidden: Float[Tensor, "P D"]) -> Float[Tensor, "P V"]:
+        """Log-probability of every next token, from one edit's hidden states at ``only``."""
+        return self.prefilled.blocks.unembed(hidden).log_softmax(-1)
 
-@dataclass(frozen=True)
-class Prepared:
-    """A case's rows, run as far as no edit reaches: padded together, and each by itself."""
-
-    prefilled: Prefilled
-    firing: Firing
-    touched: Bool[Tensor, "R T"]
-    parts: tuple[Part, ...]
-
-    def answer_logprobs(self, hidden: Float[Tensor, "R T D"]) -> Float[Tensor, " A"]:
-        """Every answer's, in the questions' order."""
-        rows = zip(hidden, self.parts, strict=True)
-        return torch.cat([part.read(row[None, part.only])[0] for row, part in rows])
+    def answers(self, next_logprobs: Float[Tensor, "P V"]) -> Float[Tensor, " A"]:
+        """Sum over each answer's tokens, in the questions' order."""
+        picked = next_logprobs[self.which, self.token]
+        return torch.zeros(self.count).index_add_(0, self.answer, picked)
 
 
 @dataclass(frozen=True)

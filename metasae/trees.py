@@ -1,4 +1,4 @@
-"""Prompts with several continuations, laid out as one row of tokens that share the prompt."""
+"""Prompts with their continuations as one row of tokens that share what they begin with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class TokenTree:
 
     Attributes:
         tokens: their ids, parents before children.
-        parents: index of the token each one follows; −1 for the first.
+        parents: index of the token each one follows; −1 where a sequence begins.
     """
 
     tokens: tuple[int, ...]
@@ -46,28 +46,63 @@ class TokenTree:
         return seen
 
 
-def grow(
-    prompt: Sequence[int], continuations: Sequence[Sequence[int]]
-) -> tuple[TokenTree, list[tuple[int, ...]]]:
-    """A prompt and its continuations as one tree; what continuations begin alike they share.
+@dataclass(frozen=True)
+class Stem:
+    """A prompt and what may follow it.
+
+    Attributes:
+        tokens: the prompt's.
+        continuations: tokens of each thing that may follow.
+        marked: a position where something happens to this prompt; it shares nothing from there on
+            with prompts to which the same does not happen.
+    """
+
+    tokens: Sequence[int]
+    continuations: Sequence[Sequence[int]] = ()
+    marked: int | None = None
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Where a stem stands in the tree.
+
+    Attributes:
+        path: place of each of the prompt's tokens.
+        read: for each continuation, the places after which its tokens are predicted.
+    """
+
+    path: tuple[int, ...]
+    read: tuple[tuple[int, ...], ...]
+
+
+def grow(stems: Sequence[Stem]) -> tuple[TokenTree, list[Grown]]:
+    """Prompts and their continuations as one tree; what begins alike is there once.
 
     A continuation's last token is only predicted, so it is not part of the tree.
-
-    Returns:
-        The tree, and for each continuation the places after which its tokens are predicted.
     """
-    tokens, parents = list(prompt), list(range(-1, len(prompt) - 1))
-    children: dict[tuple[int, int], int] = {}
-    read: list[tuple[int, ...]] = []
-    for continuation in continuations:
-        at = len(prompt) - 1
-        places = [at]
-        for token in continuation[:-1]:
-            if (at, token) not in children:
-                children[at, token] = len(tokens)
-                tokens.append(token)
-                parents.append(at)
-            at = children[at, token]
-            places.append(at)
-        read.append(tuple(places))
-    return TokenTree(tuple(tokens), tuple(parents)), read
+    tokens: list[int] = []
+    parents: list[int] = []
+    children: dict[tuple[int, int, bool], int] = {}
+
+    def follow(at: int, token: int, marked: bool = False) -> int:
+        if (at, token, marked) not in children:
+            children[at, token, marked] = len(tokens)
+            tokens.append(token)
+            parents.append(at)
+        return children[at, token, marked]
+
+    grown = []
+    for stem in stems:
+        at, path = -1, []
+        for position, token in enumerate(stem.tokens):
+            at = follow(at, token, position == stem.marked)
+            path.append(at)
+        read = {}
+        # Sorted, so that the order they are given in changes no rounding.
+        for continuation in sorted(map(tuple, stem.continuations)):
+            places = [path[-1]]
+            for token in continuation[:-1]:
+                places.append(follow(places[-1], token))
+            read[continuation] = tuple(places)
+        grown.append(Grown(tuple(path), tuple(read[tuple(c)] for c in stem.continuations)))
+    return TokenTree(tuple(tokens), tuple(parents)), grown

@@ -168,12 +168,11 @@ def planted(moves: Callable[[Tensor], Tensor]) -> Any:
     def logprobs(change: Tensor, drop_error: bool) -> Tensor:
         return torch.stack([torch.zeros(len(change)), moves(change).float() * 2 - 1], dim=1)
 
-    parts = (SimpleNamespace(logprobs=logprobs),)
     return SimpleNamespace(
         **vars(small()),
         questions=(question,),
         baseline=torch.tensor([0.0, -1.0]),
-        prepared=lambda edit: SimpleNamespace(parts=parts),
+        prepared=lambda edit: SimpleNamespace(logprobs=logprobs),
     )
 
 
@@ -408,14 +407,16 @@ def test_facts_of_cities_that_share_latents_are_those_of_full_passes(
 
 
 def test_running_only_the_changed_rows_is_running_all(borrowed: Case, sharing: Lab) -> None:
-    _, text = Surroundings(sharing, borrowed)._asked
+    text = Surroundings(sharing, borrowed)._with_city
     compiled = borrowed.compiled(Edit("swap"))
-    changed, found = text.edited(compiled, text.fires)
+    where = text.usable.clone()
+    where[::3] = False
+    changed, found = text.edited(compiled, where)
     assert 0 < int(changed.any(1).sum()) < len(changed) and not changed[0].any()
     resid = text.prefilled.resid
-    change = compiled.change(text.firing).view(resid.shape) * text.fires[..., None]
+    change = compiled.change(text.firing).view(resid.shape) * where[..., None]
     expected = text.prefilled.finish(resid + change)
-    real = torch.arange(resid.shape[1]) < (text.prefilled.lengths - 1)[:, None]
+    real = text.prefilled.real
     torch.testing.assert_close(found[real], expected[real], rtol=1e-4, atol=1e-3)
 
 

@@ -74,12 +74,11 @@ class Scorer:
         self.firing = [torch.rand(2, latents, generator=draw) + 0.5 for _ in QUESTIONS]
         self.inner = 1.2 * torch.randn(2, D_MODEL, 12, generator=draw) / math.sqrt(D_MODEL)
         self.outer = 3.0 * torch.randn(2, 12, 3, generator=draw)
-        self.parts = [
-            SimpleNamespace(
-                firing=SimpleNamespace(source=firing), touched=torch.tensor([True, False])
-            )
-            for firing in self.firing
-        ]
+        self.prepared = SimpleNamespace(
+            firing=SimpleNamespace(source=torch.cat(self.firing)),
+            touched=torch.tensor([True, False] * len(self.firing)),
+            seen=torch.eye(len(self.firing), dtype=torch.bool).repeat_interleave(2, dim=1),
+        )
         self.case: Any = SimpleNamespace(
             source=SimpleNamespace(label="Rome", latents=source),
             target=SimpleNamespace(label="Oslo"),
@@ -353,14 +352,14 @@ def test_changes_are_what_the_case_adds(case: Case) -> None:
     numbers = np.array([0, 3, 5, len(engine.combinations) - 1])
     plain = Changes(engine, numbers).plain(numbers)
     prepared = case.prepared(engine.combinations.options)
-    for found, part in zip(plain, prepared.parts, strict=True):
+    for found, seen in zip(plain, prepared.seen, strict=True):
+        here = (prepared.touched & seen)[:, None]
         resid = torch.stack(
             [
-                case.compiled(engine.combinations.edit(n)).change(part.firing)
-                * part.touched[:, None]
+                case.compiled(engine.combinations.edit(n)).change(prepared.firing) * here
                 for n in numbers.tolist()
             ]
-        ).flatten(1)  # fmt: skip
+        ).flatten(1)
         between = torch.cdist(resid.double(), resid.double())
         assert torch.allclose(torch.cdist(found, found), between, atol=1e-3, rtol=1e-4)
         assert float(between.max()) > 1.0

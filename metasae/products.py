@@ -1,0 +1,76 @@
+"""Matrix products: in which precision, and by which library, they are fastest on this processor.
+
+PyTorch multiplies fp32 matrices with MKL, which on some processors reaches less than half the
+speed of oneDNN, the library it multiplies bf16 matrices with. Both come with it, so both are timed
+and the faster one is used.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import linear
+
+_ROWS = 256
+"""Rows oneDNN lays a weight out for; other numbers are run as well."""
+
+
+def seconds(run: Callable[[], object], repeats: int = 5) -> float:
+    """Shortest wall-clock time of a few calls, after one that is not timed."""
+    run()
+    took = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+def fast_dtype() -> torch.dtype:
+    """bf16 where this processor multiplies matrices at least 1.5 times as fast in it, else fp32."""
+    a = torch.randn(1024, 1024)
+    b = a.bfloat16()
+    return torch.bfloat16 if 1.5 * seconds(lambda: b @ b) < seconds(lambda: a @ a) else a.dtype
+
+
+@functools.cache
+def laid_out_is_faster(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's own layout of a weight makes products faster than PyTorch's choice."""
+    with torch.inference_mode():
+        x = torch.randn(_ROWS, 1024).to(dtype)
+        weight = torch.randn(1024, 1024).to(dtype)
+        try:
+            laid_out = _laid_out(weight)
+            return seconds(lambda: _onednn(x, laid_out)) < seconds(lambda: linear(x, weight))
+        except (AttributeError, RuntimeError):  # a build or a processor without oneDNN
+            return False
+
+
+def _laid_out(weight: Float[Tensor, "O I"]) -> Tensor:
+    made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
+    return made
+
+
+def _onednn(x: Float[Tensor, "N I"], laid_out: Tensor) -> Float[Tensor, "N O"]:
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(x, laid_out, None, "none", [], "")
+    return made
+
+
+class Product:
+    """Multiplies rows with one weight many times: x ↦ x · Wᵀ, in the weight's precision."""
+
+    def __init__(self, weight: Float[Tensor, "O I"]) -> None:
+        self._onednn = laid_out_is_faster(weight.dtype)
+        self._width = len(weight)
+        with torch.inference_mode():
+            self._weight = _laid_out(weight) if self._onednn else weight.contiguous()
+
+    @torch.inference_mode()
+    def __call__(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
+        """The product."""
+        if not self._onednn:
+            return linear(x, self._weight)
+        return _onednn(x.reshape(-1, x.shape[-1]), self._weight).view(*x.shape[:-1], self._width)
