@@ -358,6 +358,8 @@ class Trainer:
         initial: SAE to start from; needed for a start from one.
         scale: rows are multiplied by this first.
         dtype: precision of the product that finds the candidates.
+        device: where it is trained; by default on the GPU where there is one. The rows stay where
+            they are, a batch at a time is brought there.
     """
 
     def __init__(
@@ -369,8 +371,10 @@ class Trainer:
         initial: SparseAutoencoder | None = None,
         scale: float = 1.0,
         dtype: torch.dtype = torch.float32,
+        device: str | None = None,
     ) -> None:
         self.rows, self.config, self.scale, self.dtype = rows, config, scale, dtype
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         width = width_of(rows)
         if config.start == "sae":
             if initial is None:
@@ -396,8 +400,11 @@ class Trainer:
                 W_dec=W_dec,
                 b_dec=torch.zeros(width) if centre is None else centre * scale,
             )
+        # Drawn on the CPU, so that every device starts from the same numbers.
+        on_device = {name: one.to(self.device) for name, one in self.p.tensors().items()}
+        self.p = Parameters(**on_device)
         self.step = 0
-        self.silent = torch.zeros(config.width, dtype=torch.int64)
+        self.silent = torch.zeros(config.width, dtype=torch.int64, device=self.device)
         self.loss = float("nan")
         self._optimiser = torch.optim.Adam(
             list(self.p.tensors().values()), lr=config.lr, betas=config.betas, fused=True
@@ -414,7 +421,7 @@ class Trainer:
         if epoch != self._epoch:
             order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.rows))
             self._epoch, self._order = epoch, order
-        rows = self.rows.rows(self._order[place * size : (place + 1) * size])
+        rows = self.rows.rows(self._order[place * size : (place + 1) * size]).to(self.device)
         return rows if self.scale == 1.0 else rows * self.scale
 
     def draw(self, step: int) -> tuple[Float[Tensor, "B D"], Further | None]:
@@ -535,22 +542,22 @@ class Trainer:
                 "same configuration."
             )
         self.step = int(header["step"])
-        self.silent = tensors["silent"]
+        self.silent = tensors["silent"].to(self.device)
         for name, tensor in self.p.tensors().items():
             tensor.copy_(tensors[name])
             self._optimiser.state[tensor] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": tensors[f"m.{name}"],
-                "exp_avg_sq": tensors[f"v.{name}"],
+                "step": torch.tensor(float(self.step), device=self.device),
+                "exp_avg": tensors[f"m.{name}"].to(self.device),
+                "exp_avg_sq": tensors[f"v.{name}"].to(self.device),
             }
 
     def result(self) -> SparseAutoencoder:
         """The SAE in the rows' own units (the training scale folded away); TopK selection."""
         return SparseAutoencoder(
-            W_enc=self.p.W_enc.T.clone(),
-            b_enc=self.p.b_enc / self.scale,
-            W_dec=self.p.W_dec.clone(),
-            b_dec=self.p.b_dec / self.scale,
+            W_enc=self.p.W_enc.T.clone().cpu(),
+            b_enc=self.p.b_enc.cpu() / self.scale,
+            W_dec=self.p.W_dec.clone().cpu(),
+            b_dec=self.p.b_dec.cpu() / self.scale,
             k=self.config.k,
         )
 

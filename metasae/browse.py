@@ -287,10 +287,12 @@ def relabel(
         report[str(width)] = labels.summary(table)
         if width == lab.n_latents:
             merged = labels.meta_contexts(lab.decomposition, contexts)
-            meta_near = labels.siblings(lab.decomposition.meta.W_dec)
+            directions = lab.decomposition.meta.W_dec
+            meta_near = labels.siblings(directions)
+            promoted = _promoted(lab, directions, vocab)
+            stage = "Labels of the meta-latents"
             table = labels.to_table(
-                labels.make(merged, meta_near, None, progress, "Labels of the meta-latents"),
-                forms,
+                labels.make(merged, meta_near, promoted, progress, stage), forms
             )
             _write(table, out / f"labels-{META}.parquet")
             report[META] = labels.summary(table)

@@ -41,7 +41,8 @@ class Follower(Trainer):
         scale: float,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(activations, config, initial=sae, scale=scale, dtype=dtype)
+        # Where the model is, whose gradient it takes.
+        super().__init__(activations, config, initial=sae, scale=scale, dtype=dtype, device="cpu")
         self.median_norm = activations.median_norm
         self.windows, self.sequences = windows, length_batches(windows)
         self._lower, self._upper = lower_layers(model, dtype), upper_layers(model, dtype)

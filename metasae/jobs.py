@@ -59,6 +59,7 @@ from metasae.search import (
     Leaders,
     check_size,
     judge,
+    named,
     search,
     verified,
 )
@@ -443,6 +444,7 @@ class Job:
         self.id = _digest(self._about)
         self.folder = folder or _folder(self.id)
         self.columns = _columns(self.case)
+        self._seen = Leaders()
         count = len(self.combinations)
         if spec.estimating:
             # What is scored is found out on the way.
@@ -483,6 +485,17 @@ class Job:
         self._started()
         return _read_json(self._done, Summary.from_dict)
 
+    def so_far(self) -> pd.DataFrame:
+        """Which patterns the run in this process has met: a column each attribute, whether it
+        moved, and combinations, how many did it; fewest moves first."""
+        counts = sorted(self._seen.counts.items(), key=lambda one: (one[0].bit_count(), one[0]))
+        rows = [
+            named(self.case, code) | {"combinations": count}
+            for code, count in counts
+            if code != OTHER
+        ]
+        return pd.DataFrame(rows)
+
     def cost(self) -> tuple[float, float]:
         """Seconds and megabytes a whole run takes here, from a probe of a few combinations.
 
@@ -493,7 +506,7 @@ class Job:
         bf16 = _screens(self.spec, count, _bf16_is_fast)
         engine = Engine(self.case, self.combinations, torch.bfloat16 if bf16 else torch.float32)
         some = np.linspace(0, len(self.combinations) - 1, PROBE).astype(np.int64)
-        engine.logprobs(some[:2])
+        engine.logprobs(some)
         began = time.perf_counter()
         engine.logprobs(some)
         each = (time.perf_counter() - began) / len(some)
@@ -530,7 +543,7 @@ class Job:
             return self._estimate(progress, cancelled)
         check_size(self.combinations, most)
         screened = self._started()
-        leaders = Leaders(AHEAD if screened else 1)
+        self._seen = leaders = Leaders(AHEAD if screened else 1)
         missing, done, seconds = [], 0, 0.0
         # All that is there is looked at first, so that damage shows before anything is computed.
         for number, span in enumerate(self._spans):
@@ -569,7 +582,7 @@ class Job:
             rows = torch.tensor(table.select(list(self.columns)).to_pandas().to_numpy())
             known = dict(zip(table["combination"].to_pylist(), rows, strict=True))
         before, tables, began = len(known), list[pa.Table](), time.perf_counter()
-        leaders = Leaders()
+        self._seen = leaders = Leaders()
         engine = _Remembering(self.case, self.combinations, known=known)
         for chunk in rounds(engine, progress=progress):
             leaders.see(chunk)

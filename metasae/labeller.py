@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from metasae.errors import UserError
-from metasae.labels import CLEAR, UNCLEAR, Bag, Label, score
+from metasae.labels import CLEAR, UNCLEAR, Bag, HeldOut, Label
 from metasae.progress import Progress, silent
 
 KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
@@ -175,11 +175,11 @@ def scored(
     near: np.ndarray,
 ) -> list[Label]:
     """Our labels with the server's in their place, scored on the same held-out contexts."""
-    found = list(labels)
+    found, held = list(labels), HeldOut(contexts, near)
     for latent, (text, words) in answers.items():
         if not 0 <= latent < len(found) or math.isnan(found[latent].f1):
             continue
-        value, told = score(words, latent, contexts, near)
+        value, told = held.score(words, latent)
         found[latent] = replace(
             found[latent], text=text if value >= CLEAR else UNCLEAR, f1=value, told=told,
             words=words,

@@ -1,9 +1,11 @@
 """A few words for every latent and meta-latent, made here, and a score that says how far they hold.
 
-A latent's words are those that set its contexts apart: the word it fires on, the words before it,
-and the tokens its direction promotes, each weighted by how rare it is among all latents' contexts.
+A latent's words are those that set its contexts apart: the word it fires on, its kind (`kinds`),
+the words before it, and the tokens its direction promotes, each weighted by how rare it is among
+all latents' contexts.
 Half of the contexts are kept back; there the words must tell the latent's contexts from those of
-its siblings, the latents whose directions are closest. What they do not tell is called unclear.
+its siblings, the latents whose directions are closest, and of any others. What they do not tell is
+called unclear.
 """
 
 import json
@@ -26,6 +28,7 @@ from metasae.corpus import Windows
 from metasae.decomposition import Decomposition
 from metasae.errors import UserError
 from metasae.evidence import Evidence
+from metasae.kinds import kinds
 from metasae.model import LanguageModel
 from metasae.presets import Preset
 from metasae.progress import Progress, silent
@@ -38,6 +41,9 @@ CLEAR = 0.5
 
 SIBLINGS = 5
 """Latents a label has to be told apart from."""
+
+FAR = 4
+"""Times as many contexts of any latents, beside the siblings', that a label has to be told from."""
 
 COVERED = 0.85
 """Share of the contexts after which no more words are added."""
@@ -56,10 +62,16 @@ _BEFORE = 12
 _NEAR = 4
 """Words at the peak and before it in which a label's word has to stand."""
 
+_KIND = 0.7
+"""Weight of the kind of word at the peak: where a word and its kind say the same, the word does."""
+
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
+_NEARLY = 0.8
+"""Share of a kind's contexts from which on the one word they have says it better."""
+
 Bag = Mapping[str, float]
-"""Words of one context, each with its weight: 1 at the peak, less before it."""
+"""Words and kinds of one context, each with its weight: 1 at the peak, less before it."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +80,8 @@ class Label:
 
     Attributes:
         text: its words, or "unclear".
-        f1: of the words on held-out contexts, against as many of its siblings'; NaN where there
-            were too few.
+        f1: of the words on held-out contexts, against as many of its siblings' and `FAR` times as
+            many of any latents'; NaN where there were too few.
         told: whether the words hold for more of its contexts than for any sibling's.
         control: F1 of another latent's words on the same contexts.
     """
@@ -109,11 +121,16 @@ def bags(
         # A name of several tokens is read whole.
         while end < lengths[window] and vocab[row[end]][:1].isalnum():
             end += 1
-        words = _WORD.findall("".join(vocab[token] for token in row[max(1, at - _BEFORE) : end]))
-        found[latent].append(_bag(words))
+        before = "".join(vocab[token] for token in row[max(1, at - _BEFORE) : at])
+        words = _WORD.findall(before + "".join(vocab[token] for token in row[at:end]))
+        found[latent].append({**_bag(words), **_weighed(kinds(vocab[row[at]], before, words))})
         for word in words[-_NEAR:]:
             forms[word.lower()][word] += 1
     return found, {word: counted.most_common(1)[0][0] for word, counted in forms.items()}
+
+
+def _weighed(kinds_there: Mapping[str, float]) -> Bag:
+    return {kind: _KIND * says for kind, says in kinds_there.items()}
 
 
 def _bag(words: Sequence[str]) -> Bag:
@@ -152,12 +169,20 @@ def chosen_words(
                 score[word] = score.get(word, 0.0) + worth
         if not score:
             break
-        best = max(score, key=lambda word: (score[word], word))
+        best = _plainer(max(score, key=lambda word: (score[word], word)), left)
         if sum(best in bag for bag in left) < 2 and words:
             break
         words.append(best)
         left = [bag for bag in left if best not in bag]
     return tuple(words)
+
+
+def _plainer(kind: str, contexts: Sequence[Bag]) -> str:
+    """A kind, or the one word that nearly all of the kind here are."""
+    of_kind = [bag for bag in contexts if 0 < bag.get(kind, 0.0) <= _KIND]
+    at_peak = Counter(word for bag in of_kind for word, weight in bag.items() if weight == 1.0)
+    word, count = at_peak.most_common(1)[0] if at_peak else ("", 0)
+    return word if count and count >= _NEARLY * len(of_kind) else kind
 
 
 def hits(words: Sequence[str], contexts: Sequence[Bag]) -> int:
@@ -171,23 +196,44 @@ def f1(words: Sequence[str], mine: Sequence[Bag], others: Sequence[Bag]) -> floa
     return 2 * true / max(1, true + false + len(mine))
 
 
-def score(
-    words: Sequence[str], latent: int, contexts: Sequence[Sequence[Bag]], near: np.ndarray
-) -> tuple[float, bool]:
-    """How well some words tell a latent's held-out contexts from its siblings'.
+class HeldOut:
+    """The contexts no label was made from, to score labels on.
 
-    Returns:
-        F1 against as many contexts of the siblings, and whether the words hold for a larger share
-        of its contexts than of any sibling's.
+    Args:
+        contexts: of each latent, the strongest first; every other one is held out.
+        near: its siblings.
     """
-    mine = contexts[latent][1::2]
-    share = -(-len(mine) // len(near[latent]))
-    others = [bag for other in near[latent] for bag in contexts[other][1::2][:share]]
-    rate = hits(words, mine) / len(mine)
-    told = all(
-        rate > hits(words, contexts[other]) / max(1, len(contexts[other])) for other in near[latent]
-    )
-    return f1(words, mine, others[: len(mine)]), told
+
+    def __init__(self, contexts: Sequence[Sequence[Bag]], near: np.ndarray, seed: int = 0) -> None:
+        self.contexts, self.near, self.seed = contexts, near, seed
+        self._bags = [bag for one in contexts for bag in one[1::2]]
+        self._owner = np.repeat(np.arange(len(contexts)), [len(one[1::2]) for one in contexts])
+
+    def others(self, latent: int) -> list[Bag]:
+        """As many contexts of its siblings as it has, and `FAR` times as many of any latents."""
+        count = len(self.contexts[latent][1::2])
+        near = self.near[latent]
+        share = -(-count // len(near))
+        close = [bag for other in near for bag in self.contexts[other][1::2][:share]]
+        draw = np.random.default_rng([self.seed, latent])
+        drawn = draw.integers(len(self._bags), size=FAR * count)
+        far = [self._bags[at] for at in drawn[self._owner[drawn] != latent]]
+        return close[:count] + far
+
+    def score(self, words: Sequence[str], latent: int) -> tuple[float, bool]:
+        """How well some words tell a latent's contexts from others.
+
+        Returns:
+            F1 against `others` (words that hold everywhere get 2 / (2 + 1 + FAR)), and whether
+            they hold for a larger share of its contexts than of any sibling's.
+        """
+        mine = self.contexts[latent][1::2]
+        rate = hits(words, mine) / len(mine)
+        told = all(
+            rate > hits(words, self.contexts[other]) / max(1, len(self.contexts[other]))
+            for other in self.near[latent]
+        )
+        return f1(words, mine, self.others(latent)), told
 
 
 def siblings(
@@ -219,7 +265,7 @@ def make(
         near: its siblings.
         promoted: tokens its direction raises.
     """
-    rare = rarity(contexts)
+    rare, held = rarity(contexts), HeldOut(contexts, near, seed)
     words = [
         chosen_words(one[::2], rare, promoted[number] if promoted else ())
         for number, one in enumerate(contexts)
@@ -232,9 +278,9 @@ def make(
         if len(one) < FEWEST or not words[number]:
             found.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
             continue
-        value, told = score(words[number], number, contexts, near)
+        value, told = held.score(words[number], number)
         text = ", ".join(words[number]) if value >= CLEAR else UNCLEAR
-        control, _ = score(words[int(drawn[number])], number, contexts, near)
+        control, _ = held.score(words[int(drawn[number])], number)
         found.append(Label(text, value, told, control, words[number]))
     progress(stage, 1.0, "")
     return found

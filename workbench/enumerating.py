@@ -166,6 +166,11 @@ def running(searching: Searching) -> None:
         st.rerun()
     st.progress(searching.fraction, text=searching.line)
     st.button("Cancel", key=f"cancel-{searching.job.id}", on_click=searching.cancel)
+    if isinstance(searching.job, Job) and not (met := searching.job.so_far()).empty:
+        st.caption("Patterns met so far, and how many combinations move just that")
+        moves = met.drop(columns="combinations").replace({True: "moves", False: "·"})
+        shown = moves.rename(columns=str.capitalize).assign(Combinations=met["combinations"])
+        st.dataframe(shown, hide_index=True, key="so-far", width="content")
 
 
 def found(lab: Lab, job: Job, summary: Summary) -> None:

@@ -170,6 +170,23 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         torch.testing.assert_close(second.p.tensors()[name], tensor, rtol=0, atol=0)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to train on")
+@pytest.mark.parametrize("selection", ["topk", "batch_topk"])
+def test_a_gpu_trains_what_the_processor_does(selection: str, tmp_path: Path) -> None:
+    x = planted()
+    made = {}
+    for device in ("cpu", "cuda"):
+        trainer = Trainer(TensorRows(x), config(steps=40, selection=selection), device=device)
+        trainer.run(tmp_path / device, every=20)
+        assert trainer.p.W_dec.device.type == device
+        made[device] = trainer.result()
+    assert made["cuda"].W_dec.device.type == "cpu"
+    torch.testing.assert_close(made["cuda"].W_dec, made["cpu"].W_dec, rtol=0, atol=1e-2)
+    back = Trainer(TensorRows(x), config(steps=40, selection=selection), device="cuda")
+    back.restore(tmp_path / "cpu")
+    torch.testing.assert_close(back.result().W_dec, made["cpu"].W_dec, rtol=0, atol=0)
+
+
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
     trainer = Trainer(TensorRows(planted()), config(steps=60))
     trainer.advance()

@@ -239,6 +239,18 @@ def test_a_job_finds_what_the_search_finds(whole: Job) -> None:
     assert whole.state() == State(total, total, True)
 
 
+def test_what_a_run_has_met_is_told_while_it_runs(whole: Job, lab: Lab, spec: Spec) -> None:
+    met = whole.so_far()
+    counts = whole.results()["pattern"].value_counts()
+    bits = ["".join(str(int(moved)) for moved in row) for row in met[list(spec.attributes)].values]
+    assert (
+        dict(zip(bits, met["combinations"], strict=True))
+        == counts.drop("other", errors="ignore").to_dict()
+    )
+    assert met[list(spec.attributes)].sum(axis=1).is_monotonic_increasing
+    assert Job(lab, spec).so_far().empty
+
+
 def test_the_cost_is_told_before(whole: Job) -> None:
     seconds, megabytes = whole.cost()
     assert seconds > 0 and 10 < megabytes < 1000
