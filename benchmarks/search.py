@@ -3,13 +3,14 @@
 Both see the same machine in the same run: the peer's passes are timed between the engine's. The
 engine is timed over all combinations of Tokyo's and Paris's own meta-latents (repeated over a grid
 of strengths until there are enough to measure); its speed is also set against a plain matrix
-product of the shapes it is made of.
+product of the shapes it is made of, by the library that is fastest here.
 
     python -m benchmarks.search [--quick] [--json]
 """
 
 import argparse
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,10 @@ from metasae.steering import Case
 
 GRID = (0.0, 0.5, 1.5, 2.0)
 """Strengths beside the default, so that a pair of few pieces has thousands of combinations."""
+
+
+GROWTH = (1_024, 8_192, 65_536)
+"""Combinations of the searches that show how time and memory grow."""
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -132,7 +137,18 @@ def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) 
     return done / took
 
 
-def measure(count: int, checked: int) -> dict[str, Any]:
+def growth(case: Case, combinations: Combinations) -> list[dict[str, float]]:
+    """Seconds and the process's largest memory of screened searches, small to large."""
+    rows = []
+    for count in GROWTH:
+        engine, leaders = Engine(case, combinations, torch.bfloat16), Leaders(16)
+        rate = run(engine, leaders, count, lambda: None)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows.append({"combinations": count, "seconds": count / rate, "peak_mb": peak})
+    return rows
+
+
+def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     """Time both, alternating."""
     lab = open_lab(progress=to_stream())
     case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
@@ -186,6 +202,7 @@ def measure(count: int, checked: int) -> dict[str, Any]:
         "combinations_of_the_pair": len(plain),
         "prompts": len(case.questions),
         "threads": torch.get_num_threads(),
+        "growth": growth(case, combinations) if grown else [],
     }
 
 
@@ -195,12 +212,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer repeats, ends within 45 s")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    figures = measure(1024, 8) if arguments.quick else measure(4096, 64)
+    figures = measure(1024, 8, False) if arguments.quick else measure(4096, 64, True)
     if arguments.json:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
         return
     for name, value in figures.items():
-        sys.stdout.write(f"{name:>30}  {value:,.4g}\n")
+        text = f"{value:,.4g}" if isinstance(value, float) else str(value)
+        sys.stdout.write(f"{name:>30}  {text}\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ pieces, A answers.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -29,12 +29,13 @@ from metasae.cities import find_city
 from metasae.decomposition import Decomposition
 from metasae.edits import HUNDRED, Compiled, Edit, Firing
 from metasae.errors import UserError
+from metasae.estimate import rounds, usual_budget
 from metasae.lab import BYSTANDER, Lab
 from metasae.locate import OWN, activation_table, selectivity
 from metasae.model import Prefilled
 from metasae.progress import Progress, silent
 from metasae.prompts import fill
-from metasae.search import CHUNK, Chunk, Combinations, Engine, Found, Leaders, judge, named
+from metasae.search import CHUNK, Chunk, Combinations, Engine, Found, Leaders, judge, named, scan
 from metasae.steering import Case, Outcome, Prepared, Question, Subject
 from metasae.trees import TokenTree
 
@@ -80,7 +81,8 @@ HIGHER_K = 6.0
 """Mean number of meta-latents a latent has under the lower threshold, instead of 4."""
 
 MOST_A_WAY = 4096
-"""Combinations of one way of editing that are scored; of more, that many drawn at random."""
+"""Combinations up to which all of one way of editing are scored; of more, those an estimate
+chooses."""
 
 COMPANY = 6
 """Further cities against which a smaller SAE's latents are measured for selectivity."""
@@ -650,7 +652,8 @@ def ways(
     A way that does not work for the pair comes with nothing reached and a note that says why.
 
     Args:
-        most: combinations scored of each way; of more, about that many drawn at random.
+        most: combinations up to which all of a way are scored; of more, those that promise most
+            (see `estimate.rounds`).
 
     Raises:
         UserError: when source and target are the same.
@@ -692,15 +695,17 @@ def _tried(plan: _Plan, most: int, default: Way | None) -> Way:
     try:
         case = plan.case()
         combinations = Combinations.of(case, plan.options, plan.removed, plan.added)
-        numbers = _chosen(len(combinations), most)
-        reached = _reached(Engine(case, combinations), numbers, known)
+        engine = Engine(case, combinations)
+        some = min(most, usual_budget(len(combinations)))
+        chunks = scan(engine) if len(combinations) <= most else rounds(engine, some)
+        searched, reached = _reached(engine, chunks, known)
     except UserError as error:
         seconds = time.perf_counter() - began
         return Way(plan.name, (), (), 0, 0, 0, 0, (), seconds, str(error))
     sides = [piece.side for piece in case.pieces]
     note = ""
-    if len(numbers) < len(combinations):
-        note = f"{len(numbers):,} of {len(combinations):,} combinations, drawn at random"
+    if searched < len(combinations):
+        note = f"{searched:,} of {len(combinations):,} combinations, chosen by estimate"
     return Way(
         name=plan.name,
         source_latents=case.source.latents,
@@ -708,38 +713,30 @@ def _tried(plan: _Plan, most: int, default: Way | None) -> Way:
         removable=sides.count("source"),
         addable=sides.count("target"),
         combinations=len(combinations),
-        searched=len(numbers),
+        searched=searched,
         reached=reached,
         seconds=time.perf_counter() - began,
         note=note,
     )
 
 
-def _chosen(count: int, most: int) -> np.ndarray:
-    """All combinations, or about ``most`` of them drawn at random; always the one of no change."""
-    if count <= most:
-        return np.arange(count)
-    drawn = np.random.default_rng(0).integers(1, count, most - 1)
-    return np.concatenate([[0], np.unique(drawn)])
-
-
 def _reached(
-    engine: Engine, numbers: np.ndarray, known: Sequence[dict[str, bool]] | None
-) -> tuple[Reached, ...]:
+    engine: Engine, chunks: Iterable[Chunk], known: Sequence[dict[str, bool]] | None
+) -> tuple[int, tuple[Reached, ...]]:
+    """How many combinations were scored, and the patterns they reach."""
     leaders = Leaders()
     margins: dict[int, float] = {}
-    for begin in range(0, len(numbers), CHUNK):
-        some = numbers[begin : begin + CHUNK]
-        scores = engine.logprobs(some)
-        judged = judge(engine.case, scores)
-        leaders.see(Chunk(some, scores, judged))
-        margins |= dict(zip(some.tolist(), judged.margin.tolist(), strict=True))
+    for chunk in chunks:
+        leaders.see(chunk)
+        numbers = chunk.numbers.tolist()
+        margins |= dict(zip(numbers, chunk.judged.margin.tolist(), strict=True))
     found = []
     for code, number in leaders.best().items():
         pattern = named(engine.case, code)
         new = known is not None and pattern not in known
         found.append(Reached(pattern, engine.combinations.edit(number), margins[number], new))
-    return tuple(sorted(found, key=lambda one: (sum(one.pattern.values()), -one.margin)))
+    found.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
+    return len(margins), tuple(found)
 
 
 def _best(subject: Subject) -> Subject:

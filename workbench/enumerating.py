@@ -248,8 +248,8 @@ def _more_ways(job: Job) -> None:
             st.markdown(
                 "The best latent of each city alone, a grid of strengths, six meta-latents a "
                 "latent, the residual kept, the error dropped, the post's variant, the next "
-                "smaller SAE: each is searched, at most 4,096 combinations of it. Takes a minute "
-                "or two."
+                "smaller SAE: up to 4,096 combinations of each are all tried; where there are "
+                "more, an estimate chooses. Takes about a minute."
             )
             st.button("Try them all", key="ways-start", on_click=_remember, args=(asked,))
             return
