@@ -154,7 +154,7 @@ def rarity(every: Sequence[Sequence[Bag]]) -> dict[str, float]:
 def chosen_words(
     contexts: Sequence[Bag], rare: Mapping[str, float], promoted: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The words that cover the contexts best, the best first.
+    """The words that cover the contexts best, what holds of most of them first.
 
     Each word counts in the contexts no earlier one covers; one that its direction promotes counts
     half as much again.
@@ -174,7 +174,7 @@ def chosen_words(
             break
         words.append(best)
         left = [bag for bag in left if best not in bag]
-    return tuple(words)
+    return tuple(sorted(words, key=lambda word: -hits([word], contexts)))
 
 
 def _plainer(kind: str, contexts: Sequence[Bag]) -> str:

@@ -223,7 +223,7 @@ def meta_boxes(lab: Lab, case: Case, edit: Edit) -> None:
         with st.container(gap="xxsmall"):
             st.markdown(heading)
             for piece in members:
-                _box(lab.meta_card(piece.meta), case, edit, piece)
+                _box(lab, case, edit, piece)
                 if strengths:
                     _strength(case, edit, piece)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -237,7 +237,8 @@ def _set_strength(case: Case, piece: Piece, strength: float) -> None:
     session.change_edit(with_strength(session.view().edit, case.pieces, piece, strength))
 
 
-def _box(card: MetaCard, case: Case, edit: Edit, piece: Piece) -> None:
+def _box(lab: Lab, case: Case, edit: Edit, piece: Piece) -> None:
+    card, title = lab.meta_card(piece.meta), opening.meta_title(lab, piece.meta)
     key = f"box-{piece.meta}"
 
     def ticked() -> None:
@@ -246,10 +247,10 @@ def _box(card: MetaCard, case: Case, edit: Edit, piece: Piece) -> None:
     strength = shown_strength(edit, piece)
     activation = max(piece.on_source, piece.on_target)
     scaled = "" if strength in (0, 1) else f" **×{strength:g}**".replace("-", "−")
-    words = shorten(", ".join(_words_beside_the_title(card)), 60)
+    words = shorten(", ".join(_words_beside(card, title)), 60)
     st.session_state[key] = strength != 0
     st.checkbox(
-        f"**{escape(card.title)}** {activation:.2f}{scaled}"
+        f"**{escape(title)}** {activation:.2f}{scaled}"
         + (f" :small[:gray[{escape(words)}]]" if words else ""),
         key=key,
         help=_about(card, piece, case),
@@ -258,11 +259,11 @@ def _box(card: MetaCard, case: Case, edit: Edit, piece: Piece) -> None:
     )
 
 
-def _words_beside_the_title(card: MetaCard) -> list[str]:
+def _words_beside(card: MetaCard, title: str) -> list[str]:
     """What its strongest latents are most active on, without what the title says already."""
     words = [word for _, _, words in card.latents for word in words.split(", ") if word.strip()]
-    title = card.title.casefold().split(", ")
-    return [word for word in dict.fromkeys(words) if word.casefold() not in title]
+    said = title.casefold().split(", ")
+    return [word for word in dict.fromkeys(words) if word.casefold() not in said]
 
 
 def _about(card: MetaCard, piece: Piece, case: Case) -> str:

@@ -301,7 +301,7 @@ def patterns_table(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}
             | {
-                "Edit": in_words(one.edit, case.pieces, lambda meta: lab.meta_card(meta).title)
+                "Edit": in_words(one.edit, case.pieces, lambda meta: opening.meta_title(lab, meta))
                 if moves
                 else "none",
                 "Margin (nats)": one.margin,

@@ -339,6 +339,11 @@ def get_browser(lab: Lab) -> Browser:
     return _browser(lab.preset.name, lab.provenance.meta_sae)
 
 
+def meta_title(lab: Lab, meta: int) -> str:
+    """What a meta-latent is called on every page: its label, or what its latents fire on."""
+    return get_browser(lab).label(META, meta)
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _text_task(preset: str, _found: Browser) -> Task[bool]:
     return Task(_found.has_text, "Reading the text")

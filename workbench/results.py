@@ -48,7 +48,7 @@ def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
 
 
 def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
-    words = in_words(outcome.edit, outcome.case.pieces, lambda meta: lab.meta_card(meta).title)
+    words = in_words(outcome.edit, outcome.case.pieces, lambda meta: opening.meta_title(lab, meta))
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
