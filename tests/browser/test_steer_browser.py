@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from metasae.assets import cache_dir
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 LOADED = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -35,11 +37,17 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
+    # What is fetched once is shared; searches and labels of this machine's user are not.
+    cache = tmp_path_factory.mktemp("cache")
+    for name in ("models", "text", "wheels"):
+        (cache_dir() / name).mkdir(parents=True, exist_ok=True)
+        (cache / name).symlink_to(cache_dir() / name)
     command = [sys.executable, "-m", "streamlit", "run", "workbench/app.py"]
     with log.open("w") as out:
         server = subprocess.Popen(
             [*command, "--server.port", str(port), "--server.headless", "true"],
             cwd=ROOT,
+            env=os.environ | {"METASAE_CACHE": str(cache)},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
