@@ -10,6 +10,7 @@ product of the shapes it is made of, by the library that is fastest here.
 
 import argparse
 import json
+import multiprocessing
 import resource
 import sys
 import time
@@ -21,15 +22,18 @@ import torch
 from torch.nn.functional import linear
 
 from metasae import products
-from metasae.lab import open_lab
+from metasae.lab import Lab, open_lab
 from metasae.products import Product
 from metasae.progress import to_stream
-from metasae.search import Chunk, Combinations, Engine, Leaders, judge, scan, verified
+from metasae.search import Combinations, Engine, Leaders, scan, verified
 from metasae.steering import Case
 
 GRID = (0.0, 0.5, 1.5, 2.0)
 """Strengths beside the default, so that a pair of few pieces has thousands of combinations."""
 
+
+ROWS = 1024
+"""Rows of the plain products."""
 
 GROWTH = (1_024, 8_192, 65_536)
 """Combinations of the searches that show how time and memory grow."""
@@ -109,18 +113,22 @@ def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     ]
 
 
-def product_speed(dtype: torch.dtype) -> tuple[float, float]:
-    """Multiply-adds ×2 a second of products of the largest shape in the blocks.
+def product_speed(needed: list[tuple[int, int, int]], dtype: torch.dtype) -> tuple[float, float]:
+    """Multiply-adds ×2 a second of those products, each with as many rows as it likes.
 
     Returns:
         By whichever library is fastest here, which is what the engine uses, and by PyTorch's usual
         one.
     """
-    rows, weight = torch.randn(2048, 576).to(dtype), torch.randn(3072, 576).to(dtype)
-    fastest, work = Product(weight), 2 * rows.shape[0] * weight.numel()
-    with torch.inference_mode():
-        usual = products.seconds(lambda: linear(rows, weight), 8)
-        return work / products.seconds(lambda: fastest(rows), 8), work / usual
+    fastest, usual = 0.0, 0.0
+    for rows, width, out in needed:
+        x, weight = torch.randn(ROWS, width).to(dtype), torch.randn(out, width).to(dtype)
+        product = Product(weight)
+        with torch.inference_mode():
+            fastest += rows / ROWS * products.seconds(lambda: product(x), 8)  # noqa: B023
+            usual += rows / ROWS * products.seconds(lambda: linear(x, weight), 8)  # noqa: B023
+    work = sum(2 * rows * width * out for rows, width, out in needed)
+    return work / fastest, work / usual
 
 
 def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) -> float:
@@ -137,23 +145,39 @@ def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) 
     return done / took
 
 
-def growth(case: Case, combinations: Combinations) -> list[dict[str, float]]:
-    """Seconds and the process's largest memory of screened searches, small to large."""
-    rows = []
+def many(lab: Lab) -> tuple[Case, Combinations]:
+    """Tokyo→Paris over a grid of strengths: some hundred thousand combinations."""
+    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+    return case, Combinations.of(case, None, GRID, (0.5, 1.0, 1.5, 2.0))
+
+
+def _alone(count: int, pipe: Any) -> None:
+    """In a process of its own: a screened search; sends its seconds and what memory it took."""
+    case, combinations = many(open_lab())
+    engine = Engine(case, combinations, torch.bfloat16)
+    engine.logprobs([1])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rate = run(engine, Leaders(16), count, lambda: None)
+    pipe.send((count / rate, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+
+
+def growth() -> list[dict[str, float]]:
+    """Seconds of searches by number of combinations, and memory beside the opened model's."""
+    context, rows = multiprocessing.get_context("spawn"), []
     for count in GROWTH:
-        engine, leaders = Engine(case, combinations, torch.bfloat16), Leaders(16)
-        rate = run(engine, leaders, count, lambda: None)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows.append({"combinations": count, "seconds": count / rate, "peak_mb": peak})
+        here, there = context.Pipe()
+        process = context.Process(target=_alone, args=(count, there))
+        process.start()
+        took, memory = here.recv()
+        process.join()
+        rows.append({"combinations": count, "seconds": took, "memory_mb": memory})
     return rows
 
 
 def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     """Time both, alternating."""
-    lab = open_lab(progress=to_stream())
-    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
+    case, combinations = many(open_lab(progress=to_stream()))
     plain = Combinations.of(case)
-    combinations = Combinations.of(case, None, GRID, (0.5, 1.0, 1.5, 2.0))
     count = min(count, len(combinations))
     draw = np.random.default_rng(0)
     numbers = draw.integers(1, len(combinations), 200)
@@ -178,11 +202,11 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     ours = Engine(case, plain).logprobs(some)
     theirs = torch.stack([full_pass(case, plain, number) for number in some.tolist()])
     rough = Engine(case, plain, torch.bfloat16).logprobs(some)
-    work = sum(2 * a * b * c for a, b, c in shapes(exact))
-    plain_speed, usual_speed = product_speed(torch.float32)
+    needed = shapes(exact)
+    work = sum(2 * a * b * c for a, b, c in needed)
+    plain_speed, usual_speed = product_speed(needed, torch.float32)
+    plain_speed_bf16, _ = product_speed(needed, torch.bfloat16)
     peer_speed = 1 / float(np.median(passes))
-    judged = judge(case, theirs)
-    Leaders().see(Chunk(some, theirs, judged))
     return {
         "combinations_per_s": speed_exact,
         "combinations_per_s_screened": speed_screened,
@@ -193,7 +217,7 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
         "gflops_share": work * speed_exact / plain_speed,
         "gflops_plain_product": plain_speed / 1e9,
         "gflops_plain_product_of_pytorch": usual_speed / 1e9,
-        "gflops_share_screening": work * speed_screening / product_speed(torch.bfloat16)[0],
+        "gflops_share_screening": work * speed_screening / plain_speed_bf16,
         "gflop_per_combination": work / 1e9,
         "max_abs_diff": float((ours - theirs).abs().max()),
         "max_abs_diff_screening": float((rough - theirs).abs().max()),
@@ -202,7 +226,7 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
         "combinations_of_the_pair": len(plain),
         "prompts": len(case.questions),
         "threads": torch.get_num_threads(),
-        "growth": growth(case, combinations) if grown else [],
+        "growth": growth() if grown else [],
     }
 
 

@@ -87,7 +87,7 @@ class Ours:
 
     def __init__(self, rows: torch.Tensor, config: TrainConfig) -> None:
         self.rows, self.config = rows, config
-        self.trainer = Trainer(TensorRows(rows), config, dtype=fast_dtype())
+        self.trainer = Trainer(TensorRows(rows), config, dtype=fast_dtype(), device="cpu")
 
     def step(self) -> None:
         """One step."""
@@ -98,6 +98,11 @@ class Ours:
         sae = batch_topk.with_threshold(self.trainer.result(), self.rows, self.config.k)
         found = batch_topk.quality(sae, self.rows)
         return {"fve": found.fve, "l0": found.l0}
+
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+        return self.trainer.step
 
     def save(self, folder: Path) -> None:
         """Keep what the next step needs."""
@@ -156,6 +161,11 @@ class SAELens:
         opened.threshold.fill_(float(largest[-1]))
         return {"fve": fve, "l0": l0, "fve_our_threshold": self._explained(opened)[0]}
 
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+        return self.trainer.n_training_steps
+
     def save(self, folder: Path) -> None:
         """Keep what the next step needs."""
         save_file(dict(self.sae.state_dict()), folder / "sae.safetensors")
@@ -181,7 +191,7 @@ class Dense:
 
     def __init__(self, rows: torch.Tensor, config: TrainConfig) -> None:
         self.config, self.batches = config, batches(rows, config)
-        start = Trainer(TensorRows(rows[:1]), config).p
+        start = Trainer(TensorRows(rows[:1]), config, device="cpu").p
         self.p = start
         for tensor in start.tensors().values():
             tensor.requires_grad_(True)
@@ -214,7 +224,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 def _memory(count: int, steps: int, pipe: Any) -> None:
     """In a process of its own: train, and send the largest resident size and seconds a step."""
-    trainer = Trainer(TensorRows(planted(count)), RECIPE, dtype=fast_dtype())
+    trainer = Trainer(TensorRows(planted(count)), RECIPE, dtype=fast_dtype(), device="cpu")
     trainer.advance()
     took = [seconds(trainer.advance) for _ in range(steps)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -270,18 +280,19 @@ def to_the_end(steps: int, folder: Path) -> dict[str, Any]:
         if (here / "state.json").exists():
             state = json.loads((here / "state.json").read_text())
             trainer.restore(here)
-        while state["step"] < steps:
+        # The trainer's own count: it is kept first, so a kill may leave the other a little behind.
+        while trainer.done < steps:
             state["seconds"] += seconds(trainer.step)
-            state["step"] += 1
-            measured = state["step"] in MARKS or state["step"] == steps
+            state["step"] = trainer.done
+            measured = trainer.done in MARKS or trainer.done == steps
             if measured:
-                spent = {"step": state["step"], "seconds": state["seconds"]}
+                spent = {"step": trainer.done, "seconds": state["seconds"]}
                 state["curve"].append(spent | trainer.quality())
-            if measured or state["step"] % KEPT_EVERY == 0:
+            if measured or trainer.done % KEPT_EVERY == 0:
                 trainer.save(here)
                 with written_whole(here / "state.json") as part:
                     part.write_text(json.dumps(state))
-            progress(f"To the end: {name}", state["step"] / steps, "")
+            progress(f"To the end: {name}", trainer.done / steps, "")
         curves[name] = state["curve"]
     ours, peer = curves["ours"][-1], curves["saelens"][-1]
     return {

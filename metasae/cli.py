@@ -394,12 +394,13 @@ def _cities(arguments: argparse.Namespace) -> str:
 
 
 def _city(arguments: argparse.Namespace) -> str:
+    from metasae.browse import META, browser
     from metasae.cities import find_city
 
     find_city(arguments.name)
     lab = _opened(arguments)
     record = lab.city_record(arguments.name)
-    latents = _latents(lab, record)
+    latents, found = _latents(lab, record), browser(lab)
     if arguments.json:
         return _dump({"name": record.name, "known": record.known, "latents": latents})
     lines = [f"{record.name}: {record.country}, {record.language}, {record.currency}"]
@@ -410,8 +411,8 @@ def _city(arguments: argparse.Namespace) -> str:
             f"{one['effect']:+.2f} nats ({', '.join(one['words'])})"
         )
         for meta in one["meta_latents"]:
-            card = lab.meta_card(meta["id"])
-            lines.append(f"      {meta['activation']:.2f}  meta-latent {meta['id']}: {card.title}")
+            called = found.named(META, meta["id"])
+            lines.append(f"      {meta['activation']:.2f}  {called}")
     return "\n".join(lines)
 
 

@@ -43,7 +43,7 @@ from metasae.edits import MAX_STRENGTH, Edit
 from metasae.errors import UserError
 from metasae.estimate import estimated, reported, rounds, usual_budget
 from metasae.lab import Lab
-from metasae.products import fast_dtype
+from metasae.products import fast_dtype_of_products
 from metasae.progress import Progress, silent
 from metasae.prompts import QUESTIONS, WORDINGS
 from metasae.search import (
@@ -324,7 +324,7 @@ def _screens(spec: Spec, count: int, fast: Callable[[], bool]) -> bool:
 
 
 def _bf16_is_fast() -> bool:
-    return fast_dtype() == torch.bfloat16
+    return fast_dtype_of_products() == torch.bfloat16
 
 
 def found_to_dict(found: Found) -> dict[str, Any]:

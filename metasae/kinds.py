@@ -31,8 +31,11 @@ _CLOSED = {
 }
 
 _TYPICAL = {
-    "French text": "le les des du et est une dans pour qui au aux sur par il elle sont ses",
-    "Spanish text": "el los las del y es una que por con para su al se como fue son sus",
+    kind: frozenset(words.split())
+    for kind, words in (
+        ("French text", "le les des du et est une dans pour qui au aux sur par il elle sont ses"),
+        ("Spanish text", "el los las del y es una que por con para su al se como fue son sus"),
+    )
 }
 
 _FOREIGN = 2
@@ -82,7 +85,7 @@ def kinds(token: str, before: str, words: Sequence[str]) -> dict[str, float]:
     found = {
         kind: 1.0
         for kind, typical in _TYPICAL.items()
-        if sum(word in typical.split() for word in lower) >= _FOREIGN
+        if sum(word in typical for word in lower) >= _FOREIGN
     }
     bare = token.strip()
     if not any(map(str.isalnum, bare)):
@@ -94,7 +97,7 @@ def kinds(token: str, before: str, words: Sequence[str]) -> dict[str, float]:
     word = words[-1]
     for count in range(1, _LONGEST_NAME + 1):
         found |= dict.fromkeys(_names().get(" ".join(lower[-count:]), ()), 1.0)
-    if word.isdigit():
+    if word.isdecimal():
         year = len(word) == 4 and 1000 <= int(word) < 2100
         return found | {"a year" if year else "a number": 1.0}
     if re.search(r"[^\W_]$", before) and not token[:1].isspace():

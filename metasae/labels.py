@@ -179,7 +179,9 @@ def chosen_words(
 
 def _plainer(kind: str, contexts: Sequence[Bag]) -> str:
     """A kind, or the one word that nearly all of the kind here are."""
-    of_kind = [bag for bag in contexts if 0 < bag.get(kind, 0.0) <= _KIND]
+    if _WORD.fullmatch(kind):
+        return kind
+    of_kind = [bag for bag in contexts if kind in bag]
     at_peak = Counter(word for bag in of_kind for word, weight in bag.items() if weight == 1.0)
     word, count = at_peak.most_common(1)[0] if at_peak else ("", 0)
     return word if count and count >= _NEARLY * len(of_kind) else kind
@@ -297,8 +299,10 @@ def meta_contexts(
             merged: dict[str, float] = {}
             for bag in contexts[latent]:
                 for word, weight in bag.items():
-                    merged[word] = merged.get(word, 0.0) + weight / len(contexts[latent])
-            rows.append({word: weight for word, weight in merged.items() if weight >= _OFTEN})
+                    merged[word] = merged.get(word, 0.0) + weight
+            # Divided at the end: what stands at every peak keeps a weight of exactly 1.
+            mean = {word: weight / len(contexts[latent]) for word, weight in merged.items()}
+            rows.append({word: weight for word, weight in mean.items() if weight >= _OFTEN})
         found.append(rows)
     return found
 

@@ -271,7 +271,8 @@ class LanguageModel:
 
         Args:
             rows: token ids, the start token included.
-            edited: for each row the places an edit may touch; at least one.
+            edited: for each row the places an edit may touch, at least one; the start token, which
+                no SAE may be asked about, is none of them.
         """
         tokens = padded([row.tokens for row in rows], self.start_token)
         positions = padded([row.positions.tolist() for row in rows], 0)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from metasae.edits import Edit, Piece
 from metasae.errors import UserError
-from metasae.products import fast_dtype
+from metasae.products import fast_dtype_of_products
 from metasae.progress import Progress, silent
 from metasae.steering import Case, Prepared
 
@@ -355,7 +355,8 @@ def search(
     combinations = combinations or Combinations.of(case)
     check_size(combinations, most)
     if screened is None:
-        screened = len(combinations) > 4 * CHUNK and fast_dtype() == torch.bfloat16
+        fast = fast_dtype_of_products() == torch.bfloat16
+        screened = len(combinations) > 4 * CHUNK and fast
     engine = Engine(case, combinations, torch.bfloat16 if screened else torch.float32)
     leaders = Leaders(_AHEAD if screened else 1)
     for chunk in scan(engine, progress=progress):

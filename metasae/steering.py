@@ -194,7 +194,7 @@ class Case:
             ends=torch.tensor([index[slot[one.path[-1]]] for one in grown]),
             seen=torch.stack(
                 [
-                    torch.tensor([place in {*one.path, *sum(one.read, ())} for place in places])
+                    torch.isin(prefilled.slots[0], torch.tensor([*one.path, *sum(one.read, ())]))
                     for one in grown
                 ]
             ),
@@ -256,9 +256,13 @@ class Case:
             case=self,
             edit=edit,
             logprobs=prepared.answers(after),
-            _before=self._top(self.next_logprobs),
+            _before=self._top_before,
             _after=self._top(after[prepared.ends]),
         )
+
+    @cached_property
+    def _top_before(self) -> list[list[tuple[str, float]]]:
+        return self._top(self.next_logprobs)
 
     def _top(self, logprobs: Float[Tensor, "Q V"]) -> list[list[tuple[str, float]]]:
         """Per question the likeliest next tokens with their log-probabilities."""

@@ -341,7 +341,10 @@ def get_browser(lab: Lab) -> Browser:
 
 def meta_title(lab: Lab, meta: int) -> str:
     """What a meta-latent is called on every page: its label, or what its latents fire on."""
-    return get_browser(lab).label(META, meta)
+    try:
+        return get_browser(lab).label(META, meta)
+    except UserError:  # a damaged file of labels, which the explorer's pages tell of
+        return lab.meta_card(meta).title
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -158,13 +158,13 @@ def test_the_auxiliary_loss_revives_dead_latents(seed: int) -> None:
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     x = planted()
-    whole = Trainer(TensorRows(x), config(steps=60))
+    whole = Trainer(TensorRows(x), config(steps=60), device="cpu")
     whole.run()
-    first = Trainer(TensorRows(x), config(steps=60))
+    first = Trainer(TensorRows(x), config(steps=60), device="cpu")
     while first.step < 25:
         first.advance()
     first.save(tmp_path / "checkpoint.safetensors")
-    second = Trainer(TensorRows(x), config(steps=60))
+    second = Trainer(TensorRows(x), config(steps=60), device="cpu")
     second.run(tmp_path / "checkpoint.safetensors")
     for name, tensor in whole.p.tensors().items():
         torch.testing.assert_close(second.p.tensors()[name], tensor, rtol=0, atol=0)

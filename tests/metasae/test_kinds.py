@@ -14,6 +14,7 @@ from metasae.kinds import kinds
          {"a city", "a city in the United States", "Y…"}),
         (" French", "speaks", ["speaks", "French"], {"a language or people", "F…", "…nch"}),
         (" 1987", "in", ["in", "1987"], {"a year"}),
+        (" 10¹²", "about", ["about", "10¹²"], set()),
         (" 45", "of", ["of", "45"], {"a number"}),
         ("19", " 45", ["4519"], {"a number"}),
         (" of", "the city", ["city", "of"], {"a preposition", "o…"}),

@@ -1,6 +1,7 @@
 """Labels: how words are chosen and scored, and how people correct them."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +51,25 @@ def test_a_word_stands_before_its_kind() -> None:
     mine, others = [{"of": 1.0, "o…": 0.7}] * 8, [{"of": 0.3, "rest": 1.0}] * 40
     rare = labels.rarity([mine, others])
     assert rare["o…"] * 0.7 > rare["of"] and labels.chosen_words(mine, rare) == ("of",)
+
+
+def test_only_a_kind_gives_way_to_a_word() -> None:
+    others = [{f"word{n}": 1.0} for n in range(60)]
+    mine = [{"tokyo": 1.0}] * 10 + [{"tokyo": 0.3, "tower": 1.0}]
+    assert labels.chosen_words(mine, labels.rarity([mine, others])) == ("tokyo",)
+    mine = [{"osaka": 1.0}] * 12 + [{"tokyo": 1.0}] * 6 + [{"tokyo": 0.3, "tower": 1.0}]
+    assert labels.chosen_words(mine, labels.rarity([mine, others])) == ("osaka", "tokyo")
+
+
+def test_a_word_at_every_peak_keeps_its_whole_weight() -> None:
+    """… however many contexts a latent has, so that it stands before its kind."""
+    counts = range(1, 31)
+    contexts = [[{"of": 1.0, "a preposition": 0.7}] * count for count in counts]
+    made = SimpleNamespace(n_meta=1, latents_of=lambda meta: dict.fromkeys(range(30), 1.0))
+    (merged,) = labels.meta_contexts(made, contexts)  # type: ignore[arg-type]
+    assert [bag["of"] for bag in merged] == [1.0] * 30
+    others = [{f"word{n}": 1.0} for n in range(60)]
+    assert labels.chosen_words(merged, labels.rarity([merged, others])) == ("of",)
 
 
 def test_f1_is_counted_by_hand() -> None:

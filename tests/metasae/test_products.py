@@ -1,10 +1,18 @@
 """Products by either library, against a plain one."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from metasae import products
-from metasae.products import Product, fast_dtype, laid_out_is_faster, seconds
+from metasae.products import (
+    Product,
+    fast_dtype,
+    fast_dtype_of_products,
+    laid_out_is_faster,
+    seconds,
+)
 
 
 @pytest.mark.parametrize("laid_out", [True, False])
@@ -48,11 +56,15 @@ def test_without_onednn_products_are_pytorchs(monkeypatch: pytest.MonkeyPatch) -
         laid_out_is_faster.cache_clear()
 
 
-def test_bf16_is_chosen_where_it_is_half_again_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("choose", [fast_dtype, fast_dtype_of_products])
+def test_bf16_is_chosen_where_it_is_half_again_as_fast(
+    monkeypatch: pytest.MonkeyPatch, choose: Callable[[], torch.dtype]
+) -> None:
+    monkeypatch.setattr(products, "laid_out_is_faster", lambda dtype: False)
     for ratio, chosen in ((1.4, torch.float32), (1.6, torch.bfloat16)):
         took = iter((1.0, ratio))  # bf16 is timed first
         monkeypatch.setattr(products, "seconds", lambda run, took=took: next(took))
-        assert fast_dtype() == chosen
+        assert choose() == chosen
 
 
 def test_seconds_are_the_shortest_of_the_calls_after_the_first() -> None:
