@@ -46,7 +46,7 @@ def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
     lab = found.lab
     direction = decomposition.sae.W_dec[latent]
     pieces = decomposition.pieces(latent)
-    decomposition.rebuilt(latent, {})
+    decomposition.unexplained([latent])
     for meta in pieces:
         found.label(browse.META, min(meta, lab.n_meta - 1))
     nearest(decomposition.sae.W_dec, direction, without=latent)
@@ -57,9 +57,10 @@ def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
     vocabulary_ends(lab.model, direction)
     token_change(lab.model, direction, 50.0)
     known = found.evidence(lab.n_latents)
-    if known is not None:
+    text = found.text()
+    if known is not None and text is not None:
         for one in known.of(latent % lab.n_latents):
-            evidence.snippet(lab.model, found.text(), one)
+            evidence.snippet(lab.model, text, one)
         known.histogram(latent % lab.n_latents)
 
 
@@ -84,7 +85,7 @@ def pages(count: int) -> dict[str, float]:
     """Milliseconds of a page, at the median and the 95th percentile."""
     lab = open_lab(progress=to_stream())
     found = browser(lab)
-    found.text(to_stream())
+    found.text(progress=to_stream())
     synthetic = large(*LARGE, lab.model.d_model)
     built = seconds(lambda: synthetic.activations)
     values: dict[str, float] = {"decompose_large_s": built}
@@ -117,7 +118,8 @@ def collecting(tokens: int) -> dict[str, float]:
     """Tokens a second of the evidence of all widths, and of the bare forward pass."""
     lab = open_lab(progress=to_stream())
     found = browser(lab)
-    text = found.text(to_stream())
+    text = found.text(progress=to_stream())
+    assert text is not None
     saes = {width: found.decomposition(width).sae for width in found.widths}
     batches, count, chosen = length_batches(text), 0, []
     for index in batches:

@@ -8,6 +8,7 @@ Shapes: B rows of a batch, D their width, F latents, E selected (row, latent) en
 """
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -507,7 +508,8 @@ class Trainer:
             progress(
                 stage,
                 self.step / self.config.steps,
-                f"step {self.step:,} of {self.config.steps:,}, loss {self.loss:.4g}, dead {dead:,}",
+                f"step {self.step:,} of {self.config.steps:,}, loss {self.loss:.4g}, "
+                f"L0 {result.l0:.2f}, dead {dead / self.config.width:.1%}",
             )
 
     def save(self, path: Path) -> None:
@@ -516,30 +518,47 @@ class Trainer:
         for name, tensor in self.p.tensors().items():
             state = self._optimiser.state[tensor]
             tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
-        header = {"step": str(self.step), "config": json.dumps(asdict(self.config))}
+        header = {
+            "step": str(self.step),
+            "config": json.dumps(asdict(self.config)),
+            "rows": self._about_rows,
+        }
         with assets.written_whole(path) as part:
             save_file({name: value.contiguous() for name, value in tensors.items()}, part, header)
+
+    @functools.cached_property
+    def _about_rows(self) -> str:
+        """Tells what is trained on from other data: its size, and a few of its rows."""
+        some = np.linspace(0, len(self.rows) - 1, 16).astype(np.int64)
+        rows = self.rows.rows(some).contiguous()
+        digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
+        return f"{len(self.rows)} × {rows.shape[1]}, {digest}"
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
 
         Raises:
-            UserError: when it belongs to another configuration or can't be read.
+            UserError: when it belongs to another configuration or other data or can't be read.
         """
         from safetensors import safe_open
 
         try:
             with safe_open(path, "pt") as file:
-                header = file.metadata()
+                header = dict(file.metadata())
+            made_with = json.loads(header["config"])
             tensors = load_file(path)
         except Exception as error:
             raise UserError(
                 f"The checkpoint {path} is damaged; delete it to start again."
             ) from error
-        if json.loads(header["config"]) != json.loads(json.dumps(asdict(self.config))):
+        if made_with != json.loads(json.dumps(asdict(self.config))):
             raise UserError(
                 f"The checkpoint {path} was made with another configuration; delete it or use the "
                 "same configuration."
+            )
+        if header.get("rows", self._about_rows) != self._about_rows:
+            raise UserError(
+                f"The checkpoint {path} was made from other data; delete it or train on the same."
             )
         self.step = int(header["step"])
         self.silent = tensors["silent"].to(self.device)

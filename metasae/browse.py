@@ -26,20 +26,29 @@ from metasae.labeller import Endpoint
 from metasae.labels import UNCLEAR, Corrections
 from metasae.progress import Progress, silent
 
+PROMOTING = 8
+"""Directions that raise a word most, among those a search finds."""
+
 META = "meta"
 """Kind of a label that is a meta-latent's; a latent's is its SAE's width."""
 
 
 @dataclass
 class Browser:
-    """What is known of the latents of a lab's SAEs; everything is read on first use."""
+    """What is known of the latents of a lab's SAEs; everything is read on first use.
+
+    Attributes:
+        folder: the evidence and labels.
+        shipped: others, for widths and kinds of which the first folder has none.
+    """
 
     lab: Lab
     folder: Path
+    shipped: Path | None = None
     _decompositions: dict[int, Decomposition] = field(default_factory=dict)
     _evidence: dict[int, Evidence] = field(default_factory=dict)
     _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
-    _text: Windows | None = None
+    _texts: dict[str, Windows] = field(default_factory=dict)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -79,32 +88,52 @@ class Browser:
     def evidence(self, width: int) -> Evidence | None:
         """Where the latents of a width fire; None where nobody has collected it."""
         if width not in self._evidence:
-            if not (self.folder / f"facts-{width}.json").exists():
+            homes = self._homes(f"facts-{width}.json")
+            if not homes:
                 return None
-            self._evidence[width] = Evidence.load(self.folder, width)
+            self._evidence[width] = Evidence.load(homes[0], width)
         return self._evidence[width]
 
-    def has_text(self, progress: Progress = silent) -> bool:
-        """Whether the text that is here is the one the evidence is about."""
-        found = self.evidence(self.lab.n_latents)
-        return found is not None and found.text == evidence.fingerprint(self.text(progress))
+    def _homes(self, name: str) -> list[Path]:
+        """Folders that have such a file, the user's own first."""
+        folders = [self.folder] if self.shipped is None else [self.folder, self.shipped]
+        return [folder for folder in folders if (folder / name).exists()]
 
-    def text(self, progress: Progress = silent) -> Windows:
-        """The text the evidence is about; fetched and cut on first use.
+    def text(self, width: int | None = None, progress: Progress = silent) -> Windows | None:
+        """The text a width's evidence is about, fetched and cut on first use.
+
+        Args:
+            width: that of the open SAE when left out.
+
+        Returns:
+            None where there is no evidence, or neither the user's own text nor the usual one is
+            what it is about.
 
         Raises:
             UserError: no network on first use.
         """
-        if self._text is None:
-            self._text = evidence.text_of(self.lab.preset, self.lab.model, (), progress)
-        return self._text
+        found = self.evidence(width or self.lab.n_latents)
+        if found is None:
+            return None
+        if found.text not in self._texts:
+            preset = self.lab.preset
+            for made in (
+                lambda: evidence.own_text(preset),
+                lambda: evidence.text_of(preset, self.lab.model, (), progress),
+            ):
+                if found.text not in self._texts and (text := made()) is not None:
+                    self._texts[evidence.fingerprint(text)] = text
+        return self._texts.get(found.text)
 
     def table(self, kind: str) -> pd.DataFrame | None:
         """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
         if kind not in self._labels:
-            path = self.folder / f"labels-{kind}.parquet"
-            if not path.exists() or (kind == META and not self._own_meta_labels()):
+            homes = self._homes(f"labels-{kind}.parquet")
+            if kind == META:
+                homes = [home for home in homes if self._own_meta_labels(home)]
+            if not homes:
                 return None
+            path = homes[0] / f"labels-{kind}.parquet"
             try:
                 self._labels[kind] = pd.read_parquet(path).set_index("index", drop=False)
             except (OSError, ValueError, KeyError) as error:
@@ -113,10 +142,10 @@ class Browser:
                 ) from error
         return self._labels[kind]
 
-    def _own_meta_labels(self) -> bool:
-        """Whether the meta-latents' labels are about the meta-SAE that is open."""
+    def _own_meta_labels(self, folder: Path) -> bool:
+        """Whether the meta-latents' labels there are about the meta-SAE that is open."""
         try:
-            about = json.loads((self.folder / "labels.json").read_text())["meta_sae"]
+            about = json.loads((folder / "labels.json").read_text())["meta_sae"]
         except (OSError, ValueError, KeyError):
             return False
         return bool(about == self.lab.provenance.meta_sae)
@@ -137,20 +166,35 @@ class Browser:
         self.corrections = changed
 
     def label(self, kind: str, index: int) -> str:
-        """What a latent or meta-latent is called; empty where nothing is known."""
+        """What a latent or meta-latent is called; empty where nothing is known.
+
+        "(?)" behind it: no label held, these are the words it fires on.
+        """
         if text := self.corrections.labels.get(kind, {}).get(str(index)):
             return text
         table = self.table(kind)
-        if table is not None:
-            row = table.loc[index]
-            if row["label"] != UNCLEAR:
-                return str(row["label"])
+        if table is not None and table.loc[index]["label"] != UNCLEAR:
+            return str(table.loc[index]["label"])
         # What is unclear is at least described, by the words it fires on.
         if kind == META:
-            return self.lab.meta_card(index).title
-        if kind == str(self.lab.n_latents):
-            return ", ".join(self.lab.latent_words(index)[:3])
-        return "" if table is None else f"{row['words']} (?)"
+            words = self.lab.meta_card(index).title
+        elif kind == str(self.lab.n_latents):
+            words = ", ".join(self.lab.latent_words(index)[:3])
+        else:
+            words = "" if table is None else str(table.loc[index]["words"])
+        return f"{words} (?)" if words and table is not None else words
+
+    def scored(self, kind: str, index: int) -> dict[str, Any]:
+        """The label with its score: label, f1, told (see `labels.Label`), None where unknown."""
+        table = self.table(kind)
+        corrected = str(index) in self.corrections.labels.get(kind, {})
+        known = table is not None and not corrected and not pd.isna(table.loc[index]["f1"])
+        row = {} if table is None or not known else table.loc[index].to_dict()
+        return {
+            "label": self.label(kind, index),
+            "f1": float(row["f1"]) if row else None,
+            "told": bool(row["told"]) if row else None,
+        }
 
     def of_node(self, node: str) -> str:
         """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""
@@ -160,10 +204,28 @@ class Browser:
         """Number and label together."""
         name = f"meta-latent {index}" if kind == META else f"#{index}"
         label = self.label(kind, index)
-        return f"{name} {label}".strip()
+        return name if label == name else f"{name} {label}".strip()
+
+    def _promoting(self, kind: str, wanted: str) -> list[int]:
+        """The directions that raise a word of one token most, by the logit lens."""
+        model = self.lab.model
+        decomposition = self.lab.decomposition if kind == META else self.decomposition(int(kind))
+        directions = decomposition.meta.W_dec if kind == META else decomposition.sae.W_dec
+        found: dict[int, float] = {}
+        for word in dict.fromkeys((f" {wanted}", f" {wanted.capitalize()}")):
+            tokens = model.encode(word)
+            if len(tokens) == 1:
+                scores = directions @ model.raising(tokens[0])
+                top = scores.topk(min(PROMOTING, len(scores)))
+                for index, score in zip(top.indices.tolist(), top.values.tolist(), strict=True):
+                    found[index] = max(score, found.get(index, score))
+        return sorted(found, key=lambda index: -found[index])[:PROMOTING]
 
     def find(self, kind: str, query: str, most: int = 50) -> pd.DataFrame:
-        """Latents whose label, words or city match what was typed: columns index, label, why.
+        """Latents whose label, words or city match what was typed, or that promote it.
+
+        Returns:
+            Columns index, label, why.
 
         Raises:
             UserError: for an empty query.
@@ -181,8 +243,10 @@ class Browser:
                     for one in record.chosen:
                         rows.setdefault(one.latent, f"the city {record.name}")
             for latent, words in self.lab.words.items():
-                if wanted in (word.casefold() for word in words[:3]):
+                if wanted in (word.casefold() for word in words):
                     rows.setdefault(latent, "word it fires on")
+        for promoting in self._promoting(kind, wanted):
+            rows.setdefault(promoting, "promotes it")
         table = self.table(kind)
         if table is not None:
             pattern = rf"(?:^|[ ,]){_quoted(wanted)}"
@@ -208,7 +272,8 @@ def _quoted(text: str) -> str:
 
 def browser(lab: Lab) -> Browser:
     """The browser of a lab."""
-    return Browser(lab, evidence.evidence_folder(lab.preset))
+    preset = lab.preset
+    return Browser(lab, evidence.own_folder(preset), evidence.shipped_folder(preset))
 
 
 @dataclass(frozen=True)
@@ -268,11 +333,21 @@ def relabel(
     Raises:
         UserError: no evidence, no text, or no space.
     """
-    made = Browser(lab, out)
-    text, vocab = made.text(progress), labels.vocabulary(lab.model)
+    made = Browser(lab, out, evidence.shipped_folder(lab.preset))
+    vocab = labels.vocabulary(lab.model)
     report: dict[str, Any] = {"sae": lab.provenance.sae, "meta_sae": lab.provenance.meta_sae}
     for width in widths:
-        found = Evidence.load(out, width)
+        found = made.evidence(width)
+        if found is None:
+            raise UserError(
+                f"Nobody has collected where the {width:,} latents fire; leave out --labels-only."
+            )
+        text = made.text(width, progress)
+        if text is None:
+            raise UserError(
+                f"The evidence of the {width:,} latents is about another text than the ones on "
+                "this machine; leave out --labels-only to collect it anew."
+            )
         sae = made.decomposition(width).sae
         contexts, forms = labels.bags(text, found, vocab)
         near = labels.siblings(sae.W_dec)

@@ -37,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"metasae: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("metasae: stopped; what was done is kept, run the same command again.\n")
+        sys.stderr.write(
+            "metasae: stopped; what was done is kept, run the same command again "
+            "(train-meta and train-sae with --resume).\n"
+        )
         return 130
     except BrokenPipeError:
         # The reader has what it wanted (as in `… | head`).
@@ -73,10 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--json", action="store_true", help="print one JSON object")
     train.add_argument(
         "--sae",
-        action="append",
+        action="extend",
+        nargs="+",
         required=True,
         metavar="RELEASE:ID|DIR|FILE",
-        help="what to take apart; may be given several times",
+        help="what to take apart; several together, each latent's origin kept",
     )
     _recipe(train, "meta-latents (default: a 21st of the latents)", "latents a step")
     train.add_argument(
@@ -117,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add("examples", _examples, "The post's worked examples, checked against what is open.")
     graph = add("graph", _graph, "Latents, their meta-latents, and the latents these are in.")
     graph.add_argument("latent", type=int, nargs="*")
-    graph.add_argument("--format", choices=("graphml", "json"), default="json")
+    graph.add_argument("--format", choices=("graphml", "json", "svg"), default="json")
     graph.add_argument("--depth", type=int, default=1)
     graph.add_argument("--top", type=int, default=5, help="latents of a meta-latent")
     graph.add_argument("--threshold", type=float, default=0.0)
@@ -155,6 +159,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.add_argument(
         "--ways", action="store_true", help="also what more latents, strengths or widths would add"
+    )
+    search.add_argument(
+        "--side-effects",
+        action="store_true",
+        help="with --all-pairs: side effects and controls too, a few seconds a pair",
     )
     search.add_argument("--ray", metavar="ADDRESS", help='spread the pairs; "local": this machine')
     return parser
@@ -432,18 +441,17 @@ def _decompose(arguments: argparse.Namespace) -> str:
     decomposition, kind = found.decomposition(width), str(width)
     pieces = decomposition.pieces(arguments.latent)
     direction = decomposition.sae.W_dec[arguments.latent]
-    left = direction - decomposition.rebuilt(arguments.latent, {})
     promoted, suppressed = vocabulary_ends(lab.model, direction)
     near = nearest(decomposition.sae.W_dec, direction, without=arguments.latent)
     values: dict[str, Any] = {
         "latent": arguments.latent,
         "width": width,
-        "label": found.label(kind, arguments.latent),
+        **found.scored(kind, arguments.latent),
         "meta_latents": [
-            {"id": meta, "activation": value, "label": found.label(META, meta)}
+            {"id": meta, "activation": value} | found.scored(META, meta)
             for meta, value in pieces.items()
         ],
-        "unexplained": float(left.square().sum() / direction.square().sum()),
+        "unexplained": decomposition.unexplained([arguments.latent]),
         "nearest": near.to_dict("records"),
         "promoted": list(promoted["token"]),
         "suppressed": list(suppressed["token"]),
@@ -778,8 +786,12 @@ def _changes(edit: dict[str, Any]) -> dict[str, Any]:
     } | edit
 
 
+_UNKNOWN = {"side_effects": None, "control": None, "top": None}
+
+
 def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:
     from metasae import jobs
+    from metasae.effects import honestly
 
     spread = None
     if arguments.ray is not None:
@@ -787,7 +799,8 @@ def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[s
 
         spread = over_ray(arguments.ray)
     cities = [city for city in arguments.cities.split(",") if city.strip()]
-    pairs = jobs.all_pairs(_opened(arguments), cities, spec, most=most)
+    lab = _opened(arguments)
+    pairs = jobs.all_pairs(lab, cities, spec, most=most)
     table = pairs.run(progress.to_stream(), spread=spread)
     assert table is not None  # nobody cancels
     if arguments.out is not None:
@@ -795,10 +808,15 @@ def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[s
     found, patterns = [], []
     for place, entry in pairs.entries().items():
         ends = {"source": pairs.specs[place].source, "target": pairs.specs[place].target}
-        nothing = {"side_effects": None, "control": None, "top": None}
+        reached = entry.get("patterns", [])
+        notes: list[dict[str, Any]] = [_UNKNOWN] * len(reached)
+        if arguments.side_effects and reached:
+            case = jobs.case_of(lab, pairs.specs[place])
+            edits = [jobs.found_from_dict(one) for one in reached]
+            notes = honestly(lab, case, edits, progress.to_stream())
         patterns += [
-            ends | one | {"edit": _changes(one["edit"])} | nothing
-            for one in entry.get("patterns", [])
+            ends | one | {"edit": _changes(one["edit"])} | note
+            for one, note in zip(reached, notes, strict=True)
         ]
         found.append(
             ends

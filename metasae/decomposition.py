@@ -3,7 +3,7 @@
 Shapes: F latents, M meta-latents, D = d_model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -126,6 +126,12 @@ class Decomposition:
         index = torch.tensor(list(acts), dtype=torch.int64)
         values = torch.tensor(list(acts.values()))
         return values @ self.meta.W_dec[index] + self.meta.b_dec
+
+    def unexplained(self, latents: Sequence[int]) -> float:
+        """Share of some directions' squared length that the meta-SAE leaves: Σ‖d − d̂‖² / Σ‖d‖²."""
+        directions = self.sae.W_dec[list(latents)]
+        left = directions - torch.stack([self.rebuilt(latent, {}) for latent in latents])
+        return float(left.square().sum() / directions.square().sum())
 
 
 def _csr(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:

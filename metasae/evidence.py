@@ -385,10 +385,9 @@ def own_folder(preset: Preset) -> Path:
     return assets.cache_dir() / "evidence" / preset.base
 
 
-def evidence_folder(preset: Preset) -> Path:
-    """Where a preset's evidence is: what the user computed, else what is shipped."""
-    own = own_folder(preset)
-    return own if own.exists() else SHIPPED / preset.base
+def shipped_folder(preset: Preset) -> Path:
+    """Where the evidence that comes with a preset is, if some does."""
+    return SHIPPED / preset.base
 
 
 def text_of(
@@ -397,16 +396,15 @@ def text_of(
     texts: Sequence[Path] = (),
     progress: Progress = silent,
 ) -> Windows:
-    """The text a preset's evidence is about, as token windows, kept once they are made.
+    """A text as token windows, kept once they are made.
 
     Args:
-        texts: the user's own; remembered for the next time.
+        texts: the user's own (see `own_text`); the one the shipped evidence is about without any.
 
     Raises:
         UserError: no such text, no network on first use.
     """
-    home = assets.cache_dir() / "text" / preset.base
-    path = home / "windows.npz"
+    path = _windows_file(preset, own=bool(texts))
     if not texts and path.exists():
         return _read_windows(path)
     made = windows(model, progress, list(files(texts)) if texts else None)
@@ -420,6 +418,21 @@ def text_of(
             sources=np.array(made.sources), held_out=np.array(made.held_out),
         )  # fmt: skip
     return made
+
+
+def own_text(preset: Preset) -> Windows | None:
+    """The user's own text that was read last, if there is one.
+
+    Raises:
+        UserError: when what was kept of it is damaged.
+    """
+    path = _windows_file(preset, own=True)
+    return _read_windows(path) if path.exists() else None
+
+
+def _windows_file(preset: Preset, own: bool) -> Path:
+    home = assets.cache_dir() / "text" / preset.base
+    return home / ("own.npz" if own else "windows.npz")
 
 
 def _read_windows(path: Path) -> Windows:

@@ -898,6 +898,24 @@ class Pairs:
         done = sum(self._path(place).exists() for place in range(len(self.specs)))
         return State(done, len(self.specs), done == len(self.specs))
 
+    def cost(self) -> tuple[int, float]:
+        """Combinations still to be scored, and about the seconds they take here.
+
+        The seconds are those of one pair's probe (see `Job.cost`) for all of them.
+        """
+        count, each = 0, 0.0
+        for place, spec in enumerate(self.specs):
+            if self._path(place).exists():
+                continue
+            try:
+                job = Job(self.lab, spec, self.folder)
+            except UserError:  # it gets its line in the table
+                continue
+            if not each:
+                each = job.cost()[0] / max(1, job.state().total)
+            count += min(len(job.combinations), self.most)
+        return count, count * each
+
     def run(
         self,
         progress: Progress = silent,

@@ -42,10 +42,17 @@ class Endpoint:
     Attributes:
         url: its base, such as http://localhost:8080/v1.
         model: the name it knows its model by.
+
+    Raises:
+        UserError: for what is no address.
     """
 
     url: str
     model: str = "default"
+
+    def __post_init__(self) -> None:
+        if not re.match(r"https?://", self.url):
+            raise UserError(f'"{self.url}" is no address; write one like http://localhost:8080/v1.')
 
     def ask(self, lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """A label and its words for some contexts.
@@ -64,8 +71,6 @@ class Endpoint:
                 {"role": "user", "content": content},
             ],
         }
-        if not re.match(r"https?://", self.url):
-            raise UserError(f'"{self.url}" is no address; write one like http://localhost:8080/v1.')
         key = os.environ.get(KEY_VARIABLE)
         request = urllib.request.Request(
             f"{self.url.rstrip('/')}/chat/completions",

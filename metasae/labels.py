@@ -336,7 +336,7 @@ def to_table(labels: Sequence[Label], forms: Mapping[str, str] | None = None) ->
     )
 
 
-def summary(table: pd.DataFrame) -> dict[str, float]:
+def summary(table: pd.DataFrame) -> dict[str, Any]:
     """How good some labels are, beside the control's."""
     scored = table[table["f1"].notna()]
     return {
@@ -344,6 +344,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
         "scored": len(scored),
         "f1_mean": float(scored["f1"].mean()),
         "f1_median": float(scored["f1"].median()),
+        "f1_quartiles": [float(value) for value in scored["f1"].quantile([0.25, 0.5, 0.75])],
         "f1_control_mean": float(scored["control"].mean()),
         "told_share": float(scored["told"].mean()),
         "unclear_share": float((table["label"] == UNCLEAR).mean()),

@@ -265,6 +265,13 @@ class LanguageModel:
             scores: Tensor = self.hf.lm_head(self.family.gain(self.family.norm(self.hf), direction))
             return scores
 
+    def raising(self, token: int) -> Float[Tensor, " D"]:
+        """What a direction is multiplied with to give its `vocabulary_scores` of one token."""
+        with torch.inference_mode():
+            unit = self.family.gain(self.family.norm(self.hf), torch.eye(self.d_model))
+            raised: Tensor = unit @ self.hf.lm_head.weight[token]
+            return raised
+
     @torch.inference_mode()
     def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":
         """Compute once what no edit at some places can change.

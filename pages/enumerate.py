@@ -20,11 +20,12 @@ def page() -> None:
     lab = results.lab_or_retry(setting.preset)
     if lab is None:
         return
+    enumerating.read_cities(lab)
     one, many = st.tabs(["One pair", "All pairs among some cities"])
     with one:
         controls.subject_pickers(lab)
         spec = enumerating.choose(setting, session.view().edit)
-        session.write_link(**enumerating.to_query(spec))
+        session.write_link(**enumerating.to_query(spec), **enumerating.cities_query(lab))
         try:
             searching = opening.get_search(spec)
         except UserError as error:

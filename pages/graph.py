@@ -23,14 +23,13 @@ def page() -> None:
     found = opening.get_browser(lab)
     try:
         latents = graphing.starts(found)
+        depth, top, least = graphing.controls(found, latents)
+        graphing.keep_link(latents)
+        made = graph.around(lab.decomposition, latents, depth, top, least)
+        graphing.draw(found, made)
+        graphing.files(found, made)
     except UserError as error:
         results.failed(error)
-        return
-    graphing.keep_link(latents)
-    depth, top, least = graphing.controls(found, latents)
-    made = graph.around(lab.decomposition, latents, depth, top, least)
-    graphing.draw(found, made)
-    graphing.files(found, made)
 
 
 page()

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from metasae.errors import UserError
 from workbench import exploring, opening, results, session
 
 
@@ -18,12 +19,15 @@ def page() -> None:
     lab = results.lab_or_retry(setting.preset)
     if lab is None:
         return
-    found = opening.get_browser(lab)
-    at = exploring.place(found)
-    exploring.keep_link(**at.to_query())
-    session.show_notice()
-    exploring.search_bar(found, at)
-    exploring.latent(found, at)
+    try:
+        found = opening.get_browser(lab)
+        at = exploring.place(found)
+        exploring.keep_link(**at.to_query())
+        session.show_notice()
+        exploring.search_bar(found, at)
+        exploring.latent(found, at)
+    except UserError as error:
+        results.failed(error)
 
 
 page()

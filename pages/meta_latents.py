@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from metasae.errors import UserError
 from workbench import exploring, opening, results, session
 
 
@@ -17,14 +18,17 @@ def page() -> None:
     lab = results.lab_or_retry(setting.preset)
     if lab is None:
         return
-    found = opening.get_browser(lab)
-    meta = exploring.asked_meta(found)
-    exploring.keep_link(**({} if meta is None else {"meta": meta}))
-    session.show_notice()
-    if meta is not None:
-        exploring.meta_latent(found, meta)
-        st.divider()
-    exploring.meta_list(found)
+    try:
+        found = opening.get_browser(lab)
+        meta = exploring.asked_meta(found)
+        exploring.keep_link(**({} if meta is None else {"meta": meta}))
+        session.show_notice()
+        if meta is not None:
+            exploring.meta_latent(found, meta)
+            st.divider()
+        exploring.meta_list(found)
+    except UserError as error:
+        results.failed(error)
 
 
 page()

@@ -1,5 +1,6 @@
 """The parts of the Enumerate page: what to search, how far it is, what came out."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import streamlit as st
 from metasae.edits import Edit
 from metasae.effects import Way
 from metasae.errors import UserError
-from metasae.jobs import Job, Spec, Summary
+from metasae.jobs import Job, Pairs, Spec, Summary
 from metasae.lab import Lab
 from metasae.progress import duration
 from metasae.prompts import QUESTIONS, WORDINGS
@@ -35,6 +36,8 @@ _GRID_NAMES = {
 }
 _WORDING_NAMES = {"post": "the post's", "reworded": "other words"}
 _ATTRIBUTES, _GRID, _WORDING = "search-attributes", "search-strengths", "search-wording"
+_CITIES = "cities"
+_USUAL: tuple[str, ...] = ("Tokyo", "Paris", "Moscow", "London")
 
 
 def choose(setting: Setting, edit: Edit) -> Spec:
@@ -182,7 +185,11 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
         anchor=False,
     )
     st.caption(_how(summary))
-    notes = opening.side_notes(job.spec, job.id, summary.patterns).wait()
+    try:
+        notes = opening.side_notes(job.spec, job.id, summary.patterns).wait()
+    except UserError as error:
+        results.failed(error)
+        return
     rows = patterns_table(lab, job, summary.patterns, notes)
     event = st.dataframe(
         rows,
@@ -213,6 +220,11 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
                 help="KL divergence of the next token on neutral sentences about the source, "
                 "unedited from edited.",
             ),
+            "Text without the city": st.column_config.NumberColumn(
+                format="%.3f",
+                help="The same in nats a token on sentences about no place, edited wherever the "
+                "source's latents fire.",
+            ),
         },
     )
     picked = list(event["selection"]["rows"])
@@ -222,7 +234,7 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
         st.caption("Choose a row to open its edit on the Steer page.")
     _more_ways(job)
     _picture(job)
-    _files(job)
+    _files(job, "All combinations", f"{case.source.label}-{case.target.label}")
 
 
 def _how(summary: Summary) -> str:
@@ -310,6 +322,7 @@ def patterns_table(
                 "Verdict": _verdict(note["control"]["marked"], moves),
                 "Says it": _says(note["top"]),
                 "Other text (nats a token)": note["side_effects"]["with_city"]["mean"],
+                "Text without the city": note["side_effects"]["leak"]["mean"],
                 "Other cities' facts kept": _kept(note["side_effects"]),
             }
         )  # fmt: skip
@@ -391,18 +404,18 @@ def _moves(case: Any, pattern: str) -> str:
     return joined(names) or "nothing"
 
 
-def _files(job: Job) -> None:
+def _files(job: Job | Pairs, what: str, name: str) -> None:
     with st.container(horizontal=True):
-        for ending, name in ((".csv", "CSV"), (".parquet", "Parquet"), (".json", "JSON")):
+        for ending, kind in ((".csv", "CSV"), (".parquet", "Parquet"), (".json", "JSON")):
             st.download_button(
-                f"All combinations as {name}",
+                f"{what} as {kind}",
                 data=lambda ending=ending: exported(job, ending),  # type: ignore[misc]
-                file_name=f"{job.case.source.label}-{job.case.target.label}-{job.id}{ending}",
-                key=f"export{ending}",
+                file_name=f"{name}-{job.id}{ending}",
+                key=f"export-{name}{ending}",
             )
 
 
-def exported(job: Job, ending: str) -> bytes:
+def exported(job: Job | Pairs, ending: str) -> bytes:
     """A file's content as the job exports it."""
     path = job.folder / f"export{ending}"
     job.export(path)
@@ -411,11 +424,7 @@ def exported(job: Job, ending: str) -> bytes:
 
 def matrix(lab: Lab, spec: Spec) -> None:
     """All ordered pairs among some cities, and how many patterns each pair reaches."""
-    known = [name for name in lab.city_names() if all(lab.records[name].known.values())]
-    default = [name for name in ("Tokyo", "Paris", "Moscow", "London") if name in known]
-    # A model that knows none of these all the same shows what the page does.
-    names = default if len(default) > 1 else lab.city_names()[:2]
-    cities = st.multiselect("Cities", lab.city_names(), default=names, key="cities")
+    cities = st.multiselect("Cities", lab.city_names(), key=_CITIES)
     if len(cities) < 2:
         st.info("Choose two cities or more.")
         return
@@ -435,6 +444,11 @@ def matrix(lab: Lab, spec: Spec) -> None:
         st.button(
             f"Search {missing} pairs", type="primary", key="pairs-start", on_click=searching.start
         )
+        combinations, seconds = searching.pairs_cost
+        st.caption(
+            f"{combinations:,} combinations, about {duration(max(1.0, seconds))} here (from a "
+            "probe of a few). What is done stays, and this page's address leads back to it."
+        )
     table = searching.job.results()
     if table.empty:
         return
@@ -442,6 +456,47 @@ def matrix(lab: Lab, spec: Spec) -> None:
     st.altair_chart(charts.pairs_chart(counts, results.ink()), width="content")
     st.caption("Patterns of moved traits each pair can reach, “nothing moves” included.")
     shown = table[["source", "target", "sentence", "margin", "problem"]]
-    st.dataframe(
-        shown.rename(columns={"margin": "margin (nats)"}), hide_index=True, key="pairs-table"
+    event = st.dataframe(
+        shown.rename(columns={"margin": "margin (nats)"}),
+        hide_index=True,
+        key="pairs-table",
+        on_select="rerun",
+        selection_mode="single-row",
     )
+    if picked := list(event["selection"]["rows"]):
+        _open_pair(table.iloc[picked[0]])
+    _files(searching.job, "All pairs", "pairs")
+
+
+def _open_pair(row: pd.Series) -> None:
+    """One pair's edit, to be opened on the Steer page."""
+    if not isinstance(row["edit"], str):
+        return
+    st.markdown(f"**{escape(str(row['sentence']))}**")
+    if st.button("Open on the Steer page", type="primary", key="pairs-open"):
+        session.change_setting(source=str(row["source"]), target=str(row["target"]))
+        session.change_edit(Edit.from_dict(json.loads(row["edit"])))
+        st.switch_page("../pages/steer.py")
+
+
+def read_cities(lab: Lab) -> None:
+    """The cities of the matrix, from the address at first; kept across visits to other pages."""
+    if _CITIES not in st.session_state:
+        named = str(st.query_params.get("cities", "")).split(".")
+        asked = [name for name in lab.city_names() if name in named]
+        st.session_state[_CITIES] = asked if len(asked) > 1 else usual_cities(lab)
+    st.session_state[_CITIES] = st.session_state[_CITIES]
+
+
+def usual_cities(lab: Lab) -> list[str]:
+    """Those of the matrix at first."""
+    known = [name for name in lab.city_names() if all(lab.records[name].known.values())]
+    default: list[str] = [name for name in _USUAL if name in known]
+    # A model that knows none of these all the same shows what the page does.
+    return list(default if len(default) > 1 else lab.city_names()[:2])
+
+
+def cities_query(lab: Lab) -> dict[str, str]:
+    """What the link says of them; the usual ones are left out."""
+    cities = st.session_state[_CITIES]
+    return {} if cities == usual_cities(lab) else {"cities": ".".join(cities)}

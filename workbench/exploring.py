@@ -27,7 +27,7 @@ _LATENTS, _METAS, _STEER, _GRAPH = (
 _START = "Tokyo"
 """City whose latent is shown to someone who comes without a link."""
 
-_CARRIED = ("latent", "width", "meta", "q")
+_CARRIED = ("latent", "width", "meta", "q", "filter", "depth", "top", "least")
 
 _SHOWN = 10
 """Contexts on a page at first."""
@@ -99,8 +99,9 @@ def carried() -> dict[str, object]:
 
 
 def keep_link(**own: object) -> None:
-    """Put what is shown into the address, and what the other pages showed."""
-    session.write_link(**{name: str(value) for name, value in (carried() | own).items()})
+    """Put what is shown into the address, and what the other pages showed; None takes out."""
+    shown = (carried() | own).items()
+    session.write_link(**{name: str(value) for name, value in shown if value is not None})
 
 
 def address(**query: object) -> None:
@@ -250,7 +251,12 @@ def heading(found: Browser, kind: str, index: int, name: str) -> DeltaGenerator:
             said += " · too few contexts for a label"
         else:
             said += f" · label's F1 on held-out contexts {one['f1']:.2f}"
-            said += ", unclear: described by what it fires on" if one["label"] == UNCLEAR else ""
+            if one["label"] == UNCLEAR:
+                said += ", unclear: described by what it fires on"
+            elif one["told"]:
+                said += ", and it fits no sibling as well"
+            else:
+                said += "; it fits a sibling as well"
     st.caption(escape(said))
     row = st.container(horizontal=True)
     with row, st.popover("Correct the label"):
@@ -303,9 +309,7 @@ def _pieces(found: Browser, at: Place) -> None:
     """The decomposition as a picture, what is left out of it included."""
     decomposition = found.decomposition(at.width)
     pieces = decomposition.pieces(at.latent)
-    direction = decomposition.sae.W_dec[at.latent]
-    left = direction - decomposition.rebuilt(at.latent, {})
-    share = float(left.square().sum() / direction.square().sum())
+    share = decomposition.unexplained([at.latent])
     st.subheader("Made of", anchor=False)
     if not pieces:
         st.info("No meta-latent is active on this latent's direction.")
@@ -389,9 +393,13 @@ def _evidence(found: Browser, at: Place) -> None:
     if total == 0:
         st.info("It is silent on all of this text.")
         return
-    text = opening.get_text(found)
+    text = opening.get_text(found, at.width)
     if text is None:
-        st.info("The text on this machine is another than the evidence is about.")
+        st.info(
+            "The text on this machine is another than the evidence is about, so no contexts can be "
+            "shown. In a terminal: python -m metasae describe --preset "
+            f"{found.lab.preset.name} --width {at.width}"
+        )
     else:
         contexts = evidence.of(at.latent)
         shown = [snippet(found.lab.model, text, one) for one in contexts]
@@ -458,9 +466,14 @@ def meta_list(found: Browser) -> None:
     """All meta-latents: filter, sort, choose."""
     lab = found.lab
     table = opening.meta_table(found)
+    st.session_state.setdefault("meta-filter", st.query_params.get("filter", "")[:100])
     typed = st.text_input(
-        "Filter", placeholder="A word of a label or of a latent, or a number", key="meta-filter"
+        "Filter",
+        placeholder="A word of a label or of a latent, or a number",
+        key="meta-filter",
+        max_chars=100,
     )
+    keep_link(filter=typed or None)
     wanted = " ".join(typed.split()).casefold()
     if wanted:
         number = wanted.removeprefix("#")
@@ -510,6 +523,12 @@ def meta_latent(found: Browser, meta: int) -> None:
             f"Active on {len(strongest):,} of {lab.n_latents:,} latents "
             f"({len(strongest) / lab.n_latents:.2%})."
         )
+        if top:
+            share = lab.decomposition.unexplained([latent for latent, _ in top])
+            st.caption(
+                f"Of the squared length of these {len(top)} directions {share:.0%} is in no "
+                "meta-latent."
+            )
     with right:
         st.subheader("How strongly", anchor=False)
         if strongest:
@@ -523,7 +542,7 @@ def meta_latent(found: Browser, meta: int) -> None:
 
 def _meta_evidence(found: Browser, latents: Sequence[int]) -> None:
     evidence = found.evidence(found.lab.n_latents)
-    text = None if evidence is None else opening.get_text(found)
+    text = None if evidence is None else opening.get_text(found, found.lab.n_latents)
     if evidence is None or text is None:
         return
     st.subheader("Where those latents fire", anchor=False)

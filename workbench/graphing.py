@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any, TypeVar
 
 import networkx as nx
 import pandas as pd
@@ -17,6 +18,18 @@ from workbench.text import escape
 _START = ("Tokyo", "Paris")
 _MOST = 6
 """Latents a graph may start from."""
+
+_LINKED = "graph-linked"
+"""Session key: what the address was last made to say of the sliders."""
+
+Number = TypeVar("Number", int, float)
+
+_SHOWN: dict[str, tuple[str, Any, Any, Any]] = {
+    "depth": ("graph-depth", 1, 1, 2),
+    "top": ("graph-top", 5, 1, 12),
+    "least": ("graph-least", 0.0, 0.0, 0.6),
+}
+"""Parameter of the address → the slider's key, its default, its least and largest value."""
 
 
 def starts(found: Browser) -> tuple[int, ...]:
@@ -54,14 +67,33 @@ def controls(found: Browser, now: tuple[int, ...]) -> tuple[int, int, float]:
         st.session_state[key] = text
 
     st.session_state.setdefault(key, text)
+    moved = _asked() != st.session_state.get(_LINKED)
+    for name, (own, usual, low, high) in _SHOWN.items():
+        # A slider that was moved is ahead of the address; an address that was changed, of sliders.
+        if moved or own not in st.session_state:
+            st.session_state[own] = _within(_asked()[name], low, high, usual)
     what.text_input(
         "Latents to start from", key=key, max_chars=80, on_change=typed,
         help="Numbers or cities, six at most: Tokyo, Paris",
     )  # fmt: skip
-    steps = depth.slider("Depth", 1, 2, 1, key="graph-depth")
-    count = top.slider("Latents each", 1, 12, 5, key="graph-top")
-    threshold = least.slider("At least", 0.0, 0.6, 0.0, 0.05, key="graph-least")
+    steps = depth.slider("Depth", 1, 2, key="graph-depth")
+    count = top.slider("Latents each", 1, 12, key="graph-top")
+    threshold = least.slider("At least", 0.0, 0.6, step=0.05, key="graph-least")
     return steps, count, threshold
+
+
+def _asked() -> dict[str, str]:
+    """What the address says of the sliders."""
+    return {name: st.query_params.get(name, "") for name in _SHOWN}
+
+
+def _within(text: str, low: Number, high: Number, default: Number) -> Number:
+    """A number of the address, or the default where it is none that a slider has."""
+    try:
+        value = type(default)(text)
+    except ValueError:
+        return default
+    return value if low <= value <= high else default
 
 
 def _named(found: Browser, typed: str) -> list[int]:
@@ -167,12 +199,12 @@ def files(found: Browser, made: nx.Graph) -> None:
         )
 
     with st.container(horizontal=True):
-        for fmt, name in (("graphml", "GraphML"), ("json", "JSON")):
+        for fmt, name in (("svg", "SVG"), ("graphml", "GraphML"), ("json", "JSON")):
             st.download_button(
                 name, content(fmt), f"latents.{fmt}", key=f"graph-{fmt}",
                 icon=":material/download:", on_click="ignore",
             )  # fmt: skip
-        st.caption("PNG and SVG: the menu at the picture's corner.")
+        st.caption("PNG: the menu at the picture's corner.")
     with st.expander("The graph of all latents"):
         least = st.slider("Join two latents from a shared weight of", 0.0, 0.6, 0.1, 0.05)
         if st.button("Count", key="count-whole"):
@@ -189,5 +221,8 @@ def files(found: Browser, made: nx.Graph) -> None:
 
 
 def keep_link(latents: tuple[int, ...]) -> None:
-    """Put what is shown into the address."""
-    exploring.keep_link(latent=",".join(map(str, latents)))
+    """Put what is shown into the address; what is as usual is left out."""
+    values = {name: st.session_state[own] for name, (own, *_) in _SHOWN.items()}
+    shown = {name: None if values[name] == _SHOWN[name][1] else values[name] for name in values}
+    exploring.keep_link(latent=",".join(map(str, latents)), **shown)
+    st.session_state[_LINKED] = _asked()

@@ -206,9 +206,16 @@ class Searching:
         assert isinstance(self.job, Job)
         return self.job.cost()
 
+    @cached_property
+    def pairs_cost(self) -> tuple[int, float]:
+        """Combinations and seconds of many pairs, probed once (see `Pairs.cost`)."""
+        assert isinstance(self.job, Pairs)
+        return self.job.cost()
+
     def start(self) -> None:
         """Go on where the job is."""
         if not self.running:
+            self.__dict__.pop("pairs_cost", None)  # of what is missing then
             self._cancelled = cancelled = threading.Event()
             self._task = Task(lambda progress: self.job.run(progress, cancelled), "Searching")
 
@@ -347,21 +354,21 @@ def meta_title(lab: Lab, meta: int) -> str:
         return lab.meta_card(meta).title
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _text_task(preset: str, _found: Browser) -> Task[bool]:
-    return Task(_found.has_text, "Reading the text")
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _text_task(preset: str, width: int, _found: Browser) -> Task[Windows | None]:
+    return Task(lambda progress: _found.text(width, progress), "Reading the text")
 
 
-def get_text(found: Browser) -> Windows | None:
-    """The text a browser's evidence is about; None where another one is here.
+def get_text(found: Browser, width: int) -> Windows | None:
+    """The text a width's evidence is about; None where another one is here.
 
     The first time it is fetched and cut into tokens, with its progress drawn.
     """
     preset = found.lab.preset.name
     try:
-        return found.text() if _text_task(preset, found).wait() else None
+        return _text_task(preset, width, found).wait()
     except UserError as error:
-        _text_task.clear(preset, found)
+        _text_task.clear(preset, width, found)
         st.error(escape(str(error)))
         return None
 

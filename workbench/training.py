@@ -121,7 +121,10 @@ def report(values: dict[str, Any]) -> None:
         "Variance explained", f"{quality['fve']:.3f}", help="1 − Σ‖x − x̂‖² / Σ‖x‖², at inference"
     )
     columns[1].metric("L0", f"{quality['l0']:.2f}", help="mean active meta-latents, at inference")
-    columns[2].metric("Dead", f"{quality['dead']:,}", help="active on no direction")
+    columns[2].metric(
+        "Dead", f"{quality['dead'] / values['config']['width']:.1%}",
+        help=f"{quality['dead']:,} meta-latents active on no direction",
+    )  # fmt: skip
     columns[3].metric("Trained in", duration(values["seconds_training"]))
     if values["controls"]:
         st.dataframe(
@@ -135,6 +138,17 @@ def report(values: dict[str, Any]) -> None:
     else:
         st.caption("No control was trained: how much random directions would give isn't known.")
     st.altair_chart(charts.counts_chart(list(quality["l0_counts"]), results.ink()))
+    config, low, middle, high = values["config"], *(quality["density"][n] for n in (1, 2, 3))
+    data = ", ".join(f"{one['source']} ({one['directions']:,})" for one in values["data"])
+    st.caption(
+        escape(
+            f"Directions of {data}. {config['width']:,} meta-latents, k {config['k']}, "
+            f"{config['steps']:,} steps of {config['batch']:,}, seed {config['seed']}. Around "
+            f"their mean {quality['fve_centred']:.3f} of the variance is explained. Threshold at "
+            f"inference {quality['threshold']:.4f}. Half of the meta-latents are active on between "
+            f"{low:.2%} and {high:.2%} of the directions, the median on {middle:.2%}."
+        )
+    )
 
 
 def _fits(lab: Lab, values: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from metasae import batch_topk
 from metasae.autoencoders import SparseAutoencoder
@@ -193,6 +194,11 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     trainer.save(tmp_path / "c")
     with pytest.raises(UserError, match="another configuration"):
         Trainer(TensorRows(planted()), config(steps=61)).restore(tmp_path / "c")
+    with pytest.raises(UserError, match="other data"):
+        Trainer(TensorRows(planted() + 1), config(steps=60)).restore(tmp_path / "c")
+    save_file({"silent": torch.zeros(1)}, tmp_path / "strange")
+    with pytest.raises(UserError, match="damaged"):
+        trainer.restore(tmp_path / "strange")
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:100])
     with pytest.raises(UserError, match="damaged"):
         trainer.restore(tmp_path / "c")

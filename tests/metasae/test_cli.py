@@ -191,6 +191,64 @@ def test_city(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert said.startswith("Tokyo: Japan") and f"latent {ranked[0].latent}:" in said
 
 
+@pytest.mark.real_model
+def test_a_latent_is_taken_apart_as_on_its_page(
+    opened: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokyo = opened.city_record("Tokyo").latents[0].latent
+    values = run(capsys, "decompose", str(tokyo))
+    pieces = opened.decomposition.pieces(tokyo)
+    assert {one["id"]: one["activation"] for one in values["meta_latents"]} == pieces
+    assert values["label"] == "Tokyo" and 0.5 < values["f1"] <= 1 and values["told"] is not None
+    assert all(set(one) >= {"label", "f1", "told"} for one in values["meta_latents"])
+    left = opened.decomposition.sae.W_dec[tokyo] - opened.decomposition.rebuilt(tokyo, {})
+    direction = opened.decomposition.sae.W_dec[tokyo]
+    assert values["unexplained"] == pytest.approx(float(left.norm() ** 2 / direction.norm() ** 2))
+    assert run(capsys, "decompose", "5", "--width", "576")["width"] == 576
+
+
+@pytest.mark.real_model
+def test_latents_are_found_by_text(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    tokyo = opened.city_record("Tokyo").latents[0].latent
+    said = json.dumps(run(capsys, "latents", "--text", "She flew to Tokyo"))
+    assert f'"latent": {tokyo}' in said
+
+
+@pytest.mark.real_model
+def test_a_graph_is_written_in_every_format(
+    opened: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for fmt, begin in (("graphml", "<?xml"), ("json", "{"), ("svg", "<svg")):
+        out = tmp_path / f"graph.{fmt}"
+        assert cli.main(["graph", "229", "179", "--format", fmt, "--out", str(out)]) == 0
+        assert "nodes and" in capsys.readouterr().out and out.read_text().startswith(begin)
+    values = run(capsys, "graph", "--whole", "--threshold", "0.3")
+    assert values["latents"] == opened.n_latents and values["edges"] > 0
+
+
+@pytest.mark.real_model
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["decompose", "18432"], "There is no latent 18432"),
+        (["decompose", "5", "--width", "7"], "There is no SAE of 7 latents"),
+        (["latents", "--text", "  "], "Type a number, a word, or a text"),
+        (["graph"], "at least one latent"),
+        (["graph", "99999"], "There is no latent 99999"),
+        (["graph", "5", "--depth", "0"], "at least one step"),
+        (["describe", "--labels-only", "--endpoint", "ftp://x", "--width", "576"], "is no address"),
+    ],
+)
+def test_what_the_explorer_cannot_show_is_said_in_a_line(
+    opened: Lab, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    capsys.readouterr()
+    assert cli.main(words) == 1
+    said = capsys.readouterr()
+    last = said.err.strip().splitlines()[-1]
+    assert said.out == "" and last.startswith("metasae: ") and text in last
+
+
 def test_cities(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     values = run(capsys, "cities")
     assert [one["name"] for one in values["cities"]] == list(opened.records)
@@ -381,6 +439,9 @@ def test_all_pairs_are_one_search(
         ("Tokyo", "Paris"), ("Paris", "Tokyo"),
     ]  # fmt: skip
     assert len(values["patterns"]) == sum(one["patterns"] for one in values["pairs"])
+    assert all(one["side_effects"] is None for one in values["patterns"])
+    honest = run(capsys, "search", *words, "--side-effects")
+    assert all(one["side_effects"] and one["control"] for one in honest["patterns"])
     assert (elsewhere / "pairs.csv").exists()
 
 

@@ -180,7 +180,9 @@ def test_the_second_opening_trains_and_asks_nothing(
     assert again.n_latents == WIDTHS[-1]
 
 
-@pytest.mark.parametrize("page", ["steer", "enumerate", "train"])
+@pytest.mark.parametrize(
+    "page", ["steer", "enumerate", "latents", "meta_latents", "graph", "train"]
+)
 def test_every_page_works(opened: Opened, page: str) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -197,9 +199,15 @@ def test_every_page_works(opened: Opened, page: str) -> None:
     expected = {
         "steer": "Change what a language model believes about a city",
         "enumerate": "Which traits can be moved alone?",
+        "latents": "What is a latent made of?",
+        "meta_latents": "The pieces latents are made of",
+        "graph": "What latents share",
         "train": "Take another SAE apart",
     }
     assert app.title[0].value == expected[page]
+    if page == "meta_latents":
+        # Without labels each is called by its number, and not twice.
+        assert not app.dataframe[0].value["called"].str.contains("meta-latent .* meta-latent").any()
     if page == "train":
         app.selectbox(key="train-what").set_value("all widths together").run()
         assert any(f"{sum(WIDTHS)} directions" in one.value for one in app.caption)
@@ -211,6 +219,9 @@ def test_the_command_line_opens_it(opened: Opened, capsys: pytest.CaptureFixture
     assert main(["info", "--preset", opened.preset.name, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["model"] == opened.preset.model.name and report["cities"]["total"] == 252
+    assert main(["decompose", "3", "--preset", opened.preset.name, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["latent"] == 3 and values["f1"] is None
     assert main(["build", "--preset", opened.preset.name]) == 1
     assert "are made elsewhere" in capsys.readouterr().err
 

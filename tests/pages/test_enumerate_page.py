@@ -123,6 +123,30 @@ def test_the_same_city_twice_is_said() -> None:
     assert any("are both Paris" in error.value for error in app.error)
 
 
+def test_all_pairs_among_some_cities_lead_to_steer(lab: Lab) -> None:
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app.query_params["cities"] = "Tokyo.Paris"
+    app = app.switch_page("../pages/enumerate.py").run()
+    assert app.multiselect(key="cities").value == ["Paris", "Tokyo"]
+    counts = [
+        len(Combinations.of(lab.case(lab.subject(a), lab.subject(b))))
+        for a, b in (("Tokyo", "Paris"), ("Paris", "Tokyo"))
+    ]
+    assert any(f"{sum(counts):,} combinations, about" in one.value for one in app.caption)
+    app.button(key="pairs-start").click().run()
+    until = time.monotonic() + 100
+    while not app.dataframe and time.monotonic() < until:
+        time.sleep(0.5)
+        app.run()
+    assert not app.exception
+    table = app.dataframe[-1].value
+    assert set(zip(table["source"], table["target"], strict=True)) == {
+        ("Tokyo", "Paris"), ("Paris", "Tokyo"),
+    }  # fmt: skip
+    app.multiselect(key="cities").set_value(["Cairo", "Tokyo"]).run()
+    assert app.query_params["cities"] == "Cairo.Tokyo"
+
+
 def test_leads_are_target_over_source(lab: Lab) -> None:
     job = Job(lab, enumerating_spec())
     job.run()

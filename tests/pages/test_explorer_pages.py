@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
 from metasae import assets
@@ -12,6 +13,7 @@ from metasae.browse import META, Browser, browser
 from metasae.errors import UserError
 from metasae.evidence import Snippet
 from metasae.lab import Lab
+from metasae.labels import UNCLEAR
 from workbench import exploring, opening
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
@@ -155,6 +157,44 @@ def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Browser) 
     assert 'There is no city "Atlantis"' in app.error[0].value.replace("\\", "")
 
 
+def test_the_graphs_sliders_are_in_the_link() -> None:
+    app = shown("graph", latent="229", depth="2", top="3", least="0.25")
+    assert [one.value for one in app.slider][:3] == [2, 3, 0.25]
+    app.slider(key="graph-top").set_value(4).run()
+    assert not app.exception and app.query_params["top"] == "4" == str(app.slider[1].value)
+    app.slider(key="graph-top").set_value(5).run()
+    assert "top" not in app.query_params
+    # An address that was changed (one step back) is followed.
+    app.query_params["top"] = "7"
+    app.run()
+    assert app.slider(key="graph-top").value == 7
+    app = shown("graph", latent="229", depth="9", top="x", least="-1")
+    assert [one.value for one in app.slider][:3] == [1, 5, 0.0]
+
+
+def test_the_filter_is_in_the_link() -> None:
+    app = shown("meta_latents", filter="japan")
+    assert 0 < len(app.dataframe[0].value) < 60
+    app.text_input(key="meta-filter").set_value("").run()
+    assert "filter" not in app.query_params
+
+
+def test_damaged_labels_are_one_sentence_and_steer_goes_on(
+    found: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bad = tmp_path / "evidence"
+    bad.mkdir()
+    (bad / "labels-meta.parquet").write_bytes(b"PAR1 no more")
+    (bad / "labels.json").write_text(json.dumps({"meta_sae": found.lab.provenance.meta_sae}))
+    broken = Browser(found.lab, bad)
+    monkeypatch.setattr(opening, "get_browser", lambda lab: broken)
+    for page in ("latents", "meta_latents", "graph"):
+        app = shown(page, latent="229")
+        assert len(app.error) == 1 and "is damaged" in app.error[0].value
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    assert not app.exception and not app.error and "Tokyo is unchanged" in app.header[0].value
+
+
 def test_the_whole_graph_is_counted() -> None:
     app = shown("graph")
     app.button(key="count-whole").click().run()
@@ -179,6 +219,28 @@ def test_without_evidence_it_says_how_to_make_it(
     assert any("python -m metasae describe" in one.value for one in app.info)
     app = shown("meta_latents")
     assert len(app.dataframe[0].value) == found.lab.n_meta
+
+
+def test_a_word_finds_what_promotes_it(found: Browser) -> None:
+    model, W_dec = found.lab.model, found.lab.decomposition.sae.W_dec
+    (token,) = model.encode(" Japan")
+    scores = model.vocabulary_scores(W_dec[:512])[:, token]
+    torch.testing.assert_close(W_dec[:512] @ model.raising(token), scores, rtol=1e-4, atol=1e-4)
+    best = int((W_dec @ model.raising(token)).argmax())
+    hits = found.find("18432", "japan").set_index("index")["why"]
+    assert best in hits.index and "promotes it" in set(hits)
+
+
+def test_what_is_unclear_says_so(found: Browser) -> None:
+    for kind in (META, "18432", "576"):
+        table = found.table(kind)
+        assert table is not None
+        unclear = table[(table["label"] == UNCLEAR) & (table["words"] != "")]["index"].iloc[0]
+        clear = table[table["label"] != UNCLEAR]["index"].iloc[0]
+        assert found.label(kind, int(unclear)).endswith(" (?)")
+        assert found.label(kind, int(clear)) == table.loc[clear, "label"]
+        scored = found.scored(kind, int(clear))
+        assert scored["f1"] == pytest.approx(table.loc[clear, "f1"]) and scored["f1"] >= 0.5
 
 
 def test_what_a_search_needs_is_said(found: Browser) -> None:
