@@ -253,7 +253,7 @@ def _box(lab: Lab, case: Case, edit: Edit, piece: Piece) -> None:
         f"**{escape(title)}** {activation:.2f}{scaled}"
         + (f" :small[:gray[{escape(words)}]]" if words else ""),
         key=key,
-        help=_about(card, piece, case),
+        help=_about(card, title, piece, case),
         on_change=ticked,
         wrap=True,
     )
@@ -266,7 +266,7 @@ def _words_beside(card: MetaCard, title: str) -> list[str]:
     return [word for word in dict.fromkeys(words) if word.casefold() not in said]
 
 
-def _about(card: MetaCard, piece: Piece, case: Case) -> str:
+def _about(card: MetaCard, title: str, piece: Piece, case: Case) -> str:
     latents = "\n".join(
         f"- \\#{latent}, {activation:.2f}: {escape(words) or 'no words'}"
         for latent, activation, words in card.latents
@@ -277,6 +277,7 @@ def _about(card: MetaCard, piece: Piece, case: Case) -> str:
         f"{escape(case.target.label)} {piece.on_target:.2f}.\n\n"
         f"Most active on these latents:\n{latents}\n\n"
         f"Raises the tokens: {', '.join(map(escape, card.promoted))}"
+        + ("\n\n(?): no label holds; these are words it fires on." if title.endswith("(?)") else "")
     )
 
 
