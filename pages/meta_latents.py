@@ -21,10 +21,11 @@ def page() -> None:
     try:
         found = opening.get_browser(lab)
         meta = exploring.asked_meta(found)
-        exploring.keep_link(**({} if meta is None else {"meta": meta}))
+        width = exploring.asked_width(found)
+        exploring.keep_link(**({} if meta is None else {"meta": meta, "width": width}))
         session.show_notice()
         if meta is not None:
-            exploring.meta_latent(found, meta)
+            exploring.meta_latent(found, meta, width)
             st.divider()
         exploring.meta_list(found)
     except UserError as error:

@@ -498,15 +498,30 @@ def meta_list(found: Browser) -> None:
     )  # fmt: skip
 
 
-def meta_latent(found: Browser, meta: int) -> None:
-    """One meta-latent: the latents it is most active on, with their evidence."""
-    lab = found.lab
+def asked_width(found: Browser) -> int:
+    """The SAE the address asks for; the open one where it names none there is."""
+    width = _number(st.query_params.get("width", ""), found.lab.n_latents)
+    return width if width in found.widths else found.lab.n_latents
+
+
+def meta_latent(found: Browser, meta: int, width: int) -> None:
+    """One meta-latent: the latents of an SAE it is most active on, with their evidence."""
+    lab, decomposition = found.lab, found.decomposition(width)
     heading(found, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}")
-    strongest = lab.decomposition.latents_of(meta)
-    kind = str(lab.n_latents)
+    strongest = decomposition.latents_of(meta)
+    kind = str(width)
     left, right = st.columns([5, 6], gap="large")
     with left:
         st.subheader("Most active on", anchor=False)
+        chosen = st.selectbox(
+            "Latents of",
+            found.widths,
+            found.widths.index(width),
+            format_func=lambda one: f"the SAE of {one:,} latents",
+            key=f"meta-width-{width}",
+        )
+        if chosen != width:
+            go(meta=meta, width=chosen)
         top = list(strongest.items())[:30]
         table = pd.DataFrame(
             {
@@ -516,15 +531,14 @@ def meta_latent(found: Browser, meta: int) -> None:
             }
         )
         choose(
-            table, "of", lambda row: go(_LATENTS, latent=int(row["latent"]), width=lab.n_latents),
+            table, "of", lambda row: go(_LATENTS, latent=int(row["latent"]), width=width),
             {"activation": st.column_config.NumberColumn(format="%.2f")}, height=420,
         )  # fmt: skip
         st.caption(
-            f"Active on {len(strongest):,} of {lab.n_latents:,} latents "
-            f"({len(strongest) / lab.n_latents:.2%})."
+            f"Active on {len(strongest):,} of {width:,} latents ({len(strongest) / width:.2%})."
         )
         if top:
-            share = lab.decomposition.unexplained([latent for latent, _ in top])
+            share = decomposition.unexplained([latent for latent, _ in top])
             st.caption(
                 f"Of the squared length of these {len(top)} directions {share:.0%} is in no "
                 "meta-latent."
@@ -537,16 +551,16 @@ def meta_latent(found: Browser, meta: int) -> None:
         card = lab.meta_card(meta)
         tokens = ", ".join(f"**{escape(visible(token))}**" for token in card.promoted)
         st.markdown(f"Its direction points to {tokens or 'nothing'}.")
-        _meta_evidence(found, [latent for latent, _ in top[:5]])
+        _meta_evidence(found, width, [latent for latent, _ in top[:5]])
 
 
-def _meta_evidence(found: Browser, latents: Sequence[int]) -> None:
-    evidence = found.evidence(found.lab.n_latents)
-    text = None if evidence is None else opening.get_text(found, found.lab.n_latents)
+def _meta_evidence(found: Browser, width: int, latents: Sequence[int]) -> None:
+    evidence = found.evidence(width)
+    text = None if evidence is None else opening.get_text(found, width)
     if evidence is None or text is None:
         return
     st.subheader("Where those latents fire", anchor=False)
-    kind = str(found.lab.n_latents)
+    kind = str(width)
     for latent in latents:
         contexts = evidence.of(latent)[:3]
         if contexts:

@@ -152,9 +152,10 @@ def report(values: dict[str, Any]) -> None:
 
 
 def _fits(lab: Lab, values: dict[str, Any]) -> bool:
-    """Whether a meta-SAE is one of the open preset's widest SAE and of nothing else."""
-    sources = [one["source"] for one in values["data"]]
-    return sources == [lab.preset.sae(lab.preset.width)]
+    """Whether a meta-SAE is of the open preset's SAEs, the widest among them."""
+    sources = {one["source"] for one in values["data"]}
+    own = {lab.preset.sae(width) for width in lab.preset.widths}
+    return lab.preset.sae(lab.preset.width) in sources and sources <= own
 
 
 def _use(lab: Lab, name: str, values: dict[str, Any]) -> None:

@@ -143,6 +143,17 @@ def test_a_meta_latent_shows_its_latents(found: Browser) -> None:
     assert "<mark" in pages_html(app)
 
 
+def test_a_meta_latent_shows_the_latents_of_any_width(found: Browser) -> None:
+    meta = int(found.decomposition(576).activations.col_indices()[0])
+    app = shown("meta_latents", meta=str(meta), width="576")
+    strongest = list(found.decomposition(576).latents_of(meta))[:3]
+    assert app.dataframe[0].value["latent"].tolist()[:3] == strongest
+    assert any("of 576 latents" in one.value for one in app.caption)
+    app.selectbox(key="meta-width-576").set_value(1152).run()
+    assert not app.exception and app.query_params["width"] == "1152"
+    assert any("of 1,152 latents" in one.value for one in app.caption)
+
+
 def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Browser) -> None:
     app = shown("graph")
     latents = [found.lab.city_record(name).latents[0].latent for name in ("Tokyo", "Paris")]

@@ -15,7 +15,7 @@ from metasae.autoencoders import SparseAutoencoder
 from metasae.meta_sae import RECIPE, Order, home
 from metasae.presets import EMBEDDED
 from tests.fakes import FakeLab
-from workbench import opening
+from workbench import opening, training
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 WIDTHS = (60, 400)
@@ -88,6 +88,17 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     assert any(one.label == "first" for one in app.main.expander)
     app.main.text_input[-1].set_value("first").run()
     assert any("exists already" in one.value for one in app.info)
+
+
+def test_what_can_be_used_at_once(small_lab: SmallLab) -> None:
+    preset = small_lab.preset
+    own = [preset.sae(width) for width in preset.widths]
+    widest = preset.sae(preset.width)
+    for sources, fits in (
+        ([widest], True), (own, True), (own[:1], False), ([*own, "another"], False), ([], False),
+    ):  # fmt: skip
+        values = {"data": [{"source": one} for one in sources]}
+        assert training._fits(small_lab, values) == fits  # type: ignore[arg-type]
 
 
 def test_a_cancelled_training_goes_on_where_it_was() -> None:
