@@ -313,6 +313,14 @@ def describe(
     Raises:
         UserError: no text, no network on first use, or no space.
     """
+    if asking is not None and not asking.agreed:
+        # Before the text is read, which takes minutes.
+        most = sum(min(asking.most, width) for width in widths or (lab.n_latents,))
+        raise UserError(
+            f"{asking.endpoint.url} would be asked up to {most:,} times, some hundred tokens each; "
+            "add --yes to go on, --most to ask about fewer latents, or --labels-only for an exact "
+            "count where the evidence is there."
+        )
     made = Browser(lab, out)
     saes = {width: made.decomposition(width).sae for width in widths or (lab.n_latents,)}
     facts = evidence.make(

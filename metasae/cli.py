@@ -786,7 +786,7 @@ def _changes(edit: dict[str, Any]) -> dict[str, Any]:
     } | edit
 
 
-_UNKNOWN = {"side_effects": None, "control": None, "top": None}
+_UNKNOWN = {"side_effects": None, "control": None, "top": None, "leads": None}
 
 
 def _search_pairs(arguments: argparse.Namespace, spec: Any, most: int) -> dict[str, Any]:

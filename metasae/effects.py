@@ -379,6 +379,24 @@ def top_of_vocabulary(case: Case, edit: Edit) -> dict[str, dict[str, Pick]]:
     }
 
 
+def leads(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """Per attribute the pick after an edit, and its lead over the next candidate, in nats.
+
+    Returns:
+        Attribute → ``answer``, ``after``, and ``before``: the same answer's lead on the unedited
+        prompt, negative where another was picked; None where there is no other candidate.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for attribute, rows in outcome.answers.groupby("attribute", sort=False):
+        pick = rows.nlargest(1, "logprob")
+        others = rows.drop(index=pick.index)
+        found[str(attribute)] = {"answer": str(pick["answer"].iloc[0])} | {
+            state: None if others.empty else float(pick[column].iloc[0] - others[column].max())
+            for state, column in (("before", "baseline"), ("after", "logprob"))
+        }
+    return found
+
+
 def _pick(case: Case, outcome: Outcome, question: Question, state: str) -> Pick:
     answers, tokens = outcome.answers, outcome.top_tokens
     best = answers[(answers["prompt"] == question.prompt) & answers[f"best_{state}"]]
@@ -553,8 +571,9 @@ def honestly(
     """What each found edit did besides, and whether chance would have done the same.
 
     Returns:
-        For each edit ``side_effects``, ``control`` and ``top`` as JSON-able values; ``top`` says
-        per attribute whether the pick is the likeliest token of the whole vocabulary.
+        For each edit ``side_effects``, ``control``, ``top`` and ``leads`` as JSON-able values;
+        ``top`` says per attribute whether the pick is the likeliest token of the whole vocabulary,
+        ``leads`` is that of `leads`.
 
     Raises:
         UserError: when the pair leaves too few meta-latents to draw controls from.
@@ -565,7 +584,7 @@ def honestly(
         sides = around.side_effects(one.edit).to_dict()
         picks = top_of_vocabulary(case, one.edit)
         top = {attribute: asdict(pick["after"]) for attribute, pick in picks.items()}
-        notes.append({"side_effects": sides, "top": top})
+        notes.append({"side_effects": sides, "top": top, "leads": leads(case.score(one.edit))})
         progress("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
     progress("Trying random edits", 0.0, "")
     for note, against in zip(notes, control(case, found), strict=True):

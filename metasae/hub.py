@@ -110,8 +110,10 @@ def _said(hub: Hub, missing: list[HubFile], error: Exception) -> UserError:
 
 def _unreachable(hub: Hub, missing: list[HubFile], why: Any) -> UserError:
     names = ", ".join(file.name for file in missing)
-    size = sum(file.size for file in missing) / 1e6
+    sizes = [file.size for file in missing]
+    # A release's size may be unknown.
+    weight = f" ({sum(sizes) / 1e6:,.0f} MB)" if all(sizes) else ""
     return UserError(
-        f"{names} of {hub.repo} ({size:,.0f} MB) could not be fetched from the Hugging Face hub "
+        f"{names} of {hub.repo}{weight} could not be fetched from the Hugging Face hub "
         f"({why}); connect to the network once, or put the files into {by_hand(hub)} by hand."
     )

@@ -229,7 +229,7 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
     )
     picked = list(event["selection"]["rows"])
     if picked:
-        _open(summary.patterns[picked[0]])
+        _open(summary.patterns[picked[0]], notes[picked[0]])
     elif reached:
         st.caption("Choose a row to open its edit on the Steer page.")
     _more_ways(job)
@@ -294,9 +294,29 @@ def ways_table(tried: tuple[Way, ...]) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _open(one: Found) -> None:
+def _open(one: Found, note: Mapping[str, Any]) -> None:
     session.change_edit(one.edit)
     st.markdown(f"**{escape(one.sentence)}**")
+    nats = st.column_config.NumberColumn(format="%+.2f")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Question": attribute.capitalize(),
+                "Pick": lead["answer"],
+                "Lead before (nats)": lead["before"],
+                "Lead after (nats)": lead["after"],
+            }
+            for attribute, lead in note["leads"].items()
+        ),
+        hide_index=True,
+        key="leads",
+        width="content",
+        column_config={"Lead before (nats)": nats, "Lead after (nats)": nats},
+    )
+    st.caption(
+        "Lead: of the answer picked after the edit over the next candidate, on the unedited prompt "
+        "and under the edit."
+    )
     if st.button("Open on the Steer page", type="primary", key="search-open"):
         st.switch_page("../pages/steer.py")
 

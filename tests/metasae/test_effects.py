@@ -428,6 +428,24 @@ def test_a_source_nobody_shares_latents_with_has_no_others(lab: Lab, case: Case)
     assert isinstance(one, SideEffects) and one.others == () and one.facts == 0
 
 
+def test_leads_are_those_of_the_answers(case: Case, found: tuple[Found, ...]) -> None:
+    for one in found:
+        outcome = case.score(one.edit)
+        told = effects.leads(outcome)
+        assert list(told) == [question.attribute for question in case.questions]
+        for attribute, rows in outcome.answers.groupby("attribute"):
+            after = dict(zip(rows["answer"], rows["logprob"], strict=True))
+            before = dict(zip(rows["answer"], rows["baseline"], strict=True))
+            first, second = sorted(after.values(), reverse=True)[:2]
+            lead = told[str(attribute)]
+            assert after[lead["answer"]] == first and lead["after"] == pytest.approx(first - second)
+            others = [value for answer, value in before.items() if answer != lead["answer"]]
+            assert lead["before"] == pytest.approx(before[lead["answer"]] - max(others))
+            assert (lead["before"] < 0) == bool(rows["best_before"].ne(rows["best_after"]).any())
+        smallest = min(lead["after"] for lead in told.values())
+        assert smallest == pytest.approx(one.margin, abs=1e-4)
+
+
 def test_top_of_vocabulary_is_that_of_full_passes(case: Case, found: tuple[Found, ...]) -> None:
     edit = found[-1].edit
     tops = top_of_vocabulary(case, edit)
