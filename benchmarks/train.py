@@ -8,13 +8,16 @@ that of a process of its own that trains with ours alone.
 With --steps each then trains by itself to the end (the post's 2,000 steps take SAELens about two
 hours here), and what it explains on the way is measured at inference: by its own threshold, and
 SAELens also by one that gives exactly the mean L0 it was trained for. With --folder it is kept on
-the way and goes on where it was stopped.
+the way and goes on where it was stopped; with --times SAELens is stopped after so many times the
+time that ours took to its end.
 
-    python -m benchmarks.train [--quick] [--steps N [--folder DIR]] [--scaling] [--json]
+    python -m benchmarks.train [--quick] [--steps N [--folder DIR] [--times N]] [--json]
+    python -m benchmarks.train --scaling
 """
 
 import argparse
 import json
+import math
 import multiprocessing
 import resource
 import sys
@@ -268,8 +271,13 @@ def measure(turns: int) -> dict[str, Any]:
     }
 
 
-def to_the_end(steps: int, folder: Path) -> dict[str, Any]:
-    """Train with each to the end; what both explain on the way, and after how many seconds."""
+def to_the_end(steps: int, folder: Path, times: float = math.inf) -> dict[str, Any]:
+    """Train with each to the end; what both explain on the way, and after how many seconds.
+
+    Args:
+        times: stop SAELens once it has taken so many times our whole training; ``steps_saelens``
+            then says how far it came, and ``ratio_total`` is what it had taken by then.
+    """
     progress = to_stream()
     rows, config = planted(ROWS), replace(RECIPE, steps=steps)
     curves: dict[str, list[dict[str, float]]] = {}
@@ -281,10 +289,12 @@ def to_the_end(steps: int, folder: Path) -> dict[str, Any]:
             state = json.loads((here / "state.json").read_text())
             trainer.restore(here)
         # The trainer's own count: it is kept first, so a kill may leave the other a little behind.
-        while trainer.done < steps:
+        limit = times * curves["ours"][-1]["seconds"] if curves else math.inf
+        while trainer.done < steps and state["seconds"] < limit:
             state["seconds"] += seconds(trainer.step)
             state["step"] = trainer.done
-            measured = trainer.done in MARKS or trainer.done == steps
+            ended = trainer.done == steps or state["seconds"] >= limit
+            measured = trainer.done in MARKS or ended
             if measured:
                 spent = {"step": trainer.done, "seconds": state["seconds"]}
                 state["curve"].append(spent | trainer.quality())
@@ -297,6 +307,7 @@ def to_the_end(steps: int, folder: Path) -> dict[str, Any]:
     ours, peer = curves["ours"][-1], curves["saelens"][-1]
     return {
         "steps": steps,
+        "steps_saelens": peer["step"],
         "total_ours_s": ours["seconds"],
         "total_saelens_s": peer["seconds"],
         "ratio_total": peer["seconds"] / ours["seconds"],
@@ -307,6 +318,29 @@ def to_the_end(steps: int, folder: Path) -> dict[str, Any]:
         "fve_saelens_our_threshold": peer["fve_our_threshold"],
         "curves": curves,
     }
+
+
+def picture(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
+    """Draw what both explain at an L0 of k, against the seconds spent."""
+    import altair as alt
+    import pandas as pd
+
+    names = {"ours": "this workbench", "saelens": "SAELens"}
+    table = pd.DataFrame(
+        {
+            "trainer": names[name],
+            "seconds": point["seconds"],
+            "fve": point.get("fve_our_threshold", point["fve"]),
+        }
+        for name, points in curves.items()
+        for point in points
+    )
+    colours = alt.Scale(domain=list(names.values()), range=["#0072b2", "#d55e00"])
+    alt.Chart(table, width=460, height=260).mark_line(point=True).encode(
+        alt.X("seconds", title="seconds of training (2 cores)", scale={"type": "log"}),
+        alt.Y("fve", title="variance explained at inference, L0 4", scale={"domain": [0, 0.8]}),
+        alt.Color("trainer", title=None, scale=colours),
+    ).save(out)
 
 
 def scaling(out: Path | None) -> list[dict[str, float]]:
@@ -332,6 +366,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps only, within 45 s")
     parser.add_argument("--steps", type=int, help="also train to the end (the post: 2,000)")
     parser.add_argument("--folder", type=Path, help="where a run to the end is kept")
+    parser.add_argument(
+        "--times", type=float, default=math.inf, metavar="N",
+        help="stop SAELens once it has taken N times our whole training",
+    )  # fmt: skip
+    parser.add_argument("--picture", type=Path, help="SVG of what is explained after which time")
     parser.add_argument("--scaling", type=Path, nargs="?", const=Path("docs/scaling.svg"))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -341,7 +380,10 @@ def main() -> None:
         figures = measure(3 if arguments.quick else 10)
         if arguments.steps:
             with tempfile.TemporaryDirectory() as folder:
-                figures |= to_the_end(arguments.steps, arguments.folder or Path(folder))
+                kept = arguments.folder or Path(folder)
+                figures |= to_the_end(arguments.steps, kept, arguments.times)
+            if arguments.picture:
+                picture(figures["curves"], arguments.picture)
     if arguments.json:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
         return
