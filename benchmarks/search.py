@@ -162,7 +162,7 @@ def _alone(count: int, pipe: Any) -> None:
 
 
 def growth() -> list[dict[str, float]]:
-    """Seconds of searches by number of combinations, and memory beyond what opening took at most."""
+    """Seconds of searches by number of combinations, and memory beyond opening's own peak."""
     context, rows = multiprocessing.get_context("spawn"), []
     for count in GROWTH:
         here, there = context.Pipe()
