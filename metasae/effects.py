@@ -369,13 +369,16 @@ def top_of_vocabulary(case: Case, edit: Edit) -> dict[str, dict[str, Pick]]:
     Raises:
         UserError: when the edit does not fit the case.
     """
-    outcome = case.score(edit)
+    return _tops(case.score(edit))
+
+
+def _tops(outcome: Outcome) -> dict[str, dict[str, Pick]]:
     return {
         question.attribute: {
-            "before": _pick(case, outcome, question, "before"),
-            "after": _pick(case, outcome, question, "after"),
+            "before": _pick(outcome, question, "before"),
+            "after": _pick(outcome, question, "after"),
         }
-        for question in case.questions
+        for question in outcome.case.questions
     }
 
 
@@ -397,13 +400,14 @@ def leads(outcome: Outcome) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _pick(case: Case, outcome: Outcome, question: Question, state: str) -> Pick:
+def _pick(outcome: Outcome, question: Question, state: str) -> Pick:
     answers, tokens = outcome.answers, outcome.top_tokens
     best = answers[(answers["prompt"] == question.prompt) & answers[f"best_{state}"]]
     top = tokens[(tokens["prompt"] == question.prompt) & (tokens["state"] == state)]
     answer = str(best["answer"].iloc[0])
     likeliest = str(top["token"].iloc[0])
-    first = case.model.decode(case.model.encode(" " + answer)[0])
+    model = outcome.case.model
+    first = model.decode(model.encode(" " + answer)[0])
     return Pick(answer, first == likeliest, likeliest)
 
 
@@ -582,9 +586,9 @@ def honestly(
     notes: list[dict[str, Any]] = []
     for number, one in enumerate(found, 1):
         sides = around.side_effects(one.edit).to_dict()
-        picks = top_of_vocabulary(case, one.edit)
-        top = {attribute: asdict(pick["after"]) for attribute, pick in picks.items()}
-        notes.append({"side_effects": sides, "top": top, "leads": leads(case.score(one.edit))})
+        outcome = case.score(one.edit)
+        top = {attribute: asdict(pick["after"]) for attribute, pick in _tops(outcome).items()}
+        notes.append({"side_effects": sides, "top": top, "leads": leads(outcome)})
         progress("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
     progress("Trying random edits", 0.0, "")
     for note, against in zip(notes, control(case, found), strict=True):

@@ -355,8 +355,8 @@ def search(
     combinations = combinations or Combinations.of(case)
     check_size(combinations, most)
     if screened is None:
-        fast = fast_dtype_of_products() == torch.bfloat16
-        screened = len(combinations) > 4 * CHUNK and fast
+        # Short searches go without the probe, which times a few products.
+        screened = len(combinations) > 4 * CHUNK and fast_dtype_of_products() == torch.bfloat16
     engine = Engine(case, combinations, torch.bfloat16 if screened else torch.float32)
     leaders = Leaders(_AHEAD if screened else 1)
     for chunk in scan(engine, progress=progress):

@@ -76,9 +76,10 @@ def controls(found: Browser, now: tuple[int, ...]) -> tuple[int, int, float]:
         "Latents to start from", key=key, max_chars=80, on_change=typed,
         help="Numbers or cities, six at most: Tokyo, Paris",
     )  # fmt: skip
-    steps = depth.slider("Depth", 1, 2, key="graph-depth")
-    count = top.slider("Latents each", 1, 12, key="graph-top")
-    threshold = least.slider("At least", 0.0, 0.6, step=0.05, key="graph-least")
+    bounds = {name: values[2:] for name, values in _SHOWN.items()}
+    steps = depth.slider("Depth", *bounds["depth"], key="graph-depth")
+    count = top.slider("Latents each", *bounds["top"], key="graph-top")
+    threshold = least.slider("At least", *bounds["least"], step=0.05, key="graph-least")
     return steps, count, threshold
 
 
