@@ -50,8 +50,9 @@ def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
     for meta in pieces:
         found.label(browse.META, min(meta, lab.n_meta - 1))
     nearest(decomposition.sae.W_dec, direction, without=latent)
-    smaller = found.smaller(lab.n_latents)
-    if smaller is not None:
+    narrower = found.smaller_width(lab.n_latents)
+    if narrower is not None:
+        smaller = found.decomposition(narrower).sae
         nearest(smaller.W_dec, direction)
         pursuit(smaller.W_dec, direction, max(1, len(pieces)))
     vocabulary_ends(lab.model, direction)

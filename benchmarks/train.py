@@ -36,9 +36,9 @@ from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingS
 from sae_lens.training.sae_trainer import SAETrainer
 from safetensors.torch import load_file, save_file
 
-from metasae import batch_topk
+from metasae import autoencoders, batch_topk
 from metasae.assets import written_whole
-from metasae.batch_topk import TensorRows, TrainConfig, Trainer
+from metasae.batch_topk import Parameters, TensorRows, TrainConfig, Trainer
 from metasae.meta_sae import RECIPE
 from metasae.products import fast_dtype
 from metasae.progress import to_stream
@@ -259,16 +259,48 @@ def measure(turns: int) -> dict[str, Any]:
             if turn:
                 times[name].append(took)
         progress("A step each", turn / turns, f"{turn} of {turns}")
+    del dense
     found: dict[str, Any] = {
         f"step_{name}_s": float(np.median(values)) for name, values in times.items()
     }
     found["ratio_step"] = found["step_saelens_s"] / found["step_ours_s"]
     found["ratio_step_dense"] = found["step_dense_s"] / found["step_ours_s"]
+    found |= agreement(ours)
     return found | {
         "peak_mb": peak,
         "precision_of_selection": str(fast_dtype()).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
+
+
+def agreement(ours: Ours) -> dict[str, float]:
+    """How far our gradients lie from autograd's, and our activations from those that SAELens gives
+    for what we wrote: the largest difference, as a share of the largest value.
+    """
+    p, x = ours.trainer.p, ours.trainer.batch(0)
+    with torch.no_grad():
+        entries = batch_topk.select_batch_topk((x - p.b_dec) @ p.W_enc.T + p.b_enc, ours.config.k)
+        found = batch_topk.loss_and_gradients(p, x, entries).gradients
+    free = Parameters(**{name: one.clone().requires_grad_() for name, one in p.tensors().items()})
+    chosen = torch.zeros(len(x), len(p.W_enc))
+    chosen[entries.row, entries.latent] = 1.0
+    acts = ((x - free.b_dec) @ free.W_enc.T + free.b_enc).relu() * chosen
+    ((x - acts @ free.W_dec - free.b_dec).square().sum() / len(x)).backward()
+    apart = [_apart(found[name], one.grad) for name, one in free.tensors().items()]
+
+    sae = batch_topk.with_threshold(ours.trainer.result(), ours.rows, ours.config.k)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        autoencoders.save(sae, Path(folder) / "sae", torch.float32)
+        theirs = sae_lens.SAE.load_from_disk(Path(folder) / "sae").encode(x)
+    return {
+        "gradients_differ": max(apart),
+        "saelens_differs": _apart(sae.encode(x), theirs),
+    }
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor | None) -> float:
+    assert other is not None
+    return float((one - other).abs().max() / other.abs().max())
 
 
 def to_the_end(steps: int, folder: Path, times: float = math.inf) -> dict[str, Any]:

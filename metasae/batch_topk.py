@@ -10,6 +10,7 @@ Shapes: B rows of a batch, D their width, F latents, E selected (row, latent) en
 import functools
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -482,9 +483,12 @@ class Trainer:
         right[:, width] = self.p.b_enc
         return torch.mm(left, right.T, out=pre)
 
-    def run(self, checkpoint: Path | None = None, every: int = 250, progress: Progress = silent,
+    def run(self, checkpoint: Path | None = None, every: float = 30.0, progress: Progress = silent,
             stage: str = "Training", watch: Watch | None = None) -> None:  # fmt: skip
         """Train to the last step, from the checkpoint if there is one.
+
+        Args:
+            every: seconds after which the checkpoint is written anew; what a kill can cost.
 
         Raises:
             Stopped: when ``watch`` said so, after saving.
@@ -492,15 +496,16 @@ class Trainer:
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
+        kept = time.monotonic()
         while self.step < self.config.steps:
             result = self.advance()
             dead = int((self.silent > self.config.dead_after).sum())
             now = Moment(self.step, self.config.steps, self.loss, result.l0, dead)
             stop = watch is not None and watch(now)
-            if checkpoint is not None and (
-                stop or self.step % every == 0 or self.step == self.config.steps
-            ):
+            due = time.monotonic() - kept >= every or self.step == self.config.steps
+            if checkpoint is not None and (stop or due):
                 self.save(checkpoint)
+                kept = time.monotonic()
             if stop:
                 raise Stopped(
                     f"{stage} was stopped at step {self.step:,}; it can go on from there."

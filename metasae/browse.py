@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae import assets, autoencoders, evidence, labeller, labels
-from metasae.autoencoders import SparseAutoencoder
 from metasae.corpus import Windows
 from metasae.decomposition import Decomposition
 from metasae.errors import UserError
@@ -55,8 +54,8 @@ class Browser:
         """Widths of the SAEs there are, narrow to wide."""
         return tuple(sorted(self.lab.preset.widths))
 
-    def decomposition(self, width: int) -> Decomposition:
-        """The SAE of a width, taken apart by the lab's meta-SAE.
+    def decomposition(self, width: int, progress: Progress = silent) -> Decomposition:
+        """The SAE of a width, taken apart by the lab's meta-SAE; fetched on first use.
 
         Raises:
             UserError: for a width there is none of, and whatever `autoencoders.open_sae` raises.
@@ -70,20 +69,14 @@ class Browser:
             )
         if width not in self._decompositions:
             size = 8 * width * self.lab.model.d_model
-            sae = autoencoders.open_sae(self.lab.preset.sae(width), size)
+            sae = autoencoders.open_sae(self.lab.preset.sae(width), size, progress)
             self._decompositions[width] = Decomposition(sae, self.lab.decomposition.meta)
         return self._decompositions[width]
 
-    def smaller(self, width: int) -> SparseAutoencoder | None:
-        """An SAE about an eighth as wide, which a latent is compared with; None for the smallest.
-
-        Raises:
-            UserError: whatever `autoencoders.open_sae` raises.
-        """
+    def smaller_width(self, width: int) -> int | None:
+        """About an eighth of it: the SAE a latent is compared with; None for the smallest."""
         narrower = [one for one in self.widths if one < width]
-        if not narrower:
-            return None
-        return self.decomposition(min(narrower, key=lambda one: abs(one - width / 8))).sae
+        return min(narrower, key=lambda one: abs(one - width / 8)) if narrower else None
 
     def evidence(self, width: int) -> Evidence | None:
         """Where the latents of a width fire; None where nobody has collected it."""

@@ -456,8 +456,9 @@ def _decompose(arguments: argparse.Namespace) -> str:
         "promoted": list(promoted["token"]),
         "suppressed": list(suppressed["token"]),
     }
-    smaller = found.smaller(width)
-    if smaller is not None:
+    narrower = found.smaller_width(width)
+    if narrower is not None:
+        smaller = found.decomposition(narrower).sae
         chased = pursuit(smaller.W_dec, direction, max(1, len(pieces)))
         values["smaller"] = {
             "width": smaller.width,

@@ -4,6 +4,7 @@ Nothing is sent unless a person names an address. What comes back is kept line b
 that was stopped goes on; what is no answer is asked once more and then left out.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -53,6 +54,11 @@ class Endpoint:
     def __post_init__(self) -> None:
         if not re.match(r"https?://", self.url):
             raise UserError(f'"{self.url}" is no address; write one like http://localhost:8080/v1.')
+
+    def mark(self, lines: Sequence[str]) -> str:
+        """Tells who was asked what from any other question."""
+        asked = json.dumps([self.url.rstrip("/"), self.model, _ASK, list(lines)])
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     def ask(self, lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """A label and its words for some contexts.
@@ -124,7 +130,8 @@ def ask_all(
     kept: Path,
     progress: Progress = silent,
 ) -> dict[int, tuple[str, tuple[str, ...]]]:
-    """Ask for every latent's label; what ``kept`` holds already is not asked again.
+    """Ask for every latent's label; what ``kept`` holds of this server, model and these contexts
+    is not asked again.
 
     Args:
         contexts: latent → its contexts as text, none of them held out.
@@ -134,7 +141,8 @@ def ask_all(
         UserError: when the server can't be reached, refuses, or answers nonsense ten times in a
             row.
     """
-    found = dict(_kept(kept))
+    marks = {latent: endpoint.mark(lines) for latent, lines in contexts.items()}
+    found = {latent: got for latent, mark, got in _kept(kept) if marks.get(latent) == mark}
     kept.parent.mkdir(parents=True, exist_ok=True)
     wrong = 0
     with kept.open("a") as file:
@@ -147,7 +155,8 @@ def ask_all(
                 except ValueError:
                     continue
                 found[latent] = label, words
-                file.write(json.dumps({"latent": latent, "label": label, "words": words}) + "\n")
+                line = {"latent": latent, "of": marks[latent], "label": label, "words": words}
+                file.write(json.dumps(line) + "\n")
                 file.flush()
                 wrong = 0
                 break
@@ -162,13 +171,15 @@ def ask_all(
     return found
 
 
-def _kept(path: Path) -> Iterator[tuple[int, tuple[str, tuple[str, ...]]]]:
+def _kept(path: Path) -> Iterator[tuple[int, str, tuple[str, tuple[str, ...]]]]:
+    """Latent, mark of who was asked what, and the answer."""
     if not path.exists():
         return
     for line in path.read_text().splitlines():
         try:
             values = json.loads(line)
-            yield int(values["latent"]), (str(values["label"]), tuple(values["words"]))
+            answer = str(values["label"]), tuple(values["words"])
+            yield int(values["latent"]), str(values["of"]), answer
         except (ValueError, KeyError, TypeError):
             continue  # a line a killed run left half written is asked for again
 

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from metasae.browse import META, Browser
+from metasae.decomposition import Decomposition
 from metasae.errors import UserError
 from metasae.evidence import Snippet, firing_on, snippet
 from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
@@ -156,10 +157,9 @@ def search_bar(found: Browser, at: Place) -> None:
 def _hits(found: Browser, at: Place) -> None:
     kind = str(at.width)
     try:
+        sae = opening.open_width(found, at.width).sae
         named = found.find(kind, at.query)
-        fires = firing_on(
-            found.lab.model, found.decomposition(at.width).sae, at.query, found.lab.median_norm
-        )
+        fires = firing_on(found.lab.model, sae, at.query, found.lab.median_norm)
     except UserError as error:
         results.failed(error)
         return
@@ -213,6 +213,7 @@ def choose(
 def latent(found: Browser, at: Place) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
     kind, lab = str(at.width), found.lab
+    decomposition = opening.open_width(found, at.width)
     with heading(found, kind, at.latent, f"Latent {at.latent} of {at.width:,}"):
         if at.width == lab.n_latents:
             if st.button("Send to Steer", icon=":material/tune:", key="to-steer"):
@@ -225,11 +226,11 @@ def latent(found: Browser, at: Place) -> None:
             st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
     left, right = st.columns([6, 5], gap="large")
     with left:
-        _pieces(found, at)
+        _pieces(found, at, decomposition)
         _evidence(found, at)
     with right:
-        _does(found, at)
-        _beside(found, at)
+        _does(found, at, decomposition)
+        _beside(found, at, decomposition)
 
 
 def heading(found: Browser, kind: str, index: int, name: str) -> DeltaGenerator:
@@ -305,9 +306,8 @@ def _keep(found: Browser, changed: Corrections) -> None:
     st.rerun()
 
 
-def _pieces(found: Browser, at: Place) -> None:
+def _pieces(found: Browser, at: Place, decomposition: Decomposition) -> None:
     """The decomposition as a picture, what is left out of it included."""
-    decomposition = found.decomposition(at.width)
     pieces = decomposition.pieces(at.latent)
     share = decomposition.unexplained([at.latent])
     st.subheader("Made of", anchor=False)
@@ -335,10 +335,9 @@ def _pieces(found: Browser, at: Place) -> None:
     )
 
 
-def _beside(found: Browser, at: Place) -> None:
+def _beside(found: Browser, at: Place, decomposition: Decomposition) -> None:
     """The method's table: nearest latents here and in a smaller SAE, and matching pursuit."""
     kind = str(at.width)
-    decomposition = found.decomposition(at.width)
     direction = decomposition.sae.W_dec[at.latent]
     st.subheader("Beside it", anchor=False)
     two = st.column_config.NumberColumn(format="%.2f")
@@ -346,12 +345,13 @@ def _beside(found: Browser, at: Place) -> None:
     near["called"] = [found.label(kind, latent) for latent in near["latent"]]
     st.markdown("**Closest latents in this SAE**")
     choose(near, "near", lambda row: go(latent=int(row["latent"]), width=at.width), {"cosine": two})
+    narrower = found.smaller_width(at.width)
+    if narrower is None:
+        return
     try:
-        smaller = found.smaller(at.width)
+        smaller = opening.open_width(found, narrower).sae
     except UserError as error:
         results.failed(error)
-        return
-    if smaller is None:
         return
     other = str(smaller.width)
     near = nearest(smaller.W_dec, direction)
@@ -434,10 +434,9 @@ def snippets_html(snippets: Sequence[Snippet], top: float) -> str:
     return f'<div style="font-size:.9rem;line-height:1.45">{"".join(rows)}</div>'
 
 
-def _does(found: Browser, at: Place) -> None:
+def _does(found: Browser, at: Place, decomposition: Decomposition) -> None:
     """What its direction promotes, and what really changes when it is added."""
-    lab = found.lab
-    direction = found.decomposition(at.width).sae.W_dec[at.latent]
+    lab, direction = found.lab, decomposition.sae.W_dec[at.latent]
     st.subheader("What it does", anchor=False)
     promoted, suppressed = vocabulary_ends(lab.model, direction)
     evidence = found.evidence(at.width)
@@ -506,7 +505,7 @@ def asked_width(found: Browser) -> int:
 
 def meta_latent(found: Browser, meta: int, width: int) -> None:
     """One meta-latent: the latents of an SAE it is most active on, with their evidence."""
-    lab, decomposition = found.lab, found.decomposition(width)
+    lab, decomposition = found.lab, opening.open_width(found, width)
     heading(found, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}")
     strongest = decomposition.latents_of(meta)
     kind = str(width)

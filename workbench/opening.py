@@ -20,6 +20,7 @@ from metasae import search as engine
 from metasae.batch_topk import Moment, TrainConfig
 from metasae.browse import META, Browser, browser
 from metasae.corpus import Windows
+from metasae.decomposition import Decomposition
 from metasae.directions import Directions, open_directions
 from metasae.edits import Edit
 from metasae.effects import Way, honestly, ways
@@ -344,6 +345,25 @@ def _browser(preset: str, meta_sae: str) -> Browser:
 def get_browser(lab: Lab) -> Browser:
     """What is known of a lab's latents."""
     return _browser(lab.preset.name, lab.provenance.meta_sae)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _width_task(preset: str, meta_sae: str, width: int, _found: Browser) -> Task[Decomposition]:
+    return Task(lambda progress: _found.decomposition(width, progress), "Opening the SAE")
+
+
+def open_width(found: Browser, width: int) -> Decomposition:
+    """The SAE of a width, taken apart; draws the progress of its first opening.
+
+    Raises:
+        UserError: when it can't be opened; the next call tries again.
+    """
+    asked = (found.lab.preset.name, found.lab.provenance.meta_sae, width, found)
+    try:
+        return _width_task(*asked).wait()
+    except UserError:
+        _width_task.clear(*asked)
+        raise
 
 
 def meta_title(lab: Lab, meta: int) -> str:

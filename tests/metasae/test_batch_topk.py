@@ -171,6 +171,25 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         torch.testing.assert_close(second.p.tensors()[name], tensor, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("every", "left"), [(0.0, 7), (3600.0, None)])
+def test_a_killed_training_leaves_what_was_kept_in_time(
+    every: float, left: int | None, tmp_path: Path
+) -> None:
+    def kill(moment: batch_topk.Moment) -> bool:
+        if moment.step == 8:
+            raise KeyboardInterrupt
+        return False
+
+    path = tmp_path / "c"
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(TensorRows(planted()), config(steps=60), device="cpu").run(path, every, watch=kill)
+    assert path.exists() == (left is not None)
+    if left is not None:
+        back = Trainer(TensorRows(planted()), config(steps=60), device="cpu")
+        back.restore(path)
+        assert back.step == left
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to train on")
 @pytest.mark.parametrize("selection", ["topk", "batch_topk"])
 def test_a_gpu_trains_what_the_processor_does(selection: str, tmp_path: Path) -> None:
@@ -178,7 +197,7 @@ def test_a_gpu_trains_what_the_processor_does(selection: str, tmp_path: Path) ->
     made = {}
     for device in ("cpu", "cuda"):
         trainer = Trainer(TensorRows(x), config(steps=40, selection=selection), device=device)
-        trainer.run(tmp_path / device, every=20)
+        trainer.run(tmp_path / device, every=0)
         assert trainer.p.W_dec.device.type == device
         made[device] = trainer.result()
     assert made["cuda"].W_dec.device.type == "cpu"

@@ -81,6 +81,17 @@ def test_every_latent_is_asked_about_once_and_kept(
     assert len(server.asked) == 2
 
 
+def test_another_model_or_other_contexts_are_asked_anew(server: Server, tmp_path: Path) -> None:
+    kept = tmp_path / "answers.jsonl"
+    ask_all(endpoint(server), CONTEXTS, kept)
+    ask_all(endpoint(server), CONTEXTS | {3: ["in «Kobe»"]}, kept)
+    assert len(server.asked) == 3
+    ask_all(Endpoint(endpoint(server).url, "other"), CONTEXTS, kept)
+    assert len(server.asked) == 5
+    ask_all(endpoint(server), CONTEXTS, kept)
+    assert len(server.asked) == 5
+
+
 def test_nonsense_is_asked_again_and_then_left_out(server: Server, tmp_path: Path) -> None:
     server.answers = [(200, b"no json"), (200, completion("I cannot")), (200, completion(GOOD))]
     found = ask_all(endpoint(server), CONTEXTS, tmp_path / "a.jsonl")
