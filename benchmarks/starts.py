@@ -19,7 +19,8 @@ from torch import Tensor
 from metasae import autoencoders, base_sae, batch_topk
 from metasae.autoencoders import SparseAutoencoder
 from metasae.batch_topk import TensorRows, TrainConfig
-from metasae.meta_sae import RECIPE, gaussian_like, train_meta
+from metasae.build import META
+from metasae.meta_sae import gaussian_like, train_meta
 from metasae.presets import EMBEDDED
 from metasae.progress import to_stream
 
@@ -36,7 +37,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
     for k, selection, start in product(SPARSITIES, ("topk", "batch_topk"), ("data", "random")):
         config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
         sae = base_sae.train(text, config, progress=report)
-        apart = replace(RECIPE, width=max(8, width // 21), steps=meta_steps, batch=4096)
+        apart = replace(META, width=max(8, width // 21), steps=meta_steps)
         found = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
         rows.append(
             {"k": k, "selection": selection, "start": start}
@@ -56,7 +57,7 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
     """One row per start of a meta-SAE on the shipped widest SAE."""
     report = to_stream()
     decoder = autoencoders.open_sae(EMBEDDED.sae(EMBEDDED.width)).W_dec
-    config = replace(RECIPE, width=EMBEDDED.meta_width, steps=steps, batch=4096)
+    config = replace(META, width=EMBEDDED.meta_width, steps=steps)
     starts: dict[str, SparseAutoencoder | None] = {"random": None, "data": None}
     starts["an earlier meta-SAE"] = train_meta(
         TensorRows(decoder), replace(config, seed=1), report, "The earlier one"

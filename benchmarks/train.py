@@ -6,12 +6,14 @@ all see the same machine. "Dense" is the same loss with autograd on dense activa
 that of a process of its own that trains with ours alone.
 
 With --steps each then trains by itself to the end (the post's 2,000 steps take SAELens about two
-hours here), and what it explains on the way is measured at inference: by its own threshold, and
-SAELens also by one that gives exactly the mean L0 it was trained for. With --folder it is kept on
-the way and goes on where it was stopped; with --times SAELens is stopped after so many times the
-time that ours took to its end.
+hours here), ours with its own recipe, SAELens with the authors' learning rate. What it explains on
+the way is measured at inference: by its own threshold, and SAELens also by one that gives exactly
+the mean L0 it was trained for. "Recovered" are the planted directions that some decoder row has a
+cosine above 0.9 with. With --folder it is kept on the way and goes on where it was stopped; with
+--times SAELens is stopped after so many times the time that ours took to its end. With --plain ours
+has k throughout and SAELens's rate; --peer-rate gives SAELens another.
 
-    python -m benchmarks.train [--quick] [--steps N [--folder DIR] [--times N]] [--json]
+    python -m benchmarks.train [--quick] [--steps N [--folder DIR] [--times N] [--plain]] [--json]
     python -m benchmarks.train --scaling
 """
 
@@ -47,6 +49,9 @@ ROWS, WIDTH, ATOMS, PARTS = 49_152, 768, 3_000, 4
 NOISE = 0.35
 """Length of the noise beside a row's structure of length one."""
 
+PEER_RATE = 1e-3
+"""SAELens's learning rate: the authors'. Its own default is 3e-4."""
+
 MARKS = (10, 30, 100, 300, 600, 1_000, 1_500)
 """Steps after which what is explained is measured on the way."""
 
@@ -57,10 +62,15 @@ SCALES = (49_152, 196_608, 1_048_576)
 """Rows trained on for the picture of how a step's cost grows."""
 
 
+def directions(draw: torch.Generator) -> torch.Tensor:
+    """The unit directions that are planted, (ATOMS, WIDTH)."""
+    return torch.nn.functional.normalize(torch.randn(ATOMS, WIDTH, generator=draw))
+
+
 def planted(rows: int, seed: int = 0) -> torch.Tensor:
     """Unit rows: sums of a few of the atoms with positive weights, and noise."""
     draw = torch.Generator().manual_seed(seed)
-    atoms = torch.nn.functional.normalize(torch.randn(ATOMS, WIDTH, generator=draw))
+    atoms = directions(draw)
     out = torch.empty(rows, WIDTH)
     for part in out.split(16_384):
         chosen = torch.randint(ATOMS, (len(part), PARTS), generator=draw)
@@ -103,6 +113,11 @@ class Ours:
         return {"fve": found.fve, "l0": found.l0}
 
     @property
+    def decoder(self) -> torch.Tensor:
+        """Its rows."""
+        return self.trainer.p.W_dec
+
+    @property
     def done(self) -> int:
         """Steps so far."""
         return self.trainer.step
@@ -117,9 +132,10 @@ class Ours:
 
 
 class SAELens:
-    """SAELens's trainer on its own BatchTopK SAE, with the same optimiser settings."""
+    """SAELens's trainer on its own BatchTopK SAE, with the same optimiser settings but for the
+    rate."""
 
-    def __init__(self, rows: torch.Tensor, config: TrainConfig) -> None:
+    def __init__(self, rows: torch.Tensor, config: TrainConfig, rate: float = PEER_RATE) -> None:
         torch.manual_seed(config.seed)
         self.rows, self.config = rows, config
         self.sae = BatchTopKTrainingSAE(
@@ -131,7 +147,7 @@ class SAELens:
         settings = SAETrainerConfig(
             total_training_samples=config.batch * config.steps,
             train_batch_size_samples=config.batch,
-            lr=config.lr,
+            lr=rate,
             lr_end=0.0,
             lr_warm_up_steps=config.warmup,
             lr_decay_steps=int(config.decay * config.steps),
@@ -163,6 +179,11 @@ class SAELens:
             largest = largest.topk(min(int(count) + 1, len(largest))).values
         opened.threshold.fill_(float(largest[-1]))
         return {"fve": fve, "l0": l0, "fve_our_threshold": self._explained(opened)[0]}
+
+    @property
+    def decoder(self) -> torch.Tensor:
+        """Its rows."""
+        return self.sae.W_dec
 
     @property
     def done(self) -> int:
@@ -273,6 +294,13 @@ def measure(turns: int) -> dict[str, Any]:
     }
 
 
+def recovered(decoder: torch.Tensor, seed: int = 0) -> int:
+    """Planted directions that a decoder row, (F, WIDTH), has a cosine above 0.9 with."""
+    atoms = directions(torch.Generator().manual_seed(seed))
+    cosines = torch.nn.functional.normalize(decoder.detach()) @ atoms.T
+    return int((cosines.amax(0) > 0.9).sum())
+
+
 def agreement(ours: Ours) -> dict[str, float]:
     """How far our gradients lie from autograd's, and our activations from those that SAELens gives
     for what we wrote: the largest difference, as a share of the largest value.
@@ -303,17 +331,23 @@ def _apart(one: torch.Tensor, other: torch.Tensor | None) -> float:
     return float((one - other).abs().max() / other.abs().max())
 
 
-def to_the_end(steps: int, folder: Path, times: float = math.inf) -> dict[str, Any]:
+def to_the_end(
+    steps: int, folder: Path, times: float = math.inf, plain: bool = False, rate: float = PEER_RATE
+) -> dict[str, Any]:
     """Train with each to the end; what both explain on the way, and after how many seconds.
 
     Args:
+        plain: ours with k throughout and SAELens's usual rate.
+        rate: SAELens's.
         times: stop SAELens once it has taken so many times our whole training; ``steps_saelens``
             then says how far it came, and ``ratio_total`` is what it had taken by then.
     """
     progress = to_stream()
     rows, config = planted(ROWS), replace(RECIPE, steps=steps)
     curves: dict[str, list[dict[str, float]]] = {}
-    for name, trainer in (("ours", Ours(rows, config)), ("saelens", SAELens(rows, config))):
+    found: dict[str, Any] = {}
+    own = replace(config, first_k=1.0, lr=PEER_RATE) if plain else config
+    for name, trainer in (("ours", Ours(rows, own)), ("saelens", SAELens(rows, config, rate))):
         here = folder / name
         here.mkdir(parents=True, exist_ok=True)
         state: dict[str, Any] = {"step": 0, "seconds": 0.0, "curve": []}
@@ -336,8 +370,9 @@ def to_the_end(steps: int, folder: Path, times: float = math.inf) -> dict[str, A
                     part.write_text(json.dumps(state))
             progress(f"To the end: {name}", trainer.done / steps, "")
         curves[name] = state["curve"]
+        found[f"recovered_{name}"] = recovered(trainer.decoder)
     ours, peer = curves["ours"][-1], curves["saelens"][-1]
-    return {
+    return found | {
         "steps": steps,
         "steps_saelens": peer["step"],
         "total_ours_s": ours["seconds"],
@@ -402,6 +437,10 @@ def main() -> None:
         "--times", type=float, default=math.inf, metavar="N",
         help="stop SAELens once it has taken N times our whole training",
     )  # fmt: skip
+    parser.add_argument(
+        "--plain", action="store_true", help="ours with k throughout, SAELens's rate"
+    )
+    parser.add_argument("--peer-rate", type=float, default=PEER_RATE, help="SAELens's rate")
     parser.add_argument("--picture", type=Path, help="SVG of what is explained after which time")
     parser.add_argument("--scaling", type=Path, nargs="?", const=Path("docs/scaling.svg"))
     parser.add_argument("--json", action="store_true")
@@ -413,7 +452,9 @@ def main() -> None:
         if arguments.steps:
             with tempfile.TemporaryDirectory() as folder:
                 kept = arguments.folder or Path(folder)
-                figures |= to_the_end(arguments.steps, kept, arguments.times)
+                figures |= to_the_end(
+                    arguments.steps, kept, arguments.times, arguments.plain, arguments.peer_rate
+                )
             if arguments.picture:
                 picture(figures["curves"], arguments.picture)
     if arguments.json:

@@ -65,6 +65,10 @@ class TrainConfig:
         width: number of latents.
         k: latents a row on average; exactly k a row when ``selection`` is "topk".
         selection: the k largest of every row, or the k·B largest of the batch.
+        first_k: a training begins with this many times k, which lets latents find out what else
+            they are for before they have to compete.
+        settled: share of the steps after which only k are left; until then they become fewer step
+            by step.
         start: decoder rows from given directions, random ones, or all from an existing SAE.
         encoder_scale: the encoder starts as this many times the decoder.
         warmup: steps of linear rise of the learning rate.
@@ -80,6 +84,8 @@ class TrainConfig:
     steps: int
     batch: int = 4096
     selection: Literal["topk", "batch_topk"] = "topk"
+    first_k: float = 1.0
+    settled: float = 0.6
     start: Literal["data", "random", "sae"] = "data"
     encoder_scale: float = 0.4
     lr: float = 5e-4
@@ -91,6 +97,11 @@ class TrainConfig:
     auxiliary_k: int = 256
     seed: int = 0
     train_decoder: bool = True
+
+    def active(self, step: int) -> int:
+        """Latents a row, on average, of a step."""
+        left = max(0.0, 1 - step / max(1.0, self.settled * self.steps))
+        return min(self.width, round(self.k * (1 + (self.first_k - 1) * left)))
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -437,7 +448,7 @@ class Trainer:
         x, further = self.draw(self.step)
         pre = self._candidates(x)
         select = select_topk if config.selection == "topk" else select_batch_topk
-        entries = select(pre, config.k)
+        entries = select(pre, config.active(self.step))
         del pre
         dead = (self.silent > config.dead_after).nonzero()[:, 0]
         result = loss_and_gradients(
@@ -550,13 +561,14 @@ class Trainer:
         try:
             with safe_open(path, "pt") as file:
                 header = dict(file.metadata())
-            made_with = json.loads(header["config"])
+            # What a configuration said nothing of then was as it is now by default.
+            made_with = TrainConfig(**json.loads(header["config"]))
             tensors = load_file(path)
         except Exception as error:
             raise UserError(
                 f"The checkpoint {path} is damaged; delete it to start again."
             ) from error
-        if made_with != json.loads(json.dumps(asdict(self.config))):
+        if json.dumps(asdict(made_with)) != json.dumps(asdict(self.config)):
             raise UserError(
                 f"The checkpoint {path} was made with another configuration; delete it or use the "
                 "same configuration."

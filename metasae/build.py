@@ -64,8 +64,8 @@ CONTEXTS = 48
 WORDS = 6
 """Activations of a latent that are looked at for its words, and words kept."""
 
-META = replace(RECIPE, batch=4096)
-"""Recipe of the meta-SAE and of its Gaussian control."""
+META = replace(RECIPE, batch=4096, first_k=1.0, lr=1e-3)
+"""Recipe of the meta-SAE that is shipped and of its Gaussian control."""
 
 
 def build_folder(preset: Preset) -> Path:

@@ -176,6 +176,11 @@ def _recipe(command: argparse.ArgumentParser, width: str, batch: str) -> None:
     command.add_argument("--steps", type=int)
     command.add_argument("--batch", type=int, help=batch)
     command.add_argument("--seed", type=int)
+    command.add_argument("--lr", type=float, help="learning rate")
+    command.add_argument(
+        "--first-k", type=float, metavar="N",
+        help="begin with N times k active ones, which become k over the first 60 %% of the steps",
+    )  # fmt: skip
     command.add_argument("--selection", choices=("batch_topk", "topk"))
     command.add_argument("--start", metavar="random|data|DIR", help="DIR: an SAE to start from")
     command.add_argument("--resume", action="store_true", help="go on where a run was stopped")
@@ -259,13 +264,14 @@ def _given(arguments: argparse.Namespace, usual: Any) -> tuple[Any, Any]:
 
     from metasae import autoencoders
 
-    names = ("width", "k", "steps", "batch", "seed", "selection", "start")
+    names = ("width", "k", "steps", "batch", "seed", "lr", "first_k", "selection", "start")
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
     initial = None
     if given.get("start", "data") not in ("random", "data"):
         initial = autoencoders.load(Path(given["start"]))
-        given = {"width": initial.width} | given | {"start": "sae"}
+        # It has found out with more than k what its latents are for.
+        given = {"width": initial.width, "first_k": 1.0} | given | {"start": "sae"}
     return replace(usual, **given), initial
 
 

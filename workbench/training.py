@@ -1,6 +1,7 @@
 """The parts of the Train page: what to take apart, how far it is, what came out."""
 
 import json
+import math
 from dataclasses import asdict, replace
 from itertools import count as count_from
 from typing import Any
@@ -93,6 +94,13 @@ def _curve(training: Training) -> None:
     if len(training.moments) > 1:
         table = pd.DataFrame([asdict(one) for one in list(training.moments)])
         st.altair_chart(charts.training_curve(table, results.ink()))
+        config = training.config
+        if config.active(0) > config.k:
+            st.caption(
+                f"It begins with {config.active(0)} meta-latents a direction and has {config.k} "
+                f"from step {math.ceil(config.settled * config.steps):,} on; while they become "
+                "fewer the loss may rise."
+            )
 
 
 def _ended(lab: Lab, name: str, training: Training) -> None:

@@ -1,5 +1,6 @@
 """The training kernel: selection against a plain top-k, hand-written gradients against autograd."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from metasae import batch_topk
 from metasae.autoencoders import SparseAutoencoder
@@ -155,6 +157,33 @@ def test_the_auxiliary_loss_revives_dead_latents(seed: int) -> None:
     assert dead >= 10 and explained < 0.6
     dead, explained = dead_and_explained(1 / 4)
     assert dead <= 6 and explained > 0.9
+
+
+def test_a_training_begins_with_more_latents_a_row_and_ends_with_k() -> None:
+    falling = config(width=24, k=4, first_k=2.0, settled=0.5, steps=10)
+    assert [falling.active(step) for step in range(10)] == [8, 7, 6, 6, 5, 4, 4, 4, 4, 4]
+    assert {config(width=24, k=4, steps=10).active(step) for step in range(10)} == {4}
+    assert config(width=6, k=4, first_k=2.0).active(0) == 6
+    trainer = Trainer(TensorRows(planted()), falling, device="cpu")
+    seen = [trainer.advance().l0 for _ in range(10)]
+    assert 6 < seen[0] <= 8 and 3 < seen[-1] <= 4
+
+
+def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Path) -> None:
+    trainer = Trainer(TensorRows(planted()), config(steps=60), device="cpu")
+    trainer.advance()
+    trainer.save(tmp_path / "new")
+    with safe_open(tmp_path / "new", "pt") as file:
+        header = file.metadata()
+    values = json.loads(header["config"])
+    del values["first_k"], values["settled"]
+    tensors = load_file(tmp_path / "new")
+    save_file(tensors, tmp_path / "old", header | {"config": json.dumps(values)})
+    back = Trainer(TensorRows(planted()), config(steps=60), device="cpu")
+    back.restore(tmp_path / "old")
+    assert back.step == 1
+    with pytest.raises(UserError, match="another configuration"):
+        Trainer(TensorRows(planted()), config(steps=60, first_k=2.0)).restore(tmp_path / "old")
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:

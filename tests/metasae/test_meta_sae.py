@@ -99,6 +99,9 @@ def test_bad_recipes_are_one_sentence(directions: Directions, tmp_path: Path) ->
         ({"width": 801}, "800 directions, fewer than the 801 meta-latents"),
         ({"k": 17}, "k is 17, more than the 16"),
         ({"steps": 0}, "steps is 0"),
+        ({"lr": 0.0}, "learning rate is 0"),
+        ({"lr": float("nan")}, "learning rate is nan"),
+        ({"first_k": 0.5}, "begin with 0.5 times k"),
     ):
         with pytest.raises(UserError, match=sentence):
             make(directions, replace(CONFIG, **changes), tmp_path / "out")
@@ -129,6 +132,11 @@ def test_the_command_line_trains_and_complains(
     assert values["config"]["width"] == 800 // 21
     assert values["config"]["steps"] == 10
     assert values["controls"].keys() == {"pca"}
+    assert values["config"]["first_k"] == 2
+    again = [*words, "--out", str(tmp_path / "more"), "--start", str(tmp_path / "out"), "--json"]
+    assert main([*again, "--lr", "0.0005"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["config"]["lr"], values["config"]["first_k"]) == (0.0005, 1)
     assert main([*words, "--out", str(tmp_path / "other"), "--k", "900"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
