@@ -65,10 +65,9 @@ class TrainConfig:
         width: number of latents.
         k: latents a row on average; exactly k a row when ``selection`` is "topk".
         selection: the k largest of every row, or the k·B largest of the batch.
-        first_k: a training begins with this many times k, which lets latents find out what else
-            they are for before they have to compete.
-        settled: share of the steps after which only k are left; until then they become fewer step
-            by step.
+        first_k: a training begins with this many times k latents a row, which become k; begun with
+            2 a meta-SAE explains more in the end than with 1.
+        settled: share of the steps over which they become fewer.
         start: decoder rows from given directions, random ones, or all from an existing SAE.
         encoder_scale: the encoder starts as this many times the decoder.
         warmup: steps of linear rise of the learning rate.

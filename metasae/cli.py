@@ -270,7 +270,7 @@ def _given(arguments: argparse.Namespace, usual: Any) -> tuple[Any, Any]:
     initial = None
     if given.get("start", "data") not in ("random", "data"):
         initial = autoencoders.load(Path(given["start"]))
-        # It has found out with more than k what its latents are for.
+        # Its latents have settled; more of them a row would undo that.
         given = {"width": initial.width, "first_k": 1.0} | given | {"start": "sae"}
     return replace(usual, **given), initial
 

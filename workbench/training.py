@@ -97,9 +97,9 @@ def _curve(training: Training) -> None:
         config = training.config
         if config.active(0) > config.k:
             st.caption(
-                f"It begins with {config.active(0)} meta-latents a direction and has {config.k} "
-                f"from step {math.ceil(config.settled * config.steps):,} on; while they become "
-                "fewer the loss may rise."
+                f"It begins with {config.active(0)} meta-latents a direction and has {config.k} by "
+                f"step {math.ceil(config.settled * config.steps):,}; while they become fewer the "
+                "loss may rise."
             )
 
 
