@@ -94,6 +94,23 @@ class Task(Generic[T]):
         return self.result()
 
 
+def waited(task: Any, *asked: object) -> Any:
+    """What a kept task returns, with its progress drawn; one that failed isn't kept.
+
+    Args:
+        task: a cached function that gives a `Task`.
+        asked: its arguments.
+
+    Raises:
+        UserError: what went wrong; the next call tries again.
+    """
+    try:
+        return task(*asked).wait()
+    except UserError:
+        task.clear(*asked)
+        raise
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _lab_task(preset: str) -> Task[Lab]:
     wanted = find_preset(preset)
@@ -106,11 +123,8 @@ def get_lab(preset: str) -> Lab:
     Raises:
         UserError: when it can't be opened; the next call tries again.
     """
-    try:
-        return _lab_task(preset).wait()
-    except UserError:
-        _lab_task.clear(preset)
-        raise
+    opened: Lab = waited(_lab_task, preset)
+    return opened
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -358,12 +372,11 @@ def open_width(found: Browser, width: int) -> Decomposition:
     Raises:
         UserError: when it can't be opened; the next call tries again.
     """
-    asked = (found.lab.preset.name, found.lab.provenance.meta_sae, width, found)
-    try:
-        return _width_task(*asked).wait()
-    except UserError:
-        _width_task.clear(*asked)
-        raise
+    lab = found.lab
+    opened: Decomposition = waited(
+        _width_task, lab.preset.name, lab.provenance.meta_sae, width, found
+    )
+    return opened
 
 
 def meta_title(lab: Lab, meta: int) -> str:
@@ -384,11 +397,10 @@ def get_text(found: Browser, width: int) -> Windows | None:
 
     The first time it is fetched and cut into tokens, with its progress drawn.
     """
-    preset = found.lab.preset.name
     try:
-        return _text_task(preset, width, found).wait()
+        text: Windows | None = waited(_text_task, found.lab.preset.name, width, found)
+        return text
     except UserError as error:
-        _text_task.clear(preset, width, found)
         st.error(escape(str(error)))
         return None
 

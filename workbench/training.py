@@ -70,9 +70,8 @@ def stopped(lab: Lab) -> None:
 
 def _resume(order: Order) -> None:
     try:
-        directions = opening.get_directions(order.sources).wait()
+        directions = opening.waited(opening.get_directions, order.sources)
     except UserError as error:
-        opening.get_directions.clear(order.sources)
         results.failed(error)
         return
     opening.trainings()[order.out.name] = Training(
@@ -184,9 +183,8 @@ def form(lab: Lab) -> None:
     if not sources:
         return
     try:
-        directions = opening.get_directions(sources).wait()
+        directions = opening.waited(opening.get_directions, sources)
     except UserError as error:
-        opening.get_directions.clear(sources)
         results.failed(error)
         return
     count = len(directions)
