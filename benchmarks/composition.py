@@ -18,14 +18,20 @@ from typing import Any
 
 import torch
 
-from metasae import autoencoders, batch_topk, build, evaluate
-from metasae.batch_topk import TensorRows
-from metasae.decomposition import Decomposition
-from metasae.lab import open_lab
-from metasae.meta_sae import gaussian_like, train_meta
-from metasae.presets import EMBEDDED
-from metasae.products import fast_dtype
+from metasae.lab.lab import open_lab
+from metasae.lm.matmul import fast_dtype
 from metasae.progress import to_stream
+from metasae.release import build, starts
+from metasae.release.figures import sharing
+from metasae.saes import formats
+from metasae.saes.decomposition import Decomposition
+from metasae.sources.presets import EMBEDDED
+from metasae.training import explained
+from metasae.training.controls import gaussian_like
+from metasae.training.held_out import base_quality, held_out_batches
+from metasae.training.meta_sae import train_meta_sae
+from metasae.training.rows import TensorRows
+from metasae.training.threshold import with_threshold
 
 WIDTHS = (864, 1152, 2304)
 L0S = (4.0, 3.6)
@@ -38,20 +44,20 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
     lab = open_lab(progress=report)
     sae, rows = lab.decomposition.sae, []
     decoder = TensorRows(sae.W_dec)
-    countries = build.country_directions(lab.model, sae, lab.median_norm, report)
+    countries = starts.country_directions(lab.model, sae, lab.median_norm, report)
     for width in widths:
         config = replace(build.META, width=width)
         against = None
         if control:
             gaussian = gaussian_like(sae.W_dec)
-            other = train_meta(TensorRows(gaussian), config, report, f"Control of {width}")
-            against = batch_topk.quality(other, gaussian).fve
-        for starts in (countries, None) if control else (countries,):
-            meta = train_meta(decoder, config, report, f"Meta-SAE of {width}", starts)
+            other = train_meta_sae(TensorRows(gaussian), config, report, f"Control of {width}")
+            against = explained.quality(other, gaussian).fve
+        for started_at in (countries, None) if control else (countries,):
+            meta = train_meta_sae(decoder, config, report, f"Meta-SAE of {width}", started_at)
             for l0 in L0S:
-                read = batch_topk.with_threshold(meta, sae.W_dec, l0)
-                quality = batch_topk.quality(read, sae.W_dec)
-                shared = evaluate.sharing(Decomposition(sae, read), list(lab.records.values()))
+                read = with_threshold(meta, sae.W_dec, l0)
+                quality = explained.quality(read, sae.W_dec)
+                shared = sharing(Decomposition(sae, read), list(lab.records.values()))
                 rows.append(
                     {
                         "meta_latents": width,
@@ -71,14 +77,14 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
 
 def by_k() -> list[dict[str, Any]]:
     """Cross-entropy the widest SAE recovers when it is read with more latents a token."""
-    stuff = build.material(EMBEDDED, to_stream())
-    sae = autoencoders.open_sae(EMBEDDED.sae(EMBEDDED.width))
-    batches = evaluate.held_out_batches(stuff.windows)
+    material_of = build.material(EMBEDDED, to_stream())
+    sae = formats.open_sae(EMBEDDED.sae(EMBEDDED.width))
+    batches = held_out_batches(material_of.windows)
     rows = []
     for k in TOKENWISE:
-        (row,) = evaluate.base_quality(
-            stuff.model, {sae.width: replace(sae, k=k)}, batches, stuff.activations.mean,
-            stuff.activations.median_norm, to_stream(),
+        (row,) = base_quality(
+            material_of.model, {sae.width: replace(sae, k=k)}, batches, material_of.activations.mean,
+            material_of.activations.median_norm, to_stream(),
         )  # fmt: skip
         rows.append({"k": k} | {name: row[name] for name in ("l0", "fve", "ce_recovered")})
     return rows

@@ -20,12 +20,17 @@ from itertools import islice
 from typing import Any
 
 from metasae.errors import UserError
-from metasae.estimate import LISTED, SHARE, rounds
-from metasae.evaluate import ordered_pairs, well_known
-from metasae.lab import Lab, open_lab
+from metasae.lab.lab import Lab, open_lab
 from metasae.progress import to_stream
-from metasae.search import OTHER, Chunk, Combinations, Engine, named, scan
-from metasae.steering import Case
+from metasae.release.figures import ordered_pairs, well_known
+from metasae.search.combinations import Combinations
+from metasae.search.engine import Engine
+from metasae.search.estimate import LISTED, SHARE, rounds
+from metasae.search.exhaustive import scan
+from metasae.search.patterns import Chunk
+from metasae.steering.edits import EditOptions
+from metasae.steering.experiment import Experiment
+from metasae.steering.verdict import OTHER, pattern_name
 
 GRIDS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
     ((0.0,), (1.0,)),
@@ -42,19 +47,21 @@ CLEAR = 0.1
 """Nats: patterns reached by at least this much are counted by themselves, too."""
 
 
-def drawn(lab: Lab, fewest: int, most: int, seed: int = 0) -> Iterator[tuple[Case, Combinations]]:
+def drawn(
+    lab: Lab, fewest: int, most: int, seed: int = 0
+) -> Iterator[tuple[Experiment, Combinations]]:
     """Pairs with so many combinations, in an order that depends on the seed alone."""
     pairs = ordered_pairs([record.name for record in well_known(list(lab.records.values()))])
     random.Random(seed).shuffle(pairs)
     for source, target in pairs:
-        case = lab.case(lab.subject(source), lab.subject(target))
+        experiment = lab.experiment(lab.subject(source), lab.subject(target))
         for removed, added in GRIDS:
             try:
-                combinations = Combinations.of(case, None, removed, added)
+                combinations = Combinations.of(experiment, EditOptions(), removed, added)
             except UserError:  # a side without own meta-latents
                 break
             if fewest <= len(combinations) <= most:
-                yield case, combinations
+                yield experiment, combinations
                 break
 
 
@@ -63,29 +70,33 @@ def clearest(chunks: Iterable[Chunk]) -> tuple[dict[int, float], int, float]:
     began, best, count = time.perf_counter(), dict[int, float](), 0
     for chunk in chunks:
         count += len(chunk.numbers)
-        judged = zip(chunk.judged.pattern.tolist(), chunk.judged.margin.tolist(), strict=True)
+        judged = zip(chunk.pattern.tolist(), chunk.margin.tolist(), strict=True)
         for code, margin in judged:
             if code not in (OTHER, 0):
                 best[code] = max(margin, best.get(code, 0.0))
     return best, count, time.perf_counter() - began
 
 
-def compare(case: Case, combinations: Combinations, listed: int) -> dict[str, Any]:
+def compare(experiment: Experiment, combinations: Combinations, listed: int) -> dict[str, Any]:
     """Both searches on one pair."""
-    best, count, seconds = clearest(scan(Engine(case, combinations)))
+    best, count, seconds = clearest(scan(Engine(experiment, combinations)))
     budget = count // SHARE
-    found, used, took = clearest(rounds(Engine(case, combinations), budget, listed))
+    found, used, took = clearest(rounds(Engine(experiment, combinations), budget, listed))
     lost = {code: margin - found.get(code, 0.0) for code, margin in best.items()}
     return {
-        "source": case.source.label,
-        "target": case.target.label,
+        "source": experiment.source.label,
+        "target": experiment.target.label,
         "combinations": count,
         "evaluations": used,
         "seconds_all": seconds,
         "seconds_estimating": took,
         "patterns": [
             {
-                "moved": [name for name, moved in named(case, code).items() if moved],
+                "moved": [
+                    name
+                    for name, moved in pattern_name(experiment.questions, code).items()
+                    if moved
+                ],
                 "margin": best[code],
                 "lost": max(0.0, lost[code]),
                 "recalled": lost[code] <= EQUAL,
@@ -100,8 +111,8 @@ def measure(count: int, fewest: int, most: int, listed: int) -> dict[str, Any]:
     progress = to_stream()
     lab = open_lab(progress=progress)
     pairs = []
-    for case, combinations in islice(drawn(lab, fewest, most), count):
-        pairs.append(compare(case, combinations, listed))
+    for experiment, combinations in islice(drawn(lab, fewest, most), count):
+        pairs.append(compare(experiment, combinations, listed))
         progress("Comparing the searches", len(pairs) / count, f"{len(pairs)} of {count} pairs")
     patterns = [pattern for pair in pairs for pattern in pair["patterns"]]
     clear = [pattern for pattern in patterns if pattern["margin"] >= CLEAR]

@@ -21,15 +21,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from metasae import browse, evidence, graph
-from metasae.activations import _copy, length_batches
-from metasae.autoencoders import SparseAutoencoder
-from metasae.browse import Browser, browser
-from metasae.decomposition import Decomposition
-from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
-from metasae.lab import open_lab
-from metasae.products import fast_dtype
+from metasae.explorer import evidence, explorer, gathering, graph
+from metasae.explorer.explorer import Explorer, browser
+from metasae.lab.lab import open_lab
+from metasae.lm.halves import _copy
+from metasae.lm.logit_lens import vocabulary_ends
+from metasae.lm.matmul import fast_dtype
+from metasae.lm.token_change import token_change
 from metasae.progress import to_stream
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.saes.neighbours import nearest
+from metasae.saes.pursuit import pursuit
+from metasae.text.windows import length_batches
 
 LARGE = (49152, 2304)
 
@@ -41,14 +45,14 @@ def seconds(work: Any) -> float:
     return time.perf_counter() - began
 
 
-def page(found: Browser, decomposition: Decomposition, latent: int) -> None:
+def page(found: Explorer, decomposition: Decomposition, latent: int) -> None:
     """What the Latents page computes."""
     lab = found.lab
     direction = decomposition.sae.W_dec[latent]
     pieces = decomposition.pieces(latent)
     decomposition.unexplained([latent])
     for meta in pieces:
-        found.label(browse.META, min(meta, lab.n_meta - 1))
+        found.label(explorer.META, min(meta, lab.n_meta - 1))
     nearest(decomposition.sae.W_dec, direction, without=latent)
     narrower = found.smaller_width(lab.n_latents)
     if narrower is not None:
@@ -141,7 +145,7 @@ def collecting(tokens: int) -> dict[str, float]:
                     row @ head.T
 
     took_bare = seconds(bare)
-    took = seconds(lambda: evidence.collect(lab.model, text, saes, lab.median_norm, count))
+    took = seconds(lambda: gathering.collect(lab.model, text, saes, lab.median_norm, count))
     return {
         "evidence_tokens_per_s": count / took,
         "forward_tokens_per_s": count / took_bare,

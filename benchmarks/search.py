@@ -21,12 +21,16 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 
-from metasae import products
-from metasae.lab import Lab, open_lab
-from metasae.products import Product
+from metasae.lab.lab import Lab, open_lab
+from metasae.lm import matmul
+from metasae.lm.matmul import Product
 from metasae.progress import to_stream
-from metasae.search import Combinations, Engine, Leaders, scan, verified
-from metasae.steering import Case
+from metasae.search.combinations import Combinations
+from metasae.search.engine import Engine
+from metasae.search.exhaustive import scan, verified
+from metasae.search.patterns import BestByPattern
+from metasae.steering.edits import EditOptions
+from metasae.steering.experiment import Experiment
 
 GRID = (0.0, 0.5, 1.5, 2.0)
 """Strengths beside the default, so that a pair of few pieces has thousands of combinations."""
@@ -46,19 +50,19 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def full_pass(case: Case, combinations: Combinations, number: int) -> torch.Tensor:
+def full_pass(experiment: Experiment, combinations: Combinations, number: int) -> torch.Tensor:
     """Every answer's log-probability by full hooked passes, each answer continued token by token.
 
     One pass per prompt; an answer of several tokens needs one more pass for each further token.
     """
-    model, compiled = case.model, case.compiled(combinations.edit(number))
+    model, compiled = experiment.model, experiment.compiled(combinations.edit(number))
     scores = []
-    for question in case.questions:
+    for question in experiment.questions:
         prompt = model.prompt_tokens(question.prompt)
-        at = case.edit_position(question.prompt)
+        at = experiment.edit_position(question.prompt)
 
         def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
-            resid[:, at] += compiled.change(case.firing(resid[0, at : at + 1]))
+            resid[:, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))
             return resid
 
         seen: dict[tuple[int, ...], torch.Tensor] = {}
@@ -79,14 +83,14 @@ def full_pass(case: Case, combinations: Combinations, number: int) -> torch.Tens
     return torch.stack(scores)
 
 
-def one_pass(case: Case, combinations: Combinations, number: int) -> None:
+def one_pass(experiment: Experiment, combinations: Combinations, number: int) -> None:
     """What the peer does for one combination at the least: one pass per prompt."""
-    model, compiled = case.model, case.compiled(combinations.edit(number))
-    for question in case.questions:
-        at = case.edit_position(question.prompt)
+    model, compiled = experiment.model, experiment.compiled(combinations.edit(number))
+    for question in experiment.questions:
+        at = experiment.edit_position(question.prompt)
 
         def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
-            resid[:, at] += compiled.change(case.firing(resid[0, at : at + 1]))
+            resid[:, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))
             return resid
 
         with torch.inference_mode():
@@ -98,10 +102,10 @@ def one_pass(case: Case, combinations: Combinations, number: int) -> None:
 
 def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     """The matrix products one combination needs, as (rows, in, out), summed over the blocks."""
-    config = engine.case.model.hf.config
+    config = engine.experiment.model.hf.config
     width, inner = config.hidden_size, config.intermediate_size
     shared = config.num_key_value_heads * (width // config.num_attention_heads)
-    count = engine.case.model.n_layers - engine.case.model.hook_layer
+    count = engine.experiment.model.n_layers - engine.experiment.model.hook_layer
     tail, read = engine.prepared.prefilled.resid.shape[1], len(engine.prepared.only)
     rest = tail * (count - 1) + read
     return [
@@ -125,13 +129,13 @@ def product_speed(needed: list[tuple[int, int, int]], dtype: torch.dtype) -> tup
         x, weight = torch.randn(ROWS, width).to(dtype), torch.randn(out, width).to(dtype)
         product = Product(weight)
         with torch.inference_mode():
-            fastest += rows / ROWS * products.seconds(lambda: product(x), 8)  # noqa: B023
-            usual += rows / ROWS * products.seconds(lambda: linear(x, weight), 8)  # noqa: B023
+            fastest += rows / ROWS * matmul.seconds(lambda: product(x), 8)  # noqa: B023
+            usual += rows / ROWS * matmul.seconds(lambda: linear(x, weight), 8)  # noqa: B023
     work = sum(2 * rows * width * out for rows, width, out in needed)
     return work / fastest, work / usual
 
 
-def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) -> float:
+def run(engine: Engine, leaders: BestByPattern, count: int, each: Callable[[], None]) -> float:
     """Combinations a second over the first ``count``; ``each`` runs between chunks, not timed."""
     took, done = 0.0, 0
     chunks = scan(engine)
@@ -145,19 +149,19 @@ def run(engine: Engine, leaders: Leaders, count: int, each: Callable[[], None]) 
     return done / took
 
 
-def many(lab: Lab) -> tuple[Case, Combinations]:
+def many(lab: Lab) -> tuple[Experiment, Combinations]:
     """Tokyo→Paris over a grid of strengths: some hundred thousand combinations."""
-    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
-    return case, Combinations.of(case, None, GRID, (0.5, 1.0, 1.5, 2.0))
+    experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+    return experiment, Combinations.of(experiment, EditOptions(), GRID, (0.5, 1.0, 1.5, 2.0))
 
 
 def _alone(count: int, pipe: Any) -> None:
     """In a process of its own: a screened search; sends its seconds and what memory it took."""
-    case, combinations = many(open_lab())
-    engine = Engine(case, combinations, torch.bfloat16)
+    experiment, combinations = many(open_lab())
+    engine = Engine(experiment, combinations, torch.bfloat16)
     engine.logprobs([1])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rate = run(engine, Leaders(16), count, lambda: None)
+    rate = run(engine, BestByPattern(16), count, lambda: None)
     pipe.send((count / rate, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
 
 
@@ -176,32 +180,32 @@ def growth() -> list[dict[str, float]]:
 
 def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     """Time both, alternating."""
-    case, combinations = many(open_lab(progress=to_stream()))
-    plain = Combinations.of(case)
+    experiment, combinations = many(open_lab(progress=to_stream()))
+    plain = Combinations.of(experiment)
     count = min(count, len(combinations))
     draw = np.random.default_rng(0)
     numbers = draw.integers(1, len(combinations), 200)
-    one_pass(case, combinations, int(numbers[0]))
+    one_pass(experiment, combinations, int(numbers[0]))
     passes: list[float] = []
 
     def peer() -> None:
         for number in numbers[len(passes) : len(passes) + 4].tolist():
-            passes.append(seconds(lambda number=number: one_pass(case, combinations, number)))  # type: ignore[misc]
+            passes.append(seconds(lambda number=number: one_pass(experiment, combinations, number)))  # type: ignore[misc]
 
-    exact = Engine(case, combinations)
+    exact = Engine(experiment, combinations)
     exact.logprobs(numbers)
-    speed_exact = run(exact, Leaders(), count, peer)
-    screening = Engine(case, combinations, torch.bfloat16)
+    speed_exact = run(exact, BestByPattern(), count, peer)
+    screening = Engine(experiment, combinations, torch.bfloat16)
     screening.logprobs(numbers)
-    leaders = Leaders(16)
+    leaders = BestByPattern(16)
     speed_screening = run(screening, leaders, 2 * count, peer)
-    check = seconds(lambda: verified(case, combinations, leaders))
+    check = seconds(lambda: verified(experiment, combinations, leaders))
     done = min(2 * count, len(combinations))
     speed_screened = done / (done / speed_screening + check)
     some = draw.integers(1, len(plain), checked)
-    ours = Engine(case, plain).logprobs(some)
-    theirs = torch.stack([full_pass(case, plain, number) for number in some.tolist()])
-    rough = Engine(case, plain, torch.bfloat16).logprobs(some)
+    ours = Engine(experiment, plain).logprobs(some)
+    theirs = torch.stack([full_pass(experiment, plain, number) for number in some.tolist()])
+    rough = Engine(experiment, plain, torch.bfloat16).logprobs(some)
     needed = shapes(exact)
     work = sum(2 * a * b * c for a, b, c in needed)
     plain_speed, usual_speed = product_speed(needed, torch.float32)
@@ -224,7 +228,7 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
         "checked": checked,
         "combinations_timed": count,
         "combinations_of_the_pair": len(plain),
-        "prompts": len(case.questions),
+        "prompts": len(experiment.questions),
         "threads": torch.get_num_threads(),
         "growth": growth() if grown else [],
     }

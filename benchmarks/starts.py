@@ -16,13 +16,16 @@ from typing import Any
 
 from torch import Tensor
 
-from metasae import autoencoders, base_sae, batch_topk
-from metasae.autoencoders import SparseAutoencoder
-from metasae.batch_topk import TensorRows, TrainConfig
-from metasae.build import META
-from metasae.meta_sae import gaussian_like, train_meta
-from metasae.presets import EMBEDDED
 from metasae.progress import to_stream
+from metasae.release.build import META
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.sources.presets import EMBEDDED
+from metasae.training import base_sae, explained
+from metasae.training.config import TrainConfig
+from metasae.training.controls import gaussian_like
+from metasae.training.meta_sae import train_meta_sae
+from metasae.training.rows import TensorRows
 
 WIDTH, STEPS, TOKENS = 4608, 300, 200_000
 META_STEPS = 300
@@ -36,7 +39,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
     rows = []
     for k, selection, start in product(SPARSITIES, ("topk", "batch_topk"), ("data", "random")):
         config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
-        sae = base_sae.train(text, config, progress=report)
+        sae = base_sae.train_base_sae(text, config, progress=report)
         apart = replace(META, width=max(8, width // 21), steps=meta_steps)
         found = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
         rows.append(
@@ -49,27 +52,27 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
 
 def _explained(rows: Tensor, config: TrainConfig) -> float:
     """Variance of some directions that a meta-SAE explains."""
-    meta = train_meta(TensorRows(rows), config, to_stream(), "Meta-SAE")
-    return batch_topk.quality(meta, rows).fve
+    meta = train_meta_sae(TensorRows(rows), config, to_stream(), "Meta-SAE")
+    return explained.quality(meta, rows).fve
 
 
 def by_meta(steps: int) -> list[dict[str, Any]]:
     """One row per start of a meta-SAE on the shipped widest SAE."""
     report = to_stream()
-    decoder = autoencoders.open_sae(EMBEDDED.sae(EMBEDDED.width)).W_dec
+    decoder = formats.open_sae(EMBEDDED.sae(EMBEDDED.width)).W_dec
     config = replace(META, width=EMBEDDED.meta_width, steps=steps)
     starts: dict[str, SparseAutoencoder | None] = {"random": None, "data": None}
-    starts["an earlier meta-SAE"] = train_meta(
+    starts["an earlier meta-SAE"] = train_meta_sae(
         TensorRows(decoder), replace(config, seed=1), report, "The earlier one"
     )
     rows = []
     for name, initial in starts.items():
         start = name if initial is None else "sae"
-        meta = train_meta(
+        meta = train_meta_sae(
             TensorRows(decoder), replace(config, start=start), report, f"From {name}",  # type: ignore[arg-type]
             initial=initial,
         )  # fmt: skip
-        found = batch_topk.quality(meta, decoder)
+        found = explained.quality(meta, decoder)
         rows.append({"start": name, "l0": found.l0, "fve": found.fve, "dead": found.dead})
     return rows
 

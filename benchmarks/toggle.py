@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from metasae.edits import Edit
-from metasae.lab import open_lab
+from metasae.lab.lab import open_lab
 from metasae.progress import to_stream
-from metasae.steering import Case
+from metasae.steering.edits import Edit, MetaLatentEdit
+from metasae.steering.experiment import Experiment
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -30,27 +30,27 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def random_edits(case: Case, count: int) -> list[Edit]:
+def random_edits(experiment: Experiment, count: int) -> list[MetaLatentEdit]:
     """Edits a person might click: some of the pieces off or on, seeded."""
     draw = random.Random(0)
     edits = []
     for _ in range(count):
-        chosen = draw.sample(case.pieces, draw.randint(1, len(case.pieces)))
-        edits.append(Edit(strengths=tuple((p.meta, 1.0 - p.default) for p in chosen)))
+        chosen = draw.sample(experiment.pieces, draw.randint(1, len(experiment.pieces)))
+        edits.append(MetaLatentEdit(tuple((p.meta, 1.0 - p.default) for p in chosen)))
     return edits
 
 
-def full_pass(case: Case, edit: Edit) -> list[torch.Tensor]:
+def full_pass(experiment: Experiment, edit: Edit) -> list[torch.Tensor]:
     """The edited next-token log-probabilities by one full hooked pass per prompt."""
-    model = case.model
-    compiled = case.compiled(edit)
+    model = experiment.model
+    compiled = experiment.compiled(edit)
     scores = []
-    for question in case.questions:
+    for question in experiment.questions:
         tokens = torch.tensor([model.prompt_tokens(question.prompt)])
-        at = case.edit_position(question.prompt)
+        at = experiment.edit_position(question.prompt)
 
         def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
-            resid[:, at] += compiled.change(case.firing(resid[0, at : at + 1]))
+            resid[:, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))
             return resid
 
         with torch.inference_mode():
@@ -62,18 +62,18 @@ def full_pass(case: Case, edit: Edit) -> list[torch.Tensor]:
 def measure(repeats: int) -> dict[str, Any]:
     """Time toggles and full passes, alternating so that both see the same machine."""
     lab = open_lab(progress=to_stream())
-    case = lab.case(lab.subject("Tokyo"), lab.subject("Paris"))
-    edits = random_edits(case, repeats)
+    experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+    edits = random_edits(experiment, repeats)
     for edit in edits[:3]:
-        case.score(edit)
-        full_pass(case, edit)
+        experiment.apply(edit)
+        full_pass(experiment, edit)
     toggles, passes, difference = [], [], 0.0
     for edit in edits:
-        toggles.append(seconds(lambda edit=edit: case.score(edit)))  # type: ignore[misc]
-        passes.append(seconds(lambda edit=edit: full_pass(case, edit)))  # type: ignore[misc]
+        toggles.append(seconds(lambda edit=edit: experiment.apply(edit)))  # type: ignore[misc]
+        passes.append(seconds(lambda edit=edit: full_pass(experiment, edit)))  # type: ignore[misc]
     for edit in edits[:5]:
-        ours = case.score(edit).top_tokens
-        for question, whole in zip(case.questions, full_pass(case, edit), strict=True):
+        ours = experiment.apply(edit).top_tokens
+        for question, whole in zip(experiment.questions, full_pass(experiment, edit), strict=True):
             rows = ours[(ours["attribute"] == question.attribute) & (ours["state"] == "after")]
             best = float(rows["logprob"].max())
             difference = max(difference, abs(best - float(whole.max())))
@@ -86,7 +86,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "full_pass_p50_ms": 1000 * passes[middle],
         "ratio_full_pass": passes[middle] / toggles[middle],
         "max_abs_diff_nats": difference,
-        "prompts": len(case.questions),
+        "prompts": len(experiment.questions),
         "repeats": repeats,
         "threads": torch.get_num_threads(),
     }

@@ -38,12 +38,18 @@ from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingS
 from sae_lens.training.sae_trainer import SAETrainer
 from safetensors.torch import load_file, save_file
 
-from metasae import autoencoders, batch_topk
-from metasae.assets import written_whole
-from metasae.batch_topk import Parameters, TensorRows, TrainConfig, Trainer
-from metasae.meta_sae import RECIPE
-from metasae.products import fast_dtype
+from metasae.lm.matmul import fast_dtype
 from metasae.progress import to_stream
+from metasae.saes import formats
+from metasae.saes.selection import select_batch_topk
+from metasae.sources.files import written_whole
+from metasae.training import explained
+from metasae.training.config import TrainConfig
+from metasae.training.gradients import Parameters, loss_and_gradients
+from metasae.training.meta_sae import RECIPE
+from metasae.training.rows import TensorRows
+from metasae.training.threshold import with_threshold
+from metasae.training.trainer import Trainer
 
 ROWS, WIDTH, ATOMS, PARTS = 49_152, 768, 3_000, 4
 NOISE = 0.35
@@ -108,8 +114,8 @@ class Ours:
 
     def quality(self) -> dict[str, float]:
         """Variance explained and L0 at inference."""
-        sae = batch_topk.with_threshold(self.trainer.result(), self.rows, self.config.k)
-        found = batch_topk.quality(sae, self.rows)
+        sae = with_threshold(self.trainer.result(), self.rows, self.config.k)
+        found = explained.quality(sae, self.rows)
         return {"fve": found.fve, "l0": found.l0}
 
     @property
@@ -307,8 +313,8 @@ def agreement(ours: Ours) -> dict[str, float]:
     """
     p, x = ours.trainer.p, ours.trainer.batch(0)
     with torch.no_grad():
-        entries = batch_topk.select_batch_topk((x - p.b_dec) @ p.W_enc.T + p.b_enc, ours.config.k)
-        found = batch_topk.loss_and_gradients(p, x, entries).gradients
+        entries = select_batch_topk((x - p.b_dec) @ p.W_enc.T + p.b_enc, ours.config.k)
+        found = loss_and_gradients(p, x, entries).gradients
     free = Parameters(**{name: one.clone().requires_grad_() for name, one in p.tensors().items()})
     chosen = torch.zeros(len(x), len(p.W_enc))
     chosen[entries.row, entries.latent] = 1.0
@@ -316,9 +322,9 @@ def agreement(ours: Ours) -> dict[str, float]:
     ((x - acts @ free.W_dec - free.b_dec).square().sum() / len(x)).backward()
     apart = [_apart(found[name], one.grad) for name, one in free.tensors().items()]
 
-    sae = batch_topk.with_threshold(ours.trainer.result(), ours.rows, ours.config.k)
+    sae = with_threshold(ours.trainer.result(), ours.rows, ours.config.k)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        autoencoders.save(sae, Path(folder) / "sae", torch.float32)
+        formats.save(sae, Path(folder) / "sae", torch.float32)
         theirs = sae_lens.SAE.load_from_disk(Path(folder) / "sae").encode(x)
     return {
         "gradients_differ": max(apart),

@@ -1,0 +1,86 @@
+"""Take a language model's SAE latents apart with meta-SAEs, and edit with the pieces.
+
+The names below are the library's public face; each is imported when it is first used, so that
+``import metasae`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metasae.errors import UserError
+    from metasae.explorer.explorer import Explorer
+    from metasae.lab.lab import Lab, open_lab
+    from metasae.saes.decomposition import Decomposition
+    from metasae.saes.directions import open_directions
+    from metasae.saes.formats import open_sae
+    from metasae.search.exhaustive import search
+    from metasae.sources.user_presets import find_preset
+    from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
+    from metasae.steering.experiment import Experiment
+    from metasae.steering.outcome import Outcome
+    from metasae.steering.provenance import __version__
+    from metasae.steering.questions import Answer, Question
+    from metasae.training.base_sae import train_base_sae
+    from metasae.training.config import TrainConfig
+    from metasae.training.meta_sae import train_meta_sae
+
+__all__ = [
+    "NO_EDIT",
+    "Answer",
+    "Decomposition",
+    "Edit",
+    "EditOptions",
+    "Experiment",
+    "Explorer",
+    "Lab",
+    "LatentSwap",
+    "MetaLatentEdit",
+    "Outcome",
+    "Question",
+    "TrainConfig",
+    "UserError",
+    "__version__",
+    "find_preset",
+    "open_directions",
+    "open_lab",
+    "open_sae",
+    "search",
+    "train_base_sae",
+    "train_meta_sae",
+]
+
+_HOMES = {
+    "__version__": "metasae.steering.provenance",
+    "Answer": "metasae.steering.questions",
+    "Decomposition": "metasae.saes.decomposition",
+    "Edit": "metasae.steering.edits",
+    "EditOptions": "metasae.steering.edits",
+    "Experiment": "metasae.steering.experiment",
+    "Explorer": "metasae.explorer.explorer",
+    "Lab": "metasae.lab.lab",
+    "LatentSwap": "metasae.steering.edits",
+    "MetaLatentEdit": "metasae.steering.edits",
+    "NO_EDIT": "metasae.steering.edits",
+    "Outcome": "metasae.steering.outcome",
+    "Question": "metasae.steering.questions",
+    "TrainConfig": "metasae.training.config",
+    "UserError": "metasae.errors",
+    "find_preset": "metasae.sources.user_presets",
+    "open_directions": "metasae.saes.directions",
+    "open_lab": "metasae.lab.lab",
+    "open_sae": "metasae.saes.formats",
+    "search": "metasae.search.exhaustive",
+    "train_base_sae": "metasae.training.base_sae",
+    "train_meta_sae": "metasae.training.meta_sae",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'metasae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,5 +1,5 @@
 """``python -m metasae``: see `metasae.cli`."""
 
-from metasae.cli import main
+from metasae.cli.main import main
 
 raise SystemExit(main())

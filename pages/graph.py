@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from metasae import graph
 from metasae.errors import UserError
+from metasae.explorer import graph
 from workbench import graphing, opening, results, session
 
 

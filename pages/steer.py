@@ -3,7 +3,7 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab import Lab
+from metasae.lab.lab import Lab
 from workbench import controls, extras, opening, results, session
 from workbench.state import Setting
 
@@ -45,13 +45,13 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
         st.rerun()
     session.show_notice()
     session.write_link()
-    view, case = session.view(), opening.get_case(asked)
-    controls.action_bar(case, view.edit)
-    controls.best_edits(asked, case, view.edit)
+    view, experiment = session.view(), opening.get_experiment(asked)
+    controls.action_bar(experiment, view.edit)
+    controls.best_edits(asked, experiment, view.edit)
     heading = st.container()
     left, right = st.columns([5, 7] if view.pinned is None else [4, 8], gap="medium")
     with left:
-        controls.meta_boxes(lab, case, view.edit)
+        controls.meta_boxes(lab, experiment, view.edit)
     try:
         outcome = opening.get_outcome(asked, view.edit)
         pinned = None if view.pinned is None else opening.get_outcome(asked, view.pinned)
@@ -73,7 +73,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     with tabs[1]:
         extras.own_question(setting)
     with tabs[2]:
-        extras.latents(lab, asked, case)
+        extras.latents(lab, asked, experiment)
     with tabs[3]:
         extras.files(lab, outcome)
     with tabs[4]:

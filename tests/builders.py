@@ -3,15 +3,19 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from metasae.autoencoders import SparseAutoencoder
-from metasae.decomposition import Decomposition
 from metasae.errors import UserError
-from metasae.locate import CityRecord, RankedLatent
+from metasae.lab.city_records import CityRecord, RankedLatent
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.steering.questions import Questions
+from metasae.steering.verdict import verdict
 
 D_MODEL = 6
 THRESHOLDS = (0.2, 0.2, 0.2, 0.2, 0.2, 2.0)
@@ -84,6 +88,18 @@ def city_record(name: str, country: str, *chosen: int) -> CityRecord:
         known={},
         latents=tuple(RankedLatent(latent, 1.0, 0.9, 0.5, True) for latent in chosen),
     )
+
+
+def judging(**values: Any) -> Any:
+    """What is judged of an experiment, with the verdict of the real one.
+
+    Args:
+        values: ``questions``, ``baseline``, ``target`` with a label, and whatever else is asked.
+    """
+    values["questions"] = Questions(tuple(values["questions"]))
+    made = SimpleNamespace(**values)
+    made.verdict = lambda scores: verdict(made.questions, made.baseline, scores, made.target.label)
+    return made
 
 
 def one_sentence(raised: pytest.ExceptionInfo[UserError]) -> str:

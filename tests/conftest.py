@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from metasae.lab import Lab, open_lab
-from metasae.model import LanguageModel, load_model
-from metasae.presets import EMBEDDED
+from metasae.lab.lab import Lab, open_lab
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.loading import load_model
+from metasae.sources.presets import EMBEDDED
 
 REAL_MODEL_FIXTURES = {"lab", "model", "language_model"}
 HERE = Path(__file__).parent

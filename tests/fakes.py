@@ -7,14 +7,18 @@ from types import SimpleNamespace
 
 import torch
 
-from metasae.cities import ATTRIBUTES, City, find_city
-from metasae.describe import MetaCard
-from metasae.edits import Edit, Piece
 from metasae.errors import UserError
-from metasae.lab import Lab
-from metasae.locate import CityRecord, RankedLatent
-from metasae.presets import EMBEDDED
-from metasae.steering import Answer, Outcome, Provenance, Question, Subject
+from metasae.lab.city_records import CityRecord, RankedLatent
+from metasae.lab.lab import Lab
+from metasae.lab.meta_cards import MetaCard
+from metasae.sources.presets import EMBEDDED
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import NO_EDIT, Edit
+from metasae.steering.outcome import Outcome
+from metasae.steering.provenance import Provenance
+from metasae.steering.questions import Answer, Question, Questions, Subject
+from metasae.steering.verdict import Verdict, verdict
+from metasae.text.cities import ATTRIBUTES, City, find_city
 
 CITIES = ("Tokyo", "Paris", "Cairo", "Rome", "Osaka")
 N_LATENTS = 18432
@@ -65,7 +69,7 @@ class FakeCase:
     )
 
     def __init__(self, source: Subject, target: Subject, questions: Sequence[Question]) -> None:
-        self.source, self.target, self.questions = source, target, tuple(questions)
+        self.source, self.target, self.questions = source, target, Questions(tuple(questions))
         for question in self.questions:
             for answer in question.answers:
                 if not answer.text.strip():
@@ -73,7 +77,10 @@ class FakeCase:
 
     @cached_property
     def baseline(self) -> torch.Tensor:
-        return self._logprobs(Edit())
+        return self._logprobs(NO_EDIT)
+
+    def verdict(self, logprobs: torch.Tensor) -> Verdict:
+        return verdict(self.questions, self.baseline, logprobs, self.target.label)
 
     def logprobs(self, edits: Sequence[Edit]) -> torch.Tensor:
         return torch.stack([self._logprobs(edit) for edit in edits])
@@ -83,7 +90,7 @@ class FakeCase:
         pull = [0.0] * len(ATTRIBUTES)
         if edit.kind == "swap":
             pull = [9.0] * len(ATTRIBUTES)
-        for meta, strength in edit.strengths:
+        for meta, strength in edit.without_swap().strengths:
             if meta not in known:
                 raise UserError(
                     f"Meta-latent {meta} is active on neither the source's nor the target's "
@@ -104,12 +111,12 @@ class FakeCase:
         return torch.tensor(values)
 
     def _lead(self, answer: Answer, which: int, pull: list[float]) -> float:
-        whose = answer.city.split(", ")
+        whose = answer.cities
         if self.source.label in whose:
             return _LEAD[which] - 0.2 * pull[which]
         return pull[which] if self.target.label in whose else -0.5 * len(answer.text) / 5
 
-    def score(self, edit: Edit) -> Outcome:
+    def apply(self, edit: Edit) -> Outcome:
         values = self._logprobs(edit)
         tops = [
             [
@@ -118,7 +125,18 @@ class FakeCase:
             ]
             for _ in self.questions
         ]
-        return Outcome(case=self, edit=edit, logprobs=values, _before=tops, _after=tops)  # type: ignore[arg-type]
+        return Outcome(
+            source=self.source,
+            target=self.target,
+            questions=self.questions,
+            pieces=self.pieces,
+            baseline=self.baseline,
+            provenance=self.provenance,
+            edit=edit,
+            logprobs=values,
+            top_before=tops,
+            top_after=tops,
+        )
 
     def continuation(
         self,
@@ -201,7 +219,7 @@ class FakeLab:
     def records(self) -> dict[str, CityRecord]:
         return {name: self.city_record(name) for name in CITIES}
 
-    def case(
+    def experiment(
         self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
     ) -> FakeCase:
         if source.label == target.label:

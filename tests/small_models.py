@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from metasae.cities import load_cities
-from metasae.presets import GEMMA, GPT2, Hub, HubFile, Preset
-from metasae.prompts import QUESTIONS, fill
+from metasae.sources.presets import GEMMA, GPT2, Hub, HubFile, Preset
+from metasae.text.cities import load_cities
+from metasae.text.prompts import QUESTIONS, fill
 
 D_MODEL, LAYERS, HOOK = 32, 4, 2
 WIDTHS = (48, 96)

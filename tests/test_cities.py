@@ -8,8 +8,8 @@ from importlib import resources
 
 import pytest
 
-from metasae.cities import ATTRIBUTES, City, distinct_answers, find_city, load_cities
 from metasae.errors import UserError
+from metasae.text.cities import ATTRIBUTES, City, distinct_answers, find_city, load_cities
 
 CITIES = load_cities()
 CONTINENTS = ("Africa", "Asia", "Europe", "North America", "Oceania", "South America")

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = sorted((ROOT / "metasae").rglob("*.py"))
+LIBRARY_FOLDER = ROOT / "metasae"
+LIBRARY = sorted(LIBRARY_FOLDER.rglob("*.py"))
 APP = sorted([*(ROOT / "workbench").rglob("*.py"), *(ROOT / "pages").rglob("*.py")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -73,6 +74,37 @@ def cycle(sources: dict[str, set[str]]) -> list[str]:
     return []
 
 
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("progress",),
+    ("sources",),
+    ("lm",),
+    ("text",),
+    ("saes",),
+    ("training", "steering"),
+    ("lab",),
+    ("search", "explorer"),
+    ("studies",),
+    ("release",),
+    ("cli",),
+)
+"""The parts of ``metasae``, from the ground up; parts on one floor do not know each other."""
+
+
+def upward(importer: str, targets: set[str]) -> list[str]:
+    """What a module imports from its own floor's other parts or from above."""
+    height = {part: number for number, floor in enumerate(FLOORS) for part in floor}
+    mine = importer.split(".")[1] if "." in importer else ""
+    wrong = []
+    for target in sorted(targets):
+        root, _, rest = target.partition(".")
+        part = rest.partition(".")[0]
+        if root == "metasae" and part in height and mine in height and part != mine:
+            if height[part] >= height[mine]:
+                wrong.append(target)
+    return wrong
+
+
 def unpickling(tree: ast.Module, importer: str = "x") -> list[str]:
     """What in the module could run code from a file: pickle's family, torch.load, NumPy, pandas."""
     found = [
@@ -95,7 +127,8 @@ def unpickling(tree: ast.Module, importer: str = "x") -> list[str]:
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"metasae.presets", "metasae.model"} <= {module_name(path) for path in LIBRARY}
+    names = {module_name(path) for path in LIBRARY}
+    assert {"metasae.sources.presets", "metasae.lm.language_model"} <= names
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=module_name)
@@ -110,8 +143,19 @@ def test_importing_the_library_does_not_bring_streamlit() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_library_modules_import_only_from_those_above() -> None:
+def test_library_modules_do_not_import_each_other_in_a_ring() -> None:
     assert cycle({module_name(path): imports_of(path) for path in LIBRARY}) == []
+
+
+def test_every_part_of_the_library_stands_on_a_floor() -> None:
+    parts = {module_name(path).split(".")[1] for path in LIBRARY if path.parent != LIBRARY_FOLDER}
+    alone = {path.stem for path in LIBRARY_FOLDER.glob("*.py")} - {"__init__", "__main__"}
+    assert parts | alone == {part for floor in FLOORS for part in floor}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=module_name)
+def test_each_floor_imports_only_from_those_below_it(path: Path) -> None:
+    assert upward(module_name(path), imports_of(path)) == []
 
 
 @pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=module_name)
@@ -141,6 +185,9 @@ def test_the_checks_above_find_what_they_look_for() -> None:
     chain = {"p": set(), "p.a": {"p.b.name"}, "p.b": {"p.c"}, "p.c": {"torch"}}
     assert cycle(chain) == []
     assert set(cycle(chain | {"p.c": {"p.a"}})) == {"p.a", "p.b", "p.c"}
+    assert upward("metasae.lm.x", {"torch", "metasae.sources.files.sha256", "metasae.lm.y"}) == []
+    assert upward("metasae.lm.x", {"metasae.lab.lab"}) == ["metasae.lab.lab"]
+    assert upward("metasae.training.x", {"metasae.steering.edits"}) == ["metasae.steering.edits"]
 
 
 def commands() -> dict[str, str]:

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Sequence
 
-from metasae.edits import Edit, Piece
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
 from workbench.text import joined
 
 
 def shown_strength(edit: Edit, piece: Piece) -> float:
     """Strength a box stands for; a latent swap takes all of the source out and the target in."""
-    if edit.kind == "swap":
+    if isinstance(edit, LatentSwap):
         return {"source": 0.0, "target": 1.0, "shared": 1.0}[piece.side]
     return edit.strength(piece.meta, piece.default)
 
 
 def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: float) -> Edit:
     """The edit with one box changed; after a swap the other boxes stay as they were shown."""
-    kind = "meta" if edit.kind == "swap" else edit.kind
-    changed = Edit(kind, (), edit.keep_residual, edit.keep_error, edit.position)
+    changed = MetaLatentEdit(options=edit.options)
     for other in pieces:
         value = strength if other.meta == piece.meta else shown_strength(edit, other)
         changed = changed.with_strength(other.meta, value, other.default)
@@ -26,11 +26,11 @@ def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: f
 def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
     """An edit in a few words: ``without Japan, with French ×0.5; at every position``."""
     parts = []
-    if edit.kind == "swap":
+    if isinstance(edit, LatentSwap):
         parts.append("latent swap")
     known = {piece.meta: piece for piece in pieces}
     removed, added, scaled = [], [], []
-    for meta, strength in edit.strengths:
+    for meta, strength in edit.strengths if isinstance(edit, MetaLatentEdit) else ():
         name = f"“{title(meta)}”" if meta in known else f"meta-latent {meta}"
         is_target = meta in known and known[meta].side == "target"
         if strength == 0:
@@ -45,11 +45,11 @@ def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -
     text = ", ".join(parts) or "no edit"
     if edit.kind == "hundredfold":
         text += "; each ×100, as in the post's script"
-    if edit.keep_residual:
+    if edit.options.keep_residual:
         text += "; residual kept"
-    if not edit.keep_error:
+    if not edit.options.keep_error:
         text += "; SAE error dropped"
-    if edit.position == "all":
+    if edit.options.position == "all":
         text += "; at every position"
     return text
 

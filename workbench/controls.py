@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from metasae.describe import MetaCard
-from metasae.edits import MAX_STRENGTH, Edit, Piece
 from metasae.errors import UserError
-from metasae.lab import Lab
-from metasae.search import Found
-from metasae.steering import Case
+from metasae.lab.lab import Lab
+from metasae.lab.meta_cards import MetaCard
+from metasae.search.patterns import FoundEdit
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import MAX_STRENGTH, NO_EDIT, Edit, LatentSwap
+from metasae.steering.experiment import Experiment
 from workbench import opening, session
 from workbench.boxes import shown_strength, with_strength
 from workbench.state import Setting
@@ -56,7 +57,7 @@ def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -
     )
 
 
-def action_bar(case: Case, edit: Edit) -> None:
+def action_bar(experiment: Experiment, edit: Edit) -> None:
     """One-click edits, undo and redo, pin, options."""
     steps = session.history()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -64,17 +65,17 @@ def action_bar(case: Case, edit: Edit) -> None:
             "Latent swap",
             key="swap",
             type="primary" if edit.kind == "swap" else "secondary",
-            help=f"Set {escape(case.source.label)}'s latents to 0 and "
-            f"{escape(case.target.label)}'s to their usual activation, whole.",
-            on_click=lambda: session.change_edit(replace(_options_of_now(), kind="swap")),
+            help=f"Set {escape(experiment.source.label)}'s latents to 0 and "
+            f"{escape(experiment.target.label)}'s to their usual activation, whole.",
+            on_click=lambda: session.change_edit(LatentSwap(options=_no_change().options)),
         )
         st.toggle("Best edits", key=_BEST, help="Search all combinations of their meta-latents")
         st.button(
             "Reset",
             key="reset",
-            disabled=edit == Edit(),
+            disabled=edit == NO_EDIT,
             on_click=session.change_edit,
-            args=(Edit(),),
+            args=(NO_EDIT,),
         )
         st.button(
             "", icon=":material/undo:", key="undo", help="Undo", disabled=not steps.past,
@@ -88,27 +89,26 @@ def action_bar(case: Case, edit: Edit) -> None:
         _options(edit)
 
 
-def _options_of_now() -> Edit:
+def _no_change() -> Edit:
     """No change, under the options chosen."""
-    edit = session.view().edit
-    return replace(edit, kind="meta" if edit.kind == "swap" else edit.kind, strengths=())
+    return session.view().edit.without_swap().without_strengths()
 
 
-def best_edits(setting: Setting, case: Case, edit: Edit) -> None:
+def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
     """A row of edits to step through, one for each thing that can be moved, when asked for."""
     if not st.session_state.get(_BEST):
         return
     try:
-        found = opening.search(setting, _options_of_now()).wait()
+        found = opening.search(setting, edit.options).wait()
     except UserError as error:
         st.error(escape(str(error)))
         return
     edits = {_moves(best): best for best in found if any(best.pattern.values())}
-    own = sum(piece.side != "shared" for piece in case.pieces)
+    own = sum(piece.side != "shared" for piece in experiment.pieces)
     if not edits:
         st.markdown(
             f"None of the {2**own} combinations of their own meta-latents moves an answer to "
-            f"{escape(case.target.label)}'s. Try the latent swap."
+            f"{escape(experiment.target.label)}'s. Try the latent swap."
         )
         return
 
@@ -127,7 +127,7 @@ def best_edits(setting: Setting, case: Case, edit: Edit) -> None:
     )
 
 
-def _moves(best: Found) -> str:
+def _moves(best: FoundEdit) -> str:
     moved = [name for name, did in best.pattern.items() if did]
     if len(moved) == len(best.pattern):
         return "everything"
@@ -158,7 +158,8 @@ def edit_options(edit: Edit) -> None:
 
         def multiplied() -> None:
             on = st.session_state["option-hundredfold"]
-            session.change_edit(replace(session.view().edit, kind="hundredfold" if on else "meta"))
+            edit = session.view().edit.without_swap()
+            session.change_edit(edit.with_options(variant="hundredfold" if on else "faithful"))
 
         st.session_state["option-hundredfold"] = edit.kind == "hundredfold"
         st.toggle(
@@ -183,11 +184,10 @@ def edit_options(edit: Edit) -> None:
         )
 
         def positioned() -> None:
-            session.change_edit(
-                replace(session.view().edit, position=st.session_state["option-position"])
-            )
+            position = st.session_state["option-position"]
+            session.change_edit(session.view().edit.with_options(position=position))
 
-        st.session_state["option-position"] = edit.position
+        st.session_state["option-position"] = edit.options.position
         st.radio(
             "Edit at",
             list(_POSITIONS),
@@ -201,15 +201,15 @@ def _switch(edit: Edit, name: str, label: str, note: str) -> None:
     key = f"option-{name}"
 
     def switched() -> None:
-        session.change_edit(replace(session.view().edit, **{name: st.session_state[key]}))
+        session.change_edit(session.view().edit.with_options(**{name: st.session_state[key]}))
 
-    st.session_state[key] = getattr(edit, name)
+    st.session_state[key] = getattr(edit.options, name)
     st.toggle(label, key=key, help=note, on_change=switched)
 
 
-def meta_boxes(lab: Lab, case: Case, edit: Edit) -> None:
+def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
     """The meta-latents of both sides as check boxes, with sliders on demand."""
-    source, target = escape(case.source.label), escape(case.target.label)
+    source, target = escape(experiment.source.label), escape(experiment.target.label)
     strengths = st.session_state.get("strengths", False)
     groups = (
         ("source", f"**:blue[{source}'s own]**, ticked: kept"),
@@ -217,32 +217,32 @@ def meta_boxes(lab: Lab, case: Case, edit: Edit) -> None:
         ("shared", "**Shared by both**, ticked: kept"),
     )
     for side, heading in groups:
-        members = [piece for piece in case.pieces if piece.side == side]
+        members = [piece for piece in experiment.pieces if piece.side == side]
         if not members:
             continue
         with st.container(gap="xxsmall"):
             st.markdown(heading)
             for piece in members:
-                _box(lab, case, edit, piece)
+                _box(lab, experiment, edit, piece)
                 if strengths:
-                    _strength(case, edit, piece)
+                    _strength(experiment, edit, piece)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
         if edit.kind == "swap":
             st.caption("Latent swap is on: whole latents are exchanged. Any box starts from here.")
 
 
-def _set_strength(case: Case, piece: Piece, strength: float) -> None:
+def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None:
     # The session's edit, not the one drawn: a second click can come before the first is drawn.
-    session.change_edit(with_strength(session.view().edit, case.pieces, piece, strength))
+    session.change_edit(with_strength(session.view().edit, experiment.pieces, piece, strength))
 
 
-def _box(lab: Lab, case: Case, edit: Edit, piece: Piece) -> None:
+def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece) -> None:
     card, title = lab.meta_card(piece.meta), opening.meta_title(lab, piece.meta)
     key = f"box-{piece.meta}"
 
     def ticked() -> None:
-        _set_strength(case, piece, 1.0 if st.session_state[key] else 0.0)
+        _set_strength(experiment, piece, 1.0 if st.session_state[key] else 0.0)
 
     strength = shown_strength(edit, piece)
     activation = max(piece.on_source, piece.on_target)
@@ -253,7 +253,7 @@ def _box(lab: Lab, case: Case, edit: Edit, piece: Piece) -> None:
         f"**{escape(title)}** {activation:.2f}{scaled}"
         + (f" :small[:gray[{escape(words)}]]" if words else ""),
         key=key,
-        help=_about(card, title, piece, case),
+        help=_about(card, title, piece, experiment),
         on_change=ticked,
         wrap=True,
     )
@@ -266,26 +266,26 @@ def _words_beside(card: MetaCard, title: str) -> list[str]:
     return [word for word in dict.fromkeys(words) if word.casefold() not in said]
 
 
-def _about(card: MetaCard, title: str, piece: Piece, case: Case) -> str:
+def _about(card: MetaCard, title: str, piece: Piece, experiment: Experiment) -> str:
     latents = "\n".join(
         f"- \\#{latent}, {activation:.2f}: {escape(words) or 'no words'}"
         for latent, activation, words in card.latents
     )
     return (
         f"**Meta-latent {card.meta}**, active on {card.active_on:.1%} of the latents. "
-        f"Activation on {escape(case.source.label)} {piece.on_source:.2f}, on "
-        f"{escape(case.target.label)} {piece.on_target:.2f}.\n\n"
+        f"Activation on {escape(experiment.source.label)} {piece.on_source:.2f}, on "
+        f"{escape(experiment.target.label)} {piece.on_target:.2f}.\n\n"
         f"Most active on these latents:\n{latents}\n\n"
         f"Raises the tokens: {', '.join(map(escape, card.promoted))}"
         + ("\n\n(?): no label holds; these are words it fires on." if title.endswith("(?)") else "")
     )
 
 
-def _strength(case: Case, edit: Edit, piece: Piece) -> None:
+def _strength(experiment: Experiment, edit: Edit, piece: Piece) -> None:
     key = f"strength-{piece.meta}"
 
     def moved() -> None:
-        _set_strength(case, piece, st.session_state[key])
+        _set_strength(experiment, piece, st.session_state[key])
 
     st.session_state[key] = shown_strength(edit, piece)
     st.slider(

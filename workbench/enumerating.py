@@ -8,14 +8,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metasae.edits import Edit
-from metasae.effects import Way
 from metasae.errors import UserError
-from metasae.jobs import Job, Pairs, Spec, Summary
-from metasae.lab import Lab
+from metasae.lab.lab import Lab
 from metasae.progress import duration
-from metasae.prompts import QUESTIONS, WORDINGS
-from metasae.search import MOST_EXACT, Found
+from metasae.search.exhaustive import MOST_EXACT
+from metasae.search.job import Job, Summary
+from metasae.search.pairs_job import PairsJob
+from metasae.search.patterns import FoundEdit
+from metasae.search.spec import Spec
+from metasae.search.variants import Variant
+from metasae.steering.edits import Edit
+from metasae.text.prompts import QUESTIONS, WORDINGS
 from workbench import charts, controls, opening, results, session
 from workbench.boxes import in_words
 from workbench.opening import Searching
@@ -72,7 +75,6 @@ def choose(setting: Setting, edit: Edit) -> Spec:
         with st.popover("Options", icon=":material/tune:"):
             controls.edit_options(edit)
     removed, added = GRIDS[st.session_state[_GRID]]
-    kind = "meta" if edit.kind == "swap" else edit.kind
     return Spec(
         preset=setting.preset,
         source=setting.source,
@@ -80,7 +82,7 @@ def choose(setting: Setting, edit: Edit) -> Spec:
         source_latents=setting.source_latents,
         target_latents=setting.target_latents,
         attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
-        options=replace(edit, kind=kind, strengths=()),
+        options=edit.options,
         removed=removed,
         added=added,
         wording=st.session_state[_WORDING],
@@ -178,10 +180,10 @@ def running(searching: Searching) -> None:
 
 def found(lab: Lab, job: Job, summary: Summary) -> None:
     """The table of patterns, the picture of all combinations, and files."""
-    case = job.case
+    experiment = job.experiment
     reached = [one for one in summary.patterns if any(one.pattern.values())]
     st.subheader(
-        f"{len(summary.patterns)} of {2 ** len(case.questions)} patterns can be reached",
+        f"{len(summary.patterns)} of {2 ** len(experiment.questions)} patterns can be reached",
         anchor=False,
     )
     st.caption(_how(summary))
@@ -234,7 +236,7 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
         st.caption("Choose a row to open its edit on the Steer page.")
     _more_ways(job)
     _picture(job)
-    _files(job, "All combinations", f"{case.source.label}-{case.target.label}")
+    _files(job, "All combinations", f"{experiment.source.label}-{experiment.target.label}")
 
 
 def _how(summary: Summary) -> str:
@@ -277,7 +279,7 @@ def _remember(key: str) -> None:
     st.session_state[key] = True
 
 
-def ways_table(tried: tuple[Way, ...]) -> pd.DataFrame:
+def ways_table(tried: tuple[Variant, ...]) -> pd.DataFrame:
     """One row per way of editing: what it reaches and what the default doesn't."""
     return pd.DataFrame(
         {
@@ -294,7 +296,7 @@ def ways_table(tried: tuple[Way, ...]) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _open(one: Found, note: Mapping[str, Any]) -> None:
+def _open(one: FoundEdit, note: Mapping[str, Any]) -> None:
     session.change_edit(one.edit)
     st.markdown(f"**{escape(one.sentence)}**")
     nats = st.column_config.NumberColumn(format="%+.2f")
@@ -322,10 +324,10 @@ def _open(one: Found, note: Mapping[str, Any]) -> None:
 
 
 def patterns_table(
-    lab: Lab, job: Job, patterns: tuple[Found, ...], notes: list[dict[str, Any]]
+    lab: Lab, job: Job, patterns: tuple[FoundEdit, ...], notes: list[dict[str, Any]]
 ) -> pd.DataFrame:
     """One row per reachable pattern, as it is read on screen."""
-    case = job.case
+    experiment = job.experiment
     rows = []
     for one, note in zip(patterns, notes, strict=True):
         moves = any(one.pattern.values())
@@ -333,7 +335,7 @@ def patterns_table(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}
             | {
-                "Edit": in_words(one.edit, case.pieces, lambda meta: opening.meta_title(lab, meta))
+                "Edit": in_words(one.edit, experiment.pieces, lambda meta: opening.meta_title(lab, meta))
                 if moves
                 else "none",
                 "Margin (nats)": one.margin,
@@ -367,8 +369,8 @@ def _kept(sides: Mapping[str, Any]) -> str:
 
 def _picture(job: Job) -> None:
     """Which leads trade against which, over all combinations."""
-    case = job.case
-    names = [question.attribute for question in case.questions if len(question.answers) > 1]
+    experiment = job.experiment
+    names = [question.attribute for question in experiment.questions if len(question.answers) > 1]
     if len(names) < 2:
         return
     st.subheader("All combinations", anchor=False)
@@ -380,7 +382,7 @@ def _picture(job: Job) -> None:
         moves = st.multiselect("Only where these move", names, key="moves", width=260)
         stays = st.multiselect("and these stay", names, key="stays", width=260)
     table = with_leads(job)
-    bits = {question.attribute: place for place, question in enumerate(case.questions)}
+    bits = {question.attribute: place for place, question in enumerate(experiment.questions)}
     for wanted, attributes in (("1", moves), ("0", stays)):
         for attribute in attributes:
             table = table[table["pattern"].str[bits[attribute]] == wanted]
@@ -388,24 +390,26 @@ def _picture(job: Job) -> None:
         st.markdown("No combination does that. Take a filter away.")
         return
     st.altair_chart(
-        charts.leads_chart(table, across, up, case.source.label, case.target.label, results.ink()),
+        charts.leads_chart(
+            table, across, up, experiment.source.label, experiment.target.label, results.ink()
+        ),
         width="stretch",
     )
     st.caption(
         f"{len(table):,} combinations. To the right of 0 the model's {across} is "
-        f"{escape(case.target.label)}'s, above 0 so is its {up}."
+        f"{escape(experiment.target.label)}'s, above 0 so is its {up}."
     )
 
 
 def with_leads(job: Job) -> pd.DataFrame:
     """All combinations with, per question, how far the target's answer leads the source's, nats."""
     table = job.results()
-    case, place = job.case, 0
-    for question in case.questions:
+    experiment, place = job.experiment, 0
+    for question in experiment.questions:
         columns = job.columns[place : place + len(question.answers)]
         place += len(question.answers)
         sides = [
-            charts.whose(answer.city, case.source.label, case.target.label)
+            charts.whose(answer.city, experiment.source.label, experiment.target.label)
             for answer in question.answers
         ]
         if "source" in sides and "target" in sides:
@@ -413,18 +417,20 @@ def with_leads(job: Job) -> pd.DataFrame:
         else:
             lead = 0.0 * table[columns[0]]
         table[f"lead {question.attribute}"] = lead
-    table["moves"] = [_moves(case, pattern) for pattern in table["pattern"]]
+    table["moves"] = [_moves(experiment, pattern) for pattern in table["pattern"]]
     return table
 
 
-def _moves(case: Any, pattern: str) -> str:
+def _moves(experiment: Any, pattern: str) -> str:
     if pattern == "other":
         return "another answer"
-    names = [q.attribute for q, bit in zip(case.questions, pattern, strict=True) if bit == "1"]
+    names = [
+        q.attribute for q, bit in zip(experiment.questions, pattern, strict=True) if bit == "1"
+    ]
     return joined(names) or "nothing"
 
 
-def _files(job: Job | Pairs, what: str, name: str) -> None:
+def _files(job: Job | PairsJob, what: str, name: str) -> None:
     with st.container(horizontal=True):
         for ending, kind in ((".csv", "CSV"), (".parquet", "Parquet"), (".json", "JSON")):
             st.download_button(
@@ -435,7 +441,7 @@ def _files(job: Job | Pairs, what: str, name: str) -> None:
             )
 
 
-def exported(job: Job | Pairs, ending: str) -> bytes:
+def exported(job: Job | PairsJob, ending: str) -> bytes:
     """A file's content as the job exports it."""
     path = job.folder / f"export{ending}"
     job.export(path)

@@ -10,12 +10,16 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from metasae.browse import META, Browser
-from metasae.decomposition import Decomposition
 from metasae.errors import UserError
-from metasae.evidence import Snippet, firing_on, snippet
-from metasae.explore import nearest, pursuit, token_change, vocabulary_ends
-from metasae.labels import UNCLEAR, Corrections, explained
+from metasae.explorer.corrections import Corrections, explained
+from metasae.explorer.evidence import Snippet, firing_on, snippet
+from metasae.explorer.explorer import META, Explorer
+from metasae.explorer.labels import UNCLEAR
+from metasae.lm.logit_lens import vocabulary_ends
+from metasae.lm.token_change import token_change
+from metasae.saes.decomposition import Decomposition
+from metasae.saes.neighbours import nearest
+from metasae.saes.pursuit import pursuit
 from workbench import charts, opening, results, session
 from workbench.text import escape, visible
 
@@ -48,7 +52,7 @@ class Place:
         return found | ({"q": self.query} if self.query else {})
 
 
-def place(found: Browser) -> Place:
+def place(found: Explorer) -> Place:
     """What the address asks for; a wrong number is said and the default shown."""
     lab = found.lab
     query = st.query_params
@@ -65,7 +69,7 @@ def place(found: Browser) -> Place:
     return Place(latent, width, query.get("q", "")[:300])
 
 
-def asked_meta(found: Browser) -> int | None:
+def asked_meta(found: Explorer) -> int | None:
     """The meta-latent the address asks for, if any; a wrong one is said and the first shown."""
     asked = st.query_params.get("meta", "")
     if not asked:
@@ -117,7 +121,7 @@ def _whole(query: Mapping[str, object]) -> dict[str, str]:
 # Search
 
 
-def search_bar(found: Browser, at: Place) -> None:
+def search_bar(found: Explorer, at: Place) -> None:
     """Number, word or any text; the width; a latent at random."""
     text, width, dice = st.columns([6, 3, 1], vertical_alignment="bottom")
     key = f"search-{at.query}"
@@ -154,7 +158,7 @@ def search_bar(found: Browser, at: Place) -> None:
         _hits(found, at)
 
 
-def _hits(found: Browser, at: Place) -> None:
+def _hits(found: Explorer, at: Place) -> None:
     kind = str(at.width)
     try:
         sae = opening.open_width(found, at.width).sae
@@ -210,7 +214,7 @@ def choose(
 # One latent
 
 
-def latent(found: Browser, at: Place) -> None:
+def latent(found: Explorer, at: Place) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
     kind, lab = str(at.width), found.lab
     decomposition = opening.open_width(found, at.width)
@@ -233,7 +237,7 @@ def latent(found: Browser, at: Place) -> None:
         _beside(found, at, decomposition)
 
 
-def heading(found: Browser, kind: str, index: int, name: str) -> DeltaGenerator:
+def heading(found: Explorer, kind: str, index: int, name: str) -> DeltaGenerator:
     """What it is called and how far that holds; a person may say it better.
 
     Returns:
@@ -265,7 +269,7 @@ def heading(found: Browser, kind: str, index: int, name: str) -> DeltaGenerator:
     return row
 
 
-def _correction(found: Browser, kind: str, index: int, own: str) -> None:
+def _correction(found: Explorer, kind: str, index: int, own: str) -> None:
     text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
     if st.button("Keep", key=f"keep-{kind}-{index}"):
         _keep(found, found.corrections.with_label(kind, index, text))
@@ -283,7 +287,7 @@ def _correction(found: Browser, kind: str, index: int, own: str) -> None:
             results.failed(error)
 
 
-def _taken_in(found: Browser, kind: str, content: bytes) -> Corrections:
+def _taken_in(found: Explorer, kind: str, content: bytes) -> Corrections:
     """Corrections with a file's: the workbench's own, or Neuronpedia's explanations of this SAE.
 
     Raises:
@@ -297,7 +301,7 @@ def _taken_in(found: Browser, kind: str, content: bytes) -> Corrections:
     return found.corrections.merged(more)
 
 
-def _keep(found: Browser, changed: Corrections) -> None:
+def _keep(found: Explorer, changed: Corrections) -> None:
     try:
         found.correct(changed)
     except UserError as error:
@@ -306,7 +310,7 @@ def _keep(found: Browser, changed: Corrections) -> None:
     st.rerun()
 
 
-def _pieces(found: Browser, at: Place, decomposition: Decomposition) -> None:
+def _pieces(found: Explorer, at: Place, decomposition: Decomposition) -> None:
     """The decomposition as a picture, what is left out of it included."""
     pieces = decomposition.pieces(at.latent)
     share = decomposition.unexplained([at.latent])
@@ -335,7 +339,7 @@ def _pieces(found: Browser, at: Place, decomposition: Decomposition) -> None:
     )
 
 
-def _beside(found: Browser, at: Place, decomposition: Decomposition) -> None:
+def _beside(found: Explorer, at: Place, decomposition: Decomposition) -> None:
     """The method's table: nearest latents here and in a smaller SAE, and matching pursuit."""
     kind = str(at.width)
     direction = decomposition.sae.W_dec[at.latent]
@@ -378,7 +382,7 @@ def _beside(found: Browser, at: Place, decomposition: Decomposition) -> None:
     )
 
 
-def _evidence(found: Browser, at: Place) -> None:
+def _evidence(found: Explorer, at: Place) -> None:
     """Where the latent fires: contexts, how often, how strongly."""
     st.subheader("Where it fires", anchor=False)
     evidence = found.evidence(at.width)
@@ -434,7 +438,7 @@ def snippets_html(snippets: Sequence[Snippet], top: float) -> str:
     return f'<div style="font-size:.9rem;line-height:1.45">{"".join(rows)}</div>'
 
 
-def _does(found: Browser, at: Place, decomposition: Decomposition) -> None:
+def _does(found: Explorer, at: Place, decomposition: Decomposition) -> None:
     """What its direction promotes, and what really changes when it is added."""
     lab, direction = found.lab, decomposition.sae.W_dec[at.latent]
     st.subheader("What it does", anchor=False)
@@ -461,7 +465,7 @@ def _tokens(table: pd.DataFrame, value: str = "") -> str:
 # Meta-latents
 
 
-def meta_list(found: Browser) -> None:
+def meta_list(found: Explorer) -> None:
     """All meta-latents: filter, sort, choose."""
     lab = found.lab
     table = opening.meta_table(found)
@@ -497,13 +501,13 @@ def meta_list(found: Browser) -> None:
     )  # fmt: skip
 
 
-def asked_width(found: Browser) -> int:
+def asked_width(found: Explorer) -> int:
     """The SAE the address asks for; the open one where it names none there is."""
     width = _number(st.query_params.get("width", ""), found.lab.n_latents)
     return width if width in found.widths else found.lab.n_latents
 
 
-def meta_latent(found: Browser, meta: int, width: int) -> None:
+def meta_latent(found: Explorer, meta: int, width: int) -> None:
     """One meta-latent: the latents of an SAE it is most active on, with their evidence."""
     lab, decomposition = found.lab, opening.open_width(found, width)
     heading(found, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}")
@@ -553,7 +557,7 @@ def meta_latent(found: Browser, meta: int, width: int) -> None:
         _meta_evidence(found, width, [latent for latent, _ in top[:5]])
 
 
-def _meta_evidence(found: Browser, width: int, latents: Sequence[int]) -> None:
+def _meta_evidence(found: Explorer, width: int, latents: Sequence[int]) -> None:
     evidence = found.evidence(width)
     text = None if evidence is None else opening.get_text(found, width)
     if evidence is None or text is None:

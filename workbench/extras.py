@@ -6,9 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab import Lab
-from metasae.prompts import CITY
-from metasae.steering import Case, Outcome, Subject
+from metasae.lab.lab import Lab
+from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import Outcome
+from metasae.steering.questions import Subject
+from metasae.text.prompts import CITY
 from workbench import opening, session, tables
 from workbench.state import Setting, Writing, split_answers
 from workbench.text import escape
@@ -43,7 +45,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
     if written is None:
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
         return
-    filled = written.prompt.replace(CITY, outcome.case.source.label)
+    filled = written.prompt.replace(CITY, outcome.source.label)
     columns = st.columns(2, border=True)
     for column, name, edit in zip(
         columns, ("Before", "After your edit"), (None, outcome.edit), strict=True
@@ -98,10 +100,10 @@ def own_question(setting: Setting) -> None:
         st.rerun()
 
 
-def latents(lab: Lab, setting: Setting, case: Case) -> None:
+def latents(lab: Lab, setting: Setting, experiment: Experiment) -> None:
     """Which latents stand for each city, how they rank, and the user's own choice."""
     for column, side, subject in zip(
-        st.columns(2), ("source", "target"), (case.source, case.target), strict=True
+        st.columns(2), ("source", "target"), (experiment.source, experiment.target), strict=True
     ):
         with column:
             _ranking(lab, setting, side, subject)
@@ -157,7 +159,7 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
 def files(lab: Lab, outcome: Outcome) -> None:
     """Link, downloads, upload and the Python that does the same."""
     view = session.view()
-    name = f"{outcome.case.source.label}-{outcome.case.target.label}".replace("#", "latent")
+    name = f"{outcome.source.label}-{outcome.target.label}".replace("#", "latent")
     st.markdown("The address bar holds all of this: copy it to share what you see.")
     with st.container(horizontal=True):
         st.download_button(

@@ -9,9 +9,9 @@ import networkx as nx
 import pandas as pd
 import streamlit as st
 
-from metasae import graph as graphs
-from metasae.browse import META, Browser
 from metasae.errors import UserError
+from metasae.explorer import graph, graph_files
+from metasae.explorer.explorer import META, Explorer
 from workbench import charts, exploring, results, session
 from workbench.text import escape
 
@@ -32,7 +32,7 @@ _SHOWN: dict[str, tuple[str, Any, Any, Any]] = {
 """Parameter of the address → the slider's key, its default, its least and largest value."""
 
 
-def starts(found: Browser) -> tuple[int, ...]:
+def starts(found: Explorer) -> tuple[int, ...]:
     """The latents the address names; those of two cities without one.
 
     Raises:
@@ -51,7 +51,7 @@ def starts(found: Browser) -> tuple[int, ...]:
     return found_latents
 
 
-def controls(found: Browser, now: tuple[int, ...]) -> tuple[int, int, float]:
+def controls(found: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]:
     """What it starts from, how far it goes."""
     what, depth, top, least = st.columns([5, 2, 2, 2], vertical_alignment="bottom")
     text = ", ".join(map(str, now))
@@ -97,7 +97,7 @@ def _within(text: str, low: Number, high: Number, default: Number) -> Number:
     return value if low <= value <= high else default
 
 
-def _named(found: Browser, typed: str) -> list[int]:
+def _named(found: Explorer, typed: str) -> list[int]:
     """Latents by number, or by a city's name.
 
     Raises:
@@ -115,9 +115,9 @@ def _named(found: Browser, typed: str) -> list[int]:
     return list(dict.fromkeys(latents))[:_MOST]
 
 
-def draw(found: Browser, made: nx.Graph) -> None:
+def draw(found: Explorer, made: nx.Graph) -> None:
     """The picture and beside it the table; either recentres."""
-    groups, places = graphs.communities(made), graphs.positions(made)
+    groups, places = graph.communities(made), graph.positions(made)
     nodes = pd.DataFrame(
         {
             "kind": "meta-latent" if kind == "meta" else "latent",
@@ -170,7 +170,7 @@ def _open(kind: str, index: int) -> None:
     exploring.go("../pages/meta_latents.py", meta=index)
 
 
-def _shared(found: Browser, made: nx.Graph) -> None:
+def _shared(found: Explorer, made: nx.Graph) -> None:
     """What the starting latents have in common and what is each one's own, in words."""
     begun = [index for (_, index), start in made.nodes(data="start") if start]
     if len(begun) < 2:
@@ -186,16 +186,16 @@ def _shared(found: Browser, made: nx.Graph) -> None:
         st.markdown(f"Only in **{escape(found.named(kind, latent))}**: {own}")
 
 
-def _listed(found: Browser, metas: set[int]) -> str:
+def _listed(found: Explorer, metas: set[int]) -> str:
     return " · ".join(escape(found.named(META, meta)) for meta in sorted(metas))
 
 
-def files(found: Browser, made: nx.Graph) -> None:
+def files(found: Explorer, made: nx.Graph) -> None:
     """Downloads, and the statistics of the graph of all latents."""
     about = asdict(found.lab.provenance)
 
     def content(fmt: str) -> Callable[[], str]:
-        return lambda: graphs.exported(
+        return lambda: graph_files.exported(
             made, fmt, lambda kind, index: found.label(found.of_node(kind), index), about
         )
 
@@ -209,7 +209,7 @@ def files(found: Browser, made: nx.Graph) -> None:
     with st.expander("The graph of all latents"):
         least = st.slider("Join two latents from a shared weight of", 0.0, 0.6, 0.1, 0.05)
         if st.button("Count", key="count-whole"):
-            values = graphs.projected(found.lab.decomposition, least).statistics()
+            values = graph.projected(found.lab.decomposition, least).statistics()
             st.dataframe(
                 pd.DataFrame({"figure": list(values), "value": list(values.values())}),
                 hide_index=True,

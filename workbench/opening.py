@@ -16,23 +16,31 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 import streamlit as st
 
-from metasae import search as engine
-from metasae.batch_topk import Moment, TrainConfig
-from metasae.browse import META, Browser, browser
-from metasae.corpus import Windows
-from metasae.decomposition import Decomposition
-from metasae.directions import Directions, open_directions
-from metasae.edits import Edit
-from metasae.effects import Way, honestly, ways
 from metasae.errors import UserError
-from metasae.jobs import Job, Pairs, Spec, all_pairs
-from metasae.lab import Lab, open_lab
-from metasae.meta_sae import Made, make, seconds_a_step
-from metasae.own import find_preset
+from metasae.explorer.explorer import META, Explorer, browser
+from metasae.lab.lab import Lab, open_lab
 from metasae.progress import Progress, TimeLeft, duration
-from metasae.prompts import CITY
-from metasae.search import Combinations, Found
-from metasae.steering import Answer, Case, Outcome, Question
+from metasae.saes.decomposition import Decomposition
+from metasae.saes.directions import Directions, open_directions
+from metasae.search import exhaustive
+from metasae.search.combinations import Combinations
+from metasae.search.job import Job
+from metasae.search.pairs_job import PairsJob, all_pairs
+from metasae.search.patterns import FoundEdit
+from metasae.search.report import effects_and_controls
+from metasae.search.spec import Spec
+from metasae.search.variants import Variant, variants
+from metasae.sources.user_presets import find_preset
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions
+from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import Outcome
+from metasae.steering.questions import Answer, Question
+from metasae.text.prompts import CITY
+from metasae.text.windows import Windows
+from metasae.training.config import TrainConfig
+from metasae.training.meta_sae import seconds_a_step
+from metasae.training.meta_sae_run import Made, make
+from metasae.training.trainer import Moment
 from workbench.state import Setting, Writing
 from workbench.text import escape
 
@@ -128,7 +136,7 @@ def get_lab(preset: str) -> Lab:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def get_case(setting: Setting) -> Case:
+def get_experiment(setting: Setting) -> Experiment:
     """The case of a setting.
 
     Raises:
@@ -139,10 +147,10 @@ def get_case(setting: Setting) -> Case:
     target = lab.subject(setting.target, setting.target_latents)
     questions = lab.questions(source, target)
     if setting.prompt:
-        answers = tuple(Answer("", answer) for answer in setting.answers)
+        answers = tuple(Answer((), answer) for answer in setting.answers)
         prompt = setting.prompt.replace(CITY, source.label)
         questions = (*questions, Question("custom", prompt, answers))
-    return lab.case(source, target, questions)
+    return lab.experiment(source, target, questions)
 
 
 def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
@@ -152,11 +160,11 @@ def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
         UserError: when the rest can't be asked either.
     """
     try:
-        get_outcome(setting, Edit())
+        get_outcome(setting, NO_EDIT)
     except UserError as error:
         if not setting.prompt:
             raise
-        get_outcome(setting.without_question(), Edit())
+        get_outcome(setting.without_question(), NO_EDIT)
         return setting.without_question(), error
     return setting, None
 
@@ -168,15 +176,17 @@ def get_outcome(setting: Setting, edit: Edit) -> Outcome:
     Raises:
         UserError: for an edit that is none of this setting's.
     """
-    return get_case(setting).score(edit)
+    return get_experiment(setting).apply(edit)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def search(setting: Setting, options: Edit) -> Task[tuple[Found, ...]]:
+def search(setting: Setting, options: EditOptions) -> Task[tuple[FoundEdit, ...]]:
     """The search for a setting's best edits under some options, under way or done."""
-    case = get_case(setting.without_question())
+    experiment = get_experiment(setting.without_question())
     return Task(
-        lambda progress: engine.search(case, Combinations.of(case, options), progress=progress),
+        lambda progress: exhaustive.search(
+            experiment, Combinations.of(experiment, options), progress=progress
+        ),
         "Trying all combinations",
     )
 
@@ -184,9 +194,9 @@ def search(setting: Setting, options: Edit) -> Task[tuple[Found, ...]]:
 @st.cache_data(max_entries=64, show_spinner=False)
 def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
     """What the model writes after a prompt, edited or (None) as it is."""
-    case = get_case(setting)
-    prompt = writing.prompt.replace(CITY, case.source.label)
-    return case.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)
+    experiment = get_experiment(setting)
+    prompt = writing.prompt.replace(CITY, experiment.source.label)
+    return experiment.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)
 
 
 class Searching:
@@ -195,7 +205,7 @@ class Searching:
     Another process may run the same job: what is on disk says how far it is.
     """
 
-    def __init__(self, job: Job | Pairs) -> None:
+    def __init__(self, job: Job | PairsJob) -> None:
         self.job = job
         self._task: Task[object] | None = None
         self._cancelled = threading.Event()
@@ -224,7 +234,7 @@ class Searching:
     @cached_property
     def pairs_cost(self) -> tuple[int, float]:
         """Combinations and seconds of many pairs, probed once (see `Pairs.cost`)."""
-        assert isinstance(self.job, Pairs)
+        assert isinstance(self.job, PairsJob)
         return self.job.cost()
 
     def start(self) -> None:
@@ -257,7 +267,7 @@ def get_search(spec: Spec) -> Searching:
         UserError: for a pair that can't be searched.
     """
     job = Job(get_lab(spec.preset), spec)
-    if len(job.combinations) > engine.MOST_EXACT:
+    if len(job.combinations) > exhaustive.MOST_EXACT:
         job = Job(get_lab(spec.preset), replace(spec, estimating=True))
     return Searching(job)
 
@@ -273,30 +283,36 @@ def get_pairs(cities: tuple[str, ...], template: Spec) -> Searching:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def side_notes(spec: Spec, job_id: str, _found: tuple[Found, ...]) -> Task[list[dict[str, Any]]]:
+def side_notes(
+    spec: Spec, job_id: str, _found: tuple[FoundEdit, ...]
+) -> Task[list[dict[str, Any]]]:
     """Side effects and controls of a search's edits, under way or done (see `effects.honestly`).
 
     Args:
         job_id: tells apart searches of other weights.
     """
-    lab, case = _searched(spec)
-    return Task(lambda progress: honestly(lab, case, _found, progress), "Side effects and controls")
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def more_ways(spec: Spec) -> Task[tuple[Way, ...]]:
-    """What each further way of editing would add, under way or done (see `effects.ways`)."""
-    lab, case = _searched(spec)
+    lab, experiment = _searched(spec)
     return Task(
-        lambda progress: ways(lab, case.source, case.target, progress=progress), "More ways to edit"
+        lambda progress: effects_and_controls(lab, experiment, _found, progress),
+        "Side effects and controls",
     )
 
 
-def _searched(spec: Spec) -> tuple[Lab, Case]:
+@st.cache_resource(max_entries=8, show_spinner=False)
+def more_ways(spec: Spec) -> Task[tuple[Variant, ...]]:
+    """What each further way of editing would add, under way or done (see `effects.ways`)."""
+    lab, experiment = _searched(spec)
+    return Task(
+        lambda progress: variants(lab, experiment.source, experiment.target, progress=progress),
+        "More ways to edit",
+    )
+
+
+def _searched(spec: Spec) -> tuple[Lab, Experiment]:
     """What the search of a pair works on."""
     job = get_search(spec).job
     assert isinstance(job, Job)
-    return job.lab, job.case
+    return job.lab, job.experiment
 
 
 class Training:
@@ -352,21 +368,21 @@ def training_cost(sources: tuple[str, ...], config: TrainConfig) -> Task[float]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _browser(preset: str, meta_sae: str) -> Browser:
+def _browser(preset: str, meta_sae: str) -> Explorer:
     return browser(get_lab(preset))
 
 
-def get_browser(lab: Lab) -> Browser:
+def get_browser(lab: Lab) -> Explorer:
     """What is known of a lab's latents."""
     return _browser(lab.preset.name, lab.provenance.meta_sae)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _width_task(preset: str, meta_sae: str, width: int, _found: Browser) -> Task[Decomposition]:
+def _width_task(preset: str, meta_sae: str, width: int, _found: Explorer) -> Task[Decomposition]:
     return Task(lambda progress: _found.decomposition(width, progress), "Opening the SAE")
 
 
-def open_width(found: Browser, width: int) -> Decomposition:
+def open_width(found: Explorer, width: int) -> Decomposition:
     """The SAE of a width, taken apart; draws the progress of its first opening.
 
     Raises:
@@ -388,11 +404,11 @@ def meta_title(lab: Lab, meta: int) -> str:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _text_task(preset: str, width: int, _found: Browser) -> Task[Windows | None]:
+def _text_task(preset: str, width: int, _found: Explorer) -> Task[Windows | None]:
     return Task(lambda progress: _found.text(width, progress), "Reading the text")
 
 
-def get_text(found: Browser, width: int) -> Windows | None:
+def get_text(found: Explorer, width: int) -> Windows | None:
     """The text a width's evidence is about; None where another one is here.
 
     The first time it is fetched and cut into tokens, with its progress drawn.
@@ -406,7 +422,7 @@ def get_text(found: Browser, width: int) -> Windows | None:
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the meta-latents …")
-def _meta_table(preset: str, meta_sae: str, corrected: str, _found: Browser) -> pd.DataFrame:
+def _meta_table(preset: str, meta_sae: str, corrected: str, _found: Explorer) -> pd.DataFrame:
     lab = _found.lab
     table = _found.table(META)
     kind = str(lab.n_latents)
@@ -428,7 +444,7 @@ def _meta_table(preset: str, meta_sae: str, corrected: str, _found: Browser) -> 
     return found.sort_values("active on", ascending=False, ignore_index=True)
 
 
-def meta_table(found: Browser) -> pd.DataFrame:
+def meta_table(found: Explorer) -> pd.DataFrame:
     """All meta-latents with their labels, the commonest first."""
     lab = found.lab
     corrected = found.corrections.to_json()

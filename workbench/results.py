@@ -3,8 +3,8 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab import Lab
-from metasae.steering import Outcome
+from metasae.lab.lab import Lab
+from metasae.steering.outcome import Outcome
 from workbench import charts, opening, session, sidebar, tables
 from workbench.boxes import in_words
 from workbench.text import escape
@@ -48,7 +48,7 @@ def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
 
 
 def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
-    words = in_words(outcome.edit, outcome.case.pieces, lambda meta: opening.meta_title(lab, meta))
+    words = in_words(outcome.edit, outcome.pieces, lambda meta: opening.meta_title(lab, meta))
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
@@ -56,7 +56,10 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     """The log-probabilities before and after; a pinned edit's picture beside it."""
-    source, target = escape(outcome.case.source.label), escape(outcome.case.target.label)
+    source, target = (
+        escape(outcome.source.label),
+        escape(outcome.target.label),
+    )
     st.markdown(
         ":small[○ before · ● after · **◆ the model's pick** · "
         f":blue[**{source}'s answer**] · :orange[**{target}'s answer**] · :gray[other]]"
@@ -74,8 +77,7 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
 
 
 def _picture(outcome: Outcome, key: str) -> None:
-    case = outcome.case
-    spec = charts.answers_spec(outcome.answers, case.source.label, case.target.label, ink())
+    spec = charts.answers_spec(outcome.answers, outcome.source.label, outcome.target.label, ink())
     st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
 
 

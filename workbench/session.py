@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from metasae.edits import Edit
 from metasae.errors import UserError
+from metasae.steering.edits import Edit
 from workbench.state import History, View
 from workbench.text import escape
 

@@ -5,9 +5,9 @@ from contextlib import suppress
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.first_use import folder_of
-from metasae.own import find_preset, keep, names
-from metasae.presets import Hub, Preset
+from metasae.lab.first_use import folder_of
+from metasae.sources.presets import Hub, Preset
+from metasae.sources.user_presets import find_preset, keep, names
 from workbench import session
 from workbench.text import escape
 

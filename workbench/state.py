@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from metasae.edits import Edit
 from metasae.errors import UserError
-from metasae.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED
+from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
 
 VERSION = "1"
 _LONGEST_TEXT = 600
@@ -59,7 +59,7 @@ class View:
     """The whole state of the page."""
 
     setting: Setting = field(default_factory=Setting)
-    edit: Edit = field(default_factory=Edit)
+    edit: Edit = NO_EDIT
     pinned: Edit | None = None
     writing: Writing = field(default_factory=Writing)
 
@@ -75,7 +75,7 @@ class View:
 
     def with_fresh_edit(self) -> "View":
         """The view without meta-latent strengths: their ids mean something else elsewhere."""
-        return replace(self, edit=replace(self.edit, strengths=()), pinned=None)
+        return replace(self, edit=self.edit.without_strengths(), pinned=None)
 
     def swapped(self) -> "View":
         """Source and target exchanged."""
@@ -99,7 +99,7 @@ class View:
             latents = getattr(setting, name)
             if latents is not None:
                 query[name] = ".".join(map(str, latents))
-        if self.edit != Edit():
+        if self.edit != NO_EDIT:
             query["edit"] = edit_to_text(self.edit)
         if self.pinned is not None:
             query["pin"] = edit_to_text(self.pinned)
@@ -154,10 +154,11 @@ class View:
 def edit_to_text(edit: Edit) -> str:
     """An edit as a short word for a link: ``12_0~40_1~all``; without any change ``none``."""
     parts: list[str] = [] if edit.kind == "meta" else [edit.kind]
-    parts += [f"{meta}_{_plain(strength)}" for meta, strength in edit.strengths]
-    parts += ["residual"] if edit.keep_residual else []
-    parts += [] if edit.keep_error else ["noerror"]
-    parts += ["all"] if edit.position == "all" else []
+    strengths = edit.strengths if isinstance(edit, MetaLatentEdit) else ()
+    parts += [f"{meta}_{_plain(strength)}" for meta, strength in strengths]
+    parts += ["residual"] if edit.options.keep_residual else []
+    parts += [] if edit.options.keep_error else ["noerror"]
+    parts += ["all"] if edit.options.position == "all" else []
     return "~".join(parts) or "none"
 
 
@@ -184,7 +185,7 @@ def edit_from_text(text: str) -> Edit:
             strengths.append((int(match[1]), float(match[2])))
         else:
             raise _damaged("edit", part)
-    return Edit(strengths=tuple(strengths), **options)
+    return edit_of_kind(strengths=tuple(strengths), **({"kind": "meta"} | options))
 
 
 def split_answers(text: str) -> tuple[str, ...]:

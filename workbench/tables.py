@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from metasae.edits import Edit
 from metasae.errors import UserError
-from metasae.steering import Outcome, Provenance
+from metasae.steering.edits import Edit
+from metasae.steering.outcome import Outcome
+from metasae.steering.provenance import Provenance
 from workbench.state import View, edit_to_text
 from workbench.text import visible
 

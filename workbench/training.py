@@ -9,21 +9,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metasae.batch_topk import TrainConfig
 from metasae.errors import UserError
-from metasae.lab import Lab
-from metasae.meta_sae import (
-    CONTROLS,
-    RECIPE,
-    REPORT,
-    Order,
-    home,
-    unfinished,
-    usual_width,
-)
-from metasae.own import find_preset
-from metasae.presets import NAME
+from metasae.lab.lab import Lab
 from metasae.progress import duration
+from metasae.sources.presets import NAME, usual_width
+from metasae.sources.user_presets import find_preset
+from metasae.training.config import TrainConfig
+from metasae.training.controls import CONTROLS
+from metasae.training.meta_sae import RECIPE
+from metasae.training.meta_sae_run import REPORT, Order, home, unfinished
 from workbench import charts, opening, results, session
 from workbench.opening import Training
 from workbench.text import escape

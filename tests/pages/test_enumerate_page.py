@@ -7,10 +7,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from metasae.edits import Edit
-from metasae.jobs import Job, Spec
-from metasae.lab import Lab
-from metasae.search import Combinations
+from metasae.lab.lab import Lab
+from metasae.search.combinations import Combinations
+from metasae.search.job import Job
+from metasae.search.spec import Spec
+from metasae.steering.edits import EditOptions
 from workbench import enumerating, opening
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
@@ -46,7 +47,7 @@ def finished(app: AppTest) -> AppTest:
 def test_it_says_what_a_search_takes_before_it_starts(lab: Lab) -> None:
     app = enumerate_page()
     assert not app.exception and not app.error
-    count = len(Combinations.of(lab.case(lab.subject("Tokyo"), lab.subject("Paris"))))
+    count = len(Combinations.of(lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))))
     assert app.button(key="search-start").label == f"Try all {count:,} combinations"
     assert any("Takes about" in caption.value for caption in app.caption)
     assert not app.dataframe
@@ -97,7 +98,7 @@ def test_a_damaged_link_falls_back_to_the_default() -> None:
 def test_a_choice_survives_the_link(grid: str) -> None:
     removed, added = enumerating.GRIDS[grid]
     spec = Spec(
-        "smollm2-135m", "Tokyo", "Paris", attributes=("country",), options=Edit("hundredfold"),
+        "smollm2-135m", "Tokyo", "Paris", attributes=("country",), options=EditOptions(variant="hundredfold"),
         removed=removed, added=added,
     )  # fmt: skip
     assert enumerating.from_query(enumerating.to_query(spec)) == (["country"], grid, "post")
@@ -106,7 +107,7 @@ def test_a_choice_survives_the_link(grid: str) -> None:
 def test_more_combinations_than_are_tried_are_searched_by_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(opening.engine, "MOST_EXACT", 200)
+    monkeypatch.setattr(opening.exhaustive, "MOST_EXACT", 200)
     app = enumerate_page()
     assert any("An estimate chooses at most" in one.value for one in app.markdown)
     app.button(key="search-start").click().run()
@@ -129,7 +130,7 @@ def test_all_pairs_among_some_cities_lead_to_steer(lab: Lab) -> None:
     app = app.switch_page("../pages/enumerate.py").run()
     assert app.multiselect(key="cities").value == ["Paris", "Tokyo"]
     counts = [
-        len(Combinations.of(lab.case(lab.subject(a), lab.subject(b))))
+        len(Combinations.of(lab.experiment(lab.subject(a), lab.subject(b))))
         for a, b in (("Tokyo", "Paris"), ("Paris", "Tokyo"))
     ]
     assert any(f"{sum(counts):,} combinations, about" in one.value for one in app.caption)
@@ -157,7 +158,7 @@ def test_leads_are_target_over_source(lab: Lab) -> None:
     job.run()
     table = enumerating.with_leads(job)
     row = table[table["combination"] == len(job.combinations) - 1].iloc[0]
-    answers = job.case.score(job.combinations.edit(int(row["combination"]))).answers
+    answers = job.experiment.apply(job.combinations.edit(int(row["combination"]))).answers
     for attribute, rows in answers.groupby("attribute"):
         scores = dict(zip(rows["city"], rows["logprob"], strict=True))
         mine = [value for city, value in scores.items() if city.split(", ").count("Tokyo")]

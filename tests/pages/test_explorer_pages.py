@@ -8,12 +8,12 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
-from metasae import assets
-from metasae.browse import META, Browser, browser
 from metasae.errors import UserError
-from metasae.evidence import Snippet
-from metasae.lab import Lab
-from metasae.labels import UNCLEAR
+from metasae.explorer.evidence import Snippet
+from metasae.explorer.explorer import META, Explorer, browser
+from metasae.explorer.labels import UNCLEAR
+from metasae.lab.lab import Lab
+from metasae.sources.cache import CACHE_VARIABLE, cache_dir
 from workbench import exploring, opening
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def found(lab: Lab) -> Browser:
+def found(lab: Lab) -> Explorer:
     """The shipped evidence with its text, read once."""
     made = browser(lab)
     made.text()
@@ -29,8 +29,8 @@ def found(lab: Lab) -> Browser:
 
 
 @pytest.fixture(autouse=True)
-def opened(lab: Lab, found: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Browser:
-    monkeypatch.setenv(assets.CACHE_VARIABLE, str(tmp_path))
+def opened(lab: Lab, found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Explorer:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(opening, "get_lab", lambda preset: lab)
     monkeypatch.setattr(opening, "get_browser", lambda lab: found)
     found.__dict__.pop("corrections", None)
@@ -52,7 +52,7 @@ def pages_html(app: AppTest) -> str:
     return "".join(str(one.proto.body) for one in app.get("html"))
 
 
-def test_latents_opens_on_tokyo_with_its_evidence(found: Browser) -> None:
+def test_latents_opens_on_tokyo_with_its_evidence(found: Explorer) -> None:
     app = shown("latents")
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
     assert app.query_params["latent"] == str(tokyo)
@@ -69,7 +69,7 @@ def test_a_link_leads_to_a_latent_of_any_width() -> None:
     assert not app.error and not [one for one in app.button if one.key == "to-steer"]
 
 
-def test_any_text_is_searched_token_by_token(found: Browser) -> None:
+def test_any_text_is_searched_token_by_token(found: Explorer) -> None:
     app = shown("latents", q="Tokyo")
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
     tables = [one.value for one in app.dataframe]
@@ -110,19 +110,19 @@ def test_a_latent_is_sent_to_steer() -> None:
     assert app.query_params["source"] == "#321"
 
 
-def test_a_label_is_corrected_kept_and_shared(found: Browser) -> None:
+def test_a_label_is_corrected_kept_and_shared(found: Explorer) -> None:
     app = shown("latents", latent="321")
     app.text_input(key="label-18432-321").set_value("my <b>own</b> words")
     app.button(key="keep-18432-321").click().run()
     assert not app.exception
     assert found.label("18432", 321) == "my <b>own</b> words"
     assert app.header[0].value == r"my \<b\>own\<\/b\> words"
-    kept = json.loads(next(assets.cache_dir().glob("labels/*.json")).read_text())
+    kept = json.loads(next(cache_dir().glob("labels/*.json")).read_text())
     assert kept["labels"] == {"18432": {"321": "my <b>own</b> words"}}
     assert found.find("18432", "own")["index"].tolist()[0] == 321
 
 
-def test_the_list_of_meta_latents_is_filtered(found: Browser) -> None:
+def test_the_list_of_meta_latents_is_filtered(found: Explorer) -> None:
     app = shown("meta_latents")
     (table,) = [one.value for one in app.dataframe]
     assert len(table) == found.lab.n_meta
@@ -132,7 +132,7 @@ def test_the_list_of_meta_latents_is_filtered(found: Browser) -> None:
     assert 0 < len(table) < 60
 
 
-def test_a_meta_latent_shows_its_latents(found: Browser) -> None:
+def test_a_meta_latent_shows_its_latents(found: Explorer) -> None:
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
     meta = next(iter(found.lab.decomposition.pieces(tokyo)))
     app = shown("meta_latents", meta=str(meta))
@@ -143,7 +143,7 @@ def test_a_meta_latent_shows_its_latents(found: Browser) -> None:
     assert "<mark" in pages_html(app)
 
 
-def test_a_meta_latent_shows_the_latents_of_any_width(found: Browser) -> None:
+def test_a_meta_latent_shows_the_latents_of_any_width(found: Explorer) -> None:
     meta = int(found.decomposition(576).activations.col_indices()[0])
     app = shown("meta_latents", meta=str(meta), width="576")
     strongest = list(found.decomposition(576).latents_of(meta))[:3]
@@ -154,7 +154,7 @@ def test_a_meta_latent_shows_the_latents_of_any_width(found: Browser) -> None:
     assert any("of 1,152 latents" in one.value for one in app.caption)
 
 
-def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Browser) -> None:
+def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Explorer) -> None:
     app = shown("graph")
     latents = [found.lab.city_record(name).latents[0].latent for name in ("Tokyo", "Paris")]
     assert app.query_params["latent"] == ",".join(map(str, latents))
@@ -191,13 +191,13 @@ def test_the_filter_is_in_the_link() -> None:
 
 
 def test_damaged_labels_are_one_sentence_and_steer_goes_on(
-    found: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bad = tmp_path / "evidence"
     bad.mkdir()
     (bad / "labels-meta.parquet").write_bytes(b"PAR1 no more")
     (bad / "labels.json").write_text(json.dumps({"meta_sae": found.lab.provenance.meta_sae}))
-    broken = Browser(found.lab, bad)
+    broken = Explorer(found.lab, bad)
     monkeypatch.setattr(opening, "get_browser", lambda lab: broken)
     for page in ("latents", "meta_latents", "graph"):
         app = shown(page, latent="229")
@@ -222,9 +222,9 @@ def test_markup_in_a_context_is_shown_as_text() -> None:
 
 
 def test_without_evidence_it_says_how_to_make_it(
-    found: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    bare = Browser(found.lab, tmp_path)
+    bare = Explorer(found.lab, tmp_path)
     monkeypatch.setattr(opening, "get_browser", lambda lab: bare)
     app = shown("latents")
     assert any("python -m metasae describe" in one.value for one in app.info)
@@ -232,7 +232,7 @@ def test_without_evidence_it_says_how_to_make_it(
     assert len(app.dataframe[0].value) == found.lab.n_meta
 
 
-def test_a_word_finds_what_promotes_it(found: Browser) -> None:
+def test_a_word_finds_what_promotes_it(found: Explorer) -> None:
     model, W_dec = found.lab.model, found.lab.decomposition.sae.W_dec
     (token,) = model.encode(" Japan")
     scores = model.vocabulary_scores(W_dec[:512])[:, token]
@@ -242,7 +242,7 @@ def test_a_word_finds_what_promotes_it(found: Browser) -> None:
     assert best in hits.index and "promotes it" in set(hits)
 
 
-def test_what_is_unclear_says_so(found: Browser) -> None:
+def test_what_is_unclear_says_so(found: Explorer) -> None:
     for kind in (META, "18432", "576"):
         table = found.table(kind)
         assert table is not None
@@ -254,6 +254,6 @@ def test_what_is_unclear_says_so(found: Browser) -> None:
         assert scored["f1"] == pytest.approx(table.loc[clear, "f1"]) and scored["f1"] >= 0.5
 
 
-def test_what_a_search_needs_is_said(found: Browser) -> None:
+def test_what_a_search_needs_is_said(found: Explorer) -> None:
     with pytest.raises(UserError, match="Type a number, a word, or a text"):
         found.find("18432", "  ")

@@ -11,7 +11,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
-from metasae.search import Engine
+from metasae.search.engine import Engine
 from tests.fakes import FakeLab
 from workbench import opening, tables
 from workbench.state import View
@@ -33,7 +33,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLab]:
 def made_up_logprobs(engine: Engine, numbers: Iterable[int]) -> torch.Tensor:
     """The search's engine on a case without a model."""
     edits = [engine.combinations.edit(int(number)) for number in numbers]
-    return engine.case.logprobs(edits)  # type: ignore[attr-defined]
+    return engine.experiment.logprobs(edits)  # type: ignore[attr-defined]
 
 
 def opened(**query: str) -> AppTest:

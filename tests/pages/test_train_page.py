@@ -10,10 +10,11 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
-from metasae import autoencoders
-from metasae.autoencoders import SparseAutoencoder
-from metasae.meta_sae import RECIPE, Order, home
-from metasae.presets import EMBEDDED
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.sources.presets import EMBEDDED
+from metasae.training.meta_sae import RECIPE
+from metasae.training.meta_sae_run import Order, home
 from tests.fakes import FakeLab
 from workbench import opening, training
 
@@ -33,7 +34,7 @@ def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SmallLab:
     for width in WIDTHS:
         rows = torch.nn.functional.normalize(torch.randn(width, 12, generator=draw))
         sae = SparseAutoencoder(rows.T, torch.zeros(width), rows, torch.zeros(12), k=2)
-        autoencoders.save(sae, tmp_path / f"sae-{width}")
+        formats.save(sae, tmp_path / f"sae-{width}")
     found = SmallLab(tmp_path)
     monkeypatch.setattr(opening, "get_lab", lambda preset: found)
     st.cache_resource.clear()

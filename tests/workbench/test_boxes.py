@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from metasae.edits import Edit
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from tests.fakes import TITLES, FakeCase
 from workbench.boxes import in_words, shown_strength, with_strength
 from workbench.text import escape, joined, shorten, visible
@@ -14,34 +14,41 @@ BY_META = {piece.meta: piece for piece in PIECES}
 
 
 def test_boxes_start_at_the_defaults() -> None:
-    ticked = {piece.meta for piece in PIECES if shown_strength(Edit(), piece)}
+    ticked = {piece.meta for piece in PIECES if shown_strength(NO_EDIT, piece)}
     assert ticked == {1, 2, 3, 4}
 
 
 def test_a_latent_swap_shows_the_source_out_and_the_target_in() -> None:
-    ticked = {piece.meta for piece in PIECES if shown_strength(Edit("swap"), piece)}
+    ticked = {piece.meta for piece in PIECES if shown_strength(LatentSwap(), piece)}
     assert ticked == {4, 5, 6, 7}
 
 
 def test_one_box_changes_one_strength() -> None:
-    edit = with_strength(Edit(keep_residual=True), PIECES, BY_META[1], 0.0)
-    assert edit == Edit(strengths=((1, 0.0),), keep_residual=True)
-    assert with_strength(edit, PIECES, BY_META[1], 1.0) == Edit(keep_residual=True)
+    edit = with_strength(
+        MetaLatentEdit(options=EditOptions(keep_residual=True)), PIECES, BY_META[1], 0.0
+    )
+    assert edit == MetaLatentEdit(((1, 0.0),), options=EditOptions(keep_residual=True))
+    assert with_strength(edit, PIECES, BY_META[1], 1.0) == MetaLatentEdit(
+        options=EditOptions(keep_residual=True)
+    )
 
 
 def test_after_a_swap_the_other_boxes_stay_as_shown() -> None:
-    edit = with_strength(Edit("swap"), PIECES, BY_META[2], 1.0)
-    assert edit == Edit(strengths=((1, 0.0), (3, 0.0), (5, 1.0), (6, 1.0), (7, 1.0)))
+    edit = with_strength(LatentSwap(), PIECES, BY_META[2], 1.0)
+    assert edit == MetaLatentEdit(((1, 0.0), (3, 0.0), (5, 1.0), (6, 1.0), (7, 1.0)))
 
 
 @pytest.mark.parametrize(
     "edit, words",
     [
-        (Edit(), "no edit"),
-        (Edit("swap", position="all"), "latent swap; at every position"),
-        (Edit(strengths=((1, 0.0), (5, 1.0))), "without “Japan, Japanese”, with “France, French”"),
-        (Edit(strengths=((2, -0.5), (6, 0.5))), "with “Europe” ×0.5, “yen, Nikkei” ×−0.5"),
-        (Edit(strengths=((99, 1.0),), keep_error=False), "meta-latent 99 ×1; SAE error dropped"),
+        (NO_EDIT, "no edit"),
+        (LatentSwap(options=EditOptions(position="all")), "latent swap; at every position"),
+        (MetaLatentEdit(((1, 0.0), (5, 1.0))), "without “Japan, Japanese”, with “France, French”"),
+        (MetaLatentEdit(((2, -0.5), (6, 0.5))), "with “Europe” ×0.5, “yen, Nikkei” ×−0.5"),
+        (
+            MetaLatentEdit(((99, 1.0),), options=EditOptions(keep_error=False)),
+            "meta-latent 99 ×1; SAE error dropped",
+        ),
     ],
 )
 def test_an_edit_in_words(edit: Edit, words: str) -> None:

@@ -6,9 +6,9 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from metasae.edits import Edit
 from metasae.errors import UserError
-from metasae.steering import Outcome
+from metasae.steering.edits import NO_EDIT, Edit, LatentSwap, MetaLatentEdit
+from metasae.steering.outcome import Outcome
 from tests.fakes import FakeLab
 from workbench import charts, tables
 from workbench.state import Setting, View
@@ -34,9 +34,9 @@ ANSWERS = pd.DataFrame(
 )
 
 
-def outcome(edit: Edit = Edit()) -> Outcome:  # noqa: B008
+def outcome(edit: Edit = NO_EDIT) -> Outcome:
     lab = FakeLab()
-    return lab.case(lab.subject("Tokyo"), lab.subject("Paris")).score(edit)
+    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris")).apply(edit)
 
 
 def rows(chart: alt.LayerChart | alt.FacetChart) -> pd.DataFrame:
@@ -71,20 +71,20 @@ def test_the_scale_is_the_same_for_every_edit() -> None:
         scales = [layer["encoding"]["x"]["scale"] for layer in spec["layer"]]
         return {json.dumps(scale["domain"]) for scale in scales}
 
-    assert domains(Edit()) == domains(Edit("swap"))
-    assert len(domains(Edit())) == 1
+    assert domains(NO_EDIT) == domains(LatentSwap())
+    assert len(domains(NO_EDIT)) == 1
 
 
 @pytest.mark.parametrize("ink", [charts.LIGHT, charts.DARK])
 def test_the_fast_way_draws_the_same_chart(ink: charts.Ink) -> None:
-    for edit in (Edit(), Edit("swap")):
+    for edit in (NO_EDIT, LatentSwap()):
         given = outcome(edit).answers, "Tokyo", "Paris", ink
         assert charts.answers_spec(*given) == charts.answers_chart(*given).to_dict()
 
 
 def test_both_themes_give_a_valid_chart() -> None:
     for ink in (charts.LIGHT, charts.DARK):
-        chart = charts.answers_chart(outcome(Edit("swap")).answers, "Tokyo", "Paris", ink)
+        chart = charts.answers_chart(outcome(LatentSwap()).answers, "Tokyo", "Paris", ink)
         assert "nats" in json.dumps(chart.to_dict())
 
 
@@ -113,17 +113,18 @@ def test_tokens_stand_before_and_after_side_by_side() -> None:
 
 
 def test_a_file_gives_back_the_view() -> None:
-    view = View(edit=Edit(strengths=((1, 0.0), (5, 0.5))), pinned=Edit("swap"))
+    view = View(edit=MetaLatentEdit(((1, 0.0), (5, 0.5))), pinned=LatentSwap())
     text = tables.json_file(outcome(view.edit), view)
     assert tables.view_from_json(text.encode(), FakeLab.provenance) == view
 
 
 def test_a_file_of_the_command_line_loads_too() -> None:
-    result = outcome(Edit("swap"))
+    result = outcome(LatentSwap())
     view = tables.view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance)
-    assert view.edit == Edit("swap")
+    assert view.edit == LatentSwap()
     assert view.setting == Setting(
-        source_latents=result.case.source.latents, target_latents=result.case.target.latents
+        source_latents=result.source.latents,
+        target_latents=result.target.latents,
     )
 
 
@@ -145,7 +146,7 @@ def test_a_file_of_another_model_is_one_sentence(name: str) -> None:
 def test_the_csv_says_what_it_is_of() -> None:
     from io import StringIO
 
-    view = View(edit=Edit("swap"))
+    view = View(edit=LatentSwap())
     table = pd.read_csv(StringIO(tables.csv_file(outcome(view.edit), view)))
     assert len(table) == 12
     assert set(table["edit"]) == {"swap"}

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasae.edits import Edit
 from metasae.errors import UserError
+from metasae.steering.edits import (
+    KINDS,
+    NO_EDIT,
+    EditOptions,
+    LatentSwap,
+    MetaLatentEdit,
+    edit_of_kind,
+)
 from workbench.state import (
     History,
     Setting,
@@ -19,8 +26,8 @@ from workbench.state import (
 )
 
 EDITS = st.builds(
-    Edit,
-    kind=st.sampled_from(["meta", "swap"]),
+    edit_of_kind,
+    kind=st.sampled_from(KINDS),
     strengths=st.dictionaries(
         st.integers(0, 10**6), st.integers(-200, 200).map(lambda cents: cents / 100), max_size=6
     ).map(lambda strengths: tuple(strengths.items())),
@@ -65,7 +72,7 @@ def test_a_link_gives_back_the_view(view: View) -> None:
 
 
 def test_the_link_is_short_and_readable() -> None:
-    edit = Edit(strengths=((12, 0.0), (40, 1.0), (7, -0.5)), position="all")
+    edit = MetaLatentEdit(((12, 0.0), (40, 1.0), (7, -0.5)), options=EditOptions(position="all"))
     assert View(edit=edit).to_query() == {
         "v": "1",
         "source": "Tokyo",
@@ -76,9 +83,14 @@ def test_the_link_is_short_and_readable() -> None:
 
 
 def test_an_edit_in_a_word() -> None:
-    assert edit_to_text(Edit()) == "none"
-    assert edit_to_text(Edit("swap", (), True, False)) == "swap~residual~noerror"
-    assert edit_from_text("swap~residual~noerror") == Edit("swap", (), True, False)
+    assert edit_to_text(NO_EDIT) == "none"
+    assert (
+        edit_to_text(LatentSwap(options=EditOptions(keep_residual=True, keep_error=False)))
+        == "swap~residual~noerror"
+    )
+    assert edit_from_text("swap~residual~noerror") == LatentSwap(
+        options=EditOptions(keep_residual=True, keep_error=False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,12 +128,12 @@ def test_no_link_raises_anything_else(query: dict[str, str]) -> None:
 def test_another_city_drops_what_belonged_to_the_old_one() -> None:
     view = View(
         Setting(source_latents=(3,), target_latents=(5,)),
-        Edit(strengths=((1, 0.0),), keep_residual=True),
-        pinned=Edit("swap"),
+        MetaLatentEdit(((1, 0.0),), options=EditOptions(keep_residual=True)),
+        pinned=LatentSwap(),
     )
     moved = view.with_setting(source="Rome")
     assert moved.setting == Setting(source="Rome", target_latents=(5,))
-    assert moved.edit == Edit(keep_residual=True)
+    assert moved.edit == MetaLatentEdit(options=EditOptions(keep_residual=True))
     assert moved.pinned is None
     asked = view.with_setting(prompt="Tokyo is", answers=("big",))
     assert asked.edit == view.edit and asked.setting.source_latents == (3,)
@@ -138,7 +150,11 @@ def test_answers_are_split_at_commas() -> None:
 
 
 def test_undo_and_redo() -> None:
-    first, second, third = View(), View(edit=Edit("swap")), View(edit=Edit(keep_error=False))
+    first, second, third = (
+        View(),
+        View(edit=LatentSwap()),
+        View(edit=MetaLatentEdit(options=EditOptions(keep_error=False))),
+    )
     history = History(first).do(second).do(second).do(third)
     assert history.past == (first, second)
     assert history.undo().now == second

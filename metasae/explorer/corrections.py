@@ -1,0 +1,136 @@
+"""Labels people wrote, or brought from Neuronpedia, in place of ours."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metasae.errors import UserError
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import written_whole
+from metasae.sources.presets import Preset
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Labels people wrote: by kind ("meta" or a width) and index.
+
+    Attributes:
+        sae: the SAE they are about, as in a lab's provenance; the meta-SAE's too.
+    """
+
+    sae: str
+    meta_sae: str
+    labels: Mapping[str, Mapping[str, str]]
+
+    def with_label(self, kind: str, index: int, text: str) -> "Corrections":
+        """With one label changed; an empty text takes it back."""
+        changed = {name: dict(group) for name, group in self.labels.items()}
+        group = changed.setdefault(kind, {})
+        text = " ".join(text.split())[:LONGEST]
+        if text:
+            group[str(index)] = text
+        else:
+            group.pop(str(index), None)
+        return Corrections(self.sae, self.meta_sae, changed)
+
+    def merged(self, other: "Corrections") -> "Corrections":
+        """With another's labels, which win.
+
+        Raises:
+            UserError: when they are about other SAEs.
+        """
+        for name, mine, theirs in (
+            ("SAE", self.sae, other.sae),
+            ("meta-SAE", self.meta_sae, other.meta_sae),
+        ):
+            if mine != theirs:
+                raise UserError(
+                    f"These labels are about the {name} {theirs}, and {mine} is open; open that "
+                    "one first."
+                )
+        kinds = {*self.labels, *other.labels}
+        joined = {
+            kind: {**self.labels.get(kind, {}), **other.labels.get(kind, {})} for kind in kinds
+        }
+        return Corrections(self.sae, self.meta_sae, joined)
+
+    def to_json(self) -> str:
+        """The file people share."""
+        values = {"sae": self.sae, "meta_sae": self.meta_sae, "labels": self.labels}
+        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(content: str | bytes) -> "Corrections":
+        """What `to_json` wrote.
+
+        Raises:
+            UserError: when it did not.
+        """
+        try:
+            values: dict[str, Any] = json.loads(content)
+            labels = {
+                str(kind): {str(int(index)): str(text)[:LONGEST] for index, text in group.items()}
+                for kind, group in values["labels"].items()
+            }
+            return Corrections(str(values["sae"]), str(values["meta_sae"]), labels)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                "This is no file of labels; choose one that the workbench saved."
+            ) from error
+
+
+def explained(content: str | bytes) -> dict[str, str]:
+    """Labels from Neuronpedia's explanation files: index → description.
+
+    A file is a JSON list, or a line of JSON each, of objects with ``index`` (or ``feature``) and
+    ``description``; of several about one latent the first is taken.
+
+    Raises:
+        UserError: when it is no such file.
+    """
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    try:
+        try:
+            rows = json.loads(text)
+        except ValueError:
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        found: dict[str, str] = {}
+        for row in rows:
+            index = row["index"] if "index" in row else row["feature"]
+            found.setdefault(str(int(index)), str(row["description"])[:LONGEST])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "This is no file of Neuronpedia's explanations; it takes a list of objects with index "
+            "and description."
+        ) from error
+    return found
+
+
+LONGEST = 200
+
+
+def corrections_file(preset: Preset) -> Path:
+    """Where a preset's corrected labels are kept."""
+    return cache_dir() / "labels" / f"{preset.name}.json"
+
+
+def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
+    """The corrected labels of what is open; none where they are about another SAE."""
+    path = corrections_file(preset)
+    if path.exists():
+        found = Corrections.from_json(path.read_text())
+        if (found.sae, found.meta_sae) == (sae, meta_sae):
+            return found
+    return Corrections(sae, meta_sae, {})
+
+
+def save_corrections(preset: Preset, corrections: Corrections) -> None:
+    """Keep them.
+
+    Raises:
+        UserError: when the cache can't be written.
+    """
+    with written_whole(corrections_file(preset)) as part:
+        part.write_text(corrections.to_json())

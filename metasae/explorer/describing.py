@@ -1,0 +1,174 @@
+"""Collects the evidence of an SAE's latents, labels them, and writes both."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.explorer import evidence, gathering, label_server, labels
+from metasae.explorer.evidence import Evidence
+from metasae.explorer.explorer import META, Explorer
+from metasae.explorer.label_server import Endpoint
+from metasae.lab.lab import Lab
+from metasae.progress import Progress, silent
+from metasae.saes import neighbours
+from metasae.sources.files import written_whole
+from metasae.text.windows import Windows
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A server that writes the labels of some latents in place of our own.
+
+    Attributes:
+        most: latents of each width that are asked about, those that fire most often.
+        agreed: whether the cost was agreed to.
+    """
+
+    endpoint: Endpoint
+    most: int = 200
+    agreed: bool = False
+
+
+def describe(
+    lab: Lab,
+    out: Path,
+    widths: Sequence[int] = (),
+    texts: Sequence[Path] = (),
+    tokens: int | None = evidence.TOKENS,
+    progress: Progress = silent,
+    asking: Asking | None = None,
+) -> dict[str, Any]:
+    """Collect the evidence of some widths, label their latents and the meta-latents, write both.
+
+    Args:
+        widths: the one that is taken apart when left out.
+        texts: the user's own text; else the shipped SAEs'.
+        tokens: about how many are read; None: all.
+        asking: who else writes labels.
+
+    Returns:
+        What was read, how fast, and how good the labels are, beside their control.
+
+    Raises:
+        UserError: no text, no network on first use, or no space.
+    """
+    if asking is not None and not asking.agreed:
+        # Before the text is read, which takes minutes.
+        most = sum(min(asking.most, width) for width in widths or (lab.n_latents,))
+        raise UserError(
+            f"{asking.endpoint.url} would be asked up to {most:,} times, some hundred tokens each; "
+            "add --yes to go on, --most to ask about fewer latents, or --labels-only for an exact "
+            "count where the evidence is there."
+        )
+    made = Explorer(lab, out)
+    saes = {width: made.decomposition(width).sae for width in widths or (lab.n_latents,)}
+    facts = gathering.make(
+        lab.preset, lab.model, saes, lab.median_norm, out, texts, tokens, progress
+    )
+    return relabel(lab, out, sorted(saes), progress, asking) | {"evidence": facts}
+
+
+def relabel(
+    lab: Lab,
+    out: Path,
+    widths: Sequence[int],
+    progress: Progress = silent,
+    asking: Asking | None = None,
+) -> dict[str, Any]:
+    """Label what the evidence in ``out`` is about, and write the labels beside it.
+
+    Raises:
+        UserError: no evidence, no text, or no space.
+    """
+    made = Explorer(lab, out, evidence.shipped_folder(lab.preset))
+    vocab = labels.vocabulary(lab.model)
+    report: dict[str, Any] = {"sae": lab.provenance.sae, "meta_sae": lab.provenance.meta_sae}
+    for width in widths:
+        found = made.evidence(width)
+        if found is None:
+            raise UserError(
+                f"Nobody has collected where the {width:,} latents fire; leave out --labels-only."
+            )
+        text = made.text(width, progress)
+        if text is None:
+            raise UserError(
+                f"The evidence of the {width:,} latents is about another text than the ones on "
+                "this machine; leave out --labels-only to collect it anew."
+            )
+        sae = made.decomposition(width).sae
+        contexts, forms = labels.bags(text, found, vocab)
+        near = neighbours.siblings(sae.W_dec)
+        promoted = _promoted(lab, sae.W_dec, vocab)
+        stage = f"Labels of {width:,} latents"
+        written = labels.make(contexts, near, promoted, progress, stage)
+        if asking is not None:
+            answers = _asked(lab, found, text, out, width, asking, progress)
+            written = label_server.scored(answers, written, contexts, near)
+        table = labels.to_table(written, forms)
+        _write(table, out / f"labels-{width}.parquet")
+        report[str(width)] = labels.summary(table)
+        if width == lab.n_latents:
+            merged = labels.meta_contexts(lab.decomposition, contexts)
+            directions = lab.decomposition.meta.W_dec
+            meta_near = neighbours.siblings(directions)
+            promoted = _promoted(lab, directions, vocab)
+            stage = "Labels of the meta-latents"
+            table = labels.to_table(
+                labels.make(merged, meta_near, promoted, progress, stage), forms
+            )
+            _write(table, out / f"labels-{META}.parquet")
+            report[META] = labels.summary(table)
+    with written_whole(out / "labels.json") as part:
+        part.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _asked(
+    lab: Lab,
+    found: Evidence,
+    text: Windows,
+    out: Path,
+    width: int,
+    asking: Asking,
+    progress: Progress,
+) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """A server's labels of the latents that fire most, from the contexts that aren't held out."""
+    often = found.counts.sum(1).argsort()[::-1][: asking.most].tolist()
+    lines = {
+        latent: [_marked(evidence.snippet(lab.model, text, one)) for one in shown]
+        for latent in often
+        if (shown := found.of(latent)[::2])
+    }
+    requests, tokens = label_server.cost(lines)
+    if not asking.agreed:
+        raise UserError(
+            f"{asking.endpoint.url} would be asked {requests:,} times, about {tokens:,} tokens in "
+            "all; add --yes to go on, or --most to ask about fewer latents."
+        )
+    kept = out / f"answers-{width}.jsonl"
+    return label_server.ask_all(asking.endpoint, lines, kept, progress)
+
+
+def _marked(shown: evidence.Snippet) -> str:
+    return "".join(f"«{token}»" if value > 0 else token for token, value in shown.tokens)
+
+
+def _promoted(lab: Lab, directions: Float[Tensor, "F D"], vocab: Sequence[str]) -> list[list[str]]:
+    """The tokens each direction raises most."""
+    found: list[list[str]] = []
+    for part in directions.split(256):
+        top = lab.model.vocabulary_scores(part).topk(6, dim=1).indices
+        found += [[vocab[token] for token in row] for row in top.tolist()]
+    return found
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with written_whole(path) as part:
+        table.to_parquet(part, index=False, compression="zstd")

@@ -1,0 +1,239 @@
+"""Where every latent fires: its contexts over a text, how often, how strongly.
+
+One pass of the lower layers over the text serves the SAEs of all widths. Of each latent are kept
+the windows where it is strongest and, for each band of activation, one drawn at random, so that
+what it does at a tenth of its maximum can be seen too. Kept are positions, never text: snippets are
+read from the token windows, which come from the data wheels or the user's own files.
+
+Shapes: N entries (a latent active on a token), F latents, B bands.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from metasae.errors import UserError
+from metasae.explorer.bands import BANDS, TOP, band_start
+from metasae.lm.halves import not_massive
+from metasae.lm.language_model import LanguageModel
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.encoder import Encoder
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import written_whole
+from metasae.sources.presets import Preset
+from metasae.text.windows import Windows
+
+SHIPPED = Path(__file__).parent.parent / "data" / "evidence"
+"""Evidence and labels that come with the package, a folder each preset."""
+
+TOKENS = 1_000_000
+"""Tokens that are read unless something else is asked for."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One window a latent fires in.
+
+    Attributes:
+        window: its number in the text.
+        activations: position → activation.
+        drawn: whether it was drawn from its band of activation and is none of the strongest.
+    """
+
+    window: int
+    activations: dict[int, float]
+    drawn: bool
+
+    @property
+    def peak(self) -> int:
+        """Position where the latent is strongest."""
+        return max(self.activations, key=self.activations.__getitem__)
+
+    @property
+    def strength(self) -> float:
+        """Activation there."""
+        return self.activations[self.peak]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where the latents of one SAE fire over one text.
+
+    Attributes:
+        contexts: columns latent, context, window, position, activation, sorted by the first two.
+        counts: (F, B): tokens on which each latent fires, by band of activation.
+        tokens: tokens that were read.
+        median_norm: of the residual stream, the unit of the bands.
+        text: `fingerprint` of the text.
+    """
+
+    contexts: pd.DataFrame
+    counts: np.ndarray
+    tokens: int
+    median_norm: float
+    text: str
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        return np.searchsorted(self.contexts["latent"], np.arange(len(self.counts) + 1))
+
+    def of(self, latent: int) -> tuple[Context, ...]:
+        """A latent's contexts, the strongest first."""
+        rows = self.contexts.iloc[self._starts[latent] : self._starts[latent + 1]]
+        found: dict[int, Context] = {}
+        columns = (rows[name].tolist() for name in ("context", "window", "position", "activation"))
+        for number, window, position, activation in zip(*columns, strict=True):
+            one = found.setdefault(number, Context(window, {}, number >= TOP))
+            one.activations[position] = activation
+        return tuple(found[number] for number in sorted(found))
+
+    def density(self, latent: int) -> float:
+        """Share of the tokens a latent fires on."""
+        return float(self.counts[latent].sum()) / max(1, self.tokens)
+
+    def histogram(self, latent: int) -> pd.DataFrame:
+        """Tokens by band of activation: columns from, to, tokens; empty bands at both ends left
+        out."""
+        filled = np.flatnonzero(self.counts[latent])
+        rows = range(int(filled[0]), int(filled[-1]) + 1) if len(filled) else range(0)
+        return pd.DataFrame(
+            [
+                (
+                    band_start(number, self.median_norm),
+                    band_start(number + 1, self.median_norm),
+                    int(self.counts[latent, number]),
+                )
+                for number in rows
+            ],
+            columns=["from", "to", "tokens"],
+        )
+
+    def save(self, folder: Path, width: int) -> None:
+        """Write the evidence of one width.
+
+        Raises:
+            UserError: when the folder can't be written.
+        """
+        with written_whole(folder / f"contexts-{width}.parquet") as part:
+            # Half precision: strengths are shown with two digits.
+            small = self.contexts.astype({"activation": "float16"})
+            small.to_parquet(part, index=False, compression="zstd")
+        facts = {
+            "tokens": self.tokens,
+            "median_norm": self.median_norm,
+            "text": self.text,
+            "bands": BANDS,
+        }
+        latent, number = np.nonzero(self.counts)
+        rows = pd.DataFrame(
+            {
+                "latent": latent.astype(np.int32),
+                "band": number.astype(np.int8),
+                "tokens": self.counts[latent, number].astype(np.int32),
+            }
+        )
+        with written_whole(folder / f"counts-{width}.parquet") as part:
+            rows.to_parquet(part, index=False, compression="zstd")
+        with written_whole(folder / f"facts-{width}.json") as part:
+            part.write_text(json.dumps(facts, indent=1) + "\n")
+
+    @staticmethod
+    def load(folder: Path, width: int) -> "Evidence":
+        """Read the evidence of one width.
+
+        Raises:
+            UserError: when it is missing or damaged.
+        """
+        try:
+            facts = json.loads((folder / f"facts-{width}.json").read_text())
+            contexts = pd.read_parquet(folder / f"contexts-{width}.parquet")
+            rows = pd.read_parquet(folder / f"counts-{width}.parquet")
+            counts = np.zeros((width, int(facts["bands"])), dtype=np.int64)
+            counts[rows["latent"], rows["band"]] = rows["tokens"]
+            return Evidence(
+                contexts.astype({"activation": "float32"}), counts, int(facts["tokens"]),
+                float(facts["median_norm"]), str(facts["text"]),
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise UserError(
+                f"The evidence of the {width:,} latents in {folder} is missing or damaged; make it "
+                "with: python -m metasae describe."
+            ) from error
+
+
+def own_folder(preset: Preset) -> Path:
+    """Where evidence that the user computes is kept."""
+    return cache_dir() / "evidence" / preset.base
+
+
+def shipped_folder(preset: Preset) -> Path:
+    """Where the evidence that comes with a preset is, if some does."""
+    return SHIPPED / preset.base
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A context as tokens with strengths, ready to be shown.
+
+    Attributes:
+        tokens: (text, activation) in order; 0 where the latent is silent.
+        source: where the text is from.
+    """
+
+    tokens: tuple[tuple[str, float], ...]
+    source: str
+    drawn: bool
+
+
+def snippet(
+    model: LanguageModel, text: Windows, context: Context, before: int = 16, after: int = 8
+) -> Snippet:
+    """The tokens around a context's peak."""
+    peak = context.peak
+    end = min(int(text.lengths[context.window]), peak + after + 1)
+    places = range(max(1, peak - before), end)
+    return Snippet(
+        tokens=tuple(
+            (model.decode(int(text.tokens[context.window, at])), context.activations.get(at, 0.0))
+            for at in places
+        ),
+        source=text.sources[int(text.document[context.window])],
+        drawn=context.drawn,
+    )
+
+
+def firing_on(
+    model: LanguageModel, sae: SparseAutoencoder, typed: str, median_norm: float
+) -> pd.DataFrame:
+    """Which latents fire on a text, token by token.
+
+    Returns:
+        Columns position, token, latent, activation; the start token and massive activations left
+        out.
+
+    Raises:
+        UserError: for an empty text, or one longer than the model reads.
+    """
+    tokens = model.prompt_tokens(typed)
+    if len(tokens) < 2:
+        raise UserError("The text is empty; type a word or a sentence.")
+    resid = model.residual(torch.tensor([tokens]))[0]
+    usable = not_massive(resid.norm(dim=-1), median_norm)
+    usable[0] = False
+    at = usable.nonzero()[:, 0]
+    row, latent, value = Encoder.of(sae, torch.float32).entries(resid[at])
+    position = at[row]
+    table = pd.DataFrame(
+        {
+            "position": position.numpy(),
+            "token": [model.decode(tokens[place]) for place in position.tolist()],
+            "latent": latent.numpy(),
+            "activation": value.numpy(),
+        }
+    )
+    return table.sort_values(["position", "activation"], ascending=[True, False], ignore_index=True)

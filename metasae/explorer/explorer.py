@@ -1,0 +1,268 @@
+"""A lab with the evidence and the labels behind its latents: what the explorer reads.
+
+Evidence and labels are shipped for the embedded default; for any other preset, and for a text of
+the user's own, `describe` makes them.
+"""
+
+import functools
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metasae.errors import UserError
+from metasae.explorer import corrections, evidence
+from metasae.explorer.corrections import Corrections
+from metasae.explorer.evidence import Evidence
+from metasae.explorer.labels import UNCLEAR
+from metasae.lab.lab import Lab
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.decomposition import Decomposition
+from metasae.text import kept_windows
+from metasae.text.windows import Windows
+
+PROMOTING = 8
+"""Directions that raise a word most, among those a search finds."""
+
+META = "meta"
+"""Kind of a label that is a meta-latent's; a latent's is its SAE's width."""
+
+
+@dataclass
+class Explorer:
+    """What is known of the latents of a lab's SAEs; everything is read on first use.
+
+    Attributes:
+        folder: the evidence and labels.
+        shipped: others, for widths and kinds of which the first folder has none.
+    """
+
+    lab: Lab
+    folder: Path
+    shipped: Path | None = None
+    _decompositions: dict[int, Decomposition] = field(default_factory=dict)
+    _evidence: dict[int, Evidence] = field(default_factory=dict)
+    _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _texts: dict[str, Windows] = field(default_factory=dict)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the SAEs there are, narrow to wide."""
+        return tuple(sorted(self.lab.preset.widths))
+
+    def decomposition(self, width: int, progress: Progress = silent) -> Decomposition:
+        """The SAE of a width, taken apart by the lab's meta-SAE; fetched on first use.
+
+        Raises:
+            UserError: for a width there is none of, and whatever `autoencoders.open_sae` raises.
+        """
+        if width == self.lab.n_latents:
+            return self.lab.decomposition
+        if width not in self.widths:
+            raise UserError(
+                f"There is no SAE of {width} latents; choose one of: "
+                f"{', '.join(map(str, self.widths))}."
+            )
+        if width not in self._decompositions:
+            size = 8 * width * self.lab.model.d_model
+            sae = formats.open_sae(self.lab.preset.sae(width), size, progress)
+            self._decompositions[width] = Decomposition(sae, self.lab.decomposition.meta)
+        return self._decompositions[width]
+
+    def smaller_width(self, width: int) -> int | None:
+        """About an eighth of it: the SAE a latent is compared with; None for the smallest."""
+        narrower = [one for one in self.widths if one < width]
+        return min(narrower, key=lambda one: abs(one - width / 8)) if narrower else None
+
+    def evidence(self, width: int) -> Evidence | None:
+        """Where the latents of a width fire; None where nobody has collected it."""
+        if width not in self._evidence:
+            homes = self._homes(f"facts-{width}.json")
+            if not homes:
+                return None
+            self._evidence[width] = Evidence.load(homes[0], width)
+        return self._evidence[width]
+
+    def _homes(self, name: str) -> list[Path]:
+        """Folders that have such a file, the user's own first."""
+        folders = [self.folder] if self.shipped is None else [self.folder, self.shipped]
+        return [folder for folder in folders if (folder / name).exists()]
+
+    def text(self, width: int | None = None, progress: Progress = silent) -> Windows | None:
+        """The text a width's evidence is about, fetched and cut on first use.
+
+        Args:
+            width: that of the open SAE when left out.
+
+        Returns:
+            None where there is no evidence, or neither the user's own text nor the usual one is
+            what it is about.
+
+        Raises:
+            UserError: no network on first use.
+        """
+        found = self.evidence(width or self.lab.n_latents)
+        if found is None:
+            return None
+        if found.text not in self._texts:
+            preset = self.lab.preset
+            for made in (
+                lambda: kept_windows.own_text(preset),
+                lambda: kept_windows.text_of(preset, self.lab.model, (), progress),
+            ):
+                if found.text not in self._texts and (text := made()) is not None:
+                    self._texts[kept_windows.fingerprint(text)] = text
+        return self._texts.get(found.text)
+
+    def table(self, kind: str) -> pd.DataFrame | None:
+        """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
+        if kind not in self._labels:
+            homes = self._homes(f"labels-{kind}.parquet")
+            if kind == META:
+                homes = [home for home in homes if self._own_meta_labels(home)]
+            if not homes:
+                return None
+            path = homes[0] / f"labels-{kind}.parquet"
+            try:
+                self._labels[kind] = pd.read_parquet(path).set_index("index", drop=False)
+            except (OSError, ValueError, KeyError) as error:
+                raise UserError(
+                    f"{path} is damaged; make it again with: python -m metasae describe."
+                ) from error
+        return self._labels[kind]
+
+    def _own_meta_labels(self, folder: Path) -> bool:
+        """Whether the meta-latents' labels there are about the meta-SAE that is open."""
+        try:
+            about = json.loads((folder / "labels.json").read_text())["meta_sae"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return bool(about == self.lab.provenance.meta_sae)
+
+    @functools.cached_property
+    def corrections(self) -> Corrections:
+        """Labels people wrote."""
+        made = self.lab.provenance
+        return corrections.load_corrections(self.lab.preset, made.sae, made.meta_sae)
+
+    def correct(self, changed: Corrections) -> None:
+        """Keep changed corrections.
+
+        Raises:
+            UserError: when the cache can't be written.
+        """
+        corrections.save_corrections(self.lab.preset, changed)
+        self.corrections = changed
+
+    def label(self, kind: str, index: int) -> str:
+        """What a latent or meta-latent is called; empty where nothing is known.
+
+        "(?)" behind it: no label held, these are the words it fires on.
+        """
+        if text := self.corrections.labels.get(kind, {}).get(str(index)):
+            return text
+        table = self.table(kind)
+        if table is not None and table.loc[index]["label"] != UNCLEAR:
+            return str(table.loc[index]["label"])
+        # What is unclear is at least described, by the words it fires on.
+        if kind == META:
+            words = self.lab.meta_card(index).title
+        elif kind == str(self.lab.n_latents):
+            words = ", ".join(self.lab.latent_words(index)[:3])
+        else:
+            words = "" if table is None else str(table.loc[index]["words"])
+        return f"{words} (?)" if words and table is not None else words
+
+    def scored(self, kind: str, index: int) -> dict[str, Any]:
+        """The label with its score: label, f1, told (see `labels.Label`), None where unknown."""
+        table = self.table(kind)
+        corrected = str(index) in self.corrections.labels.get(kind, {})
+        known = table is not None and not corrected and not pd.isna(table.loc[index]["f1"])
+        row = {} if table is None or not known else table.loc[index].to_dict()
+        return {
+            "label": self.label(kind, index),
+            "f1": float(row["f1"]) if row else None,
+            "told": bool(row["told"]) if row else None,
+        }
+
+    def of_node(self, node: str) -> str:
+        """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""
+        return META if node == "meta" else str(self.lab.n_latents)
+
+    def named(self, kind: str, index: int) -> str:
+        """Number and label together."""
+        name = f"meta-latent {index}" if kind == META else f"#{index}"
+        label = self.label(kind, index)
+        return name if label == name else f"{name} {label}".strip()
+
+    def _promoting(self, kind: str, wanted: str) -> list[int]:
+        """The directions that raise a word of one token most, by the logit lens."""
+        model = self.lab.model
+        decomposition = self.lab.decomposition if kind == META else self.decomposition(int(kind))
+        directions = decomposition.meta.W_dec if kind == META else decomposition.sae.W_dec
+        found: dict[int, float] = {}
+        for word in dict.fromkeys((f" {wanted}", f" {wanted.capitalize()}")):
+            tokens = model.encode(word)
+            if len(tokens) == 1:
+                scores = directions @ model.raising(tokens[0])
+                top = scores.topk(min(PROMOTING, len(scores)))
+                for index, score in zip(top.indices.tolist(), top.values.tolist(), strict=True):
+                    found[index] = max(score, found.get(index, score))
+        return sorted(found, key=lambda index: -found[index])[:PROMOTING]
+
+    def find(self, kind: str, query: str, most: int = 50) -> pd.DataFrame:
+        """Latents whose label, words or city match what was typed, or that promote it.
+
+        Returns:
+            Columns index, label, why.
+
+        Raises:
+            UserError: for an empty query.
+        """
+        wanted = " ".join(query.split()).casefold()
+        if not wanted:
+            raise UserError("Type a number, a word, or a text.")
+        rows: dict[int, str] = {}
+        for index, text in self.corrections.labels.get(kind, {}).items():
+            if wanted in text.casefold():
+                rows[int(index)] = "label, corrected"
+        if kind == str(self.lab.n_latents):
+            for record in self.lab.records.values():
+                if wanted in record.name.casefold():
+                    for one in record.chosen:
+                        rows.setdefault(one.latent, f"the city {record.name}")
+            for latent, words in self.lab.words.items():
+                if wanted in (word.casefold() for word in words):
+                    rows.setdefault(latent, "word it fires on")
+        for promoting in self._promoting(kind, wanted):
+            rows.setdefault(promoting, "promotes it")
+        table = self.table(kind)
+        if table is not None:
+            pattern = rf"(?:^|[ ,]){_quoted(wanted)}"
+            hit = table["words"].str.contains(pattern, regex=True, na=False, case=False)
+            order = table[hit].sort_values("f1", ascending=False)
+            for index in order["index"].head(most):
+                rows.setdefault(int(index), "label")
+        if kind == META and table is None:
+            for meta in range(self.lab.n_meta):
+                if wanted in self.lab.meta_card(meta).title.casefold():
+                    rows.setdefault(meta, "title")
+        found = [
+            {"index": index, "label": self.label(kind, index), "why": why}
+            for index, why in list(rows.items())[:most]
+        ]
+        return pd.DataFrame(found, columns=["index", "label", "why"])
+
+
+def _quoted(text: str) -> str:
+    """For a regular expression that finds just this text."""
+    return "".join(one if one.isalnum() or one == " " else f"\\{one}" for one in text)
+
+
+def browser(lab: Lab) -> Explorer:
+    """The browser of a lab."""
+    preset = lab.preset
+    return Explorer(lab, evidence.own_folder(preset), evidence.shipped_folder(preset))

@@ -1,0 +1,214 @@
+"""Gathers where every latent fires: one pass of the lower layers serves the SAEs of all widths.
+
+Of each latent are kept the windows where it is strongest and, for each band of activation, one drawn
+at random, so that what it does at a tenth of its maximum can be seen too.
+
+Shapes: N entries (a latent active on a token), F latents, B bands.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from metasae.explorer.bands import BANDS, TOP, band
+from metasae.explorer.evidence import TOKENS, Evidence
+from metasae.lm.halves import lower_layers, not_massive
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.matmul import fast_dtype
+from metasae.progress import Progress, silent
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.encoder import Encoder
+from metasae.sources.presets import Preset
+from metasae.text.kept_windows import fingerprint, text_of
+from metasae.text.windows import Windows, length_batches
+
+SAMPLED = 6
+"""Windows kept beside them, spread over the bands of activation."""
+
+_PENDING = 2_000_000
+"""Entries that are gathered before the weaker ones are thrown away."""
+
+
+@dataclass
+class _Gatherer:
+    """The entries of one SAE that may yet be kept, and the counts of all there were."""
+
+    width: int
+    median_norm: float
+    counts: np.ndarray = field(init=False)
+    _parts: list[np.ndarray] = field(default_factory=list)
+    _pending: int = 0
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros((self.width, BANDS), dtype=np.int64)
+
+    def add(self, entries: np.ndarray) -> None:
+        """Take entries as columns latent, window, position, activation; a window comes once."""
+        bands = band(entries["activation"], self.median_norm)
+        flat = entries["latent"].astype(np.int64) * BANDS + bands
+        self.counts += np.bincount(flat, minlength=self.width * BANDS).reshape(-1, BANDS)
+        self._parts.append(entries)
+        self._pending += len(entries)
+        if self._pending > _PENDING:
+            self._parts, self._pending = [self._kept()], 0
+
+    def _kept(self) -> np.ndarray:
+        every = np.concatenate(self._parts)
+        every = every[np.lexsort((every["position"], every["window"], every["latent"]))]
+        group, first = _groups(every["latent"], every["window"])
+        peak = np.maximum.reduceat(every["activation"], first)
+        latent, window = every["latent"][first], every["window"][first]
+        keep = _rank(latent, np.lexsort((-peak, latent))) < TOP
+        bands = band(peak, self.median_norm)
+        key = latent.astype(np.int64) * BANDS + bands
+        # The draw depends on the latent and the window alone: throwing away in between changes
+        # nothing.
+        draw = (latent.astype(np.uint64) * 0x9E3779B1 + window.astype(np.uint64)) * 0x85EBCA77
+        keep |= _rank(key, np.lexsort((draw % np.uint64(2**32), key))) < 1
+        kept: np.ndarray = every[keep[group]]
+        return kept
+
+    def table(self) -> pd.DataFrame:
+        """What is kept: columns latent, context, window, position, activation.
+
+        Contexts are numbered from 0, the strongest first; from `TOP` on they are drawn.
+        """
+        if not self._parts:
+            return pd.DataFrame(
+                {name: np.zeros(0, dtype=kind) for name, kind in _COLUMNS.items()}
+            ).astype(_COLUMNS)
+        every = self._kept()
+        group, first = _groups(every["latent"], every["window"])
+        peak = np.maximum.reduceat(every["activation"], first)
+        latent = every["latent"][first]
+        rank = _rank(latent, np.lexsort((-peak, latent)))
+        # Of those beyond the strongest, some spread evenly over what is left of the range.
+        count = np.bincount(latent, minlength=self.width)[latent]
+        left = np.maximum(count - TOP, 1)
+        place = (rank - TOP) * SAMPLED // left
+        before = (rank - TOP - 1) * SAMPLED // left
+        chosen = (rank < TOP) | (left <= SAMPLED) | (place != before)
+        number = _rank(latent, np.lexsort((-peak, np.where(chosen, 0, 1), latent)))
+        rows = chosen[group]
+        return pd.DataFrame(
+            {
+                "latent": every["latent"][rows],
+                "context": number[group][rows],
+                "window": every["window"][rows],
+                "position": every["position"][rows],
+                "activation": every["activation"][rows],
+            }
+        ).astype(_COLUMNS)
+
+
+_COLUMNS = {
+    "latent": "int32",
+    "context": "int16",
+    "window": "int32",
+    "position": "int16",
+    "activation": "float32",
+}
+
+_ENTRY = np.dtype(
+    [("latent", np.int32), ("window", np.int32), ("position", np.int16), ("activation", np.float32)]
+)
+
+
+def _groups(*keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For sorted rows: the number of each row's group, and where the groups begin."""
+    new = np.ones(len(keys[0]), dtype=bool)
+    new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return np.cumsum(new) - 1, np.flatnonzero(new)
+
+
+def _rank(key: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Place of each row among those of its key, in an order that sorts by key first."""
+    placed = key[order]
+    begin = np.r_[True, placed[1:] != placed[:-1]]
+    start = np.maximum.accumulate(np.where(begin, np.arange(len(order)), 0))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - start
+    return rank
+
+
+def collect(
+    model: LanguageModel,
+    text: Windows,
+    saes: Mapping[int, SparseAutoencoder],
+    median_norm: float,
+    tokens: int | None = None,
+    progress: Progress = silent,
+) -> dict[int, "Evidence"]:
+    """Run the lower layers over the text once and gather the evidence of every SAE.
+
+    Args:
+        tokens: about how many are read, of windows drawn by seed; all when left out.
+    """
+    dtype = fast_dtype()
+    run = lower_layers(model, dtype)
+    encoders = {width: Encoder.of(sae, dtype) for width, sae in saes.items()}
+    gathered = {width: _Gatherer(width, median_norm) for width in saes}
+    batches, tokens_seen = length_batches(text), 0
+    most = min(tokens or int(text.lengths.sum()), int(text.lengths.sum()))
+    for number, index in enumerate(batches):
+        which = torch.from_numpy(index)
+        lengths = text.lengths[which]
+        ids = text.tokens[which, : int(lengths.max())].long()
+        resid = run(ids).float()
+        inside = torch.arange(ids.shape[1])[None] < lengths[:, None]
+        inside[:, 0] = False
+        inside &= not_massive(resid.norm(dim=-1), median_norm)
+        window, position = inside.nonzero(as_tuple=True)
+        x = resid[inside]
+        tokens_seen += len(x)
+        for width, encoder in encoders.items():
+            row, latent, value = encoder.entries(x)
+            entries = np.empty(len(row), dtype=_ENTRY)
+            entries["latent"] = latent.numpy()
+            entries["window"] = index[window[row].numpy()]
+            entries["position"] = position[row].numpy()
+            entries["activation"] = value.numpy()
+            gathered[width].add(entries)
+        last = number + 1 == len(batches) or tokens_seen >= most
+        done = 1.0 if last else tokens_seen / most
+        progress("Where the latents fire", done, f"{tokens_seen:,} tokens")
+        if last:
+            break
+    digest = fingerprint(text)
+    return {
+        width: Evidence(one.table(), one.counts, tokens_seen, median_norm, digest)
+        for width, one in gathered.items()
+    }
+
+
+def make(
+    preset: Preset,
+    model: LanguageModel,
+    saes: Mapping[int, SparseAutoencoder],
+    median_norm: float,
+    out: Path,
+    texts: Sequence[Path] = (),
+    tokens: int | None = TOKENS,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Compute the evidence of some widths and write it.
+
+    Returns:
+        tokens, seconds, and the widths.
+
+    Raises:
+        UserError: no text, no network on first use, or no space.
+    """
+    text = text_of(preset, model, texts, progress)
+    began = time.monotonic()
+    found = collect(model, text, saes, median_norm, tokens, progress)
+    for width, one in found.items():
+        one.save(out, width)
+    read = max((one.tokens for one in found.values()), default=0)
+    return {"tokens": read, "seconds": time.monotonic() - began, "widths": sorted(found)}

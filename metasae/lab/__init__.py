@@ -1,0 +1,1 @@
+"""One preset opened: its model, SAEs, meta-SAE and tables."""

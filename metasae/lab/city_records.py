@@ -1,0 +1,69 @@
+"""Cities with what the model knows of them and the latents that are theirs."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+OWN = 0.5
+"""A latent is a city's own when more than this share of its activation over all cities is there."""
+
+CANDIDATES = 8
+"""Latents of a city that are ranked."""
+
+
+@dataclass(frozen=True)
+class RankedLatent:
+    """One latent's claim to a city.
+
+    Attributes:
+        latent: its index.
+        activation: mean over the contexts, on the name's last token, in residual-stream units.
+        selectivity: share of its activation over all cities, 0 to 1.
+        effect: nats the city's answers lose without it, mean over the four questions.
+        chosen: whether it is edited by default.
+    """
+
+    latent: int
+    activation: float
+    selectivity: float
+    effect: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class CityRecord:
+    """A city, what the model knows of it, and its latents.
+
+    Attributes:
+        answers: per attribute the accepted form the unedited model finds likeliest.
+        known: per attribute whether that answer is the likeliest among all cities' answers.
+        latents: ranked, the best first.
+    """
+
+    name: str
+    country: str
+    continent: str
+    language: str
+    currency: str
+    answers: dict[str, str]
+    known: dict[str, bool]
+    latents: tuple[RankedLatent, ...]
+
+    @property
+    def chosen(self) -> tuple[RankedLatent, ...]:
+        """The latents an edit of the city uses by default."""
+        return tuple(latent for latent in self.latents if latent.chosen)
+
+    @property
+    def has_own_latent(self) -> bool:
+        """Whether some latent has more than half of its activation over all cities here."""
+        return any(latent.selectivity > OWN for latent in self.latents)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "CityRecord":
+        """The record `to_dict` wrote."""
+        latents = tuple(RankedLatent(**latent) for latent in values["latents"])
+        return CityRecord(**(values | {"latents": latents}))

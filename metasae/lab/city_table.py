@@ -1,0 +1,159 @@
+"""The table of cities with what the model knows of them and which latents are theirs, measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.lab.city_records import CANDIDATES, OWN, CityRecord, RankedLatent
+from metasae.lab.name_latents import selectivity
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.names import name_position
+from metasae.progress import Progress, silent
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.steering.ablation import lost_without
+from metasae.steering.prompt_set import PromptSet
+from metasae.steering.questions import Answer, Question
+from metasae.text.cities import ATTRIBUTES, City, distinct_answers
+from metasae.text.prompts import QUESTIONS, fill
+
+STRONG = 0.25
+"""A latent is edited by default when it is the city's own and at least this share as active on the
+name as the city's strongest own latent."""
+
+Knowledge = tuple[dict[str, str], dict[str, bool]]
+"""Per attribute the accepted form the model finds likeliest, and whether that is its answer."""
+
+
+def knowledge(
+    model: LanguageModel,
+    cities: Sequence[City],
+    progress: Progress = silent,
+) -> list[Knowledge]:
+    """What the unedited model answers about each city.
+
+    A fact is known when one of its accepted forms has a higher log-probability than every other
+    answer in the whole table (all countries, all languages, …) after the question's prompt.
+    """
+    found = []
+    for number, city in enumerate(cities):
+        own = {attribute: city.answers(attribute) for attribute in ATTRIBUTES}
+        prompts = _asked(model, city, own)
+        scores = dict(zip(ATTRIBUTES, prompts.questions.split(prompts.baseline), strict=True))
+        likeliest = {a: own[a][int(scores[a].argmax())] for a in ATTRIBUTES}
+        # No answer is likelier than its first token: only those whose first token beats the
+        # city's own best answer need their other tokens scored.
+        rivals = {
+            attribute: tuple(
+                text
+                for text in distinct_answers(attribute)
+                if text not in own[attribute]
+                and prompts.next_logprobs[place, model.encode(" " + text)[0]]
+                > scores[attribute].max()
+            )
+            for place, attribute in enumerate(ATTRIBUTES)
+        }
+        asked = {attribute: texts for attribute, texts in rivals.items() if texts}
+        known = dict.fromkeys(ATTRIBUTES, True)
+        if asked:
+            against = _asked(model, city, asked)
+            parts = against.questions.split(against.baseline)
+            for attribute, rival in zip(asked, parts, strict=True):
+                known[attribute] = bool(scores[attribute].max() >= rival.max())
+        found.append((likeliest, known))
+        progress("Asking the model about the cities", (number + 1) / len(cities), city.name)
+    return found
+
+
+def _asked(model: LanguageModel, city: City, answers: Mapping[str, tuple[str, ...]]) -> PromptSet:
+    """The city's questions with some answers."""
+    questions = [
+        Question(
+            attribute,
+            fill(QUESTIONS[attribute], city.name),
+            tuple(Answer((city.name,), text) for text in texts),
+        )
+        for attribute, texts in answers.items()
+    ]
+    return PromptSet(model, questions)
+
+
+def records(
+    model: LanguageModel,
+    sae: SparseAutoencoder,
+    cities: Sequence[City],
+    known: Sequence[Knowledge],
+    table: Float[Tensor, "C F"],
+    median_norm: float,
+    progress: Progress = silent,
+) -> list[CityRecord]:
+    """Rank each city's latents by activation, selectivity and causal effect, and choose.
+
+    Args:
+        known: see `knowledge`.
+        table: see `name_latents.activation_table`.
+    """
+    share = selectivity(table)
+    found = []
+    for number, city in enumerate(cities):
+        forms, knows = known[number]
+        score = table[number] * share[number]
+        candidates = [
+            int(latent) for latent in score.topk(CANDIDATES).indices if table[number, latent] > 0
+        ]
+        lost = torch.zeros(0, 1)
+        if candidates:
+            prompts = _asked(model, city, {name: (form,) for name, form in forms.items()})
+            at = [name_position(model, one.prompt, city.name) for one in prompts.questions]
+            lost = lost_without(prompts, sae, candidates, at, median_norm)
+        found.append(
+            CityRecord(
+                name=city.name,
+                country=city.country,
+                continent=city.continent,
+                language=city.language,
+                currency=city.currency,
+                answers=forms,
+                known=knows,
+                latents=_choose(
+                    [
+                        RankedLatent(
+                            latent=latent,
+                            activation=round(float(table[number, latent]), 3),
+                            selectivity=round(float(share[number, latent]), 4),
+                            effect=round(float(loss), 4),
+                            chosen=False,
+                        )
+                        for latent, loss in zip(candidates, lost.mean(1), strict=True)
+                    ]
+                ),
+            )
+        )
+        progress("Ranking the cities' latents", (number + 1) / len(cities), city.name)
+    return found
+
+
+def _choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
+    """Mark the latents an edit uses: the city's own, else the one most active and selective."""
+    own = [one for one in ranked if one.selectivity > OWN]
+    strongest = max((one.activation for one in own), default=0.0)
+    chosen = {one.latent for one in own if one.activation >= STRONG * strongest}
+    if not chosen and ranked:
+        chosen = {ranked[0].latent}
+    marked = [
+        RankedLatent(r.latent, r.activation, r.selectivity, r.effect, r.latent in chosen)
+        for r in ranked
+    ]
+    return tuple(sorted(marked, key=lambda r: (not r.chosen, -r.activation * r.selectivity)))
+
+
+def counted(found: Sequence[CityRecord]) -> dict[str, Any]:
+    """How many cities there are, have a latent of their own, and are known."""
+    return {
+        "total": len(found),
+        "with_latent": sum(record.has_own_latent for record in found),
+        "known_facts": {a: sum(record.known[a] for record in found) for a in ATTRIBUTES},
+        "all_four_known": sum(all(record.known.values()) for record in found),
+    }

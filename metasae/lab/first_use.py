@@ -1,0 +1,126 @@
+"""What a preset that isn't shipped needs once: its meta-SAE and the tables of cities.
+
+Made on first use with progress, kept in the cache, and gone on with where a stopped run left off.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metasae.errors import UserError
+from metasae.lab.city_table import counted, knowledge, records
+from metasae.lab.name_latents import activation_table
+from metasae.lm.language_model import LanguageModel, padded
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.saes.directions import Directions
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import sha256, written_whole
+from metasae.sources.presets import Preset
+from metasae.text.cities import load_cities
+from metasae.text.prompts import PLACES, fill
+from metasae.training.meta_sae import RECIPE
+from metasae.training.meta_sae_run import REPORT, make, quality_of
+
+META = "meta-sae"
+"""Folder of a preset's meta-SAE, beside its tables."""
+
+
+def folder_of(preset: Preset) -> Path:
+    """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
+    if preset.weights is not None:
+        return preset.weights
+    return cache_dir() / "presets" / preset.base
+
+
+def prepare(
+    preset: Preset, model: LanguageModel, sae: SparseAutoencoder, progress: Progress = silent
+) -> None:
+    """Make what is missing in `folder_of`, in stages that each leave a file.
+
+    Raises:
+        UserError: an SAE whose directions can't be taken apart, or no space.
+    """
+    folder = folder_of(preset)
+    if not (folder / META / REPORT).exists():
+        make_meta(preset, sae, folder, progress)
+    if not (folder / "cities.json").exists():
+        meta = formats.load(folder / META)
+        make_tables(preset, model, Decomposition(sae, meta), folder, progress)
+
+
+def make_meta(
+    preset: Preset, sae: SparseAutoencoder, folder: Path, progress: Progress = silent
+) -> None:
+    """Train the meta-SAE and its control on Gaussian rows."""
+    config = replace(RECIPE, width=preset.meta_width)
+    config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
+    directions = Directions((preset.sae(sae.width),), (sae.W_dec,))
+    make(directions, config, folder / META, ("gaussian",), True, progress)
+
+
+def make_tables(
+    preset: Preset,
+    model: LanguageModel,
+    decomposition: Decomposition,
+    folder: Path,
+    progress: Progress = silent,
+) -> None:
+    """Ask the model about the cities, find their latents, and write the tables."""
+    cities = load_cities()
+    median = usual_norm(model)
+    known = knowledge(model, cities, progress)
+    table = activation_table(model, decomposition.sae, cities, median, progress)
+    found = records(model, decomposition.sae, cities, known, table, median, progress)
+    weights = f"{META}/{formats.WEIGHTS}"
+    try:
+        quality = quality_of(json.loads((folder / META / REPORT).read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder / META / REPORT} is damaged; delete {folder / META} and open the preset "
+            "again, which makes it anew."
+        ) from error
+    report: dict[str, Any] = {
+        "preset": preset.name,
+        "model": model.name,
+        "hook": preset.hook_point,
+        "median_norm": median,
+        "saes": [],
+        "meta_sae": quality,
+        "cities": counted(found),
+        "weights_sha256": {weights: sha256(folder / weights)},
+    }
+    # The cities last: their file says that all is there.
+    for name, values in (
+        ("report.json", report),
+        ("cities.json", {"cities": [record.to_dict() for record in found]}),
+    ):
+        with written_whole(folder / name) as part:
+            part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def usual_norm(model: LanguageModel) -> float:
+    """Median norm of the residual stream at the hook over sentences about cities.
+
+    The start token is left out, on which the norm is off the scale.
+
+    Raises:
+        UserError: when the model gives nothing finite.
+    """
+    norms = []
+    for city in load_cities()[:20]:
+        rows = [model.prompt_tokens(fill(template, city.name)) for template in PLACES]
+        resid = model.residual(padded(rows, model.start_token))
+        norms += [one[1 : len(row)].norm(dim=-1) for one, row in zip(resid, rows, strict=True)]
+    median = float(torch.cat(norms).median())
+    if not 0 < median < float("inf"):
+        raise UserError(
+            f"{model.name} gives a residual stream that is not finite or zero before layer "
+            f"{model.hook_layer}; its weights are damaged."
+        )
+    return median

@@ -1,0 +1,282 @@
+"""One preset, opened: the model, the SAE, the meta-SAE, and the tables of cities and words."""
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metasae.errors import UserError
+from metasae.lab.city_records import CityRecord
+from metasae.lab.first_use import folder_of, prepare
+from metasae.lab.meta_cards import MetaCard, meta_card
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.loading import load_model
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.sources.files import sha256
+from metasae.sources.presets import EMBEDDED, Preset
+from metasae.steering.experiment import Experiment
+from metasae.steering.provenance import Provenance, __version__
+from metasae.steering.questions import Answer, Question, Subject
+from metasae.text.cities import find_city
+from metasae.text.prompts import QUESTIONS, fill
+from metasae.training.meta_sae_run import REPORT, home, quality_of
+
+BYSTANDER = "Cairo"
+"""City whose answers stand beside the source's and target's, as in the post."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything one preset opens. Holds no state that an edit changes.
+
+    Attributes:
+        records: cities that can be edited, by name.
+        words: per latent, the words it is most active on, strongest first.
+        median_norm: of the residual stream at the hook.
+        report: how the SAEs were made and how good they are (see `build.measure`).
+    """
+
+    preset: Preset
+    model: LanguageModel
+    decomposition: Decomposition
+    records: dict[str, CityRecord]
+    words: dict[int, tuple[str, ...]]
+    median_norm: float
+    provenance: Provenance
+    report: dict[str, Any]
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents."""
+        return self.decomposition.n_latents
+
+    @property
+    def n_meta(self) -> int:
+        """Number of meta-latents."""
+        return self.decomposition.n_meta
+
+    def city_names(self) -> tuple[str, ...]:
+        """Cities that can be edited, sorted."""
+        return tuple(sorted(name for name, record in self.records.items() if record.chosen))
+
+    def city_record(self, name: str) -> CityRecord:
+        """What is known of a city.
+
+        Raises:
+            UserError: for a city that is not in the table; the text offers the nearest names.
+        """
+        return self.records[find_city(name).name]
+
+    def latent_words(self, latent: int) -> tuple[str, ...]:
+        """The words a latent is most active on, strongest first.
+
+        Raises:
+            UserError: for a latent out of range.
+        """
+        self.decomposition.check(latent)
+        return self.words.get(latent, ())
+
+    def meta_card(self, meta: int) -> MetaCard:
+        """A meta-latent at a glance.
+
+        Raises:
+            UserError: for a meta-latent out of range.
+        """
+        return self._cards(meta)
+
+    @functools.cached_property
+    def _cards(self) -> Callable[[int], MetaCard]:
+        return functools.lru_cache(maxsize=4096)(
+            lambda meta: meta_card(self.model, self.decomposition, meta, self.latent_words)
+        )
+
+    def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject:
+        """A city by name, or latents by number ("#123" or "#12, #45").
+
+        Args:
+            latents: these instead of the city's own choice.
+
+        Raises:
+            UserError: for an unknown city, a city without a latent, or a latent out of range.
+        """
+        text = text.strip()
+        if text.startswith("#"):
+            if not re.fullmatch(r"#\s*\d+(\s*,\s*#?\s*\d+)*", text):
+                raise UserError(
+                    f'"{text}" names no latents; write their numbers like #123 or #12, #45.'
+                )
+            numbers = tuple(dict.fromkeys(int(n) for n in re.findall(r"\d+", text)))
+            for latent in numbers:
+                self.decomposition.check(latent)
+            label = ", ".join(f"#{latent}" for latent in numbers)
+            strength = self._typical_activation(numbers)
+            return Subject(label, None, numbers, strength)
+        record = self.city_record(text)
+        ranked = {one.latent: one.activation for one in record.latents}
+        if latents is None:
+            chosen = tuple(one.latent for one in record.chosen)
+        else:
+            chosen = tuple(dict.fromkeys(latents))
+        for latent in chosen:
+            self.decomposition.check(latent)
+        if not chosen:
+            raise UserError(
+                f"{record.name} has no latent of its own in this SAE; choose another city or name "
+                "latents by number."
+            )
+        typical = self._typical_activation(chosen)
+        activations = tuple(
+            ranked.get(latent, other) for latent, other in zip(chosen, typical, strict=True)
+        )
+        return Subject(record.name, record.name, chosen, activations)
+
+    def _typical_activation(self, latents: Sequence[int]) -> tuple[float, ...]:
+        """An activation for latents nobody measured on a city: the chosen latents' median."""
+        known = {r.latent: r.activation for city in self.records.values() for r in city.latents}
+        usual = sorted(r.activation for city in self.records.values() for r in city.chosen)
+        middle = usual[len(usual) // 2] if usual else 1.0
+        return tuple(known.get(latent, middle) for latent in latents)
+
+    def questions(
+        self,
+        source: Subject,
+        target: Subject,
+        bystander: str = BYSTANDER,
+        templates: Mapping[str, str] = QUESTIONS,
+    ) -> tuple[Question, ...]:
+        """The four attributes' questions about the source, with the cities' answers.
+
+        For a source that is no city they are asked about the target, or the bystander.
+
+        Args:
+            templates: attribute → how it is asked.
+        """
+        about = source.city or target.city or bystander
+        cities = dict.fromkeys(
+            name for name in (source.city, target.city, bystander) if name is not None
+        )
+        found = []
+        for attribute, template in templates.items():
+            # Cities with the same fact share one answer, in the form the first of them has it:
+            # "euro" and "Euro" are no rivals.
+            whose: dict[str, list[str]] = {}
+            for name in cities:
+                fact = str(getattr(self.records[name], attribute))
+                whose.setdefault(fact, []).append(name)
+            answers = tuple(
+                Answer(tuple(names), self.records[names[0]].answers[attribute])
+                for names in whose.values()
+            )
+            found.append(Question(attribute, fill(template, about), answers))
+        return tuple(found)
+
+    def experiment(
+        self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
+    ) -> Experiment:
+        """A source, a target and questions, ready to be edited.
+
+        Raises:
+            UserError: when source and target are the same, and whatever `Case` raises.
+        """
+        if source.label == target.label:
+            raise UserError(
+                f"Source and target are both {source.label}; choose two different ones."
+            )
+        if questions is None:
+            questions = self.questions(source, target)
+        return Experiment(
+            self.model,
+            self.decomposition,
+            source,
+            target,
+            questions,
+            self.median_norm,
+            self.provenance,
+        )
+
+
+def _words(folder: Path) -> dict[int, tuple[str, ...]]:
+    """The words each latent is most active on, where they were collected."""
+    table = pd.read_parquet(folder / "words.parquet")
+    return {int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]}
+
+
+def _fingerprint(source: str, sae: SparseAutoencoder) -> str:
+    """An SAE's name and the start of its weights' SHA-256."""
+    file = Path(source) / formats.WEIGHTS
+    if file.exists():
+        return f"{Path(source).name}@{sha256(file)[:12]}"
+    digest = hashlib.sha256(sae.W_dec.numpy().tobytes()).hexdigest()
+    return f"{source}@{digest[:12]}"
+
+
+def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
+    """Open a preset: fetch what is missing, load, decompose.
+
+    Raises:
+        UserError: no network on first use, no space, damaged or missing files.
+    """
+    model = None
+    source = preset.sae(preset.width)
+    sae = formats.open_sae(source, 8 * preset.width * preset.model.d_model, progress)
+    d_model = preset.model.d_model or sae.d_in
+    if sae.width != preset.width or sae.d_in != d_model:
+        raise UserError(
+            f"The SAE in {source} has {sae.width} latents of width {sae.d_in}, but the preset "
+            f"{preset.name} needs {preset.width} of width {d_model}."
+        )
+    folder = folder_of(preset)
+    if preset.weights is None:
+        model = load_model(preset, progress)
+        if model.d_model != sae.d_in:
+            raise UserError(
+                f"The SAE in {source} reads a residual stream of width {sae.d_in}, but that of "
+                f"{model.name} has {model.d_model}; choose the SAE trained on this model."
+            )
+        prepare(preset, model, sae, progress)
+    meta_folder = home(preset) / preset.own_meta if preset.own_meta else folder / "meta-sae"
+    meta = formats.load(meta_folder)
+    decomposition = Decomposition(sae, meta)
+    try:
+        cities = json.loads((folder / "cities.json").read_text())
+        words = _words(folder) if preset.weights is not None else {}
+        report = json.loads((folder / "report.json").read_text())
+        if preset.own_meta:
+            report["meta_sae"] = quality_of(json.loads((meta_folder / REPORT).read_text()))
+        records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
+        median_norm = float(report["median_norm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"The tables in {folder} are missing or damaged; "
+            + (
+                "delete that folder and open the preset again, which makes them anew."
+                if preset.weights is None
+                else "check out the repository again, or make them with: python -m metasae build."
+            )
+        ) from error
+    return Lab(
+        preset=preset,
+        model=model or load_model(preset, progress),
+        decomposition=decomposition,
+        records={record.name: record for record in records},
+        words=words,
+        median_norm=median_norm,
+        report=report,
+        provenance=Provenance(
+            preset=preset.name,
+            model=preset.model.name,
+            hook=preset.hook_point,
+            sae=_fingerprint(source, sae),
+            meta_sae=f"{meta_folder.name}@{sha256(meta_folder / formats.WEIGHTS)[:12]}",
+            version=__version__,
+        ),
+    )

@@ -1,0 +1,58 @@
+"""A meta-latent at a glance: what it is called, promotes, and is most active on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.logit_lens import promoted_tokens
+from metasae.saes.decomposition import Decomposition
+
+LATENTS_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class MetaCard:
+    """A meta-latent at a glance.
+
+    Attributes:
+        title: the commonest words of the latents it is most active on.
+        promoted: tokens its direction raises most, through the final norm's weights and the
+            unembedding (the "logit lens").
+        latents: (latent, activation, its words), strongest first.
+        active_on: share of all latents it is active on.
+    """
+
+    meta: int
+    title: str
+    promoted: tuple[str, ...]
+    latents: tuple[tuple[int, float, str], ...]
+    active_on: float
+
+
+def meta_card(
+    model: LanguageModel,
+    decomposition: Decomposition,
+    meta: int,
+    words_of: Callable[[int], tuple[str, ...]],
+) -> MetaCard:
+    """Describe a meta-latent.
+
+    Args:
+        words_of: the words a latent is most active on.
+
+    Raises:
+        UserError: for a meta-latent out of range.
+    """
+    strongest = decomposition.latents_of(meta)
+    shown = list(strongest.items())[:LATENTS_SHOWN]
+    heading: dict[str, str] = {}
+    for latent, _ in list(strongest.items())[: 2 * LATENTS_SHOWN]:
+        for word in words_of(latent)[:1]:
+            heading.setdefault(word.casefold(), word)
+    return MetaCard(
+        meta=meta,
+        title=", ".join(list(heading.values())[:4]) or f"meta-latent {meta}",
+        promoted=promoted_tokens(model, decomposition.meta.W_dec[meta]),
+        latents=tuple((latent, value, ", ".join(words_of(latent)[:3])) for latent, value in shown),
+        active_on=len(strongest) / decomposition.n_latents,
+    )

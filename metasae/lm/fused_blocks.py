@@ -1,0 +1,170 @@
+"""The blocks above the hook as few large products: what a toggle and the search over edits run.
+
+The library's blocks are written to be read and to be hooked; run hundreds of thousands of times on
+short tails they spend most of their time between the products. These have the same weights and give
+the same numbers (the tests compare them), with the norms' gains folded into the products that
+follow, one product for queries, keys and values, and one for both halves of the gated MLP. Blocks
+of the Llama family only (`families` has the others).
+
+Shapes: N rows, T positions, D = d_model, d head width, K key-value heads, G query heads a key-value
+head, P prefix positions, S = P + T.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from metasae.lm.matmul import Product
+
+KeysValues = tuple[Float[Tensor, "N K P d"], Float[Tensor, "N K P d"]]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One block's weights; ``first`` is (K·(G + 2)·d, D): queries, then keys, then values."""
+
+    first: Product
+    out: Product
+    gate_up: Product
+    down: Product
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows of tokens stand and what they may look at; one entry may serve all rows.
+
+    Attributes:
+        positions: of the tokens in their sequences.
+        mask: added to the attention scores, 0 where a position may attend and −∞ where not,
+            prefix slots first.
+        turn: cosine and sine of every position's rotary embedding, (N, T, 1, d) each, where the
+            blocks want them beforehand.
+    """
+
+    positions: Int[Tensor, "N T"]
+    mask: Float[Tensor, "N 1 T S"]
+    turn: tuple[Tensor, ...] = ()
+
+    def rows(self, index: Tensor) -> "Places":
+        """Those of some rows."""
+        turn = tuple(one[index] for one in self.turn)
+        return Places(self.positions[index], self.mask[index], turn)
+
+
+class Blocks:
+    """Some consecutive blocks of a Llama-style model, in one precision.
+
+    The residual stream itself stays in fp32 in any precision.
+    """
+
+    def __init__(self, hf: Any, layers: range, dtype: torch.dtype = torch.float32) -> None:
+        config = hf.config
+        self.dtype = dtype
+        self.heads, self.shared = config.num_attention_heads, config.num_key_value_heads
+        self.eps = config.rms_norm_eps
+        self._rotary = hf.model.rotary_emb
+        with torch.inference_mode():
+            self._blocks = [_fused(hf.model.layers[layer], dtype) for layer in layers]
+            self._unembed = Product((hf.lm_head.weight * hf.model.norm.weight).to(dtype))
+
+    def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
+        """Where rows stand.
+
+        Args:
+            positions: of the tokens in their sequences.
+            attend: which slots a token may look at; at least one each.
+        """
+        cos, sin = self._rotary(torch.zeros(1), positions)
+        # The second half of a head turns against the first: with its sign in the sine, a turn is
+        # one exchange of halves.
+        half = sin.shape[-1] // 2
+        sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
+        mask = torch.zeros(attend.shape).masked_fill(~attend, float("-inf"))
+        turn = cos[:, :, None].to(self.dtype), sin[:, :, None].to(self.dtype)
+        return Places(positions, mask[:, None].to(self.dtype), turn)
+
+    @torch.inference_mode()
+    def run(
+        self,
+        resid: Float[Tensor, "N T D"],
+        places: Places,
+        prefix: Sequence[KeysValues] | None = None,
+        seen: list[KeysValues] | None = None,
+        only: Int[Tensor, " A"] | None = None,
+    ) -> Float[Tensor, "N T D"]:
+        """Hidden states after the last block.
+
+        Args:
+            prefix: per block the keys and values of the positions before these.
+            seen: is given each block's own keys and values.
+            only: positions to compute the last block for; all when left out.
+        """
+        x = resid
+        rows = len(x)
+        for number, block in enumerate(self._blocks):
+            query, key, value = self._attention_input(block, x, places)
+            if seen is not None:
+                seen.append((key, value))
+            if prefix is not None:
+                before_key, before_value = prefix[number]
+                key = torch.cat([before_key.expand(rows, -1, -1, -1), key], dim=2)
+                value = torch.cat([before_value.expand(rows, -1, -1, -1), value], dim=2)
+            mask = places.mask
+            if only is not None and number == len(self._blocks) - 1:
+                query, x, mask = query[:, only], x[:, only], mask[:, :, only]
+            mixed = self._mix(query, key, value, mask)
+            x = x + block.out(mixed)
+            gate, up = block.gate_up(self._normed(x)).chunk(2, dim=-1)
+            x = x + block.down(silu(gate) * up)
+        return x
+
+    def _attention_input(
+        self, block: _Block, x: Tensor, places: Places
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (N T H d) and keys and values (N K T d), turned to their positions."""
+        rows, length, _ = x.shape
+        made = block.first(self._normed(x)).view(rows, length, self.heads + 2 * self.shared, -1)
+        turned, value = made.split([self.heads + self.shared, self.shared], dim=2)
+        half = turned.shape[-1] // 2
+        exchanged = turned.roll(half, dims=-1)
+        cos, sin = places.turn
+        turned = torch.addcmul(turned * cos, exchanged, sin)
+        query, key = turned.split([self.heads, self.shared], dim=2)
+        return query, key.transpose(1, 2), value.transpose(1, 2)
+
+    def _mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Attention's output (N T H·d); query heads that share keys are laid behind each other."""
+        rows, length, heads, width = query.shape
+        group = heads // self.shared
+        query = query.view(rows, length, self.shared, group, width).permute(0, 2, 3, 1, 4)
+        query = query.reshape(rows, self.shared, group * length, width)
+        mixed = scaled_dot_product_attention(query, key, value, mask.repeat(1, 1, group, 1))
+        mixed = mixed.view(rows, self.shared, group, length, width).permute(0, 3, 1, 2, 4)
+        return mixed.reshape(rows, length, heads * width)
+
+    def _normed(self, x: Tensor) -> Tensor:
+        """RMS norm without its gain, in the products' precision."""
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return (x * (size.square() / x.shape[-1] + self.eps).rsqrt()).to(self.dtype)
+
+    @torch.inference_mode()
+    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+        """Logits of hidden states that left the last block, in the products' precision."""
+        return self._unembed(self._normed(hidden))
+
+
+def _fused(layer: Any, dtype: torch.dtype) -> _Block:
+    attention, mlp = layer.self_attn, layer.mlp
+    made = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
+    gate_up = [mlp.gate_proj.weight, mlp.up_proj.weight]
+    return _Block(
+        first=Product((torch.cat(made) * layer.input_layernorm.weight).to(dtype)),
+        out=Product(attention.o_proj.weight.to(dtype)),
+        gate_up=Product((torch.cat(gate_up) * layer.post_attention_layernorm.weight).to(dtype)),
+        down=Product(mlp.down_proj.weight.to(dtype)),
+    )

@@ -1,0 +1,59 @@
+"""The two halves of a model, below and above the hook, in any precision; massive activations.
+
+A few tokens in ten thousand have a residual stream tens of times as long as the median: an SAE is
+not asked about them, and an edit leaves them alone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metasae.lm.language_model import LanguageModel
+
+MASSIVE = 4.0
+"""A residual whose norm exceeds this many times the median norm is a massive activation."""
+
+
+def not_massive(norm: Float[Tensor, "*N"], median: float) -> Bool[Tensor, "*N"]:
+    """Which residuals an SAE may be asked about, by their norms."""
+    return norm <= MASSIVE * median
+
+
+def lower_layers(
+    model: LanguageModel, dtype: torch.dtype
+) -> Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T D"]]:
+    """The model up to the hook in another precision, as a function of tokens."""
+    lower = _copy(model, dtype)
+    layers, norm = model.family.stack
+    setattr(lower, layers, getattr(lower, layers)[: model.hook_layer])
+    setattr(lower, norm, torch.nn.Identity())
+
+    def run(tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        with torch.inference_mode():
+            return lower(tokens, use_cache=False).last_hidden_state
+
+    return run
+
+
+def upper_layers(
+    model: LanguageModel, dtype: torch.dtype
+) -> Callable[[Float[Tensor, "B T D"]], Float[Tensor, "B T D"]]:
+    """The model above the hook in another precision, its final norm included; differentiable."""
+    upper = _copy(model, dtype)
+    upper.layers = upper.layers[model.hook_layer :]
+
+    def run(resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        return upper(inputs_embeds=resid.to(dtype), use_cache=False).last_hidden_state
+
+    return run
+
+
+def _copy(model: LanguageModel, dtype: torch.dtype) -> Any:
+    from transformers import AutoModel
+
+    whole = AutoModel.from_config(model.hf.config).to(dtype).eval().requires_grad_(False)
+    whole.load_state_dict(model.hf.base_model.state_dict())
+    return whole

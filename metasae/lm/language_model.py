@@ -1,0 +1,269 @@
+"""A language model cut in two at the hook: tokens → residual stream → logits.
+
+The lower part of a prompt never changes under an edit, nor do the positions before the first
+edited token. Both are computed once (`LanguageModel.prefill`); a toggle reruns only the blocks
+above the hook on the remaining positions (`Prefilled.finish`).
+
+Shapes: B rows of tokens, T positions, D = d_model, V vocabulary, P prefix positions, S = P + T what
+a tail position may attend to, N rows run above the hook at once.
+"""
+
+import copy
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.lm.families import LibraryBlocks, family_of, longest, make_blocks
+from metasae.lm.fused_blocks import Blocks, KeysValues
+from metasae.lm.prefill import Prefilled
+from metasae.lm.token_tree import TokenTree
+
+ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
+"""Takes the residual stream at the hook and its first token's position, gives the edited one."""
+
+
+def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
+    """Rows of token ids as one tensor, padded on the right."""
+    length = max(map(len, rows))
+    return torch.tensor([[*row, *[token] * (length - len(row))] for row in rows])
+
+
+class LanguageModel:
+    """A causal language model with a hook before one of its blocks.
+
+    Attributes:
+        hf: the transformers model; read-only.
+        tokenizer: its tokenizer.
+        name: as in the preset.
+        hook_layer: the residual stream is read and written before this block.
+        lock: hold it while calling the model; every method here does so itself.
+
+    Raises:
+        UserError: for a model of a family that isn't known here.
+    """
+
+    def __init__(
+        self, hf: Any, tokenizer: Any, name: str, hook_layer: int, start_token: int
+    ) -> None:
+        self.hf = hf.eval().requires_grad_(False)
+        self.family = family_of(hf)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.hook_layer = hook_layer
+        self.start_token = start_token
+        self.lock = threading.RLock()
+        self._blocks: dict[torch.dtype, Blocks | LibraryBlocks] = {}
+
+    @property
+    def hook_point(self) -> str:
+        """TransformerLens's name of the hook."""
+        return f"blocks.{self.hook_layer}.hook_resid_pre"
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.hf.config.hidden_size)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return int(self.hf.config.num_hidden_layers)
+
+    @functools.cached_property
+    def bridge(self) -> Any:
+        """The same weights as a TransformerLens ``TransformerBridge``, for its named hooks.
+
+        Wrapping rewrites the modules it is given, so it gets a copy of the modules that shares
+        every tensor with ours.
+        """
+        from transformer_lens.model_bridge import TransformerBridge
+
+        with self.lock:
+            shared = {id(tensor): tensor for tensor in self.hf.state_dict(keep_vars=True).values()}
+            shell = copy.deepcopy(self.hf, shared)
+            return TransformerBridge.boot_transformers(
+                self.name, hf_model=shell, tokenizer=self.tokenizer
+            )
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, nothing put in front."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def prompt_tokens(self, text: str) -> list[int]:
+        """Token ids of a prompt, the start token in front."""
+        return [self.start_token, *self.encode(text)]
+
+    def decode(self, token: int) -> str:
+        """The text of one token."""
+        return str(self.tokenizer.decode([token]))
+
+    def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks | LibraryBlocks:
+        """The blocks above the hook, made for running short tails in one precision."""
+        with self.lock:
+            if dtype not in self._blocks:
+                upper = range(self.hook_layer, self.n_layers)
+                self._blocks[dtype] = make_blocks(self.hf, upper, dtype)
+            return self._blocks[dtype]
+
+    def residual(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Residual stream at the hook."""
+        batch, length = tokens.shape
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        positions = torch.arange(length)[None].expand(batch, -1)
+        return self._residual(tokens, positions, causal[None])
+
+    @torch.inference_mode()
+    def _residual(
+        self,
+        tokens: Int[Tensor, "B T"],
+        positions: Int[Tensor, "B T"],
+        attend: Bool[Tensor, "B T T"],
+    ) -> Float[Tensor, "B T D"]:
+        if int(positions.max()) >= longest(self.hf):
+            raise UserError(
+                f"The text has {int(positions.max()) + 1:,} tokens; {self.name} is run on "
+                f"{longest(self.hf):,} at most."
+            )
+        with self.lock:
+            hidden = self.family.embed(self.hf.base_model, tokens, positions)
+            lower = LibraryBlocks(self.hf, range(self.hook_layer))
+            return lower.run(hidden, lower.places(positions, attend))
+
+    def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+        """Logits of whole sequences whose residual stream at the hook is given."""
+        length = resid.shape[1]
+        causal = torch.ones(1, length, length, dtype=torch.bool).tril()
+        blocks = self.blocks()
+        with self.lock:
+            places = blocks.places(torch.arange(length)[None], causal)
+            return self.unembed(blocks.run(resid, places))
+
+    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+        """Logits of hidden states that left the last block."""
+        with torch.inference_mode():
+            logits: Tensor = LibraryBlocks(self.hf, range(0)).unembed(hidden)
+            return logits
+
+    def vocabulary_scores(self, direction: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+        """How much a direction in the residual stream raises every token, by the logit lens.
+
+        Up to a factor: the final norm divides by the length of the residual it is given.
+        """
+        with torch.inference_mode():
+            scores: Tensor = self.hf.lm_head(self.family.gain(self.family.norm(self.hf), direction))
+            return scores
+
+    def raising(self, token: int) -> Float[Tensor, " D"]:
+        """What a direction is multiplied with to give its `vocabulary_scores` of one token."""
+        with torch.inference_mode():
+            unit = self.family.gain(self.family.norm(self.hf), torch.eye(self.d_model))
+            raised: Tensor = unit @ self.hf.lm_head.weight[token]
+            return raised
+
+    @torch.inference_mode()
+    def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":
+        """Compute once what no edit at some places can change.
+
+        Args:
+            rows: token ids, the start token included.
+            edited: for each row the places an edit may touch, at least one; the start token, which
+                no SAE may be asked about, is none of them.
+        """
+        tokens = padded([row.tokens for row in rows], self.start_token)
+        positions = padded([row.positions.tolist() for row in rows], 0)
+        length = tokens.shape[1]
+        attend = torch.eye(length, dtype=torch.bool).repeat(len(rows), 1, 1)
+        tails, heads = [], []
+        for number, (row, touched) in enumerate(zip(rows, edited, strict=True)):
+            attend[number, : len(row), : len(row)] = row.attend
+            reached = attend[number, : len(row), list(touched)].any(1)
+            tails.append(reached.nonzero()[:, 0].tolist())
+            heads.append((~reached).nonzero()[:, 0].tolist())
+        resid = self._residual(tokens, positions, attend)
+        blocks = self.blocks()
+        seen: list[KeysValues] = []
+        with self.lock:
+            final = blocks.run(resid, blocks.places(positions, attend), seen=seen)
+        # Right-padded slots for what comes before and for the tails. Keys carry their rotary
+        # position already, so the slot they sit in does not matter.
+        tail, head = padded(tails, 0), padded(heads, 0)
+        real = torch.arange(tail.shape[1]) < torch.tensor([[len(places)] for places in tails])
+        there = torch.arange(head.shape[1]) < torch.tensor([[len(places)] for places in heads])
+        sees = attend.gather(1, tail[..., None].expand(-1, -1, length))
+        before = sees.gather(2, head[:, None].expand(-1, tail.shape[1], -1)) & there[:, None]
+        within = sees.gather(2, tail[:, None].expand(-1, tail.shape[1], -1))
+        # Padding sees itself only, and nobody else sees it.
+        within &= real[:, None] & real[..., None]
+        within |= torch.eye(tail.shape[1], dtype=torch.bool)
+        at = tail[..., None].expand(-1, -1, resid.shape[-1])
+
+        def prefix(one: Tensor) -> Tensor:
+            index = head[:, None, :, None].expand(-1, one.shape[1], -1, one.shape[-1])
+            return one.gather(2, index)
+
+        return Prefilled(
+            blocks=blocks,
+            lock=self.lock,
+            slots=tail,
+            real=real,
+            resid=resid.gather(1, at),
+            final=final.gather(1, at),
+            prefix=tuple((prefix(key), prefix(value)) for key, value in seen),
+            attend=torch.cat([before, within], dim=-1),
+            positions=positions.gather(1, tail),
+        )
+
+    @contextmanager
+    def edited(self, edit: ResidualEdit) -> Iterator[None]:
+        """Within the block every pass of ``hf`` writes the edited residual stream at the hook."""
+        done = 0
+
+        def write(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            nonlocal done
+            resid = edit(args[0], done)
+            done += args[0].shape[1]
+            return (resid, *args[1:])
+
+        with self.lock:
+            layer = self.family.layers(self.hf)[self.hook_layer]
+            handle = layer.register_forward_pre_hook(write)
+            try:
+                yield
+            finally:
+                handle.remove()
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: str,
+        new_tokens: int,
+        edit: ResidualEdit | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """What the model writes after a prompt, greedy at temperature 0, else sampled by seed."""
+        tokens = torch.tensor([self.prompt_tokens(prompt)])
+        with self.lock, self.edited(edit or (lambda resid, _: resid)):
+            torch.manual_seed(seed)
+            out = self.hf.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                max_new_tokens=new_tokens,
+                do_sample=temperature > 0,
+                temperature=temperature or None,
+                top_p=None,
+                top_k=None,
+                pad_token_id=(
+                    self.start_token
+                    if self.tokenizer.pad_token_id is None
+                    else self.tokenizer.pad_token_id
+                ),
+            )
+        return str(self.tokenizer.decode(out[0, tokens.shape[1] :], skip_special_tokens=True))

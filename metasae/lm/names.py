@@ -1,0 +1,24 @@
+"""The token of a prompt on which a name ends."""
+
+import re
+
+from metasae.errors import UserError
+from metasae.lm.language_model import LanguageModel
+
+
+def name_position(model: LanguageModel, prompt: str, name: str) -> int:
+    """Position (start token counted) of the last token of the last mention of a name.
+
+    Raises:
+        UserError: when the prompt lacks the name.
+    """
+    mentions = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)) if name else []
+    if not mentions:
+        raise UserError(
+            f'The prompt "{prompt}" does not mention {name}; write the city\'s name where the edit '
+            "should act."
+        )
+    encoded = model.tokenizer(prompt, add_special_tokens=False)
+    token = encoded.char_to_token(mentions[-1].end() - 1)
+    assert token is not None
+    return int(token) + 1

@@ -1,0 +1,1 @@
+"""Autoencoders and their files, decoder directions, their decomposition and their neighbours."""

@@ -1,0 +1,79 @@
+"""Files of a search's folder: written whole, read back checked, owned by one search."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from metasae.errors import UserError
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import written_whole
+
+T = TypeVar("T")
+
+
+def digest(values: Any) -> str:
+    """A short name of JSON-able values."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def job_folder(identity: str) -> Path:
+    return cache_dir() / "searches" / identity
+
+
+def damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path} is damaged or of another search; delete it and start the search again, what else "
+        "was computed stays."
+    )
+
+
+def write_json(path: Path, values: Any) -> None:
+    with written_whole(path) as part:
+        part.write_text(json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1), "utf-8")
+
+
+def read_json(path: Path, make: Callable[[Any], T]) -> T:
+    """A file of `_write_json`.
+
+    Raises:
+        UserError: when it is damaged.
+    """
+    try:
+        return make(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        raise damaged(path) from error
+
+
+def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> bool:
+    """Make the folder a job's, or see that it is; returns whether bf16 goes first there.
+
+    Which precision goes first is measured, so the first answer is kept.
+
+    Raises:
+        UserError: when it can't be written or is another job's.
+    """
+    path = folder / "job.json"
+    if not path.exists():
+        write_json(path, values())
+    owner, bf16 = read_json(path, lambda found: (found["id"], bool(found["bf16"])))
+    if owner != identity:
+        raise UserError(f"{folder} holds another search; choose an empty folder.")
+    return bf16
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a job is, read from its folder by whoever wants to know.
+
+    Attributes:
+        done, total: combinations, or pairs of `Pairs`.
+        finished: whether the summary is there too.
+    """
+
+    done: int
+    total: int
+    finished: bool

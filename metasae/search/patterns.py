@@ -1,0 +1,90 @@
+"""What combinations reach: which attributes moved, how clearly, and the best of every pattern.
+
+Shapes: N combinations, A answers of all questions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.steering.edits import MetaLatentEdit
+from metasae.steering.verdict import OTHER, Verdict
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some scored combinations.
+
+    Attributes:
+        numbers: which.
+        scores: log-probability of every answer, in nats; of bf16 precision in a screened search.
+        pattern, margin: as in `steering.verdict.Verdict`.
+    """
+
+    numbers: np.ndarray
+    scores: Float[Tensor, "N A"]
+    pattern: np.ndarray
+    margin: np.ndarray
+
+    @staticmethod
+    def judged(numbers: np.ndarray, scores: Float[Tensor, "N A"], verdict: Verdict) -> "Chunk":
+        """Combinations with what the verdict on their scores says."""
+        return Chunk(numbers, scores, verdict.pattern, verdict.margin)
+
+
+@dataclass(frozen=True)
+class FoundEdit:
+    """The best edit for one pattern of moved attributes, verified in fp32.
+
+    Attributes:
+        edit: the edit.
+        pattern: attribute → whether its likeliest candidate answer is now the target's.
+        margin: the smallest lead, over the attributes, of the intended answer (the target's where
+            it moved, the unedited pick where it stayed) over the next candidate, in nats.
+        sentence: what the edit did, in words.
+        number: of the combination.
+        reached_by: share of all combinations that reach the pattern.
+    """
+
+    edit: MetaLatentEdit
+    pattern: dict[str, bool]
+    margin: float
+    sentence: str
+    number: int = 0
+    reached_by: float = 0.0
+
+
+class BestByPattern:
+    """The clearest combinations of every pattern seen so far."""
+
+    def __init__(self, keep: int = 1) -> None:
+        self.keep = keep
+        self.counts: dict[int, int] = {}
+        self._best: dict[int, list[tuple[float, int]]] = {}
+
+    def see(self, chunk: Chunk) -> None:
+        """Take some scored combinations into account."""
+        pattern, margin = chunk.pattern, chunk.margin
+        for code in np.unique(pattern).tolist():
+            here = np.flatnonzero(pattern == code)
+            self.counts[code] = self.counts.get(code, 0) + len(here)
+            if code == OTHER:
+                continue
+            # Nothing moves best where nothing is done: number 0 changes nothing.
+            lead = np.where((chunk.numbers[here] == 0) & (code == 0), np.inf, margin[here])
+            top = here[np.argsort(-lead, kind="stable")[: self.keep]]
+            leads = np.sort(-lead, kind="stable")[: self.keep]
+            both = self._best.get(code, []) + [
+                (float(-one), int(chunk.numbers[at])) for one, at in zip(leads, top, strict=True)
+            ]
+            self._best[code] = sorted(both, key=lambda pair: (-pair[0], pair[1]))[: self.keep]
+
+    def numbers(self) -> list[int]:
+        """All combinations that are kept."""
+        return sorted({number for best in self._best.values() for _, number in best})
+
+    def best(self) -> dict[int, int]:
+        """Pattern → its clearest combination."""
+        return {code: best[0][1] for code, best in self._best.items()}

@@ -1,0 +1,318 @@
+"""How far an edit moves the model where it was to do nothing: neutral text, and other cities.
+
+Shapes: R rows of text, T positions, D = d_model, V vocabulary, A answers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from metasae.lab.lab import BYSTANDER, Lab
+from metasae.lm.halves import not_massive
+from metasae.lm.prefill import Prefilled
+from metasae.lm.token_tree import TokenTree
+from metasae.steering.edit_space import CompiledEdit, Firing
+from metasae.steering.edits import Edit, EditOptions
+from metasae.steering.experiment import Experiment, PreparedExperiment
+from metasae.steering.questions import Question, Subject
+from metasae.text.prompts import fill
+
+WITH_CITY: tuple[str, ...] = (
+    "The train to {city} leaves from the second platform at half past nine.",
+    "Her brother works for a bakery in {city} and gets up before four.",
+    "When the letter from {city} arrived, nobody was at home to open it.",
+    "They walked through {city} for hours and never found the little bookshop.",
+    "In {city} the team lost its last match by a single point.",
+    "Our flight was delayed, so we reached {city} long after the shops had closed.",
+    "The library of {city} lends tools and board games as well as novels.",
+    "A storm passed over {city} last night and broke several windows.",
+    "He keeps an old map of {city} above his desk and looks at it when he is tired.",
+    "Most people in {city} take the bus, because parking is difficult.",
+    "The engineer from {city} explained why the bridge had to be repainted.",
+    "I once met a painter in {city} who only used three colours.",
+)
+"""Neutral sentences that mention the source once, with something to predict after it."""
+
+WITHOUT_CITY: tuple[str, ...] = (
+    "The kettle was still warm when she came back from the garden.",
+    "If the dough is too dry, add a spoonful of water and knead it again.",
+    "He had forgotten the password, so he wrote to the support desk.",
+    "Most of the apples were picked before the first frost.",
+    "The second chapter explains how the experiment was set up.",
+    "My neighbour repairs bicycles in his spare time and never charges much.",
+    "Please send the form back by Friday, signed on both pages.",
+    "A heavy door separates the kitchen from the rest of the house.",
+    "They could not agree on a name for the dog until the very last day.",
+    "The river is low at this time of the year, and boats stay in the harbour.",
+    "She plays the violin on Mondays and the drums whenever she is angry.",
+    "Nothing in the report suggests that the price will rise again soon.",
+)
+"""Neutral sentences about no place at all."""
+
+OTHER_CITIES = 8
+"""Cities that share latents with the source whose facts are asked."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How far an edit moves the next-token distribution on some sentences.
+
+    Attributes:
+        mean: KL(unedited ‖ edited), in nats a token, over the positions from the first changed one
+            on; a sentence the edit does not change counts with zeros at all its positions.
+        largest: at one position.
+        positions: what the mean is over.
+        changed: sentences in which the edit changes something, of ``sentences``.
+    """
+
+    mean: float
+    largest: float
+    positions: int
+    changed: int
+    sentences: int
+
+
+@dataclass(frozen=True)
+class OtherCity:
+    """Another city with some of the source's latents, under the edit wherever those fire.
+
+    Attributes:
+        activation: summed over the shared latents, as the city's record has it.
+        fired: whether a source latent fired in one of its prompts.
+        known: facts the unedited model answers as it should and could lose: those on which the
+            source, the target and this city do not all agree.
+        lost: attributes of those facts whose likeliest answer is now the source's or the target's.
+    """
+
+    name: str
+    activation: float
+    fired: bool
+    known: int
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SideEffects:
+    """What an edit did where it was to do nothing.
+
+    Attributes:
+        with_city: on neutral text about the source, edited as in use.
+        without_city: on neutral text about no place, edited as in use: nothing at "last", since
+            there is no name to edit.
+        leak: on the same text, edited wherever the source's latents fire.
+        others: cities that share latents with the source, by their records; none if none do.
+    """
+
+    with_city: Divergence
+    without_city: Divergence
+    leak: Divergence
+    others: tuple[OtherCity, ...]
+
+    @property
+    def facts(self) -> int:
+        """Known facts of the other cities."""
+        return sum(city.known for city in self.others)
+
+    @property
+    def held(self) -> int:
+        """Those of them that still hold."""
+        return self.facts - sum(len(city.lost) for city in self.others)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values; divergences in nats a token."""
+        return asdict(self) | {"facts": self.facts, "held": self.held}
+
+
+def kl(before: Float[Tensor, "N V"], after: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
+    """KL(before ‖ after) in nats, from logits."""
+    was, now = before.log_softmax(-1), after.log_softmax(-1)
+    # What rounding leaves below zero is zero.
+    return (was.exp() * (was - now)).sum(-1).clamp(min=0.0)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Rows of tokens run unedited, and where an edit may act.
+
+    Attributes:
+        usable: real positions that are neither the start token's nor massive activations.
+    """
+
+    prefilled: Prefilled
+    firing: Firing
+    usable: Bool[Tensor, "R T"]
+
+    @cached_property
+    def fires(self) -> Bool[Tensor, "R T"]:
+        """Where some source latent fires."""
+        return (self.firing.source > 0).any(-1).view(self.usable.shape) & self.usable
+
+    def edited(
+        self, compiled: CompiledEdit, where: Bool[Tensor, "R T"]
+    ) -> tuple[Bool[Tensor, "R T"], Float[Tensor, "R T D"]]:
+        """Where an edit changes the residual stream, and the hidden states after the last block.
+
+        Args:
+            where: positions it is made at.
+        """
+        resid = self.prefilled.resid
+        change = compiled.change(self.firing).view(resid.shape) * where[..., None]
+        changed = change.any(-1)
+        rows = changed.any(1).nonzero()[:, 0]
+        hidden = self.prefilled.final.clone()
+        if len(rows):
+            hidden[rows] = self.prefilled.finish((resid + change)[rows], rows)
+        return changed, hidden
+
+    def divergence(self, compiled: CompiledEdit, where: Bool[Tensor, "R T"]) -> Divergence:
+        """What an edit does to the predictions at and after the first place it changes."""
+        changed, hidden = self.edited(compiled, where)
+        real = self.prefilled.real
+        after = (changed.cumsum(1) > 0) & real
+        unembed = self.prefilled.blocks.unembed
+        places = zip(self.prefilled.final[after].split(64), hidden[after].split(64), strict=True)
+        values = torch.cat([kl(unembed(was), unembed(now)) for was, now in places])
+        untouched = ~changed.any(1)
+        positions = len(values) + int(real[untouched].sum())
+        return Divergence(
+            mean=float(values.sum()) / positions,
+            largest=float(values.max()) if len(values) else 0.0,
+            positions=positions,
+            changed=int((~untouched).sum()),
+            sentences=len(changed),
+        )
+
+
+class SideEffectProbe:
+    """What a case's edits should leave alone, run once unedited: build it once for many edits."""
+
+    def __init__(self, lab: Lab, experiment: Experiment) -> None:
+        self.lab, self.experiment = lab, experiment
+
+    @cached_property
+    def _about(self) -> tuple[str, ...]:
+        """`WITH_CITY` about the source; about the target or bystander if it is no city."""
+        experiment = self.experiment
+        name = experiment.source.city or experiment.target.city or BYSTANDER
+        return tuple(fill(sentence, name) for sentence in WITH_CITY)
+
+    @cached_property
+    def _with_city(self) -> _Text:
+        return self._text(self._about)
+
+    @cached_property
+    def _on_name(self) -> Bool[Tensor, "R T"]:
+        """Where an edit at "last" acts; places are counted from the first token of the text."""
+        only = torch.zeros_like(self._with_city.usable)
+        for row, sentence in enumerate(self._about):
+            only[row, self.experiment.edit_position(sentence) - 1] = True
+        return only & self._with_city.usable
+
+    @cached_property
+    def _without_city(self) -> _Text:
+        return self._text(WITHOUT_CITY)
+
+    def _text(self, sentences: Sequence[str]) -> _Text:
+        model = self.experiment.model
+        rows = [TokenTree.line(model.prompt_tokens(sentence)) for sentence in sentences]
+        prefilled = model.prefill(rows, [[1]] * len(rows))
+        resid = prefilled.resid
+        usable = prefilled.real & not_massive(resid.norm(dim=-1), self.experiment.median_norm)
+        return _Text(prefilled, self.experiment.firing(resid.flatten(0, 1)), usable)
+
+    @cached_property
+    def _sharing(self) -> dict[str, float]:
+        """Cities whose records hold some of the source's latents, and how strongly they fire."""
+        mine = set(self.experiment.source.latents)
+        found = {
+            record.name: sum(one.activation for one in record.latents if one.latent in mine)
+            for record in self.lab.records.values()
+            if record.name != self.experiment.source.city
+        }
+        strongest = sorted(found, key=lambda name: (-found[name], name))[:OTHER_CITIES]
+        return {name: found[name] for name in strongest if found[name] > 0}
+
+    @cached_property
+    def _facts(self) -> list[tuple[str, Question]]:
+        """The known facts of those cities, each asked with its own answer first."""
+        facts = []
+        for name in self._sharing:
+            about = Subject(name, name, (), ())
+            bystander = self.experiment.source.city or BYSTANDER
+            known = self.lab.records[name].known
+            for question in self.lab.questions(about, self.experiment.target, bystander):
+                if known[question.attribute] and len(question.answers) > 1:
+                    facts.append((name, question))
+        return facts
+
+    @cached_property
+    def _asked(self) -> tuple[PreparedExperiment, _Text]:
+        experiment = self.experiment
+        other = Experiment(
+            experiment.model,
+            experiment.decomposition,
+            replace(experiment.source, city=None),
+            experiment.target,
+            [question for _, question in self._facts],
+            experiment.median_norm,
+            experiment.provenance,
+        )
+        prepared = other.prepared(EditOptions(position="all"))
+        return prepared, _Text(prepared.prefilled, prepared.firing, prepared.touched[None])
+
+    @cached_property
+    def _answers_before(self) -> Float[Tensor, " A"]:
+        prepared, text = self._asked
+        return prepared.read(text.prefilled.final[:, prepared.only])[0]
+
+    def _others(self, compiled: CompiledEdit) -> tuple[OtherCity, ...]:
+        fired: set[str] = set()
+        known: dict[str, list[str]] = {name: [] for name in self._sharing}
+        lost: dict[str, list[str]] = {name: [] for name in self._sharing}
+        if self._facts:
+            prepared, text = self._asked
+            counts = [len(question.answers) for _, question in self._facts]
+            before = after = self._answers_before
+            if text.fires.any():
+                _, hidden = text.edited(compiled, text.fires)
+                after = prepared.read(hidden[:, prepared.only])[0]
+            rows = zip(
+                self._facts, prepared.seen, before.split(counts), after.split(counts), strict=True
+            )
+            for (name, question), seen, was, now in rows:
+                if (text.fires[0] & seen).any():
+                    fired.add(name)
+                if int(was.argmax()) == 0:
+                    known[name].append(question.attribute)
+                    if int(now.argmax()) != 0:
+                        lost[name].append(question.attribute)
+        return tuple(
+            OtherCity(name, activation, name in fired, len(known[name]), tuple(lost[name]))
+            for name, activation in self._sharing.items()
+        )
+
+    def side_effects(self, edit: Edit) -> SideEffects:
+        """See `side_effects`."""
+        compiled = self.experiment.compiled(edit)
+        about, elsewhere = self._with_city, self._without_city
+        everywhere = edit.options.position == "all"
+        return SideEffects(
+            with_city=about.divergence(compiled, about.usable if everywhere else self._on_name),
+            without_city=elsewhere.divergence(compiled, elsewhere.usable & everywhere),
+            leak=elsewhere.divergence(compiled, elsewhere.fires),
+            others=self._others(compiled),
+        )
+
+
+def side_effects(lab: Lab, experiment: Experiment, edit: Edit) -> SideEffects:
+    """What an edit does to neutral text and to other cities; for several edits see `Surroundings`.
+
+    Raises:
+        UserError: when the edit does not fit the case.
+    """
+    return SideEffectProbe(lab, experiment).side_effects(edit)

@@ -1,0 +1,173 @@
+"""What is searched, as a value that goes to and from JSON, and the experiment it asks for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.search.combinations import Combinations
+from metasae.steering.edits import MAX_STRENGTH, EditOptions
+from metasae.steering.experiment import Experiment
+from metasae.steering.questions import Question, Subject
+from metasae.text.prompts import QUESTIONS, WORDINGS
+
+UNITS = "nats (natural logarithm); an answer's log-probability is the sum over its tokens"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is searched.
+
+    Attributes:
+        preset: name of what is opened.
+        source, target: a city, or latents like "#12, #45".
+        source_latents, target_latents: these instead of the city's own choice.
+        attributes: which questions are asked; kept in the order of `prompts.QUESTIONS`.
+        options: what all edits have in common.
+        removed: strengths a piece of the source's own may take beside 1.
+        added: strengths a piece of the target's own may take beside 0.
+        screened: go through all in bf16 first; None: where that is fast and worth it.
+        wording: how the questions are asked, a key of `prompts.WORDINGS`.
+        estimating: score only what promises most (`estimate`) instead of all.
+
+    Raises:
+        UserError: for values no search can be made of.
+    """
+
+    preset: str
+    source: str
+    target: str
+    source_latents: tuple[int, ...] | None = None
+    target_latents: tuple[int, ...] | None = None
+    attributes: tuple[str, ...] = tuple(QUESTIONS)
+    options: EditOptions = EditOptions()  # noqa: RUF009 - frozen
+    removed: tuple[float, ...] = (0.0,)
+    added: tuple[float, ...] = (1.0,)
+    screened: bool | None = None
+    wording: str = "post"
+    estimating: bool = False
+
+    def __post_init__(self) -> None:
+        if self.wording not in WORDINGS:
+            raise UserError(
+                f'There is no wording "{self.wording}"; choose from {", ".join(WORDINGS)}.'
+            )
+        for attribute in self.attributes:
+            if attribute not in QUESTIONS:
+                raise UserError(
+                    f'There is no attribute "{attribute}"; choose from {", ".join(QUESTIONS)}.'
+                )
+        if not self.attributes:
+            raise UserError(f"A search needs an attribute; choose from {', '.join(QUESTIONS)}.")
+        ordered = tuple(attribute for attribute in QUESTIONS if attribute in self.attributes)
+        object.__setattr__(self, "attributes", ordered)
+        for strength in (*self.removed, *self.added):
+            if not (math.isfinite(strength) and abs(strength) <= MAX_STRENGTH):
+                raise UserError(
+                    f"A meta-latent can't be searched at strength {strength:g}; choose strengths "
+                    f"from −{MAX_STRENGTH:g} to {MAX_STRENGTH:g}."
+                )
+        for side, text, latents in (
+            ("source", self.source, self.source_latents),
+            ("target", self.target, self.target_latents),
+        ):
+            if latents is not None and text.strip().startswith("#"):
+                raise UserError(
+                    f'The {side} "{text}" names its latents already; leave out the others.'
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self) | {"options": self.options.to_dict()}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Spec":
+        """The spec `to_dict` wrote, in JSON or not.
+
+        Raises:
+            UserError: when it is none.
+        """
+        if not isinstance(values, Mapping) or not set(values) <= set(Spec.__dataclass_fields__):
+            raise _no_search()
+        try:
+            preset, source, target = values["preset"], values["source"], values["target"]
+            screened, estimating = values.get("screened"), values.get("estimating", False)
+            wording = values.get("wording", "post")
+            texts = all(isinstance(text, str) for text in (preset, source, target, wording))
+            flags = isinstance(estimating, bool) and isinstance(screened, bool | None)
+            if not texts or not flags:
+                raise _no_search()
+            more: dict[str, Any] = {}
+            for name, kind in (
+                ("source_latents", int),
+                ("target_latents", int),
+                ("attributes", str),
+                ("removed", float),
+                ("added", float),
+            ):
+                given = values.get(name)
+                if isinstance(given, str):
+                    raise _no_search()
+                if given is not None:
+                    more[name] = tuple(kind(one) for one in given)
+            options = EditOptions.from_dict(values.get("options", {}))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise _no_search() from error
+        return Spec(
+            preset, source, target, options=options, screened=screened, wording=wording,
+            estimating=estimating, **more,
+        )  # fmt: skip
+
+
+def _no_search() -> UserError:
+    return UserError("This is not a search that the workbench wrote.")
+
+
+def asked(lab: Lab, spec: Spec) -> tuple[Subject, Subject, list[Question]]:
+    if spec.preset != lab.preset.name:
+        raise UserError(
+            f"The search is for the preset {spec.preset}, but {lab.preset.name} is open; open that "
+            "one."
+        )
+    source = lab.subject(spec.source, spec.source_latents)
+    target = lab.subject(spec.target, spec.target_latents)
+    questions = lab.questions(source, target, templates=WORDINGS[spec.wording])
+    return source, target, [one for one in questions if one.attribute in spec.attributes]
+
+
+def experiment_of(lab: Lab, spec: Spec) -> Experiment:
+    """The pair of a spec with the questions it asks.
+
+    Raises:
+        UserError: for an unknown city, a city without a latent, the same city twice, or another
+            preset than the one that is open.
+    """
+    return lab.experiment(*asked(lab, spec))
+
+
+def combinations_of(experiment: Experiment, spec: Spec) -> Combinations:
+    """All edits of a search.
+
+    Raises:
+        UserError: when a side has no meta-latents of its own.
+    """
+    return Combinations.of(experiment, spec.options, spec.removed, spec.added)
+
+
+def experiment_about(lab: Lab, spec: Spec) -> dict[str, Any]:
+    """What the numbers of one pair depend on; travels with every export."""
+    source, target, questions = asked(lab, spec)
+    return {
+        "source": {"label": source.label, "latents": list(source.latents)},
+        "target": {"label": target.label, "latents": list(target.latents)},
+        "questions": [question.to_dict() for question in questions],
+        "options": spec.options.to_dict(),
+        "removed": list(spec.removed),
+        "added": list(spec.added),
+        "screened": spec.screened,
+        "estimating": spec.estimating,
+        "units": UNITS,
+        **asdict(lab.provenance),
+    }

@@ -1,0 +1,268 @@
+"""What each further way of editing adds to the patterns a pair can reach."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.lab.city_records import OWN
+from metasae.lab.city_table import STRONG
+from metasae.lab.lab import Lab
+from metasae.lab.name_latents import activation_table, selectivity
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.decomposition import Decomposition
+from metasae.search.combinations import Combinations
+from metasae.search.engine import Engine
+from metasae.search.estimate import rounds, usual_budget
+from metasae.search.exhaustive import scan
+from metasae.search.patterns import BestByPattern, Chunk
+from metasae.steering.edits import EditOptions, MetaLatentEdit
+from metasae.steering.experiment import Experiment
+from metasae.steering.questions import Subject
+from metasae.steering.verdict import pattern_name
+from metasae.text.cities import find_city
+from metasae.training.threshold import with_threshold
+
+HIGHER_K = 6.0
+"""Mean number of meta-latents a latent has under the lower threshold, instead of 4."""
+
+MOST_A_WAY = 4096
+"""Combinations up to which all of one way of editing are scored; of more, those an estimate
+chooses."""
+
+COMPANY = 6
+"""Further cities against which a smaller SAE's latents are measured for selectivity."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A pattern one way of editing reaches, with its clearest edit.
+
+    Attributes:
+        margin: as in `Found`, nats.
+        new: whether the default way does not reach it.
+    """
+
+    pattern: dict[str, bool]
+    edit: MetaLatentEdit
+    margin: float
+    new: bool
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of editing a pair, beside the default.
+
+    Attributes:
+        name: what differs.
+        source_latents, target_latents: what is edited, and towards what.
+        removable, addable: own pieces of the source and of the target.
+        combinations: there are.
+        searched: of them.
+        reached: the patterns, no change included, fewest moves first.
+        seconds: it took, its preparation included.
+        note: why not all was searched, or nothing; empty otherwise.
+    """
+
+    name: str
+    source_latents: tuple[int, ...]
+    target_latents: tuple[int, ...]
+    removable: int
+    addable: int
+    combinations: int
+    searched: int
+    reached: tuple[Reached, ...]
+    seconds: float
+    note: str
+
+    @property
+    def added(self) -> tuple[Reached, ...]:
+        """What the default way does not reach."""
+        return tuple(one for one in self.reached if one.new)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        reached = [asdict(one) | {"edit": one.edit.to_dict()} for one in self.reached]
+        return asdict(self) | {"reached": reached}
+
+
+GRID = ((0.0, -1.0), (1.0, 2.0))
+"""Strengths of removed and of added pieces on the grid."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A way of editing, before it is tried."""
+
+    name: str
+    experiment: Callable[[], Experiment]
+    options: EditOptions = EditOptions()  # noqa: RUF009 - frozen
+    removed: tuple[float, ...] = (0.0,)
+    added: tuple[float, ...] = (1.0,)
+
+
+def variants(
+    lab: Lab,
+    source: Subject,
+    target: Subject,
+    most: int = MOST_A_WAY,
+    progress: Progress = silent,
+) -> tuple[Variant, ...]:
+    """What each further way of editing adds to what the default reaches; the default comes first.
+
+    A way that does not work for the pair comes with nothing reached and a note that says why.
+
+    Args:
+        most: combinations up to which all of a way are scored; of more, those that promise most
+            (see `estimate.rounds`).
+
+    Raises:
+        UserError: when source and target are the same.
+    """
+    default = lab.experiment(source, target)
+
+    def best_only() -> Experiment:
+        return lab.experiment(_best(source), _best(target))
+
+    def higher_k() -> Experiment:
+        whole = lab.decomposition
+        meta = with_threshold(whole.meta, whole.sae.W_dec, HIGHER_K)
+        return _moved(default, Decomposition(whole.sae, meta), source, target)
+
+    plans = [
+        _Plan("default", lambda: default),
+        _Plan("best latent of each only", best_only),
+        _Plan("strengths −1 and 2 as well", lambda: default, EditOptions(), *GRID),
+        _Plan(f"{HIGHER_K:g} meta-latents a latent", higher_k),
+        _Plan("meta-SAE's residual kept", lambda: default, EditOptions(keep_residual=True)),
+        _Plan("SAE's error dropped", lambda: default, EditOptions(keep_error=False)),
+        _Plan(
+            "the post's variant (hundredfold)", lambda: default, EditOptions(variant="hundredfold")
+        ),
+    ]
+    plans += [
+        _Plan(f"latents of the {width:,}-wide SAE", partial(_narrower, default, lab, width))
+        for width in sorted(width for width in lab.preset.widths if width < lab.n_latents)[-1:]
+    ]
+    found: list[Variant] = []
+    for number, plan in enumerate(plans):
+        progress("More ways to edit", number / len(plans), plan.name)
+        found.append(_tried(plan, most, found[0] if found else None))
+    progress("More ways to edit", 1.0, "")
+    return tuple(found)
+
+
+def _tried(plan: _Plan, most: int, default: Variant | None) -> Variant:
+    began = time.perf_counter()
+    known = [one.pattern for one in default.reached] if default else None
+    try:
+        experiment = plan.experiment()
+        combinations = Combinations.of(experiment, plan.options, plan.removed, plan.added)
+        engine = Engine(experiment, combinations)
+        some = min(most, usual_budget(len(combinations)))
+        chunks = scan(engine) if len(combinations) <= most else rounds(engine, some)
+        searched, reached = _reached(engine, chunks, known)
+    except UserError as error:
+        seconds = time.perf_counter() - began
+        return Variant(plan.name, (), (), 0, 0, 0, 0, (), seconds, str(error))
+    sides = [piece.side for piece in experiment.pieces]
+    note = ""
+    if searched < len(combinations):
+        note = f"{searched:,} of {len(combinations):,} combinations, chosen by estimate"
+    return Variant(
+        name=plan.name,
+        source_latents=experiment.source.latents,
+        target_latents=experiment.target.latents,
+        removable=sides.count("source"),
+        addable=sides.count("target"),
+        combinations=len(combinations),
+        searched=searched,
+        reached=reached,
+        seconds=time.perf_counter() - began,
+        note=note,
+    )
+
+
+def _reached(
+    engine: Engine, chunks: Iterable[Chunk], known: Sequence[dict[str, bool]] | None
+) -> tuple[int, tuple[Reached, ...]]:
+    """How many combinations were scored, and the patterns they reach."""
+    leaders = BestByPattern()
+    margins: dict[int, float] = {}
+    for chunk in chunks:
+        leaders.see(chunk)
+        numbers = chunk.numbers.tolist()
+        margins |= dict(zip(numbers, chunk.margin.tolist(), strict=True))
+    found = []
+    for code, number in leaders.best().items():
+        pattern = pattern_name(engine.experiment.questions, code)
+        new = known is not None and pattern not in known
+        found.append(Reached(pattern, engine.combinations.edit(number), margins[number], new))
+    found.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
+    return len(margins), tuple(found)
+
+
+def _best(subject: Subject) -> Subject:
+    """A subject with its first latent only."""
+    return replace(subject, latents=subject.latents[:1], activations=subject.activations[:1])
+
+
+def _moved(
+    experiment: Experiment, decomposition: Decomposition, source: Subject, target: Subject
+) -> Experiment:
+    """The same questions on another decomposition."""
+    return Experiment(
+        experiment.model,
+        decomposition,
+        source,
+        target,
+        experiment.questions,
+        experiment.median_norm,
+        experiment.provenance,
+    )
+
+
+def _narrower(experiment: Experiment, lab: Lab, width: int) -> Experiment:
+    """The same pair on a smaller SAE whose decoder directions the same meta-SAE takes apart.
+
+    Raises:
+        UserError: when one side is no city, or the SAE is missing or damaged.
+    """
+    pair = [experiment.source.city, experiment.target.city]
+    if None in pair:
+        raise UserError("Latents chosen by number belong to one SAE; choose two cities instead.")
+    sae = formats.open_sae(lab.preset.sae(width))
+    names = [*map(str, pair), *_company(lab, experiment)]
+    table = activation_table(lab.model, sae, [find_city(n) for n in names], lab.median_norm)
+    share = selectivity(table)
+    sides = [_located(name, table[row], share[row]) for row, name in enumerate(names[:2])]
+    return _moved(experiment, Decomposition(sae, lab.decomposition.meta), *sides)
+
+
+def _company(lab: Lab, experiment: Experiment) -> list[str]:
+    """Cities a pair's latents are told apart from: half of them, if there are, compatriots."""
+    pair = [lab.records[name] for name in (experiment.source.city, experiment.target.city) if name]
+    others = [record for record in lab.records.values() if record not in pair]
+    near = [r for r in others if r.country in {city.country for city in pair}][: COMPANY // 2]
+    far = [record for record in others if record not in near]
+    spread = np.linspace(0, len(far) - 1, COMPANY - len(near)).round().astype(int)
+    return [record.name for record in (*near, *(far[n] for n in spread))]
+
+
+def _located(name: str, activation: Float[Tensor, " F"], share: Float[Tensor, " F"]) -> Subject:
+    """A city by the latents that are its own; else by the one most active and selective."""
+    score = activation * share
+    own = torch.where(share > OWN, activation, 0.0)
+    chosen = (own > 0) & (own >= STRONG * own.max())
+    if not chosen.any():
+        chosen[score.argmax()] = True
+    latents = sorted(chosen.nonzero()[:, 0].tolist(), key=lambda latent: -float(score[latent]))
+    return Subject(name, name, tuple(latents), tuple(activation[latents].tolist()))

@@ -1,0 +1,64 @@
+"""Files that appear whole or not at all, their hashes, and the space they need."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from metasae.errors import UserError
+from metasae.sources.cache import CACHE_VARIABLE
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def need_space(folder: Path, size: int, what: str) -> None:
+    """Refuse to start what the disk can't hold.
+
+    Raises:
+        UserError: when fewer than ``size`` bytes are free where ``folder`` is.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(
+            f"{what} needs {size / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are free; "
+            f"make room or set {CACHE_VARIABLE} to another folder."
+        )
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A scratch path beside ``target`` that becomes ``target`` only if the block ends well.
+
+    Works for a file and for a folder. The move is atomic on one file system, so a reader sees the
+    old content or the new, never a part. On an error nothing is left behind.
+
+    Raises:
+        UserError: when the disk is full or the folder can't be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"{target.parent} can't be written ({error.strerror}).") from error
+    part = scratch / target.name
+    try:
+        yield part
+        if target.is_dir() and part.is_dir():
+            os.replace(target, scratch / "replaced")
+        os.replace(part, target)
+    except OSError as error:
+        raise UserError(
+            f"{target} could not be written ({error.strerror or error}); nothing was changed there."
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

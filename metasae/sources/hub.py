@@ -1,0 +1,118 @@
+"""Files of the Hugging Face hub: found where they lie, or fetched once, checked, and kept.
+
+Looked for in turn: a folder of ours that a person can fill by hand, the hub's own cache, the hub.
+Downloads go through ``huggingface_hub``, which resumes what was cut off.
+"""
+
+import errno
+import re
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import need_space, sha256
+from metasae.sources.presets import Hub, HubFile
+
+
+def by_hand(hub: Hub) -> Path:
+    """Where a person without a network puts a repository's files."""
+    return cache_dir() / "hub" / hub.repo
+
+
+def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
+    """Folder that holds a repository's files under the names they have there.
+
+    Raises:
+        UserError: no network, a licence that wasn't accepted, no space, or a file that is not the
+            pinned one. It names what is missing, its size, and where to put it.
+    """
+    folder = by_hand(hub)
+    if all((folder / file.name).exists() for file in hub.files):
+        for file in hub.files:
+            _check(folder / file.name, file.sha256)
+        return folder
+    found = [_kept(hub, file) for file in hub.files]
+    missing = [file for file, path in zip(hub.files, found, strict=True) if path is None]
+    if missing:
+        need_space(cache_dir(), sum(file.size for file in missing), f"Downloading {hub.repo}")
+    for file in missing:
+        _fetch(hub, file, missing, progress)
+    paths = [_kept(hub, file) for file in hub.files]
+    first = paths[0]
+    if first is None or None in paths:
+        raise _unreachable(hub, missing, "the download is not where it was put")
+    return first.parents[hub.files[0].name.count("/")]
+
+
+def _kept(hub: Hub, file: HubFile) -> Path | None:
+    """The file in the hub's cache, if it is there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(hub.repo, file.name, revision=hub.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) -> None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    stage = f"Downloading {hub.repo}"
+    parts = Path(HF_HUB_CACHE) / f"models--{hub.repo.replace('/', '--')}" / "blobs"
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(hf_hub_download, hub.repo, file.name, revision=hub.revision)
+        while not wait([task], timeout=0.3).done:
+            got = sum(_size(path) for path in parts.glob("*.incomplete"))
+            note = f"{file.name}, {got / 1e6:.0f} of {file.size / 1e6:.0f} MB"
+            progress(stage, min(got / max(file.size, 1), 0.99), note)
+    try:
+        path = Path(task.result())
+    except Exception as error:  # network, hub and file errors of several libraries
+        raise _said(hub, missing, error) from error
+    # The hub keeps a large file under its own hash, which is the only pin where we have none.
+    own = path.resolve().name
+    _check(path, file.sha256 or (own if re.fullmatch(r"[0-9a-f]{64}", own) else ""))
+    progress(stage, 1.0, file.name)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _check(path: Path, digest: str) -> None:
+    if digest and sha256(path) != digest:
+        raise UserError(
+            f"{path} is not the file it should be (its SHA-256 differs); delete it and try again."
+        )
+
+
+def _said(hub: Hub, missing: list[HubFile], error: Exception) -> UserError:
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return UserError(
+            f"{hub.repo} is given only to those who accept its licence: do so at "
+            f"huggingface.co/{hub.repo}, set HF_TOKEN to a token of yours, and try again."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return UserError(f"The disk filled up while downloading {hub.repo}; make room.")
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        names = ", ".join(file.name for file in missing)
+        return UserError(f"{hub.repo} has no {names} in its revision {hub.revision}.")
+    return _unreachable(hub, missing, type(error).__name__)
+
+
+def _unreachable(hub: Hub, missing: list[HubFile], why: Any) -> UserError:
+    names = ", ".join(file.name for file in missing)
+    sizes = [file.size for file in missing]
+    # A release's size may be unknown.
+    weight = f" ({sum(sizes) / 1e6:,.0f} MB)" if all(sizes) else ""
+    return UserError(
+        f"{names} of {hub.repo}{weight} could not be fetched from the Hugging Face hub "
+        f"({why}); connect to the network once, or put the files into {by_hand(hub)} by hand."
+    )

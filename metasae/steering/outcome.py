@@ -1,0 +1,220 @@
+"""What one edit did, beside the unedited model: tables, words, and Python that repeats it.
+
+Log-probabilities are in nats; an answer's is the sum over its tokens, each given those before it.
+
+Shapes: A answers of all questions, in the questions' order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import Edit
+from metasae.steering.provenance import Provenance
+from metasae.steering.questions import Answer, Questions, Subject
+from metasae.steering.verdict import Verdict, verdict
+
+TopTokens = list[list[tuple[str, float]]]
+"""For each question the likeliest next tokens with their log-probabilities."""
+
+UNITS = "nats (natural logarithm); an answer's is the sum over its tokens"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The questions about a source, answered unedited and under one edit.
+
+    Attributes:
+        baseline, logprobs: log-probability of every answer before and after, in nats.
+        pieces: the meta-latents of both sides, which an edit may change.
+        top_before, top_after: the model's own likeliest next tokens after each prompt.
+    """
+
+    source: Subject
+    target: Subject
+    questions: Questions
+    pieces: tuple[Piece, ...]
+    edit: Edit
+    baseline: Float[Tensor, " A"]
+    logprobs: Float[Tensor, " A"]
+    top_before: TopTokens
+    top_after: TopTokens
+    provenance: Provenance
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Which answers lead after the edit, beside the unedited model's."""
+        return verdict(self.questions, self.baseline, self.logprobs[None], self.target.label)
+
+    @cached_property
+    def leading_before(self) -> tuple[Answer, ...]:
+        """For each question the likeliest candidate of the unedited model."""
+        return self._answers_at(self.verdict.before.tolist())
+
+    @cached_property
+    def leading_after(self) -> tuple[Answer, ...]:
+        """For each question the likeliest candidate after the edit."""
+        return self._answers_at(self.verdict.after[0].tolist())
+
+    def _answers_at(self, places: Sequence[int]) -> tuple[Answer, ...]:
+        return tuple(
+            question.answers[place] for question, place in zip(self.questions, places, strict=True)
+        )
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """One row per question and answer.
+
+        Columns: attribute, prompt, city, answer, baseline, logprob, change (nats), best_before
+        and best_after (whether it is the likeliest of the question's answers).
+        """
+        before = self.baseline.tolist()
+        after = self.logprobs.tolist()
+        leads = [
+            (place == was, place == now)
+            for question, was, now in zip(
+                self.questions,
+                self.verdict.before.tolist(),
+                self.verdict.after[0].tolist(),
+                strict=True,
+            )
+            for place in range(len(question.answers))
+        ]
+        return pd.DataFrame(
+            {
+                "attribute": question.attribute,
+                "prompt": question.prompt,
+                "city": answer.city,
+                "answer": answer.text,
+                "baseline": before[row],
+                "logprob": after[row],
+                "change": after[row] - before[row],
+                "best_before": leads[row][0],
+                "best_after": leads[row][1],
+            }
+            for row, (question, answer) in enumerate(self.questions.answers)
+        )
+
+    @cached_property
+    def top_tokens(self) -> pd.DataFrame:
+        """The model's likeliest next tokens: attribute, prompt, state, rank, token, logprob."""
+        return pd.DataFrame(
+            {
+                "attribute": question.attribute,
+                "prompt": question.prompt,
+                "state": state,
+                "rank": rank + 1,
+                "token": token,
+                "logprob": value,
+            }
+            for state, tops in (("before", self.top_before), ("after", self.top_after))
+            for question, top in zip(self.questions, tops, strict=True)
+            for rank, (token, value) in enumerate(top)
+        )
+
+    @cached_property
+    def moved(self) -> dict[str, bool]:
+        """Per attribute whether the likeliest candidate is now the target's and was not before."""
+        moved = self.verdict.moved[0].tolist()
+        return dict(zip(self.questions.attributes, moved, strict=True))
+
+    @cached_property
+    def sentence(self) -> str:
+        """What the edit did, in words."""
+        name = self.source.label
+        leaders = list(
+            zip(
+                self.questions.attributes,
+                self.leading_before,
+                self.leading_after,
+                strict=True,
+            )
+        )
+        now = [_clause(name, after.text, False) for name, was, after in leaders if after != was]
+        still = [_clause(name, after.text, True) for name, was, after in leaders if after == was]
+        if not now:
+            same = [_clause(attribute, after.text, False) for attribute, _, after in leaders]
+            return f"{name} is unchanged: it {_listed(same)}."
+        text = f"{name} now {_listed(now)}".replace("now is ", "is now ", 1)
+        return f"{text}; it {_listed(still)}." if still else f"{text}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values: the numbers, the edit, and what they came from."""
+        before, after = self.baseline.tolist(), self.logprobs.tolist()
+        attributes = [
+            {
+                "attribute": question.attribute,
+                "prompt": question.prompt,
+                "answers": [
+                    {
+                        "city": answer.city,
+                        "answer": answer.text,
+                        "logprob": after[row],
+                        "baseline": before[row],
+                    }
+                    for row, answer in enumerate(question.answers, part.start)
+                ],
+                "moved": self.moved[question.attribute],
+            }
+            for question, part in zip(self.questions, self.questions.slices, strict=True)
+        ]
+        return {
+            "attributes": attributes,
+            "sentence": self.sentence,
+            "source": {"label": self.source.label, "latents": list(self.source.latents)},
+            "target": {"label": self.target.label, "latents": list(self.target.latents)},
+            "edit": self.edit.to_dict(),
+            "units": UNITS,
+            **asdict(self.provenance),
+        }
+
+    def snippet(self) -> str:
+        """Python that reproduces the numbers through the library."""
+        return (
+            "from metasae import find_preset, open_lab\n"
+            "from metasae.steering.edits import EditOptions, LatentSwap, MetaLatentEdit\n"
+            "from metasae.steering.questions import Answer, Question\n\n"
+            f"lab = open_lab(find_preset({self.provenance.preset!r}))\n"
+            f"source = lab.subject({self.source.label!r}{_override(self.source)})\n"
+            f"target = lab.subject({self.target.label!r}{_override(self.target)})\n"
+            f"questions = {_lines(self.questions)}\n"
+            f"edit = {self.edit!r}\n"
+            "print(lab.experiment(source, target, questions).apply(edit).answers)\n"
+        )
+
+
+def _override(subject: Subject) -> str:
+    return "" if subject.city is None else f", latents={subject.latents!r}"
+
+
+def _lines(values: Sequence[object]) -> str:
+    return "[\n" + "".join(f"    {value!r},\n" for value in values) + "]"
+
+
+_CLAUSES = {
+    "country": ("is in {}", "stays in {}"),
+    "language": ("speaks {}", "still speaks {}"),
+    "continent": ("lies in {}", "stays in {}"),
+    "currency": ("pays with the {}", "still pays with the {}"),
+}
+
+
+def _clause(attribute: str, answer: str, kept: bool) -> str:
+    now, still = _CLAUSES.get(attribute, ("is answered with “{}”", "is still answered with “{}”"))
+    return (still if kept else now).format(answer)
+
+
+def _listed(clauses: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``; a verb that repeats is said once."""
+    shorter: list[str] = []
+    for clause in clauses:
+        if shorter and clause.startswith("stays ") and shorter[-1].startswith("stays "):
+            clause = clause.removeprefix("stays ")
+        shorter.append(clause)
+    return " and ".join([", ".join(shorter[:-1]), shorter[-1]] if len(shorter) > 1 else shorter)

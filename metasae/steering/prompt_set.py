@@ -1,0 +1,182 @@
+"""Prompts with their candidate answers, asked of a model: unedited, or with its tails changed.
+
+Log-probabilities are in nats; an answer's is the sum over its tokens, each given those before it.
+
+Shapes: N edits, Q questions, T tail positions of all prompts together, P of them read, W answer
+tokens, D = d_model, A answers, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.lm.families import LibraryBlocks
+from metasae.lm.fused_blocks import Blocks
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.prefill import Prefilled
+from metasae.lm.token_tree import Stem, grow
+from metasae.steering.questions import Question, Questions
+
+_UNEMBEDDED = 192
+"""Places whose logits are held together: few enough that their memory is used again."""
+
+
+class PromptSet:
+    """Questions of a model, tokenised and checked; computes once what no edit can change.
+
+    Raises:
+        UserError: for an empty prompt, a question without answers, or an answer that tokenises to
+            nothing.
+    """
+
+    def __init__(self, model: LanguageModel, questions: Sequence[Question]) -> None:
+        self.model = model
+        self.questions = Questions(tuple(questions))
+        self._stems = [self._stem(question) for question in self.questions]
+
+    def _stem(self, question: Question) -> Stem:
+        prompt = self.model.prompt_tokens(question.prompt)
+        if len(prompt) < 2:
+            raise UserError("The prompt is empty; write one that mentions what is edited.")
+        if not question.answers:
+            raise UserError(f'The prompt "{question.prompt}" has no answers; give at least one.')
+        continuations = []
+        for answer in question.answers:
+            tokens = self.model.encode(" " + answer.text) if answer.text.strip() else []
+            if not tokens:
+                raise UserError(
+                    f'The answer "{answer.text}" tokenises to nothing; give a word or two.'
+                )
+            continuations.append(tokens)
+        return Stem(prompt, continuations)
+
+    def prepare(self, at: Sequence[int] | None = None) -> "PreparedPrompts":
+        """Run the prompts and answers as far as no edit reaches.
+
+        Args:
+            at: for each question the position in its prompt (start token counted) where an edit
+                acts; everywhere but on the start token when left out.
+        """
+        stems = self._stems
+        if at is not None:
+            stems = [replace(s, marked=place) for s, place in zip(stems, at, strict=True)]
+        # All prompts and answers as one row: what they begin with alike is computed once, and they
+        # go through the blocks together.
+        tree, grown = grow(stems)
+        edited = list(range(1, len(tree)))
+        if at is not None:
+            edited = sorted({one.path[place] for one, place in zip(grown, at, strict=True)})
+        prefilled = self.model.prefill([tree], [edited])
+        places = prefilled.slots[0].tolist()
+        slot = {place: number for number, place in enumerate(places)}
+        reads = [[slot[place] for place in read] for one in grown for read in one.read]
+        only = sorted({place for read in reads for place in read})
+        index = {place: number for number, place in enumerate(only)}
+        tokens = [tokens for stem in stems for tokens in stem.continuations]
+        return PreparedPrompts(
+            prefilled=prefilled,
+            edited=torch.isin(prefilled.slots[0], torch.tensor(edited)),
+            only=torch.tensor(only),
+            which=torch.tensor([index[place] for read in reads for place in read]),
+            token=torch.tensor([token for answer in tokens for token in answer]),
+            answer=torch.tensor([n for n, read in enumerate(reads) for _ in read]),
+            ends=torch.tensor([index[slot[one.path[-1]]] for one in grown]),
+            seen=torch.stack(
+                [
+                    torch.isin(prefilled.slots[0], torch.tensor([*one.path, *sum(one.read, ())]))
+                    for one in grown
+                ]
+            ),
+        )
+
+    @cached_property
+    def _unedited(self) -> "PreparedPrompts":
+        return self.prepare()
+
+    @cached_property
+    def baseline(self) -> Float[Tensor, " A"]:
+        """The unedited model's log-probability of every answer, in the questions' order."""
+        return self._unedited.answers(self._unedited.unedited_next)
+
+    @cached_property
+    def next_logprobs(self) -> Float[Tensor, "Q V"]:
+        """The unedited model's log-probability of every next token after each prompt."""
+        return self._unedited.unedited_next[self._unedited.ends]
+
+
+@dataclass(frozen=True)
+class PreparedPrompts:
+    """Prompts and answers, run as far as no edit reaches, and where answers are read.
+
+    Attributes:
+        edited: tail positions an edit acts at.
+        only: tail positions after which something is predicted.
+        which, token, answer: of every answer token, its place in ``only``, its id, whose it is.
+        ends: of every question, the place in ``only`` of its prompt's last token.
+        seen: which tail positions a question's prompt and answers consist of.
+    """
+
+    prefilled: Prefilled
+    edited: Bool[Tensor, " T"]
+    only: Int[Tensor, " P"]
+    which: Int[Tensor, " W"]
+    token: Int[Tensor, " W"]
+    answer: Int[Tensor, " W"]
+    ends: Int[Tensor, " Q"]
+    seen: Bool[Tensor, "Q T"]
+
+    @property
+    def count(self) -> int:
+        """Number of answers."""
+        return int(self.answer.max()) + 1
+
+    @property
+    def resid(self) -> Float[Tensor, "T D"]:
+        """The unedited residual stream at the hook, tail positions."""
+        return self.prefilled.resid[0]
+
+    def to(self, blocks: Blocks | LibraryBlocks) -> Self:
+        """The same, run by other blocks."""
+        return replace(self, prefilled=self.prefilled.to(blocks))
+
+    def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:
+        """Log-probability of every answer when something is added to the residual stream."""
+        resid = self.prefilled.resid + change
+        return self.read(self.prefilled.finish(resid, only=self.only))
+
+    def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
+        """Sum over each answer's tokens, from hidden states at ``only``."""
+        with torch.inference_mode():
+            some = max(1, _UNEMBEDDED // hidden.shape[1])
+            picked = torch.cat([self._picked(rows) for rows in hidden.split(some)])
+            return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
+
+    def _picked(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
+        """Log-probability of every answer token."""
+        logits = self.prefilled.blocks.unembed(hidden)
+        picked = logits[:, self.which, self.token].float()
+        # In place: the logits of a vocabulary are the largest tensor there is, and a second one
+        # costs more than the sum.
+        largest = logits.amax(-1, keepdim=True)
+        total = logits.sub_(largest).exp_().sum(-1).float().log()
+        return picked - (total + largest[..., 0].float())[:, self.which]
+
+    @cached_property
+    def unedited_next(self) -> Float[Tensor, "P V"]:
+        """The unedited model's log-probability of every next token, at ``only``."""
+        return self.next_logprobs(self.prefilled.final[0, self.only])
+
+    def next_logprobs(self, hidden: Float[Tensor, "P D"]) -> Float[Tensor, "P V"]:
+        """Log-probability of every next token, from one edit's hidden states at ``only``."""
+        return self.prefilled.blocks.unembed(hidden).log_softmax(-1)
+
+    def answers(self, next_logprobs: Float[Tensor, "P V"]) -> Float[Tensor, " A"]:
+        """Sum over each answer's tokens, in the questions' order."""
+        picked = next_logprobs[self.which, self.token]
+        return torch.zeros(self.count).index_add_(0, self.answer, picked)

@@ -1,0 +1,108 @@
+"""Who is edited, what is asked, and which answers are candidates.
+
+Shapes: Q questions, A answers of all questions together, in the questions' order.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is edited, or edited towards: some latents, usually a city's.
+
+    Attributes:
+        label: how it is called on screen.
+        city: the city's name, or None for latents chosen by number.
+        latents: their indices.
+        activations: their mean activations on the subject's own prompts.
+    """
+
+    label: str
+    city: str | None
+    latents: tuple[int, ...]
+    activations: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A candidate answer.
+
+    Attributes:
+        cities: whose answer it is; none for one a person typed.
+        text: without the leading space.
+    """
+
+    cities: tuple[str, ...]
+    text: str
+
+    @property
+    def city(self) -> str:
+        """Whose it is, as tables and files have it: "Tokyo, Osaka"."""
+        return ", ".join(self.cities)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt and its candidate answers."""
+
+    attribute: str
+    prompt: str
+    answers: tuple[Answer, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        answers = [{"city": answer.city, "text": answer.text} for answer in self.answers]
+        return {"attribute": self.attribute, "prompt": self.prompt, "answers": answers}
+
+
+@dataclass(frozen=True)
+class Questions(Sequence[Question]):
+    """Several questions whose answers' scores stand one after the other in one row."""
+
+    items: tuple[Question, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Question: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Question, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Question | tuple[Question, ...]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self.items)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What each of them asks about."""
+        return tuple(question.attribute for question in self.items)
+
+    @cached_property
+    def answers(self) -> tuple[tuple[Question, Answer], ...]:
+        """Every answer with its question, in the order of the scores."""
+        return tuple((one, answer) for one in self.items for answer in one.answers)
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each question's answers stand among all."""
+        ends = torch.tensor([len(one.answers) for one in self.items]).cumsum(0).tolist()
+        return tuple(slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False))
+
+    def split(self, scores: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N a"], ...]:
+        """Scores of all answers, question by question."""
+        return tuple(scores[..., part] for part in self.slices)
+
+    def belonging_to(self, name: str) -> Bool[Tensor, " A"]:
+        """Which answers are those of a city."""
+        return torch.tensor([name in answer.cities for _, answer in self.answers])

@@ -1,0 +1,103 @@
+"""Which answer leads, before and after: the one place where edits are judged.
+
+Shapes: N edits, Q questions, A answers of all questions, a answers of one question.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metasae.steering.questions import Questions
+
+OTHER = -1
+"""Code of an edit after which some question's leading answer is neither the target's nor the one
+that led before."""
+
+
+def leading(scores: Float[Tensor, "*N a"]) -> tuple[Int[Tensor, "*N"], Float[Tensor, "*N"]]:
+    """The likeliest of a question's answers, and its lead over the next one.
+
+    Returns:
+        Its place among the question's answers (the first of equals), and nats; infinite where
+        there is no other answer.
+    """
+    first = scores.argmax(-1)
+    rest = scores.scatter(-1, first[..., None], -torch.inf)
+    return first, scores.gather(-1, first[..., None])[..., 0] - rest.amax(-1)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which answers lead under some edits, beside the unedited model's.
+
+    Attributes:
+        questions: what was asked.
+        before: place of the answer that leads unedited, among each question's answers.
+        after: the same under each edit.
+        lead: of the leading answer over the next candidate, in nats; infinite without another.
+        moved: whether the target's answer leads now and another led before.
+        unscored: edits whose scores are NaN: nothing was left of a direction.
+    """
+
+    questions: Questions
+    before: Int[Tensor, " Q"]
+    after: Int[Tensor, "N Q"]
+    lead: Float[Tensor, "N Q"]
+    moved: Bool[Tensor, "N Q"]
+    unscored: Bool[Tensor, " N"]
+
+    @cached_property
+    def pattern(self) -> np.ndarray:
+        """For each edit a bit per question, set where it moved; `OTHER` where a leading answer is
+        neither the target's nor the one that led before."""
+        bits = 1 << np.arange(len(self.questions))
+        codes: np.ndarray = (self.moved.numpy() * bits).sum(1)
+        strayed = ((self.after != self.before) & ~self.moved).any(1) | self.unscored
+        codes[strayed.numpy()] = OTHER
+        return codes
+
+    @cached_property
+    def margin(self) -> np.ndarray:
+        """For each edit the smallest lead over the questions, in nats."""
+        smallest: np.ndarray = self.lead.amin(1).numpy()
+        return smallest
+
+
+def verdict(
+    questions: Questions, before: Float[Tensor, " A"], after: Float[Tensor, "N A"], target: str
+) -> Verdict:
+    """Judge edits by the likeliest candidate answer of every question.
+
+    Args:
+        before: the unedited model's log-probability of every answer, in nats.
+        after: the same under each edit.
+        target: whose answers an edit is to bring about.
+    """
+    targets = questions.split(questions.belonging_to(target))
+    was, now, lead, moved = [], [], [], []
+    for mine, old, new in zip(
+        targets, questions.split(before), questions.split(after), strict=True
+    ):
+        led = old.argmax()
+        leads, by = leading(new)
+        was.append(led)
+        now.append(leads)
+        lead.append(by)
+        moved.append((leads != led) & mine[leads])
+    return Verdict(
+        questions=questions,
+        before=torch.stack(was),
+        after=torch.stack(now, dim=1),
+        lead=torch.stack(lead, dim=1),
+        moved=torch.stack(moved, dim=1),
+        unscored=after.isnan().any(1),
+    )
+
+
+def pattern_name(questions: Questions, code: int) -> dict[str, bool]:
+    """A pattern's bits by attribute."""
+    return {one.attribute: bool(code >> bit & 1) for bit, one in enumerate(questions)}

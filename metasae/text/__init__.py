@@ -1,0 +1,1 @@
+"""Cities and their facts, prompts, documents, and the token windows a model reads."""

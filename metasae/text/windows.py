@@ -1,0 +1,115 @@
+"""Token windows: documents cut into what one forward pass reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from metasae.lm.language_model import LanguageModel
+from metasae.progress import Progress, silent
+from metasae.text.cities import load_cities
+from metasae.text.document import Document
+from metasae.text.documents import default_documents
+
+WINDOW = 96
+"""Tokens of a window, the start token included; longer documents are cut into several."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Token windows: what one forward pass reads.
+
+    Attributes:
+        tokens: right-padded with the start token.
+        lengths: tokens of each window, the start token included.
+        document: index of the document each window is from.
+        city: index in the city table of the city the window was written for, or -1.
+        city_at: position of that name's last token.
+        sources: source of every document.
+        held_out: whether the document is kept for measuring.
+    """
+
+    tokens: Int[Tensor, "N T"]
+    lengths: Int[Tensor, " N"]
+    document: Int[Tensor, " N"]
+    city: Int[Tensor, " N"]
+    city_at: Int[Tensor, " N"]
+    sources: tuple[str, ...]
+    held_out: tuple[bool, ...]
+
+    def some(self, index: Int[Tensor, " M"]) -> "Windows":
+        """Some of the windows; the documents stay."""
+        return replace(
+            self,
+            tokens=self.tokens[index],
+            lengths=self.lengths[index],
+            document=self.document[index],
+            city=self.city[index],
+            city_at=self.city_at[index],
+        )
+
+
+def windows(
+    model: LanguageModel, progress: Progress = silent, texts: Sequence[Document] | None = None
+) -> Windows:
+    """Cut documents into windows of at most `WINDOW` tokens, the start token before each.
+
+    Args:
+        texts: the embedded default's when left out.
+    """
+    texts = list(default_documents(progress)) if texts is None else list(texts)
+    rows: list[list[int]] = []
+    origin: list[int] = []
+    named: list[tuple[int, int]] = []
+    index_of = {city.name: index for index, city in enumerate(load_cities())}
+    step = 2000
+    for begin in range(0, len(texts), step):
+        batch = texts[begin : begin + step]
+        encoded = model.tokenizer([one.text for one in batch], add_special_tokens=False)
+        for offset, (document, ids) in enumerate(zip(batch, encoded["input_ids"], strict=True)):
+            if document.city:
+                last = encoded.char_to_token(offset, document.name_end - 1)
+                named.append((index_of[document.city], last + 1))
+            else:
+                named += [(-1, 0)] * -(-len(ids) // (WINDOW - 1))
+            for at in range(0, len(ids), WINDOW - 1):
+                rows.append([model.start_token, *ids[at : at + WINDOW - 1]])
+                origin.append(begin + offset)
+        progress("Reading the text", min(1.0, (begin + step) / len(texts)), f"{len(rows)} windows")
+    tokens = torch.full((len(rows), WINDOW), model.start_token, dtype=torch.int32)
+    for index, row in enumerate(rows):
+        tokens[index, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return Windows(
+        tokens=tokens,
+        lengths=torch.tensor([len(row) for row in rows]),
+        document=torch.tensor(origin),
+        city=torch.tensor([city for city, _ in named]),
+        city_at=torch.tensor([at for _, at in named]),
+        sources=tuple(document.source for document in texts),
+        held_out=tuple(document.held_out for document in texts),
+    )
+
+
+_TOKENS_PER_BATCH = 4096
+
+
+def length_batches(windows: Windows) -> list[np.ndarray]:
+    """Training windows of like length together, the batches in a seeded random order."""
+    held_out = np.array(windows.held_out)[windows.document.numpy()]
+    order = np.flatnonzero(~held_out)
+    lengths = windows.lengths.numpy()
+    order = order[np.argsort(lengths[order], kind="stable")]
+    batches, begin = [], 0
+    while begin < len(order):
+        size = 1
+        while begin + size < len(order) and (size + 1) * lengths[order[begin + size]] <= (
+            _TOKENS_PER_BATCH
+        ):
+            size += 1
+        batches.append(order[begin : begin + size])
+        begin += size
+    np.random.default_rng(0).shuffle(batches)
+    return batches

@@ -1,0 +1,1 @@
+"""The training kernel, base SAEs, meta-SAEs, controls, and quality on held-out text."""

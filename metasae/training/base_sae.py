@@ -1,0 +1,203 @@
+"""A base SAE of one's own: any preset's model, any text, any recipe of the kernel.
+
+The embedded default's SAEs are made by `build`; this is the same trainer with the choices open.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metasae.errors import UserError
+from metasae.lm.halves import not_massive
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.loading import load_model
+from metasae.lm.matmul import fast_dtype
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.neighbours import nearest_cosine
+from metasae.sources.cache import cache_dir
+from metasae.sources.files import written_whole
+from metasae.sources.presets import Preset
+from metasae.text.document import Document
+from metasae.text.documents import default_documents as documents
+from metasae.text.documents import own_documents as files
+from metasae.text.windows import Windows, windows
+from metasae.training import explained
+from metasae.training.config import TrainConfig
+from metasae.training.held_out import held_out_batches
+from metasae.training.meta_sae import check_positive
+from metasae.training.meta_sae_run import REPORT, check_free
+from metasae.training.residuals import Residuals, collect
+from metasae.training.rows import TensorRows
+from metasae.training.threshold import with_threshold
+from metasae.training.trainer import Trainer
+
+TOKENS = 500_000
+"""Tokens that are read unless something else is asked for."""
+
+RECIPE = TrainConfig(width=4608, k=4, steps=1200)
+"""What is used unless something else is asked for: sparse for its text and started from data, which
+makes latents that are composites (see `benchmarks.starts`)."""
+
+_CALIBRATED = 32768
+"""Rows the inference threshold of a BatchTopK SAE is found on."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """What one base SAE is trained and measured on."""
+
+    model: LanguageModel
+    windows: Windows
+    activations: Residuals
+
+    @property
+    def scale(self) -> float:
+        """Brings the median norm of a residual to √d_model, where the learning rates were found."""
+        return float(self.model.d_model**0.5 / self.activations.median_norm)
+
+
+def read(
+    preset: Preset,
+    texts: Sequence[Path] = (),
+    tokens: int = TOKENS,
+    progress: Progress = silent,
+) -> Text:
+    """Residuals of a model on some text, collected once and kept.
+
+    Args:
+        texts: files or folders of plain text; the embedded default's own text when left out.
+        tokens: about how many are read, drawn by seed from all there are.
+
+    Raises:
+        UserError: no such text, too little of it, no network on first use, or no space.
+    """
+    found: list[Document] = list(files(texts) if texts else documents(progress))
+    model = load_model(preset, progress)
+    text = windows(model, progress, found)
+    order = np.random.default_rng(0).permutation(len(text.lengths))
+    enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
+    text = text.some(torch.from_numpy(np.sort(order[:enough])))
+    name = hashlib.sha256(text.tokens.numpy().tobytes() + preset.hook_point.encode()).hexdigest()
+    folder = cache_dir() / "build" / preset.name / f"residuals-{name[:12]}"
+    return Text(model, text, collect(model, text, folder, progress))
+
+
+def train_base_sae(
+    text: Text,
+    config: TrainConfig,
+    initial: SparseAutoencoder | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> SparseAutoencoder:
+    """Train one SAE; a BatchTopK one gets the threshold that gives its L0 at inference.
+
+    Args:
+        initial: SAE to start from, for ``config.start`` "sae".
+
+    Raises:
+        UserError: more latents than rows, an SAE to start from that doesn't fit, a checkpoint of
+            another recipe, or a full disk.
+    """
+    acts = text.activations
+    if len(acts) < config.width:
+        raise UserError(
+            f"There are {len(acts):,} tokens, fewer than the {config.width:,} latents; give more "
+            "text or choose a smaller width."
+        )
+    if initial is not None and (initial.d_in, initial.width) != (acts.mean.numel(), config.width):
+        raise UserError(
+            f"The SAE to start from has {initial.width:,} latents of width {initial.d_in}; it must "
+            f"have {config.width:,} of width {acts.mean.numel()}."
+        )
+    draw = np.random.default_rng(config.seed)
+    directions = None
+    if config.start == "data":
+        directions = acts.rows(draw.choice(len(acts), config.width, replace=False)) - acts.mean
+    trainer = Trainer(
+        acts, config, directions, acts.mean, initial, scale=text.scale, dtype=fast_dtype()
+    )
+    trainer.run(checkpoint, progress=progress, stage=f"SAE of {config.width:,} latents")
+    made = trainer.result()
+    if config.selection == "topk":
+        return made
+    some = draw.choice(len(acts), min(_CALIBRATED, len(acts)), replace=False)
+    return with_threshold(made, TensorRows(acts.rows(some)), config.k)
+
+
+def measure(text: Text, sae: SparseAutoencoder, most: int = 64) -> dict[str, Any]:
+    """Quality at inference on held-out windows, and how much like composites its latents are.
+
+    Args:
+        most: batches of held-out windows that are read.
+    """
+    kept = []
+    for tokens, lengths in held_out_batches(text.windows)[:most]:
+        resid = text.model.residual(tokens)
+        inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
+        inside[:, 0] = False
+        kept.append(resid[inside & not_massive(resid.norm(dim=-1), text.activations.median_norm)])
+    if not kept:
+        raise UserError("No text was held out to measure on; give more of it.")
+    found = explained.quality(sae, torch.cat(kept))
+    sample = text.activations.rows(np.arange(0, len(text.activations), 8))
+    used = explained.quality(sae, sample)
+    return {
+        "l0": found.l0,
+        "fve": found.fve,
+        "fve_centred": found.fve_centred,
+        "tokens_measured": sum(map(len, kept)),
+        "silent": used.dead,
+        "nearest_cosine": nearest_cosine(sae.W_dec),
+    }
+
+
+def make(
+    preset: Preset,
+    config: TrainConfig,
+    out: Path,
+    texts: Sequence[Path] = (),
+    tokens: int = TOKENS,
+    initial: SparseAutoencoder | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Train an SAE and write the folder SAELens opens, with the report.
+
+    Raises:
+        UserError: when ``out`` holds something already, a stopped run's rest lies beside it and
+            ``resume`` is not set, and whatever `read` and `train` raise.
+    """
+    check_positive(config)
+    checkpoint = out.with_name(f"{out.name}.sae.checkpoint")
+    check_free(out, [checkpoint], resume)
+    text = read(preset, texts, tokens, progress)
+    sae = train_base_sae(text, config, initial, checkpoint, progress)
+    sources = dict.fromkeys(text.windows.sources)
+    notes = {
+        "model_name": preset.model.name,
+        "hook_name": preset.hook_point,
+        "prepend_bos": True,
+        "context_size": int(text.windows.tokens.shape[1]),
+        "training": asdict(config),
+    }
+    formats.save(replace(sae, metadata=notes), out, torch.float32)
+    report = {
+        "model": preset.model.name,
+        "hook": preset.hook_point,
+        "config": asdict(config),
+        "text": list(sources),
+        "tokens": len(text.activations),
+        "quality": measure(text, sae),
+    }
+    with written_whole(out / REPORT) as part:
+        part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    return report

@@ -1,0 +1,56 @@
+"""How one SAE is trained."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one SAE is trained.
+
+    Attributes:
+        width: number of latents.
+        k: latents a row on average; exactly k a row when ``selection`` is "topk".
+        selection: the k largest of every row, or the k·B largest of the batch.
+        first_k: a training begins with this many times k latents a row, which become k; begun with
+            2 a meta-SAE explains more in the end than with 1.
+        settled: share of the steps over which they become fewer.
+        start: decoder rows from given directions, random ones, or all from an existing SAE.
+        encoder_scale: the encoder starts as this many times the decoder.
+        warmup: steps of linear rise of the learning rate.
+        decay: share of the steps, at the end, over which it falls to zero.
+        auxiliary: weight of the loss that lets dead latents explain what is left over.
+        dead_after: steps of silence after which a latent counts as dead.
+        auxiliary_k: dead latents a row that take part in that loss.
+        train_decoder: false leaves the decoder where it starts.
+    """
+
+    width: int
+    k: int
+    steps: int
+    batch: int = 4096
+    selection: Literal["topk", "batch_topk"] = "topk"
+    first_k: float = 1.0
+    settled: float = 0.6
+    start: Literal["data", "random", "sae"] = "data"
+    encoder_scale: float = 0.4
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 100
+    decay: float = 0.2
+    auxiliary: float = 1 / 32
+    dead_after: int = 800
+    auxiliary_k: int = 256
+    seed: int = 0
+    train_decoder: bool = True
+
+    def active(self, step: int) -> int:
+        """Latents a row, on average, of a step."""
+        left = max(0.0, 1 - step / max(1.0, self.settled * self.steps))
+        return min(self.width, round(self.k * (1 + (self.first_k - 1) * left)))
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        rising = (step + 1) / max(1, self.warmup)
+        falling = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return self.lr * min(1.0, rising, falling)

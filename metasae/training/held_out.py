@@ -1,0 +1,107 @@
+"""How good base SAEs are on held-out text.
+
+Text is held out by `text.documents`, which keeps it from training.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.lm.halves import not_massive
+from metasae.lm.language_model import LanguageModel
+from metasae.progress import Progress, silent
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.neighbours import nearest_cosine
+from metasae.text.windows import Windows
+
+HELD_OUT_WINDOWS = 160
+
+_BATCH = 16
+
+
+def held_out_batches(
+    windows: Windows, count: int = HELD_OUT_WINDOWS
+) -> list[tuple[Tensor, Tensor]]:
+    """Held-out windows as (tokens, lengths), like lengths together, spread over the text."""
+    kept = torch.tensor(windows.held_out)[windows.document] & (windows.lengths > 8)
+    index = kept.nonzero()[:, 0]
+    index = index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]
+    index = index[windows.lengths[index].argsort(stable=True)]
+    batches = []
+    for part in index.split(_BATCH):
+        lengths = windows.lengths[part]
+        batches.append((windows.tokens[part, : int(lengths.max())].long(), lengths))
+    return batches
+
+
+@torch.inference_mode()
+def base_quality(
+    model: LanguageModel,
+    saes: Mapping[int, SparseAutoencoder],
+    batches: Sequence[tuple[Tensor, Tensor]],
+    mean: Float[Tensor, " D"],
+    median_norm: float,
+    progress: Progress = silent,
+) -> list[dict[str, Any]]:
+    """L0, explained variance and recovered cross-entropy of each SAE on held-out text.
+
+    An SAE is spliced in at every position but the start token's and massive activations'. Its
+    recovered share is (ablated − spliced) / (ablated − clean), cross-entropy in nats a token, where
+    ablated puts the mean residual in the same positions.
+    """
+    nats: dict[Any, float] = defaultdict(float)
+    left: dict[int, float] = defaultdict(float)
+    active: dict[int, float] = defaultdict(float)
+    spread, rows, tokens_scored = 0.0, 0, 0
+    for number, (tokens, lengths) in enumerate(batches):
+        resid = model.residual(tokens)
+        inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
+        put = inside & not_massive(resid.norm(dim=-1), median_norm)
+        put[:, 0] = False
+        x = resid[put]
+        spread += float((x - mean).double().square().sum())
+        rows += len(x)
+        tokens_scored += int((lengths - 1).sum())
+        nats["clean"] += _nats(model, resid, tokens, inside)
+        nats["ablated"] += _nats(model, _put(resid, put, mean), tokens, inside)
+        for width, sae in saes.items():
+            acts, latents = sae.encode_sparse(x)
+            recon = torch.einsum("nk,nkd->nd", acts, sae.W_dec[latents]) + sae.b_dec
+            left[width] += float((x - recon).double().square().sum())
+            active[width] += float((acts > 0).sum())
+            nats[width] += _nats(model, _put(resid, put, recon), tokens, inside)
+        progress("Measuring the SAEs on held-out text", (number + 1) / len(batches), "")
+    clean, ablated = nats["clean"] / tokens_scored, nats["ablated"] / tokens_scored
+    return [
+        {
+            "width": width,
+            "l0": active[width] / rows,
+            "fve": 1 - left[width] / spread,
+            "ce_recovered": (ablated - nats[width] / tokens_scored) / (ablated - clean),
+            "ce_clean": clean,
+            "ce_spliced": nats[width] / tokens_scored,
+            "ce_ablated": ablated,
+            "tokens": tokens_scored,
+            "nearest_cosine": nearest_cosine(saes[width].W_dec),
+        }
+        for width in sorted(saes)
+    ]
+
+
+def _put(resid: Tensor, where: Tensor, what: Tensor) -> Tensor:
+    out = resid.clone()
+    out[where] = what
+    return out
+
+
+def _nats(model: LanguageModel, resid: Tensor, tokens: Tensor, inside: Tensor) -> float:
+    """Summed cross-entropy of the next token, over the positions that have one."""
+    logits = model.logits_above(resid)[:, :-1]
+    wanted = inside[:, 1:]
+    return float(
+        torch.nn.functional.cross_entropy(logits[wanted], tokens[:, 1:][wanted], reduction="sum")
+    )

@@ -1,0 +1,131 @@
+"""A stream of residuals: one pass of the lower layers over the text, kept on disk for all widths.
+
+What is kept is every token's residual stream at the hook but the start token's and massive
+activations (a few tokens in ten thousand whose norm is tens of times the median: one of them in a
+batch wrecks an SAE's loss). About 1.2 kB a token.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.lm.halves import lower_layers, not_massive
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.matmul import fast_dtype
+from metasae.progress import Progress, silent
+from metasae.sources.files import need_space, written_whole
+from metasae.text.windows import Windows, length_batches
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Residuals of the training windows, in shuffled window order.
+
+    Attributes:
+        resid: fp16, memory-mapped.
+        window, position, token: where each row comes from.
+        median_norm: median of the rows' norms.
+        mean: mean residual.
+    """
+
+    resid: np.ndarray
+    window: np.ndarray
+    position: np.ndarray
+    token: np.ndarray
+    median_norm: float
+    mean: Float[Tensor, " D"]
+
+    def __len__(self) -> int:
+        return len(self.resid)
+
+    def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
+        """The residuals at some indices, fp32."""
+        return torch.from_numpy(self.resid[np.sort(index)]).float()
+
+
+def collect(
+    model: LanguageModel, windows: Windows, folder: Path, progress: Progress = silent
+) -> Residuals:
+    """Run the lower layers over all training windows; picks up where an earlier call stopped.
+
+    Args:
+        folder: where the rows are kept; needs about 1.2 kB a token.
+
+    Raises:
+        UserError: no space.
+    """
+    done = folder / "done.json"
+    if not done.exists():
+        _collect(model, windows, folder, progress)
+    facts = json.loads(done.read_text())
+    count, width = facts["rows"], model.d_model
+    resid = np.memmap(folder / "resid.f16", dtype=np.float16, mode="r", shape=(count, width))
+    place = np.fromfile(folder / "place.i32", dtype=np.int32).reshape(-1, 3)[:count]
+    return Residuals(
+        resid=resid,
+        window=place[:, 0],
+        position=place[:, 1],
+        token=place[:, 2],
+        median_norm=facts["median_norm"],
+        mean=torch.tensor(facts["mean"]),
+    )
+
+
+def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Progress) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    state_file = folder / "state.json"
+    tokens_in_all = int(windows.lengths.sum())
+    batches = length_batches(windows)
+    state = json.loads(state_file.read_text()) if state_file.exists() else None
+    if state is None:
+        need_space(folder, tokens_in_all * model.d_model * 2, "Keeping the residuals")
+        state = {"batches": 0, "rows": 0, "median_norm": 0.0}
+    dtype = fast_dtype()
+    run = lower_layers(model, dtype)
+    stage = f"Residuals before layer {model.hook_layer} ({str(dtype).removeprefix('torch.')})"
+    width = model.d_model
+    total = np.zeros(width) if state["batches"] == 0 else np.array(state["sum"])
+    with (folder / "resid.f16").open("ab") as resids, (folder / "place.i32").open("ab") as places:
+        # A killed run may have written past its last checkpoint.
+        resids.truncate(state["rows"] * width * 2)
+        places.truncate(state["rows"] * 12)
+        for number in range(state["batches"], len(batches)):
+            index = torch.from_numpy(batches[number])
+            lengths = windows.lengths[index]
+            tokens = windows.tokens[index, : int(lengths.max())].long()
+            resid = run(tokens).float()
+            norm = resid.norm(dim=-1)
+            inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
+            inside[:, 0] = False
+            if not state["median_norm"]:
+                state["median_norm"] = float(norm[inside].median())
+            keep = inside & not_massive(norm, state["median_norm"])
+            which, position = keep.nonzero(as_tuple=True)
+            kept = resid[keep]
+            total += kept.double().sum(0).numpy()
+            resids.write(kept.half().numpy().tobytes())
+            place = torch.stack([index[which], position, tokens[keep]], dim=1)
+            places.write(place.to(torch.int32).numpy().tobytes())
+            state["rows"] += len(kept)
+            state["batches"] = number + 1
+            if number % 50 == 49 or number + 1 == len(batches):
+                resids.flush()
+                places.flush()
+                os.fsync(resids.fileno())
+                state["sum"] = total.tolist()
+                with written_whole(state_file) as part:
+                    part.write_text(json.dumps(state))
+            progress(stage, (number + 1) / len(batches), f"{state['rows']:,} tokens")
+    facts = {
+        "rows": state["rows"],
+        "median_norm": state["median_norm"],
+        "mean": (total / state["rows"]).tolist(),
+    }
+    with written_whole(folder / "done.json") as part:
+        part.write_text(json.dumps(facts))

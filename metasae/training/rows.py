@@ -1,0 +1,46 @@
+"""What SAEs are trained on: rows by index."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Rows(Protocol):
+    """Something to train on: rows by index."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
+        """The rows at some indices, fp32, in any order."""
+        ...
+
+
+def width_of(rows: Rows) -> int:
+    """D of some rows."""
+    return rows.rows(np.zeros(1, dtype=np.int64)).shape[1]
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """Rows held in memory, such as a decoder."""
+
+    tensor: Float[Tensor, "N D"]
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
+        """The rows at some indices."""
+        return self.tensor.index_select(0, torch.from_numpy(index))
+
+
+def parts_of(x: Rows | Float[Tensor, "N D"], chunk: int = 4096) -> Iterator[Float[Tensor, "n D"]]:
+    """All rows in order, some at a time."""
+    for begin in range(0, len(x), chunk):
+        end = min(begin + chunk, len(x))
+        yield x[begin:end] if isinstance(x, Tensor) else x.rows(np.arange(begin, end))

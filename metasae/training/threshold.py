@@ -1,0 +1,38 @@
+"""The one inference threshold of a BatchTopK SAE."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.selection import kth_largest
+from metasae.training.rows import Rows, parts_of
+
+
+@torch.no_grad()
+def with_threshold(
+    sae: SparseAutoencoder, x: Rows | Float[Tensor, "N D"], k: float
+) -> SparseAutoencoder:
+    """The SAE with the one threshold at which the rows have k active latents on average.
+
+    BatchTopK is coupled across a batch; this is its inference form. Of all pre-activations only
+    those that can still be among the largest are held.
+    """
+    count = round(k * len(x)) + 1
+    held, bound = torch.empty(0), 0.0
+    for part in parts_of(x):
+        pre = sae.preactivations(part).flatten()
+        held = torch.cat([held, pre[pre > bound]])
+        if len(held) > 4 * count:
+            bound = float(kth_largest(held, count))
+            held = held[held >= bound]
+    # Fewer positive ones than are wanted: all of them stay.
+    threshold = float(kth_largest(held, count)) if len(held) >= count else 0.0
+    return SparseAutoencoder(
+        W_enc=sae.W_enc,
+        b_enc=sae.b_enc,
+        W_dec=sae.W_dec,
+        b_dec=sae.b_dec,
+        threshold=torch.full((sae.width,), threshold),
+        metadata=sae.metadata,
+    )

@@ -1,0 +1,293 @@
+"""The trainer that base SAEs and meta-SAEs share: batches, optimiser, checkpoints.
+
+Shapes: B rows of a batch, D their width, F latents.
+"""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.progress import Progress, silent
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.selection import select_batch_topk, select_topk
+from metasae.sources.files import written_whole
+from metasae.training.config import TrainConfig
+from metasae.training.gradients import Further, Parameters, StepResult, loss_and_gradients
+from metasae.training.rows import Rows, width_of
+
+_ALIGNED = 32
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How a training stands after a step.
+
+    Attributes:
+        loss: mean squared norm of what is left of a row, on the step's batch.
+        l0: mean number of active latents a row, on the step's batch.
+        dead: latents silent for longer than the configuration allows.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    l0: float
+    dead: int
+
+
+Watch = Callable[[Moment], bool]
+"""Sees a training after every step; stops it by answering True."""
+
+
+class Stopped(UserError):
+    """A training was stopped by who watched it; its checkpoint is written."""
+
+
+class Trainer:
+    """Trains one SAE; every step depends only on the configuration, the rows and the step's number.
+
+    Args:
+        rows: what to train on.
+        config: how.
+        directions: decoder rows to start from, (F, D), scaled to unit norm; needed for a start
+            from data.
+        centre: where b_dec starts; zero when left out.
+        initial: SAE to start from; needed for a start from one.
+        scale: rows are multiplied by this first.
+        dtype: precision of the product that finds the candidates.
+        device: where it is trained; by default on the GPU where there is one. The rows stay where
+            they are, a batch at a time is brought there.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        config: TrainConfig,
+        directions: Float[Tensor, "F D"] | None = None,
+        centre: Float[Tensor, " D"] | None = None,
+        initial: SparseAutoencoder | None = None,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+        device: str | None = None,
+    ) -> None:
+        self.rows, self.config, self.scale, self.dtype = rows, config, scale, dtype
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        width = width_of(rows)
+        if config.start == "sae":
+            if initial is None:
+                raise ValueError("a start from an SAE needs that SAE")
+            self.p = Parameters(
+                W_enc=initial.W_enc.T.clone(),
+                b_enc=initial.b_enc * scale,
+                W_dec=initial.W_dec.clone(),
+                b_dec=initial.b_dec * scale,
+            )
+        else:
+            if config.start == "data":
+                if directions is None:
+                    raise ValueError("a start from data needs the directions to start from")
+                W_dec = directions.clone()
+            else:
+                generator = torch.Generator().manual_seed(config.seed)
+                W_dec = torch.randn(config.width, width, generator=generator)
+            W_dec /= W_dec.norm(dim=1, keepdim=True)
+            self.p = Parameters(
+                W_enc=config.encoder_scale * W_dec,
+                b_enc=torch.zeros(config.width),
+                W_dec=W_dec,
+                b_dec=torch.zeros(width) if centre is None else centre * scale,
+            )
+        # Drawn on the CPU, so that every device starts from the same numbers.
+        on_device = {name: one.to(self.device) for name, one in self.p.tensors().items()}
+        self.p = Parameters(**on_device)
+        self.step = 0
+        self.silent = torch.zeros(config.width, dtype=torch.int64, device=self.device)
+        self.loss = float("nan")
+        self._optimiser = torch.optim.Adam(
+            list(self.p.tensors().values()), lr=config.lr, betas=config.betas, fused=True
+        )
+        self._scratch = (torch.empty(0), torch.empty(0), torch.empty(0))
+        self._epoch = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    def batch(self, step: int) -> Float[Tensor, "B D"]:
+        """The rows of a step: a fresh seeded permutation every epoch."""
+        size = min(self.config.batch, len(self.rows))
+        per_epoch = len(self.rows) // size
+        epoch, place = divmod(step, per_epoch)
+        if epoch != self._epoch:
+            order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.rows))
+            self._epoch, self._order = epoch, order
+        rows = self.rows.rows(self._order[place * size : (place + 1) * size]).to(self.device)
+        return rows if self.scale == 1.0 else rows * self.scale
+
+    def draw(self, step: int) -> tuple[Float[Tensor, "B D"], Further | None]:
+        """What a step is trained on: its rows, and a loss beside the squared error."""
+        return self.batch(step), None
+
+    @torch.no_grad()
+    def advance(self) -> StepResult:
+        """One step of training."""
+        config, p = self.config, self.p
+        x, further = self.draw(self.step)
+        pre = self._candidates(x)
+        select = select_topk if config.selection == "topk" else select_batch_topk
+        entries = select(pre, config.active(self.step))
+        del pre
+        dead = (self.silent > config.dead_after).nonzero()[:, 0]
+        result = loss_and_gradients(
+            p, x, entries, dead, config.auxiliary, config.auxiliary_k, further
+        )
+        gradient = result.gradients["W_dec"]
+        # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
+        gradient -= (gradient * p.W_dec).sum(1, keepdim=True) * p.W_dec
+        if not config.train_decoder:
+            gradient.zero_()
+        for name, tensor in p.tensors().items():
+            tensor.grad = result.gradients[name]
+        for group in self._optimiser.param_groups:
+            group["lr"] = config.rate(self.step)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        p.W_dec /= p.W_dec.norm(dim=1, keepdim=True)
+        self.silent += 1
+        self.silent[result.active] = 0
+        self.step += 1
+        self.loss = result.loss
+        return result
+
+    def _candidates(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B F"]:
+        """Pre-activations in the product's precision.
+
+        The bias rides along as one more column of the product: added afterwards it would cost a
+        pass over the largest tensor there is. Rows end on a boundary the processor likes, and the
+        memory is used again in the next step: what is returned holds until then.
+        """
+        rows, width = x.shape
+        latents = len(self.p.W_enc)
+        padded = -(-(width + 1) // _ALIGNED) * _ALIGNED
+        left, right, pre = self._scratch
+        if left.shape != (rows, padded):
+            make = functools.partial(torch.zeros, dtype=self.dtype, device=x.device)
+            left, right = make(rows, padded), make(latents, padded)
+            left[:, width] = 1.0
+            pre = make(rows, latents)
+            self._scratch = left, right, pre
+        torch.sub(x, self.p.b_dec, out=left[:, :width])
+        right[:, :width] = self.p.W_enc
+        right[:, width] = self.p.b_enc
+        return torch.mm(left, right.T, out=pre)
+
+    def run(self, checkpoint: Path | None = None, every: float = 30.0, progress: Progress = silent,
+            stage: str = "Training", watch: Watch | None = None) -> None:  # fmt: skip
+        """Train to the last step, from the checkpoint if there is one.
+
+        Args:
+            every: seconds after which the checkpoint is written anew; what a kill can cost.
+
+        Raises:
+            Stopped: when ``watch`` said so, after saving.
+            UserError: when the checkpoint is of another configuration or damaged, or the disk full.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self.restore(checkpoint)
+        kept = time.monotonic()
+        while self.step < self.config.steps:
+            result = self.advance()
+            dead = int((self.silent > self.config.dead_after).sum())
+            now = Moment(self.step, self.config.steps, self.loss, result.l0, dead)
+            stop = watch is not None and watch(now)
+            due = time.monotonic() - kept >= every or self.step == self.config.steps
+            if checkpoint is not None and (stop or due):
+                self.save(checkpoint)
+                kept = time.monotonic()
+            if stop:
+                raise Stopped(
+                    f"{stage} was stopped at step {self.step:,}; it can go on from there."
+                )
+            progress(
+                stage,
+                self.step / self.config.steps,
+                f"step {self.step:,} of {self.config.steps:,}, loss {self.loss:.4g}, "
+                f"L0 {result.l0:.2f}, dead {dead / self.config.width:.1%}",
+            )
+
+    def save(self, path: Path) -> None:
+        """Write everything the next step depends on."""
+        tensors = dict(self.p.tensors()) | {"silent": self.silent}
+        for name, tensor in self.p.tensors().items():
+            state = self._optimiser.state[tensor]
+            tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
+        header = {
+            "step": str(self.step),
+            "config": json.dumps(asdict(self.config)),
+            "rows": self._about_rows,
+        }
+        with written_whole(path) as part:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, part, header)
+
+    @functools.cached_property
+    def _about_rows(self) -> str:
+        """Tells what is trained on from other data: its size, and a few of its rows."""
+        some = np.linspace(0, len(self.rows) - 1, 16).astype(np.int64)
+        rows = self.rows.rows(some).contiguous()
+        digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
+        return f"{len(self.rows)} × {rows.shape[1]}, {digest}"
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            UserError: when it belongs to another configuration or other data or can't be read.
+        """
+        from safetensors import safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                header = dict(file.metadata())
+            # What a configuration said nothing of then was as it is now by default.
+            made_with = TrainConfig(**json.loads(header["config"]))
+            tensors = load_file(path)
+        except Exception as error:
+            raise UserError(
+                f"The checkpoint {path} is damaged; delete it to start again."
+            ) from error
+        if json.dumps(asdict(made_with)) != json.dumps(asdict(self.config)):
+            raise UserError(
+                f"The checkpoint {path} was made with another configuration; delete it or use the "
+                "same configuration."
+            )
+        if header.get("rows", self._about_rows) != self._about_rows:
+            raise UserError(
+                f"The checkpoint {path} was made from other data; delete it or train on the same."
+            )
+        self.step = int(header["step"])
+        self.silent = tensors["silent"].to(self.device)
+        for name, tensor in self.p.tensors().items():
+            tensor.copy_(tensors[name])
+            self._optimiser.state[tensor] = {
+                "step": torch.tensor(float(self.step), device=self.device),
+                "exp_avg": tensors[f"m.{name}"].to(self.device),
+                "exp_avg_sq": tensors[f"v.{name}"].to(self.device),
+            }
+
+    def result(self) -> SparseAutoencoder:
+        """The SAE in the rows' own units (the training scale folded away); TopK selection."""
+        return SparseAutoencoder(
+            W_enc=self.p.W_enc.T.clone().cpu(),
+            b_enc=self.p.b_enc.cpu() / self.scale,
+            W_dec=self.p.W_dec.clone().cpu(),
+            b_dec=self.p.b_dec.cpu() / self.scale,
+            k=self.config.k,
+        )

@@ -1,0 +1,489 @@
+"""The command line: one JSON object or one sentence, and the same numbers as the library."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from metasae import cli
+from metasae.cli.main import stored_report
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.saes import formats
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.files import sha256
+from metasae.sources.presets import EMBEDDED
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.questions import Answer, Question
+from metasae.text.cities import ATTRIBUTES
+from tests.builders import one_sentence, random_sae
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`main` quietens libraries for the process it runs in: not for the tests after this one."""
+    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def opened(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The command line finds the lab that is open already."""
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
+    return lab
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong must be said before anything slow begins."""
+
+    def never(*_: Any) -> None:
+        raise AssertionError("opened before the words were read")
+
+    monkeypatch.setattr("metasae.lab.lab.open_lab", never)
+
+
+def not_json(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def parsed(text: str) -> Any:
+    """The one JSON object, strictly: no NaN, no Infinity, nothing beside it."""
+    values = json.loads(text, parse_constant=not_json)
+    assert isinstance(values, dict)
+    return values
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    capsys.readouterr()
+    assert cli.main([*words, "--json"]) == 0
+    return parsed(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> str:
+    """What is said of bad words: one line, on standard error only."""
+    capsys.readouterr()
+    assert cli.main(words) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert said.err.startswith("metasae: ") and "Traceback" not in said.err
+    return said.err
+
+
+PAIR = ("steer", "--source", "Tokyo", "--target", "Paris")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["city", "Tokio"], "Tokyo"),
+        ([*PAIR, "--prompt", "Tokyo is"], "--prompt and --answers together"),
+        ([*PAIR, "--answers", "Japan"], "--prompt and --answers together"),
+        ([*PAIR, "--remove", "one"], "write numbers like 1,2"),
+        ([*PAIR, "--strength", "1"], "write it like 12=0.5"),
+        ([*PAIR, "--strength", "a=1"], "write it like 12=0.5"),
+        ([*PAIR, "--strength", "1=3"], "from −2 to 2"),
+        ([*PAIR, "--strength", "1=nan"], "from −2 to 2"),
+        ([*PAIR, "--generate", "0"], "--generate"),
+        ([*PAIR, "--generate", "-5"], "--generate"),
+        (["info", "--preset", "gpt-9"], 'no preset "gpt-9"; choose one of: smollm2-135m'),
+        (["info", "--preset", "smollm2-135m+../up"], "no preset"),
+    ],
+)
+def test_bad_words_are_refused_before_anything_is_opened(
+    closed: None, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    assert text in refused(capsys, words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["fly"], ["city"], ["info", "--preset"], [*PAIR, "--generate", "x"]],
+    ids=" ".join,
+)
+def test_words_the_parser_does_not_know_end_with_2(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(words)
+    assert raised.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_keyboard_interrupt_ends_quietly(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("metasae.lab.lab.open_lab", stop)
+    assert cli.main(["cities"]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_the_stored_report_is_of_the_weights_that_are_there(tmp_path: Path) -> None:
+    preset = replace(EMBEDDED, weights=tmp_path)
+    with pytest.raises(UserError, match=r"report.json is missing or damaged"):
+        stored_report(preset)
+    formats.save(random_sae(4, 8, k=2), tmp_path / "sae-8")
+    weights = tmp_path / "sae-8" / formats.WEIGHTS
+    report = {"weights_sha256": {f"sae-8/{formats.WEIGHTS}": sha256(weights)}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert stored_report(preset) == report
+    formats.save(random_sae(4, 8, k=2, seed=1), tmp_path / "sae-8")
+    with pytest.raises(UserError) as raised:
+        stored_report(preset)
+    assert "not the file the report was measured on" in one_sentence(raised)
+    weights.unlink()
+    with pytest.raises(UserError, match="not the file the report was measured on"):
+        stored_report(preset)
+    for text in ("", "{}", "[]", '{"weights_sha256": 3}'):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(UserError, match="missing or damaged"):
+            stored_report(preset)
+
+
+# With the real default.
+
+
+@pytest.mark.real_model
+def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+    values = run(capsys, "info")
+    assert (values["preset"], values["model"], values["hook"]) == (
+        "smollm2-135m", "SmolLM2-135M-Instruct", "blocks.20.hook_resid_pre",
+    )  # fmt: skip
+    assert [one["width"] for one in values["saes"]] == list(EMBEDDED.widths)
+    for one in values["saes"]:
+        assert 0 < one["l0"] <= 600 and 0 < one["fve"] < 1 and 0 < one["ce_recovered"] < 1
+    meta = values["meta_sae"]
+    assert meta["width"] == EMBEDDED.meta_width
+    assert {"l0", "fve", "fve_centred", "dead", "fve_control"} <= set(meta)
+    assert {"total", "with_latent", "known_facts"} <= set(values["cities"])
+    assert cli.main(["info"]) == 0
+    assert "SmolLM2-135M-Instruct" in capsys.readouterr().out
+
+
+def check_latents(latents: list[dict[str, Any]], lab: Lab) -> None:
+    for one in latents:
+        assert {"id", "selectivity", "effect", "meta_latents"} <= set(one)
+        expected = lab.decomposition.pieces(one["id"])
+        found = {meta["id"]: meta["activation"] for meta in one["meta_latents"]}
+        assert found == pytest.approx(expected)
+
+
+def test_city(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    values = run(capsys, "city", "tokyo")
+    assert values["name"] == "Tokyo" and set(values["known"]) == set(ATTRIBUTES)
+    ranked = opened.city_record("Tokyo").latents
+    assert [one["id"] for one in values["latents"]] == [one.latent for one in ranked]
+    assert [one["effect"] for one in values["latents"]] == [one.effect for one in ranked]
+    check_latents(values["latents"], opened)
+    assert cli.main(["city", "Tokyo"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Tokyo: Japan") and f"latent {ranked[0].latent}:" in said
+
+
+@pytest.mark.real_model
+def test_a_latent_is_taken_apart_as_on_its_page(
+    opened: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokyo = opened.city_record("Tokyo").latents[0].latent
+    values = run(capsys, "decompose", str(tokyo))
+    pieces = opened.decomposition.pieces(tokyo)
+    assert {one["id"]: one["activation"] for one in values["meta_latents"]} == pieces
+    assert values["label"] == "Tokyo" and 0.5 < values["f1"] <= 1 and values["told"] is not None
+    assert all(set(one) >= {"label", "f1", "told"} for one in values["meta_latents"])
+    left = opened.decomposition.sae.W_dec[tokyo] - opened.decomposition.rebuilt(tokyo, {})
+    direction = opened.decomposition.sae.W_dec[tokyo]
+    assert values["unexplained"] == pytest.approx(float(left.norm() ** 2 / direction.norm() ** 2))
+    assert run(capsys, "decompose", "5", "--width", "576")["width"] == 576
+
+
+@pytest.mark.real_model
+def test_latents_are_found_by_text(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    tokyo = opened.city_record("Tokyo").latents[0].latent
+    said = json.dumps(run(capsys, "latents", "--text", "She flew to Tokyo"))
+    assert f'"latent": {tokyo}' in said
+
+
+@pytest.mark.real_model
+def test_a_graph_is_written_in_every_format(
+    opened: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for fmt, begin in (("graphml", "<?xml"), ("json", "{"), ("svg", "<svg")):
+        out = tmp_path / f"graph.{fmt}"
+        assert cli.main(["graph", "229", "179", "--format", fmt, "--out", str(out)]) == 0
+        assert "nodes and" in capsys.readouterr().out and out.read_text().startswith(begin)
+    values = run(capsys, "graph", "--whole", "--threshold", "0.3")
+    assert values["latents"] == opened.n_latents and values["edges"] > 0
+
+
+@pytest.mark.real_model
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["decompose", "18432"], "There is no latent 18432"),
+        (["decompose", "5", "--width", "7"], "There is no SAE of 7 latents"),
+        (["latents", "--text", "  "], "Type a number, a word, or a text"),
+        (["graph"], "at least one latent"),
+        (["graph", "99999"], "There is no latent 99999"),
+        (["graph", "5", "--depth", "0"], "at least one step"),
+        (["describe", "--labels-only", "--endpoint", "ftp://x", "--width", "576"], "is no address"),
+    ],
+)
+def test_what_the_explorer_cannot_show_is_said_in_a_line(
+    opened: Lab, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    capsys.readouterr()
+    assert cli.main(words) == 1
+    said = capsys.readouterr()
+    last = said.err.strip().splitlines()[-1]
+    assert said.out == "" and last.startswith("metasae: ") and text in last
+
+
+def test_cities(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    values = run(capsys, "cities")
+    assert [one["name"] for one in values["cities"]] == list(opened.records)
+    for one in values["cities"]:
+        assert {"name", "country", "continent", "language", "currency", "known"} <= set(one)
+    check_latents(values["cities"][0]["latents"], opened)
+    assert cli.main(["cities"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(opened.records)
+
+
+def numbers(values: Any) -> list[float]:
+    return [one["logprob"] for entry in values["attributes"] for one in entry["answers"]]
+
+
+def test_steer_has_the_promised_keys(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    values = run(capsys, *PAIR)
+    assert [entry["attribute"] for entry in values["attributes"]] == list(ATTRIBUTES)
+    for entry in values["attributes"]:
+        assert {"attribute", "prompt", "answers", "moved"} <= set(entry)
+        assert entry["moved"] is False
+        for one in entry["answers"]:
+            assert {"city", "answer", "logprob", "baseline"} <= set(one)
+            assert one["logprob"] == one["baseline"] < 0
+
+
+def test_steer_says_what_the_library_says(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = opened.experiment(opened.subject("Tokyo"), opened.subject("Paris"))
+    mine = [piece.meta for piece in experiment.pieces if piece.side == "source"]
+    theirs = [piece.meta for piece in experiment.pieces if piece.side == "target"]
+    remove, add = ",".join(map(str, mine)), str(theirs[0])
+    removed, added = tuple((meta, 0.0) for meta in mine), ((theirs[0], 1.0),)
+    for words, edit in (
+        (["--swap"], LatentSwap()),
+        (
+            ["--swap", "--position", "all", "--drop-error"],
+            LatentSwap(options=EditOptions(keep_residual=False, keep_error=False, position="all")),
+        ),
+        (["--remove", remove], MetaLatentEdit(removed)),
+        (["--remove", f" {remove} ", "--add", add], MetaLatentEdit(removed + added)),
+        (
+            ["--remove", remove, "--add", add, "--keep-residual", "--drop-error"],
+            MetaLatentEdit(
+                removed + added, options=EditOptions(keep_residual=True, keep_error=False)
+            ),
+        ),
+        (
+            ["--remove", remove, "--strength", f"{mine[0]}=-0.5", "--strength", f"{add}=2"],
+            MetaLatentEdit(((mine[0], -0.5), *removed[1:], (theirs[0], 2.0))),
+        ),
+    ):
+        values = run(capsys, *PAIR, *words)
+        outcome = experiment.apply(edit)
+        assert Edit.from_dict(values["edit"]) == edit
+        assert numbers(values) == pytest.approx(outcome.logprobs.tolist(), abs=1e-5)
+        assert {e["attribute"]: e["moved"] for e in values["attributes"]} == outcome.moved
+        assert values["sentence"] == outcome.sentence
+    assert cli.main([*PAIR, "--swap"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == experiment.apply(LatentSwap()).sentence
+
+
+def test_steer_with_latents_of_ones_own(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    ranked = [one.latent for one in opened.city_record("Tokyo").latents]
+    mine, theirs = ranked[1::-1], opened.subject("Paris").latents
+    source_latents = f"{mine[0]}, {mine[1]}"
+    values = run(capsys, *PAIR, "--swap", "--source-latents", source_latents)
+    experiment = opened.experiment(opened.subject("Tokyo", mine), opened.subject("Paris"))
+    assert values["source"]["latents"] == mine and values["target"]["latents"] == list(theirs)
+    assert numbers(values) == pytest.approx(
+        experiment.apply(LatentSwap()).logprobs.tolist(), abs=1e-5
+    )
+    values = run(capsys, *PAIR, "--swap", "--target-latents", "7")
+    assert values["target"]["latents"] == [7]
+
+
+def test_steer_with_a_prompt_and_answers_and_a_continuation(
+    opened: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = "In Tokyo you can see the"
+    words = ["--prompt", prompt, "--answers", "Eiffel Tower, Emperor"]
+    values = run(capsys, *PAIR, "--swap", *words, "--generate", "5")
+    question = Question("custom", prompt, (Answer((), "Eiffel Tower"), Answer((), "Emperor")))
+    experiment = opened.experiment(opened.subject("Tokyo"), opened.subject("Paris"), [question])
+    assert numbers(values) == pytest.approx(
+        experiment.apply(LatentSwap()).logprobs.tolist(), abs=1e-5
+    )
+    assert [one["answer"] for one in values["attributes"][0]["answers"]] == [
+        "Eiffel Tower", "Emperor",
+    ]  # fmt: skip
+    assert values["continuation"] == {
+        "prompt": prompt,
+        "before": experiment.continuation(None, prompt, 5),
+        "after": experiment.continuation(LatentSwap(), prompt, 5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--source", "Tokyo", "--target", "Atlantis"], "did you mean"),
+        (["--source", "Tokyo", "--target", "Tokyo"], "choose two different ones"),
+        (["--source", "#99999", "--target", "Paris"], "There is no latent 99999"),
+        ([*PAIR[1:], "--prompt", "Kyoto is in", "--answers", "Japan"], "does not mention Tokyo"),
+        ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
+        ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "tokenises to nothing"),
+        ([*PAIR[1:], "--remove", "863863"], "There is no meta-latent 863863"),
+        ([*PAIR[1:], "--source-latents", "18432"], "There is no latent 18432"),
+        ([*PAIR[1:], "--target-latents", "x"], "write numbers like 1,2"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(
+    opened: Lab, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    assert text in refused(capsys, ["steer", *words])
+
+
+@pytest.mark.real_model
+def test_a_process_of_its_own_writes_one_object_and_nothing_else(lab: Lab) -> None:
+    done = process(*PAIR, "--swap", "--generate", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+    values = parsed(done.stdout)
+    assert numbers(values) == pytest.approx(
+        experiment.apply(LatentSwap()).logprobs.tolist(), abs=1e-4
+    )
+    assert "Loading the model" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.real_model
+def test_a_process_with_bad_input_ends_with_1_and_a_line() -> None:
+    done = process("city", "Atlantis", "--json")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "did you mean" in done.stderr
+
+
+def process(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "metasae", *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+SEARCH = ("search", "--source", "Tokyo", "--target", "Paris")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of the test's own: searches are kept there."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.real_model
+def test_a_search_writes_all_it_scored_and_tells_what_it_found(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SEARCH, "--attributes", "language,currency", "--out", str(elsewhere / "all.parquet")]
+    values = run(capsys, *words)
+    table = pd.read_parquet(elsewhere / "all.parquet")
+    assert values["combinations"] == values["scored"] == len(table)
+    experiment = opened.experiment(opened.subject("Tokyo"), opened.subject("Paris"))
+    pieces = {piece.meta: piece.side for piece in experiment.pieces}
+    assert len(values["patterns"]) > 1
+    for one in values["patterns"]:
+        assert set(one["pattern"]) == {"language", "currency"}
+        outcome = experiment.apply(Edit.from_dict({k: one["edit"][k] for k in NO_EDIT.to_dict()}))
+        moved = {name: outcome.moved[name] for name in one["pattern"]}
+        assert moved == one["pattern"]
+        assert all(pieces[meta] == "source" for meta in one["edit"]["remove"])
+        assert all(pieces[meta] == "target" for meta in one["edit"]["add"])
+        assert one["side_effects"]["with_city"]["mean"] >= 0
+        assert 0 <= one["control"]["random"] <= 1
+        assert set(one["top"]) == set(one["pattern"])
+    assert cli.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{len(table):,} combinations in ")
+    assert sum(" moved" in line for line in lines) == len(values["patterns"])
+
+
+@pytest.mark.real_model
+def test_an_estimating_search_says_what_it_scored(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SEARCH, "--attributes", "language", "--strengths", "0.5,1", "--estimate"]
+    values = run(capsys, *words)
+    assert 0 < values["scored"] < values["combinations"]
+    assert all(one["reached_by"] is None for one in values["patterns"])
+    assert cli.main(words) == 0
+    assert f"{values['scored']:,} of them scored" in capsys.readouterr().out
+
+
+@pytest.mark.real_model
+def test_all_pairs_are_one_search(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--cities", "Tokyo,Paris", "--all-pairs", "--attributes", "language"]
+    values = run(capsys, "search", *words, "--out", str(elsewhere / "pairs.csv"))
+    assert [(one["source"], one["target"]) for one in values["pairs"]] == [
+        ("Tokyo", "Paris"), ("Paris", "Tokyo"),
+    ]  # fmt: skip
+    assert len(values["patterns"]) == sum(one["patterns"] for one in values["pairs"])
+    assert all(one["side_effects"] is None for one in values["patterns"])
+    honest = run(capsys, "search", *words, "--side-effects")
+    assert all(one["side_effects"] and one["control"] for one in honest["patterns"])
+    assert (elsewhere / "pairs.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--source", "Tokyo"], "Give --source and --target"),
+        (["--cities", "Tokyo,Paris"], "Give --cities and --all-pairs together"),
+        ([*SEARCH[1:], "--all-pairs"], "Give --cities and --all-pairs together"),
+        ([*SEARCH[1:], "--ray", "local"], "--ray spreads many pairs"),
+        (["--cities", "A,B", "--all-pairs", "--ways"], "--ways is about one pair"),
+        ([*SEARCH[1:], "--strengths", "much"], '"much" are no strengths'),
+        ([*SEARCH[1:], "--strengths", "5"], "can't be searched at strength"),
+        ([*SEARCH[1:], "--attributes", "mayor"], 'no attribute "mayor"'),
+        ([*SEARCH[1:], "--max-exact", "0"], "allows no combination"),
+        ([*SEARCH[1:], "--out", "out.xlsx"], "no ending that says how to write it"),
+    ],
+)
+def test_a_search_nobody_can_run_is_refused_before_anything_slow(
+    closed: None, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    assert text in refused(capsys, ["search", *words])
+
+
+@pytest.mark.real_model
+def test_too_many_combinations_name_the_way_out(
+    opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, [*SEARCH, "--max-exact", "2"])
+    assert "all are scored up to 2" in said and "--estimate" in said

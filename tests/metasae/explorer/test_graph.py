@@ -1,0 +1,158 @@
+"""Graphs of latents and meta-latents, against the dense matrices."""
+
+import json
+from xml.etree import ElementTree
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metasae.errors import UserError
+from metasae.explorer import graph, graph_files
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from tests.builders import one_sentence, orthonormal_decomposition
+
+
+def small(seed: int = 0, latents: int = 60) -> Decomposition:
+    """Random unit directions under an orthonormal meta-SAE."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.nn.functional.normalize(torch.randn(latents, 12, generator=draw))
+    basis = torch.linalg.qr(torch.randn(12, 12, generator=draw))[0]
+    sae = SparseAutoencoder(rows.T, torch.zeros(latents), rows, torch.zeros(12), k=2)
+    meta = SparseAutoencoder(
+        basis.T, torch.zeros(12), basis, torch.zeros(12), threshold=torch.full((12,), 0.25)
+    )
+    return Decomposition(sae, meta)
+
+
+def test_around_one_latent_by_hand() -> None:
+    decomposition = orthonormal_decomposition()
+    # Latent 0 has the meta-latents 0, 1, 2; latent 1 has 2, 3, 4; latent 2 has 0 and 4.
+    found = graph.around(decomposition, [0], top=5)
+    metas = {index for kind, index in found if kind == "meta"}
+    latents = {index for kind, index in found if kind == "latent"}
+    assert metas == set(decomposition.pieces(0)) == {0, 1, 2}
+    assert latents == {0, 1, 2}
+    for one, other, weight in found.edges(data="weight"):
+        latent, meta = sorted([one, other])[0][1], sorted([one, other])[1][1]
+        assert weight == pytest.approx(decomposition.pieces(latent)[meta])
+    assert found.nodes["latent", 0] == {"kind": "latent", "index": 0, "start": True, "distance": 0}
+    assert found.nodes["meta", 2]["distance"] == 1 and found.nodes["latent", 1]["distance"] == 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 2), st.integers(1, 5), st.floats(0, 0.6))
+def test_every_edge_is_an_activation_above_the_threshold(
+    seed: int, depth: int, top: int, threshold: float
+) -> None:
+    decomposition = small(seed)
+    dense = decomposition.activations.to_dense()
+    found = graph.around(decomposition, [3, 7], depth, top, threshold)
+    for one, other, weight in found.edges(data="weight"):
+        (_, latent), (_, meta) = sorted([one, other])
+        assert weight == pytest.approx(float(dense[latent, meta])) and weight >= threshold
+    for kind, latent in found:
+        if kind == "latent":
+            near = {m for m in decomposition.pieces(latent) if ("meta", m) in found}
+            near = {m for m in near if dense[latent, m] >= threshold}
+            assert {index for _, index in found["latent", latent]} == near
+    strong = {m for m in decomposition.pieces(3) if dense[3, m] >= threshold}
+    assert strong <= {index for kind, index in found if kind == "meta"}
+    assert nx.is_bipartite(found)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3])
+def test_the_projected_graph_is_the_dense_product(threshold: float) -> None:
+    decomposition = small(2)
+    dense = decomposition.activations.to_dense().double().numpy()
+    expected = dense @ dense.T
+    np.fill_diagonal(expected, 0)
+    expected[expected < max(threshold, 1e-12)] = 0
+    found = graph.projected(decomposition, threshold)
+    assert np.allclose(found.weights.toarray(), expected, atol=1e-6)
+    statistics, made = found.statistics(), found.graph()
+    assert statistics["edges"] == made.number_of_edges() == int((expected > 0).sum()) // 2
+    assert statistics["components"] == nx.number_connected_components(made)
+    assert statistics["largest_degree"] == max(dict(made.degree).values())
+    assert statistics["alone"] == nx.number_of_isolates(made)
+    assert statistics["density"] == pytest.approx(nx.density(made))
+
+
+def test_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = graph.projected(small()).weights
+    monkeypatch.setattr(graph, "_ROWS", 7)
+    assert (graph.projected(small()).weights != whole).nnz == 0
+
+
+def test_a_graph_too_large_for_networkx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "MOST_EDGES", 3)
+    with pytest.raises(UserError) as raised:
+        graph.projected(small()).graph()
+    assert "choose a higher threshold" in one_sentence(raised)
+
+
+def test_communities_and_places_are_the_same_every_time() -> None:
+    made = graph.around(small(), [1, 2], 2)
+    assert graph.communities(made) == graph.communities(made)
+    assert graph.positions(made) == graph.positions(made)
+    assert set(graph.positions(made)) == set(made) == set(graph.communities(made))
+    middle = np.mean([graph.positions(made)["latent", n] for n in (1, 2)], axis=0)
+    assert np.allclose(middle, 0, atol=1e-6)
+
+
+def test_it_is_exported_whole_and_markup_stays_text() -> None:
+    made = graph.around(small(), [1], 1)
+    name = 'a <b>&"\x07'
+    for fmt in ("graphml", "json"):
+        text = graph_files.exported(made, fmt, lambda kind, index: name, {"sae": "x@1"})
+        if fmt == "json":
+            again = nx.node_link_graph(json.loads(text), edges="edges")
+        else:
+            again = nx.parse_graphml(text)
+        assert again.graph["sae"] == "x@1"
+        assert (len(again), again.size()) == (len(made), made.size())
+        assert again.nodes["latent 1"]["label"] == 'a <b>&"'
+        for one, other, weight in made.edges(data="weight"):
+            edge = again.edges[f"{one[0]} {one[1]}", f"{other[0]} {other[1]}"]
+            assert edge["weight"] == pytest.approx(weight)
+    with pytest.raises(UserError, match="no format gif"):
+        graph_files.exported(made, "gif", lambda kind, index: "", {})
+
+
+def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
+    made = graph.around(small(), [1, 2], 1)
+    text = graph_files.exported(
+        made, "svg", lambda kind, index: f'{kind} <b>&" {index}', {"sae": "x@1"}
+    )
+    picture = ElementTree.fromstring(text)
+    names = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert names == [f'{kind} <b>&" {index}' for kind, index in made]
+    count = {
+        tag: len(list(picture.iter("{http://www.w3.org/2000/svg}" + tag)))
+        for tag in ("line", "circle", "rect")
+    }
+    metas = sum(kind == "meta" for kind, _ in made)
+    assert count == {"line": made.size(), "circle": len(made) - metas, "rect": metas + 1}
+    for line, weight in zip(
+        picture.iter("{http://www.w3.org/2000/svg}line"),
+        (weight for *_, weight in made.edges(data="weight")),
+        strict=True,
+    ):
+        assert float(line.attrib["stroke-width"]) == pytest.approx(1 + 9 * weight, abs=0.01)
+    for one in picture.iter("{http://www.w3.org/2000/svg}circle"):
+        assert 0 < float(one.attrib["cx"]) < 1200 and 0 < float(one.attrib["cy"]) < 900
+    assert '"sae": "x@1"' in text.replace("&quot;", '"')
+
+
+def test_a_latent_out_of_range_is_said() -> None:
+    with pytest.raises(UserError, match="There is no latent 60"):
+        graph.around(small(), [60])
+    with pytest.raises(UserError, match="at least one latent"):
+        graph.around(small(), [])
+    for depth, top in ((0, 5), (1, 0), (-1, 5)):
+        with pytest.raises(UserError, match="at least one step"):
+            graph.around(small(), [1], depth, top)

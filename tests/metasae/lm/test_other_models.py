@@ -1,0 +1,441 @@
+"""The presets of other families end to end, on small models in the hub's layout, offline."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+from transformers import AutoModelForCausalLM
+
+from metasae.cli import main
+from metasae.errors import UserError
+from metasae.lab import first_use
+from metasae.lab.lab import Lab, open_lab
+from metasae.lm.families import LibraryBlocks
+from metasae.lm.language_model import padded
+from metasae.search.combinations import Combinations
+from metasae.search.engine import Engine
+from metasae.sources import hub, user_presets
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
+from metasae.sources.user_presets import find_preset
+from metasae.steering.edits import Edit, LatentSwap
+from metasae.steering.experiment import Experiment
+from metasae.training.meta_sae import RECIPE
+from tests.builders import one_sentence
+from tests.small_models import HOOK, WIDTHS, small_gemma, small_gpt2, tokenizer
+from workbench import opening
+
+APP = Path(__file__).parents[3] / "workbench" / "app.py"
+PROMPTS = ("Tokyo is a city in the country of", "The currency used in Paris is the")
+MAKERS = {"gpt2-small": small_gpt2, "gemma-3-270m": small_gemma}
+
+
+@dataclass(frozen=True)
+class Opened:
+    preset: Preset
+    lab: Lab
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=list(MAKERS))
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
+    """A small preset in the place of the real one, opened for the first time, without a network."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
+        patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        patch.setattr(first_use, "RECIPE", replace(RECIPE, steps=40))
+        preset = MAKERS[request.param](folder / "hub")
+        patch.setitem(PRESETS, preset.name, preset)
+        yield Opened(preset, open_lab(preset), folder)
+
+
+def of_transformers(opened: Opened) -> torch.nn.Module:
+    """The same model, as transformers alone opens it."""
+    origin = opened.preset.model.origin
+    assert isinstance(origin, Hub)
+    return AutoModelForCausalLM.from_pretrained(
+        hub.hub_folder(origin), dtype=torch.float32
+    ).eval()  # fmt: skip
+
+
+def test_logits_and_residuals_are_transformers_own(opened: Opened) -> None:
+    model, theirs = opened.lab.model, of_transformers(opened)
+    rows = [model.prompt_tokens(prompt) for prompt in PROMPTS]
+    for row in rows:
+        tokens = torch.tensor([row])
+        with torch.inference_mode():
+            full = theirs(tokens, output_hidden_states=True)
+        expected = full.hidden_states[HOOK]
+        if opened.preset.model.centred:
+            expected = expected - expected.mean(-1, keepdim=True)
+        resid = model.residual(tokens)
+        assert (resid - expected).abs().max() < 1e-4
+        assert resid.std() > 0.1
+        assert (model.logits_above(resid) - full.logits).abs().max() < 1e-3
+        assert (model.bridge(tokens) - full.logits).abs().max() < 1e-3
+    together = model.residual(padded(rows, model.start_token))
+    assert (
+        together[0, : len(rows[0])] - model.residual(torch.tensor([rows[0]]))
+    ).abs().max() < 1e-4
+
+
+def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
+    if not opened.preset.model.centred:
+        pytest.skip("only GPT-2's release is centred")
+    from transformer_lens.model_bridge import TransformerBridge
+
+    theirs = TransformerBridge.boot_transformers(
+        "gpt2", hf_model=of_transformers(opened), tokenizer=opened.lab.model.tokenizer
+    )
+    theirs.process_weights(fold_ln=False, center_writing_weights=True, center_unembed=False)
+    tokens = torch.tensor([opened.lab.model.prompt_tokens(PROMPTS[0])])
+    _, cache = theirs.run_with_cache(tokens)
+    expected = cache[f"blocks.{HOOK}.hook_resid_pre"]
+    assert (opened.lab.model.residual(tokens) - expected).abs().max() < 1e-4
+
+
+def full_pass(experiment: Experiment, edit: Edit) -> torch.Tensor:
+    """The oracle: every answer token by a whole pass of the model, hooked."""
+    model, compiled, scores = experiment.model, experiment.compiled(edit), []
+    for question in experiment.questions:
+        prompt = model.prompt_tokens(question.prompt)
+        at = experiment.edit_position(question.prompt)
+
+        def write(resid: torch.Tensor, start: int, at: int = at) -> torch.Tensor:
+            out = resid.clone()
+            out[0, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))[0]
+            return out
+
+        for answer in question.answers:
+            tokens = model.encode(" " + answer.text)
+            with torch.inference_mode(), model.edited(write):
+                logits = model.hf(torch.tensor([prompt + tokens]), use_cache=False).logits[0]
+            steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+            scores.append(steps[torch.arange(len(tokens)), tokens].sum())
+    return torch.stack(scores)
+
+
+def some_case(lab: Lab) -> Experiment:
+    """A pair both of whose sides have meta-latents of their own."""
+    names = lab.city_names()
+    for other in names[1:]:
+        experiment = lab.experiment(lab.subject(names[0]), lab.subject(other))
+        if {"source", "target"} <= {piece.side for piece in experiment.pieces}:
+            return experiment
+    raise AssertionError("no pair with pieces of their own")
+
+
+def test_edits_equal_full_passes(opened: Opened) -> None:
+    experiment = some_case(opened.lab)
+    combinations = Combinations.of(experiment)
+    numbers = np.arange(len(combinations))[:: max(1, len(combinations) // 6)]
+    found = Engine(experiment, combinations).logprobs(numbers)
+    for number, row in zip(numbers.tolist(), found, strict=True):
+        expected = (
+            full_pass(experiment, combinations.edit(number)) if number else experiment.baseline
+        )
+        assert (row - expected).abs().max() < 1e-4
+    swap = experiment.apply(LatentSwap()).logprobs
+    assert (swap - full_pass(experiment, LatentSwap())).abs().max() < 1e-4
+    assert (swap - experiment.baseline).abs().max() > 1e-3
+
+
+def test_in_bf16_the_blocks_stay_near(opened: Opened) -> None:
+    experiment = some_case(opened.lab)
+    combinations = Combinations.of(experiment)
+    numbers = np.arange(min(8, len(combinations)))
+    rough = Engine(experiment, combinations, torch.bfloat16).logprobs(numbers)
+    exact = Engine(experiment, combinations).logprobs(numbers)
+    assert isinstance(experiment.model.blocks(), LibraryBlocks)
+    assert 0 < (rough - exact).abs().max() < 3
+
+
+def test_it_writes_on(opened: Opened) -> None:
+    model = opened.lab.model
+    tokens = torch.tensor([model.prompt_tokens(PROMPTS[0])])
+    with torch.inference_mode():
+        best = int(model.hf(tokens, use_cache=False).logits[0, -1].argmax())
+    assert model.generate(PROMPTS[0], 1) == model.tokenizer.decode([best], skip_special_tokens=True)
+
+
+def test_the_second_opening_trains_and_asks_nothing(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("kept from the first time")
+
+    monkeypatch.setattr(first_use, "make_meta", never)
+    monkeypatch.setattr(first_use, "make_tables", never)
+    again = open_lab(opened.preset)
+    assert torch.equal(again.decomposition.meta.W_dec, opened.lab.decomposition.meta.W_dec)
+    assert again.records == opened.lab.records
+    assert again.report["meta_sae"]["fve"] > again.report["meta_sae"]["fve_control"] - 0.2
+    assert again.n_latents == WIDTHS[-1]
+
+
+@pytest.mark.parametrize(
+    "page", ["steer", "enumerate", "latents", "meta_latents", "graph", "train"]
+)
+def test_every_page_works(opened: Opened, page: str) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    experiment = some_case(opened.lab)
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["preset"] = opened.preset.name
+    app.query_params["source"] = experiment.source.label
+    app.query_params["target"] = experiment.target.label
+    app.run()
+    if page != "steer":
+        app = app.switch_page(f"../pages/{page}.py").run()
+    assert not app.exception and not app.error, [one.value for one in app.error]
+    assert app.selectbox(key="preset").value == opened.preset.name
+    expected = {
+        "steer": "Change what a language model believes about a city",
+        "enumerate": "Which traits can be moved alone?",
+        "latents": "What is a latent made of?",
+        "meta_latents": "The pieces latents are made of",
+        "graph": "What latents share",
+        "train": "Take another SAE apart",
+    }
+    assert app.title[0].value == expected[page]
+    if page == "meta_latents":
+        # Without labels each is called by its number, and not twice.
+        assert not app.dataframe[0].value["called"].str.contains("meta-latent .* meta-latent").any()
+    if page == "train":
+        app.selectbox(key="train-what").set_value("all widths together").run()
+        assert any(f"{sum(WIDTHS)} directions" in one.value for one in app.caption)
+        assert not app.exception and not app.error
+    opening._lab_task.clear()
+
+
+def test_the_command_line_opens_it(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--preset", opened.preset.name, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"] == opened.preset.model.name and report["cities"]["total"] == 252
+    assert main(["decompose", "3", "--preset", opened.preset.name, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["latent"] == 3 and values["f1"] is None
+    assert main(["build", "--preset", opened.preset.name]) == 1
+    assert "are made elsewhere" in capsys.readouterr().err
+
+
+# Without the files.
+
+
+@pytest.fixture
+def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("preset", "size"), [(GPT2, "302 MB"), (GEMMA, "336 MB")], ids=["gpt2", "gemma"]
+)
+def test_offline_one_sentence_says_what_is_missing(
+    nothing_here: Path, preset: Preset, size: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        open_lab(preset)
+    text = one_sentence(raised)
+    assert size in text and str(nothing_here / "cache" / "hub") in text
+    assert "safetensors" in text and "by hand" in text
+
+
+def test_a_pinned_model_is_missing_in_one_sentence(nothing_here: Path) -> None:
+    assert isinstance(GPT2.model.origin, Hub)
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(GPT2.model.origin)
+    text = one_sentence(raised)
+    assert "config.json, tokenizer.json, model.safetensors of openai-community/gpt2" in text
+    assert "549 MB" in text
+
+
+def test_files_put_by_hand_are_found_and_checked(nothing_here: Path) -> None:
+    origin = GPT2.model.origin
+    assert isinstance(origin, Hub)
+    folder = hub.by_hand(origin)
+    folder.mkdir(parents=True)
+    for file in origin.files:
+        (folder / file.name).write_text("something else")
+    with pytest.raises(UserError, match=r"config\.json is not the file it should be"):
+        hub.hub_folder(origin)
+    loose = replace(origin, files=tuple(replace(file, sha256="") for file in origin.files))
+    assert hub.hub_folder(loose) == folder
+
+
+def test_a_gated_repository_says_how_to_get_in(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx
+    from huggingface_hub.errors import GatedRepoError
+
+    def gated(*_: object, **__: object) -> None:
+        response = httpx.Response(403, request=httpx.Request("GET", "https://example.org"))
+        raise GatedRepoError("no", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", gated)
+    assert isinstance(GEMMA.model.origin, Hub)
+    with pytest.raises(UserError, match=r"accept its licence: do so at .*HF_TOKEN"):
+        hub.hub_folder(GEMMA.model.origin)
+
+
+def test_a_download_is_checked_against_the_hubs_own_hash(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = nothing_here / "blobs" / ("0" * 64)
+    blob.parent.mkdir()
+    blob.write_text("cut")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(blob))
+    assert isinstance(GEMMA.model.origin, Hub)
+    with pytest.raises(UserError, match="SHA-256 differs"):
+        hub.hub_folder(GEMMA.model.origin)
+
+
+# A preset of the user's.
+
+
+@pytest.fixture
+def mine(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A small GPT-2 and its SAE as plain folders, and the preset that names them."""
+    monkeypatch.setattr(first_use, "RECIPE", replace(RECIPE, steps=20))
+    preset = small_gpt2(nothing_here / "hub")
+    assert isinstance(preset.model.origin, Hub)
+    model = nothing_here / "my model"
+    shutil.copytree(hub.hub_folder(preset.model.origin), model)
+    sae = nothing_here / "my sae"
+    (found,) = (nothing_here / "hub").glob("*/snapshots/*/blocks.8.hook_resid_pre_1536")
+    shutil.copytree(found, sae)
+    config = json.loads((sae / "cfg.json").read_text())
+    (sae / "cfg.json").write_text(json.dumps(config | {"hook_point": "blocks.1.hook_resid_post"}))
+    return {"name": "mine", "model": str(model), "saes": [str(sae)]}
+
+
+def test_a_file_of_ones_own_opens(
+    mine: dict[str, object], nothing_here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = nothing_here / "mine.json"
+    file.write_text(json.dumps(mine))
+    preset = find_preset(str(file))
+    assert (preset.hook_layer, preset.widths) == (2, (WIDTHS[1],))
+    assert main(["cities", "--preset", str(file), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["cities"]) == 252
+    lab = open_lab(preset)
+    assert lab.model.start_token == lab.model.tokenizer.bos_token_id
+
+
+def test_the_sidebar_opens_folders_and_keeps_them(
+    mine: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app.sidebar.text_input[0].set_value(str(mine["model"]))
+    app.sidebar.text_area[0].set_value("\n".join(mine["saes"]))  # type: ignore[arg-type]
+    app.sidebar.text_input[2].set_value("not a name!")
+    app.sidebar.button[0].click().run()
+    assert "can't be the name" in app.sidebar.error[0].value
+    app.sidebar.text_input[2].set_value("mine")
+    app.sidebar.button[0].click().run()
+    assert not app.exception
+    assert app.query_params["preset"] == "mine" and user_presets.names()[-1] == "mine"
+    assert app.selectbox(key="preset").value == "mine"
+
+
+def test_the_sidebar_says_what_an_opening_costs(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app.selectbox(key="preset").set_value("gpt2-small").run()
+    assert "preset" not in app.query_params
+    assert any("downloads about 851 MB" in one.value for one in app.sidebar.markdown)
+    app.button(key="preset-open").click().run()
+    assert app.query_params["preset"] == "gpt2-small"
+
+
+Change = Callable[[dict[str, object]], dict[str, object]]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda v: v | {"colour": 1}, "has no colour"),
+        (lambda v: {"name": "mine"}, "says no model"),
+        (lambda v: v | {"name": "../up"}, "can't be the name"),
+        (lambda v: v | {"name": "gpt2-small"}, 'a preset "gpt2-small" already'),
+        (lambda v: v | {"saes": "folder"}, "are a list"),
+        (lambda v: v | {"saes": ["nowhere"]}, 'no SAE folder "nowhere"'),
+        (lambda v: v | {"saes": [*v["saes"], *v["saes"]]}, "the same width"),  # type: ignore[misc]
+        (lambda v: v | {"saes": ["RELEASE:ID"]}, "give the preset's widths"),
+        (lambda v: v | {"model": "nowhere"}, 'no model folder "nowhere"'),
+        (lambda v: v | {"hook_layer": -1}, "give the preset's hook_layer"),
+        (lambda v: v | {"hook_layer": "8"}, "give the preset's hook_layer"),
+        (lambda v: v | {"opened_width": 7}, "none of its widths"),
+        (lambda v: v | {"start_token": "x"}, "number of a token"),
+    ],
+)
+def test_a_bad_preset_is_refused_in_a_sentence(
+    mine: dict[str, object], change: Change, text: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        user_presets.keep(change(mine))
+    assert text in one_sentence(raised)
+    assert user_presets.names() == tuple(PRESETS)
+
+
+def test_what_does_not_fit_is_said(mine: dict[str, object], nothing_here: Path) -> None:
+    with pytest.raises(UserError, match="The hook is before block 9"):
+        open_lab(user_presets.parse(mine | {"hook_layer": 9}))
+    with pytest.raises(UserError, match="can't be read"):
+        find_preset("nowhere.json")
+    (nothing_here / "list.json").write_text("[]")
+    with pytest.raises(UserError, match="must be a JSON object"):
+        find_preset(str(nothing_here / "list.json"))
+    with pytest.raises(UserError, match="is no JSON"):
+        (nothing_here / "list.json").write_text("{")
+        find_preset(str(nothing_here / "list.json"))
+
+
+def test_a_model_of_another_family_is_refused(mine: dict[str, object], tmp_path: Path) -> None:
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    words = tokenizer("<s>")
+    folder = tmp_path / "neox"
+    config = GPTNeoXConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
+        intermediate_size=64,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(folder)
+    words.save_pretrained(folder)
+    with pytest.raises(UserError, match=r'of the family "gpt_neox", which isn\'t known here'):
+        open_lab(user_presets.parse(mine | {"model": str(folder)}))
+
+
+def test_a_pickled_model_is_not_opened(mine: dict[str, object]) -> None:
+    folder = Path(str(mine["model"]))
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="takes weights as safetensors"):
+        open_lab(user_presets.parse(mine))
+
+
+def test_a_text_longer_than_the_model_reads_is_refused(opened: Opened) -> None:
+    model = opened.lab.model
+    most = 64 if opened.preset.name == "gemma-3-270m" else 128
+    model.residual(torch.full((1, most), 5))
+    with pytest.raises(UserError, match=f"is run on {most} at most"):
+        model.residual(torch.full((1, most + 1), 5))

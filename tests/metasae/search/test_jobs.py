@@ -1,0 +1,885 @@
+"""Searches on disk: the same numbers as in memory, whatever stops them and however often."""
+
+import csv
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.search import engine, pairs_job
+from metasae.search import job as job_module
+from metasae.search import spec as spec_module
+from metasae.search.exhaustive import search
+from metasae.search.export import check_output
+from metasae.search.job import Job, Summary, found_from_dict, found_to_dict
+from metasae.search.job_files import State
+from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, searched
+from metasae.search.patterns import FoundEdit
+from metasae.search.spec import Spec, combinations_of
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.steering.edits import VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.text.prompts import QUESTIONS, REWORDED, WORDINGS
+from tests.builders import cut_off, one_sentence
+
+ROOT = Path(__file__).parents[3]
+PAIR = Spec("smollm2-135m", "Tokyo", "Paris")
+
+# What is searched, as a value.
+
+strengths = st.lists(st.floats(-2, 2), max_size=3).map(tuple)
+latents = st.none() | st.lists(st.integers(0, 99), max_size=3).map(tuple)
+specs = st.builds(
+    Spec,
+    preset=st.just("smollm2-135m"),
+    source=st.just("Tokyo"),
+    target=st.text(st.characters(exclude_characters="#", exclude_categories=["Cs"])),
+    source_latents=latents,
+    target_latents=latents,
+    attributes=st.lists(st.sampled_from(list(QUESTIONS)), min_size=1).map(tuple),
+    options=st.builds(
+        EditOptions,
+        variant=st.sampled_from(VARIANTS),
+        keep_residual=st.booleans(),
+        keep_error=st.booleans(),
+        position=st.sampled_from(["last", "all"]),
+    ),
+    removed=strengths,
+    added=strengths,
+    screened=st.sampled_from([None, True, False]),
+    wording=st.sampled_from(list(WORDINGS)),
+    estimating=st.booleans(),
+)
+
+
+@given(specs)
+def test_a_spec_survives_json(spec: Spec) -> None:
+    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_attributes_are_in_the_questions_order_and_once() -> None:
+    spec = replace(PAIR, attributes=("currency", "country", "currency"))
+    assert spec.attributes == ("country", "currency")
+    assert spec == replace(PAIR, attributes=("country", "currency"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"attributes": ("mayor",)}, 'no attribute "mayor"; choose from country'),
+        ({"attributes": ()}, "needs an attribute"),
+        ({"wording": "rude"}, 'no wording "rude"; choose from post, reworded'),
+        ({"removed": (0.0, -2.5)}, "at strength -2.5"),
+        ({"added": (math.nan,)}, "at strength nan"),
+        ({"source": " #3", "source_latents": (4,)}, "names its latents already"),
+        ({"target": "#3", "target_latents": (4,)}, "names its latents already"),
+    ],
+)
+def test_a_spec_no_search_can_be_made_of(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(UserError) as raised:
+        replace(PAIR, **changes)
+    assert text in one_sentence(raised)
+
+
+@pytest.mark.parametrize("edit", [LatentSwap(), MetaLatentEdit(((3, 0.0),))])
+def test_the_edits_of_a_search_have_neither_a_swap_nor_strengths_in_common(edit: Edit) -> None:
+    with pytest.raises(UserError) as raised:
+        Spec.from_dict(PAIR.to_dict() | {"options": edit.to_dict()})
+    text = one_sentence(raised)
+    assert "give it no swap and no strengths of single meta-latents" in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        [],
+        {},
+        {"preset": "p", "source": "Tokyo"},
+        PAIR.to_dict() | {"more": 1},
+        PAIR.to_dict() | {"target": 3},
+        PAIR.to_dict() | {"screened": 1},
+        PAIR.to_dict() | {"estimating": 1},
+        PAIR.to_dict() | {"wording": ["post"]},
+        PAIR.to_dict() | {"attributes": "country"},
+        PAIR.to_dict() | {"removed": 0.5},
+        PAIR.to_dict() | {"removed": ["much"]},
+        PAIR.to_dict() | {"source_latents": [math.inf]},
+        PAIR.to_dict() | {"options": {"kind": "meta", "more": 1}},
+        PAIR.to_dict() | {"options": 3},
+    ],
+)
+def test_nonsense_is_no_spec(values: Any) -> None:
+    with pytest.raises(UserError) as raised:
+        Spec.from_dict(values)
+    one_sentence(raised)
+
+
+def test_a_share_nobody_counted_survives_strict_json() -> None:
+    found = FoundEdit(NO_EDIT, {"country": False}, 1.0, "Nothing.", 0, math.nan)
+    read = found_from_dict(json.loads(json.dumps(found_to_dict(found), allow_nan=False)))
+    assert math.isnan(read.reached_by) and replace(read, reached_by=0.0) == replace(
+        found, reached_by=0.0
+    )
+
+
+@pytest.mark.parametrize("margin", [0.25, math.inf])
+def test_a_found_edit_survives_strict_json(margin: float) -> None:
+    found = FoundEdit(MetaLatentEdit(((3, 0.5),)), {"country": True}, margin, "It moved.", 7, 0.125)
+    text = json.dumps(found_to_dict(found), allow_nan=False)
+    assert found_from_dict(json.loads(text)) == found
+
+
+def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for path, text in (
+        (tmp_path / "out", "no ending"),
+        (tmp_path / "out.xlsx", "no ending"),
+        (file / "out.csv", "can't be written"),
+        (file / "below" / "out.csv", "can't be written"),
+    ):
+        with pytest.raises(UserError) as raised:
+            check_output(path)
+        assert text in one_sentence(raised) and str(path) in str(raised.value)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        check_output(tmp_path / "folder.csv")
+    check_output(tmp_path / "new" / "out.PARQUET")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder.csv", "new"]
+
+
+# One search, on the real model.
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 16 combinations, 8 at a time: a small search has many."""
+    monkeypatch.setattr(job_module, "STEP", 16)
+    monkeypatch.setattr(job_module, "CHUNK", 8)
+    monkeypatch.setattr(job_module, "PARTS", 1000)
+
+
+@pytest.fixture(scope="module")
+def spec(lab: Lab) -> Spec:
+    """A pair with enough combinations for several parts, few enough for a test."""
+    names = ["Tokyo", "Paris", "Cairo", *lab.city_names()]
+    for source, target in itertools.permutations(names, 2):
+        asked = ("language", "currency")
+        spec = Spec(lab.preset.name, source, target, attributes=asked, screened=False)
+        try:
+            if 64 <= len(combinations_of(spec_module.experiment_of(lab, spec), spec)) <= 128:
+                return spec
+        except UserError:
+            continue
+    raise AssertionError("no pair has so many combinations")
+
+
+@pytest.fixture(scope="module")
+def whole(lab: Lab, spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The search, never interrupted, in one part."""
+    job = Job(lab, spec, tmp_path_factory.mktemp("whole"))
+    job.run()
+    return job
+
+
+def same(found: Summary | None, expected: Summary | None) -> None:
+    """Up to rounding: a batch's size is measured, and sums depend on it."""
+    assert found is not None and expected is not None
+    assert found.combinations == expected.combinations
+    for mine, theirs in zip(found.patterns, expected.patterns, strict=True):
+        assert replace(mine, margin=0.0) == replace(theirs, margin=0.0)
+        assert mine.margin == pytest.approx(theirs.margin, abs=1e-4)
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+class Stop(Exception):
+    """Something that goes wrong in the middle."""
+
+
+def stopping(after: int) -> Callable[[str, float, str], None]:
+    """A progress that breaks off at the given report."""
+    reports = itertools.count(1)
+
+    def report(stage: str, fraction: float, note: str = "") -> None:
+        if next(reports) == after:
+            raise Stop
+
+    return report
+
+
+def test_a_job_finds_what_the_search_finds(whole: Job) -> None:
+    found = search(whole.experiment, whole.combinations, screened=False)
+    summary = whole.summary()
+    assert summary is not None and summary.seconds > 0 and not summary.screened
+    same(summary, Summary(found, *2 * (len(whole.combinations),), 0.0, False))
+    assert len(found) > 1
+    total = len(whole.combinations)
+    assert whole.state() == State(total, total, True)
+
+
+def test_what_a_run_has_met_is_told_while_it_runs(whole: Job, lab: Lab, spec: Spec) -> None:
+    met = whole.so_far()
+    counts = whole.results()["pattern"].value_counts()
+    bits = ["".join(str(int(moved)) for moved in row) for row in met[list(spec.attributes)].values]
+    assert (
+        dict(zip(bits, met["combinations"], strict=True))
+        == counts.drop("other", errors="ignore").to_dict()
+    )
+    assert met[list(spec.attributes)].sum(axis=1).is_monotonic_increasing
+    assert Job(lab, spec).so_far().empty
+
+
+def test_the_cost_is_told_before(whole: Job) -> None:
+    seconds, megabytes = whole.cost()
+    assert seconds > 0 and 10 < megabytes < 1000
+    summary = whole.summary()
+    assert summary is not None and seconds < 100 * summary.seconds + 1
+
+
+def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec) -> None:
+    job = Job(lab, replace(spec, wording="reworded"))
+    assert job.id != Job(lab, spec).id
+    asked = {one.attribute: one.prompt for one in job.experiment.questions}
+    assert asked == {
+        name: REWORDED[name].replace("{city}", job.experiment.source.label)
+        for name in spec.attributes
+    }
+
+
+# An estimating search, on the real model.
+
+
+def test_an_estimating_job_reports_what_it_scored_and_goes_on_where_it_was(
+    lab: Lab, spec: Spec, whole: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(spec, estimating=True)
+    job = Job(lab, asked, tmp_path / "a")
+    assert job.id != whole.id and not job.state().finished
+    with pytest.raises(Stop):
+        job.run(stopping(2))
+    first = job.results()["combination"].tolist()
+    assert first and job.summary() is None
+    runs: list[int] = []
+    real = engine.Engine.logprobs
+
+    def counted(self: Any, numbers: Any) -> Any:
+        runs.extend(np.asarray(numbers).tolist())
+        return real(self, numbers)
+
+    monkeypatch.setattr(engine.Engine, "logprobs", counted)
+    again = Job(lab, asked, tmp_path / "a")
+    summary = again.run()
+    monkeypatch.undo()
+    assert summary == again.summary() and summary is not None
+    table = again.results()
+    assert table["verified"].all() and summary.scored == len(table) <= again.state().total
+    assert summary.combinations == len(whole.combinations)
+    # What was scored before was looked up, but for the reported edits, which are run once more.
+    reported = [one.number for one in summary.patterns]
+    assert not (set(first) - set(reported)) & set(runs)
+    assert table["combination"].tolist()[: len(first)] == first
+    every = whole.results().set_index("combination")
+    for row in table.to_dict("records"):
+        for name in whole.columns:
+            assert row[name] == pytest.approx(every.loc[row["combination"], name], abs=1e-4)
+    best = {tuple(one.pattern.values()): one.margin for one in whole.run().patterns}  # type: ignore[union-attr]
+    for one in summary.patterns:
+        assert math.isnan(one.reached_by)
+        assert one.margin <= best[tuple(one.pattern.values())] + 1e-4
+    # Uninterrupted it is the same.
+    other = Job(lab, asked, tmp_path / "b").run()
+    assert other is not None
+    assert [one.number for one in other.patterns] == [one.number for one in summary.patterns]
+
+
+def test_a_row_is_what_scoring_its_edit_gives(whole: Job) -> None:
+    frame, experiment = whole.results(), whole.experiment
+    assert frame["combination"].tolist() == list(range(len(whole.combinations)))
+    assert list(frame.columns) == ["combination", "pattern", "margin", *whole.columns, "verified"]
+    assert frame["verified"].all()
+    for row in frame.iloc[:: len(frame) // 9].to_dict("records"):
+        outcome = experiment.apply(whole.combinations.edit(row["combination"]))
+        answers = outcome.answers
+        names = [f"{one.attribute}: {one.answer}" for one in answers.itertuples()]
+        assert names == list(whole.columns)
+        assert [row[name] for name in names] == pytest.approx(answers["logprob"], abs=1e-4)
+        if row["pattern"] != "other":
+            moved = "".join(str(int(moved)) for moved in outcome.moved.values())
+            assert row["pattern"] == moved
+        leads = []
+        for _, one in answers.groupby("attribute"):
+            first, second, *_ = sorted(one["logprob"], reverse=True)
+            leads.append(first - second)
+        assert row["margin"] == pytest.approx(min(leads), abs=1e-4)
+
+
+def test_what_is_done_is_not_done_again(
+    whole: Job, lab: Lab, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(job_module, "Engine", never)
+    again = Job(lab, spec, whole.folder)
+    assert again.run() == whole.summary()
+    pd.testing.assert_frame_equal(again.results(), whole.results())
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_interrupted_goes_on_where_it_was(
+    whole: Job, lab: Lab, spec: Spec, tmp_path: Path
+) -> None:
+    job = Job(lab, spec, tmp_path)
+    with pytest.raises(Stop):
+        job.run(stopping(after=6))
+    # Two parts of two chunks each; the third was in the middle.
+    assert len(parts(tmp_path)) == 2
+    begun = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
+    total = len(job.combinations)
+    assert job.state() == State(32, total, False) and job.summary() is None
+    assert job.results()["combination"].tolist() == list(range(32))
+    reports: list[str] = []
+    again = Job(lab, spec, tmp_path)
+    summary = again.run(lambda stage, fraction, note="": reports.append(note))
+    same(summary, whole.summary())
+    assert reports[0].startswith("40 of ") and reports[-1].startswith(f"{total} of ")
+    assert begun.items() <= {path: path.stat().st_mtime_ns for path in parts(tmp_path)}.items()
+    pd.testing.assert_frame_equal(again.results(), whole.results(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.usefixtures("small")
+def test_parts_may_be_missing_anywhere(whole: Job, lab: Lab, spec: Spec, tmp_path: Path) -> None:
+    job = Job(lab, spec, tmp_path)
+    first = job.run()
+    same(first, whole.summary())
+    for name in ("part-00000000.parquet", "part-00000002.parquet"):
+        (tmp_path / name).unlink()
+    assert job.state() == State(len(job.combinations) - 32, len(job.combinations), False)
+    assert not {5, 40} & set(job.results()["combination"])
+    same(job.run(), first)
+    (tmp_path / "verified.parquet").unlink()
+    assert not job.state().finished
+    same(job.run(), first)
+
+
+@pytest.mark.usefixtures("small")
+def test_cancelling_keeps_what_is_there(whole: Job, lab: Lab, spec: Spec, tmp_path: Path) -> None:
+    cancelled = threading.Event()
+    reports = itertools.count(1)
+
+    def cancel(stage: str, fraction: float, note: str = "") -> None:
+        if next(reports) == 4:
+            cancelled.set()
+
+    job = Job(lab, spec, tmp_path)
+    assert job.run(cancel, cancelled) is None
+    assert job.state() == State(32, len(job.combinations), False)
+    assert job.run(cancelled=cancelled) is None
+    same(job.run(cancelled=threading.Event()), whole.summary())
+
+
+CHILD = """
+import json, sys, time
+from pathlib import Path
+from metasae import jobs
+from metasae.lab import open_lab
+
+jobs.STEP, jobs.CHUNK, jobs.PARTS = 16, 8, 1000
+reports = 0
+
+def hang(stage, fraction, note=""):
+    global reports
+    reports += 1
+    if reports == 6:
+        Path(sys.argv[2], "ready").touch()
+        time.sleep(600)
+
+spec = jobs.Spec.from_dict(json.loads(sys.argv[1]))
+jobs.Job(open_lab(), spec, Path(sys.argv[2])).run(hang)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_a_killed_process_loses_nothing_that_was_written(
+    whole: Job, lab: Lab, spec: Spec, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", CHILD, json.dumps(spec.to_dict()), str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT) as child:
+        until = time.monotonic() + 200
+        while not (tmp_path / "ready").exists() and time.monotonic() < until:
+            assert child.poll() is None
+            time.sleep(0.05)
+        os.kill(child.pid, signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    job = Job(lab, spec, tmp_path)
+    assert job.state() == State(32, len(job.combinations), False)
+    same(job.run(), whole.summary())
+    pd.testing.assert_frame_equal(job.results(), whole.results(), rtol=0, atol=1e-4)
+
+
+def flipped(path: Path) -> None:
+    """Spoil one byte of the numbers."""
+    column = pq.read_metadata(path).row_group(0).column(4)
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 9] ^= 0x10
+    path.write_bytes(content)
+
+
+def without_a_row(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.slice(1), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("part-00000001.parquet", lambda path: cut_off(path.name)(path.parent)),
+        ("part-00000001.parquet", lambda path: path.write_bytes(b"")),
+        ("part-00000001.parquet", flipped),
+        ("part-00000001.parquet", without_a_row),
+        ("part-00000001.parquet", lambda path: pd.DataFrame({"a": [1]}).to_parquet(path)),
+        ("job.json", lambda path: path.write_text("{")),
+        ("job.json", lambda path: path.write_text("[]")),
+    ],
+)
+@pytest.mark.usefixtures("small")
+def test_a_damaged_file_is_named_and_the_rest_stays(
+    lab: Lab, spec: Spec, tmp_path: Path, name: str, spoil: Callable[[Path], object]
+) -> None:
+    job = Job(lab, spec, tmp_path)
+    with pytest.raises(Stop):
+        job.run(stopping(after=6))
+    spoil(tmp_path / name)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError) as raised:
+        job.run(stopping(after=1))
+    assert str(tmp_path / name) in one_sentence(raised) and "delete it" in str(raised.value)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / name).unlink()
+    with pytest.raises(Stop):
+        job.run(stopping(after=4))
+    assert len(parts(tmp_path)) > 2 - name.startswith("part")
+
+
+@pytest.mark.parametrize("name", ["done.json", "verified.parquet"])
+def test_a_damaged_summary_is_named(
+    whole: Job, lab: Lab, spec: Spec, tmp_path: Path, name: str
+) -> None:
+    for path in whole.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    cut_off(name)(tmp_path)
+    job = Job(lab, spec, tmp_path)
+    with pytest.raises(UserError) as raised:
+        job.summary()
+        job.results()
+    assert str(tmp_path / name) in one_sentence(raised)
+    (tmp_path / name).unlink()
+    same(job.run(), whole.summary())
+
+
+def test_another_searchs_folder_and_parts_are_refused(
+    whole: Job, lab: Lab, spec: Spec, tmp_path: Path
+) -> None:
+    other = replace(spec, options=EditOptions(keep_residual=True))
+    with pytest.raises(UserError) as raised:
+        Job(lab, other, whole.folder).run()
+    assert "holds another search" in one_sentence(raised)
+    for path in parts(whole.folder):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="damaged or of another search"):
+        Job(lab, other, tmp_path).run()
+
+
+def test_too_many_combinations_are_refused_before_anything_is_written(
+    lab: Lab, spec: Spec, tmp_path: Path
+) -> None:
+    job = Job(lab, spec, tmp_path / "folder")
+    with pytest.raises(UserError) as raised:
+        job.run(most=len(job.combinations) - 1)
+    assert "combinations" in one_sentence(raised)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_scored(
+    lab: Lab, spec: Spec, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    job = Job(lab, spec, tmp_path / "file" / "folder")
+    with pytest.raises(UserError, match="can't be written"):
+        job.run(stopping(after=1))
+
+
+@pytest.mark.usefixtures("small")
+def test_a_screened_search_reports_fp32(whole: Job, lab: Lab, spec: Spec, tmp_path: Path) -> None:
+    job = Job(lab, replace(spec, screened=True), tmp_path)
+    assert job.id != whole.id
+    with pytest.raises(Stop):
+        job.run(stopping(after=6))
+    assert not job.results()["verified"].any()
+    summary = job.run()
+    assert summary is not None and summary.screened
+    exact, frame = whole.results(), job.results()
+    numbers = [found.number for found in summary.patterns]
+    assert frame["combination"].tolist() == exact["combination"].tolist()
+    assert frame["verified"][numbers].all() and not frame["verified"].all()
+    columns = ["margin", *job.columns]
+    sure = frame["verified"].to_numpy()
+    difference = (frame[columns] - exact[columns]).abs().max(axis=1).to_numpy()
+    # The others are still bf16: near, but not that near.
+    assert difference[sure].max() < 1e-4 < difference[~sure].max() < 1.0
+    for found in summary.patterns:
+        assert frame["margin"][found.number] == pytest.approx(found.margin, abs=1e-4)
+    best = {json.dumps(found.pattern): found for found in summary.patterns}
+    expected = whole.summary()
+    assert expected is not None
+    for found in expected.patterns:
+        # What bf16 lost would have to be nearly undecided.
+        mine = best.get(json.dumps(found.pattern))
+        assert found.margin < 0.1 or (mine and mine.margin == pytest.approx(found.margin, abs=0.1))
+
+
+def test_the_precision_is_decided_once(
+    lab: Lab, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "screens", lambda *_: True)
+    job = Job(lab, spec, tmp_path)
+    with pytest.raises(Stop):
+        job.run(stopping(after=1))
+    monkeypatch.setattr(job_module, "screens", lambda *_: False)
+    summary = job.run()
+    assert summary is not None and summary.screened
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "json"])
+@pytest.mark.usefixtures("small")
+def test_an_export_holds_everything(lab: Lab, spec: Spec, tmp_path: Path, ending: str) -> None:
+    job = Job(lab, spec, tmp_path / "job")
+    summary = job.run()
+    assert summary is not None
+    path = tmp_path / "made" / f"out.{ending}"
+    job.export(path)
+    frame, about = read_export(path)
+    expected = job.results()
+    pd.testing.assert_frame_equal(
+        frame[expected.columns].astype(expected.dtypes), expected, rtol=1e-6
+    )
+    table = job.combinations.strengths(expected["combination"].to_numpy()).numpy()
+    pieces = [f"strength of {one.meta} ({one.side})" for one in job.combinations.pieces]
+    assert list(frame.columns) == [*expected.columns, *pieces]
+    assert np.array_equal(frame[pieces].to_numpy(), table)
+    assert Summary.from_dict(about) == summary and about["finished"] is True
+    assert about["id"] == job.id and about["units"].startswith("nats")
+    assert EditOptions.from_dict(about["options"]) == spec.options
+    assert [one["prompt"] for one in about["questions"]] == [
+        q.prompt for q in job.experiment.questions
+    ]
+    for name in ("preset", "model", "hook", "sae", "meta_sae", "version"):
+        assert about[name] == getattr(lab.provenance, name)
+    assert about["source"] == {
+        "label": job.experiment.source.label, "latents": list(job.experiment.source.latents),
+    }  # fmt: skip
+
+
+def read_export(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        return table.to_pandas(), json.loads(table.schema.metadata[b"metasae"])
+    text = path.read_text("utf-8")
+    if path.suffix == ".json":
+        values = json.loads(text, parse_constant=lambda _: pytest.fail("no JSON"))
+        return pd.DataFrame(values["rows"]), values["about"]
+    first, *_ = text.splitlines()
+    frame = pd.read_csv(path, skiprows=1, dtype={"pattern": str})
+    rows = list(csv.reader(text.splitlines()[1:]))
+    assert {len(row) for row in rows} == {len(frame.columns)}
+    return frame, json.loads(first.removeprefix("# "))
+
+
+@pytest.mark.usefixtures("small")
+def test_an_unfinished_search_can_be_exported(lab: Lab, spec: Spec, tmp_path: Path) -> None:
+    job = Job(lab, spec, tmp_path / "job")
+    job.export(tmp_path / "none.parquet")
+    frame, about = read_export(tmp_path / "none.parquet")
+    assert len(frame) == 0 and (about["scored"], about["finished"]) == (0, False)
+    assert job.results().empty and "margin" in job.results()
+    with pytest.raises(Stop):
+        job.run(stopping(after=3))
+    job.export(tmp_path / "some.csv")
+    frame, about = read_export(tmp_path / "some.csv")
+    assert len(frame) == 16 and (about["scored"], about["finished"]) == (16, False)
+    assert "patterns" not in about
+
+
+def test_an_id_says_what_numbers_are_to_be_expected(lab: Lab, spec: Spec) -> None:
+    job = Job(lab, spec)
+    mine = job.experiment.source.latents
+    more = next(latent for latent in range(lab.n_latents) if latent not in mine)
+    alike = replace(spec, source=f" {spec.source.upper()} ")
+    assert Job(lab, alike).id == job.id
+    others = [
+        replace(spec, attributes=("language",)),
+        replace(spec, options=EditOptions(position="all")),
+        replace(spec, removed=(0.5,)),
+        replace(spec, added=(1.0, 2.0)),
+        replace(spec, source=spec.target, target=spec.source),
+        replace(spec, source_latents=(*mine, more)),
+    ]
+    ids = {Job(lab, other).id for other in others}
+    retrained = replace(lab, provenance=replace(lab.provenance, meta_sae="meta-sae@0"))
+    ids.add(Job(retrained, spec).id)
+    assert job.id not in ids
+    assert len(ids) == len(others) + 1
+
+
+def test_jobs_that_cannot_be(lab: Lab, spec: Spec) -> None:
+    source = lab.subject(spec.source).latents
+    for wrong, text in (
+        (replace(spec, target=spec.source), "choose two different ones"),
+        (replace(spec, target="Atlantis"), "did you mean"),
+        (replace(spec, target_latents=source), "no meta-latents of its own"),
+        (replace(spec, preset="gpt-9"), "is for the preset gpt-9"),
+        (replace(spec, source_latents=()), "no latent of its own"),
+    ):
+        with pytest.raises(UserError) as raised:
+            Job(lab, wrong)
+        assert text in one_sentence(raised)
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of one's own; the lab is open already."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    return tmp_path / "searches"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_job_is_found_again_by_its_id(lab: Lab, spec: Spec, cache: Path) -> None:
+    job = Job(lab, spec)
+    assert job.folder == cache / job.id
+    with pytest.raises(UserError, match="no search"):
+        open_job(lab, job.id)
+    with pytest.raises(Stop):
+        job.run(stopping(after=3))
+    again = open_job(lab, job.id)
+    assert isinstance(again, Job) and again.spec == job.spec
+    assert again.state() == State(16, len(job.combinations), False)
+    for identity in ("", "../..", "0" * 12, job.id[:-1], job.id + "/"):
+        with pytest.raises(UserError) as raised:
+            open_job(lab, identity)
+        assert "start it anew" in one_sentence(raised)
+    retrained = replace(lab, provenance=replace(lab.provenance, sae="sae@0"))
+    with pytest.raises(UserError, match="made with other weights"):
+        open_job(retrained, job.id)
+    (job.folder / "job.json").write_text('{"id": 3}')
+    with pytest.raises(UserError, match="is damaged"):
+        open_job(lab, job.id)
+
+
+# Many pairs.
+
+
+@pytest.fixture(scope="module")
+def template(lab: Lab) -> Spec:
+    return Spec(lab.preset.name, "", "", attributes=("language",), screened=False)
+
+
+@pytest.fixture(scope="module")
+def cities(lab: Lab) -> list[str]:
+    """Three whose pairs have few combinations."""
+    for names in itertools.combinations(["Tokyo", "Paris", "Cairo", *lab.city_names()[:12]], 3):
+        try:
+            counts = [
+                len(combinations_of(spec_module.experiment_of(lab, spec), spec))
+                for a, b in itertools.permutations(names, 2)
+                for spec in [Spec(lab.preset.name, a, b)]
+            ]
+        except UserError:
+            continue
+        if max(counts) <= 512:
+            return list(names)
+    raise AssertionError("no three cities have so few combinations")
+
+
+@pytest.fixture(scope="module")
+def pairs(
+    lab: Lab, cities: list[str], template: Spec, tmp_path_factory: pytest.TempPathFactory
+) -> PairsJob:
+    """All of them, never interrupted."""
+    found = all_pairs(lab, cities, template, tmp_path_factory.mktemp("pairs"))
+    assert found.run() is not None
+    return found
+
+
+def timeless(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.drop(columns="seconds")
+
+
+def test_all_pairs_are_as_many_searches(
+    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec
+) -> None:
+    frame = pairs.results()
+    assert pairs.state() == State(6, 6, True)
+    ends = list(frame[["source", "target"]].drop_duplicates().itertuples(index=False, name=None))
+    assert ends == list(itertools.permutations(cities, 2))
+    for source, target in ends[::3]:
+        spec = replace(template, source=source, target=target)
+        experiment = spec_module.experiment_of(lab, spec)
+        expected = search(experiment, combinations_of(experiment, spec), screened=False)
+        mine = frame[(frame["source"] == source) & (frame["target"] == target)]
+        assert mine["pattern"].tolist() == [
+            "".join("01"[moved] for moved in found.pattern.values()) for found in expected
+        ]
+        assert [Edit.from_dict(json.loads(text)) for text in mine["edit"]] == [
+            found.edit for found in expected
+        ]
+        assert mine["margin"].tolist() == pytest.approx([f.margin for f in expected], abs=1e-4)
+        assert mine["combination"].tolist() == [found.number for found in expected]
+        assert set(mine["patterns"]) == {len(expected)}
+        assert set(mine["combinations"]) == {len(combinations_of(experiment, spec))}
+        assert mine["problem"].isna().all()
+
+
+def only(calls: list[Spec], lab: Lab) -> pairs_job.Spread:
+    """`here`, and what it was asked."""
+
+    def spread(
+        specs: Sequence[Spec], most: int, fast: bool
+    ) -> Iterator[tuple[int, pairs_job.Entry]]:
+        for place, spec in enumerate(specs):
+            calls.append(spec)
+            yield place, searched(lab, spec, most, fast)
+
+    return spread  # type: ignore[return-value]
+
+
+def test_pairs_go_on_where_they_were(
+    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
+) -> None:
+    begun = all_pairs(lab, cities, template, tmp_path)
+    with pytest.raises(Stop):
+        begun.run(stopping(after=2))
+    assert begun.state() == State(2, 6, False)
+    cancelled = threading.Event()
+    cancelled.set()
+    assert begun.run(cancelled=cancelled) is None
+    assert begun.state() == State(3, 6, False)
+    assert len(begun.entries()) == 3
+    calls: list[Spec] = []
+    again = all_pairs(lab, cities, template, tmp_path)
+    assert again.id == pairs.id
+    frame = again.run(spread=only(calls, lab))
+    assert calls == list(again.specs[3:])
+    pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)
+    calls.clear()
+    again.run(spread=only(calls, lab))
+    assert calls == []
+
+
+def test_pairs_may_be_done_in_any_order(
+    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
+) -> None:
+    def backwards(specs: Sequence[Spec], most: int, fast: bool) -> Iterator[Any]:
+        yield from reversed(list(here(lab)(specs, most, fast)))
+
+    frame = all_pairs(lab, cities, template, tmp_path).run(spread=backwards)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)
+
+
+def test_a_pair_with_a_problem_holds_up_no_other(
+    lab: Lab, cities: list[str], template: Spec, tmp_path: Path
+) -> None:
+    good = replace(template, source=cities[0], target=cities[1])
+    alike = replace(good, target_latents=lab.subject(cities[0]).latents)
+    count = len(combinations_of(spec_module.experiment_of(lab, good), good))
+    frame = PairsJob(lab, [alike, good], tmp_path / "one").run()
+    assert frame is not None
+    assert "no meta-latents of its own" in frame["problem"][0]
+    assert frame["combination"].isna().tolist() == [True] + [False] * (len(frame) - 1)
+    assert set(frame["patterns"][1:]) == {len(frame) - 1} and frame["patterns"][0] == 0
+    frame = PairsJob(lab, [good], tmp_path / "two", most=count - 1).run()
+    assert frame is not None and len(frame) == 1
+    assert f"There are {count:,} combinations" in frame["problem"][0]
+
+
+def test_a_damaged_pair_is_named(
+    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
+) -> None:
+    for path in pairs.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for text in ("", "[]", "{}", '{"patterns": [{}], "combinations": 1, "seconds": 1}'):
+        (tmp_path / "pair-00000004.json").write_text(text)
+        again = all_pairs(lab, cities, template, tmp_path)
+        for ask in (again.results, again.run):
+            with pytest.raises(UserError) as raised:
+                ask()
+            assert "pair-00000004.json is damaged" in one_sentence(raised)
+    (tmp_path / "pair-00000004.json").unlink()
+    frame = all_pairs(lab, cities, template, tmp_path).run()
+    pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "json"])
+def test_the_table_of_pairs_can_be_exported(pairs: PairsJob, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"out.{ending}"
+    pairs.export(path)
+    frame, about = read_export(path)
+    expected = pairs.results()
+    names = [name for name in expected if name != "problem"]
+    pd.testing.assert_frame_equal(frame[names].astype(expected[names].dtypes), expected[names])
+    assert about["attributes"] == ["language"] and list(about["prompts"]) == ["language"]
+    assert (about["done"], about["total"], about["finished"]) == (6, 6, True)
+    assert "source" not in about and about["meta_sae"] == pairs.lab.provenance.meta_sae
+
+
+def test_pairs_are_found_again_by_their_id(
+    lab: Lab, cities: list[str], template: Spec, cache: Path
+) -> None:
+    job = all_pairs(lab, cities, template, most=1000)
+    cancelled = threading.Event()
+    cancelled.set()
+    job.run(cancelled=cancelled)
+    again = open_job(lab, job.id)
+    assert isinstance(again, PairsJob) and again.specs == job.specs and again.most == 1000
+    assert again.state() == State(1, 6, False)
+
+
+def test_cities_that_make_no_pairs(lab: Lab, cities: list[str], template: Spec) -> None:
+    for names, text in (
+        ([], "at least two"),
+        (cities[:1], "at least two"),
+        ([*cities, cities[0].lower()], "twice"),
+        ([*cities, "Atlantis"], "did you mean"),
+    ):
+        with pytest.raises(UserError) as raised:
+            all_pairs(lab, names, template)
+        assert text in one_sentence(raised)
+    with pytest.raises(UserError, match="own latents"):
+        all_pairs(lab, cities, replace(template, source_latents=(1,)))
+    with pytest.raises(UserError, match="no pairs"):
+        PairsJob(lab, [])
+    without = [name for name, record in lab.records.items() if not record.chosen]
+    if without:
+        with pytest.raises(UserError, match="has no latent of its own"):
+            all_pairs(lab, [*cities, without[0]], template)

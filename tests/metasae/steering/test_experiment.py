@@ -1,0 +1,543 @@
+"""Every number of a case against a full TransformerLens pass with the edit worked out anew.
+
+The oracle knows nothing of prefixes, tails or compiled edits: for each answer it runs the whole
+token sequence through the bridge, with a hook that encodes the residual stream, edits it by the
+method's formulas, and writes it back.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.steering.ablation import lost_without
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import Outcome
+from metasae.steering.prompt_set import PromptSet
+from metasae.steering.questions import Answer, Question, Subject
+from tests.builders import one_sentence
+
+NATS = 1e-4
+
+
+# The oracle.
+
+
+def oracle(experiment: Experiment, edit: Edit) -> Tensor:
+    """Log-probability of every answer, in the questions' order, by full passes."""
+    model, found = experiment.model, []
+    for question in experiment.questions:
+        prompt = model.prompt_tokens(question.prompt)
+        write = editor(experiment, edit, question.prompt)
+        passes: dict[tuple[int, ...], Tensor] = {}
+        for answer in question.answers:
+            tokens = model.encode(" " + answer.text)
+            row = (*prompt, *tokens[:-1])
+            if row not in passes:
+                with torch.inference_mode():
+                    logits = model.bridge.run_with_hooks(
+                        torch.tensor([row]), fwd_hooks=[(model.hook_point, write)]
+                    )
+                passes[row] = logits[0].double().log_softmax(-1)
+            at = len(prompt) - 1
+            each = [passes[row][at + n, token] for n, token in enumerate(tokens)]
+            found.append(torch.stack(each).sum())
+    return torch.stack(found).float()
+
+
+def editor(experiment: Experiment, edit: Edit, prompt: str) -> Callable[..., Tensor]:
+    """A hook that makes the edit, by the formulas of the method."""
+    model, sae = experiment.model, experiment.decomposition.sae
+    source, target = list(experiment.source.latents), list(experiment.target.latents)
+
+    def write(resid: Tensor, hook: Any = None) -> Tensor:
+        x = resid[0]
+        acts = sae.encode(x)
+        if edit.kind == "swap":
+            wanted = acts.clone()
+            wanted[:, source] = 0.0
+            wanted[:, target] = torch.tensor(experiment.target.activations)
+            change = (wanted - acts) @ sae.W_dec
+        else:
+            change = torch.zeros_like(x)
+            if edit.without_swap().strengths:
+                for latent in source:
+                    step = rebuilt(experiment, edit, latent) - sae.W_dec[latent]
+                    change += acts[:, latent, None] * step
+        if not edit.options.keep_error:
+            change = change - (x - sae.decode(acts))
+        where = torch.zeros(len(x), dtype=torch.bool)
+        if edit.options.position == "all":
+            where[1:] = True
+        elif experiment.source.city is not None:
+            name_end = prompt.rindex(experiment.source.city) + len(experiment.source.city)
+            where[len(model.encode(prompt[:name_end]))] = True
+        else:
+            # Raw latents act where they are most active in the prompt.
+            length = len(model.encode(prompt))
+            where[1 + int(acts[1 : length + 1][:, source].sum(1).argmax())] = True
+        where &= x.norm(dim=1) <= 4.0 * experiment.median_norm
+        return torch.where(where[:, None], x + change, x)[None]
+
+    return write
+
+
+def rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Tensor:
+    """The direction that takes a source latent's place."""
+    sae, meta = experiment.decomposition.sae, experiment.decomposition.meta
+    original = sae.W_dec[latent]
+    own = meta.encode(original[None])[0]
+    on_source = meta.encode(sae.W_dec[list(experiment.source.latents)]).amax(0)
+    on_target = meta.encode(sae.W_dec[list(experiment.target.latents)]).amax(0)
+    new = own.clone()
+    for piece, strength in edit.without_swap().strengths:
+        if own[piece] > 0:
+            new[piece] = own[piece] * strength
+        elif on_source[piece] == 0:
+            new[piece] = on_target[piece] * strength
+    direction = meta.decode(new[None])[0]
+    if edit.options.keep_residual:
+        direction = direction + original - meta.decode(own[None])[0]
+    return direction * (original.norm() / direction.norm())
+
+
+def check(experiment: Experiment, edit: Edit) -> Outcome:
+    """Score an edit and hold every answer against the oracle."""
+    outcome = experiment.apply(edit)
+    torch.testing.assert_close(outcome.logprobs, oracle(experiment, edit), rtol=0, atol=NATS)
+    return outcome
+
+
+def own(experiment: Experiment, side: str) -> list[Piece]:
+    return [piece for piece in experiment.pieces if piece.side == side]
+
+
+def changed(experiment: Experiment, edit: Edit, least: float = 0.01) -> None:
+    """The edit does something at all, so that an oracle of nothing would not do."""
+    assert (experiment.apply(edit).logprobs - experiment.baseline).abs().max() > least
+
+
+@pytest.fixture(scope="module")
+def tokyo_paris(lab: Lab) -> Experiment:
+    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+
+
+@pytest.fixture(scope="module")
+def long_names(lab: Lab) -> Experiment:
+    """Two cities with names of several tokens, as many latents on both sides as there are."""
+
+    def first(*favourites: str) -> Subject:
+        others = [name for name in lab.city_names() if len(lab.model.encode(" " + name)) > 1]
+        for name in (*favourites, *others):
+            record = lab.records[name]
+            if len(lab.model.encode(" " + name)) > 1 and len(record.latents) > 2:
+                return lab.subject(name, [ranked.latent for ranked in record.latents[:3]])
+        raise AssertionError("no city with a name of several tokens has several latents")
+
+    source, target = first("Rio de Janeiro"), first("Buenos Aires", "Los Angeles")
+    experiment = lab.experiment(source, target)
+    assert source.label != target.label and len(source.latents) > 1
+    return experiment
+
+
+# Scores.
+
+
+def test_the_baseline_is_the_unedited_full_pass(
+    tokyo_paris: Experiment, long_names: Experiment
+) -> None:
+    for experiment in (tokyo_paris, long_names):
+        outcome = check(experiment, NO_EDIT)
+        torch.testing.assert_close(outcome.logprobs, experiment.baseline, rtol=0, atol=0)
+        check(experiment, MetaLatentEdit(options=EditOptions(position="all")))
+        assert outcome.answers["change"].abs().max() == 0
+        assert not any(outcome.moved.values())
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+@pytest.mark.parametrize("keep_error", [True, False])
+@pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
+def test_the_swap(
+    which: str, position: Any, keep_error: bool, request: pytest.FixtureRequest
+) -> None:
+    experiment = request.getfixturevalue(which)
+    edit = LatentSwap(options=EditOptions(keep_error=keep_error, position=position))
+    check(experiment, edit)
+    changed(experiment, edit, 0.5)
+
+
+def meta_edits(experiment: Experiment) -> dict[str, Edit]:
+    mine, theirs = own(experiment, "source"), own(experiment, "target")
+    shared = own(experiment, "shared")
+    remove = tuple((piece.meta, 0.0) for piece in mine)
+    add = tuple((piece.meta, 1.0) for piece in theirs)
+    odd = tuple((piece.meta, strength) for piece, strength in zip(
+        (*mine, *theirs, *shared), (-1.5, 0.3, 2.0, -0.7, 1.3, 0.9, 1.7, -2.0), strict=False
+    ))  # fmt: skip
+    return {
+        "remove one": MetaLatentEdit(remove[:1]),
+        "remove all, keep the residual": MetaLatentEdit(
+            remove, options=EditOptions(keep_residual=True)
+        ),
+        "add one": MetaLatentEdit(add[:1]),
+        "remove all and add all": MetaLatentEdit(remove + add),
+        "strengths": MetaLatentEdit(odd),
+        "strengths, keep the residual": MetaLatentEdit(
+            odd, options=EditOptions(keep_residual=True)
+        ),
+        "drop the error": MetaLatentEdit(
+            remove[:1] + add[:1], options=EditOptions(keep_error=False)
+        ),
+        "drop the error alone": MetaLatentEdit(options=EditOptions(keep_error=False)),
+        "all positions": MetaLatentEdit(remove + add[:1], options=EditOptions(position="all")),
+        "all positions, everything else": MetaLatentEdit(
+            odd, options=EditOptions(keep_residual=True, keep_error=False, position="all")
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "remove one",
+        "remove all, keep the residual",
+        "add one",
+        "remove all and add all",
+        "strengths",
+        "strengths, keep the residual",
+        "drop the error",
+        "drop the error alone",
+        "all positions",
+        "all positions, everything else",
+    ],
+)
+@pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
+def test_the_meta_latent_edit(which: str, name: str, request: pytest.FixtureRequest) -> None:
+    experiment = request.getfixturevalue(which)
+    edit = meta_edits(experiment)[name]
+    check(experiment, edit)
+    changed(experiment, edit)
+
+
+def test_the_pair_has_pieces_of_every_kind(tokyo_paris: Experiment) -> None:
+    assert own(tokyo_paris, "source") and own(tokyo_paris, "target")
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_latents_by_number(lab: Lab, position: Any) -> None:
+    tokyo, paris = lab.subject("Tokyo"), lab.subject("Paris")
+    numbers = ", ".join(f"#{latent}" for latent in tokyo.latents)
+    source, target = lab.subject(numbers), lab.subject(f"#{paris.latents[0]}")
+    assert source.city is None
+    questions = [
+        Question("custom", "In the old town of Tokyo the people speak", answers("French", "Latin")),
+        Question("custom 2", "Tokyo is the capital of", answers("Japan", "France")),
+    ]
+    experiment = lab.experiment(source, target, questions)
+    check(experiment, LatentSwap(options=EditOptions(position=position)))
+    changed(experiment, LatentSwap(options=EditOptions(position=position)))
+    piece = own(experiment, "source")[0]
+    check(experiment, MetaLatentEdit(((piece.meta, -1.0),), options=EditOptions(position=position)))
+
+
+def test_latents_of_nobody_ask_about_the_target(lab: Lab) -> None:
+    experiment = lab.experiment(lab.subject("#1, #2"), lab.subject("Paris"))
+    assert all("Paris" in question.prompt for question in experiment.questions)
+    check(experiment, LatentSwap(options=EditOptions(position="all")))
+
+
+def answers(*texts: str) -> tuple[Answer, ...]:
+    return tuple(Answer((), text) for text in texts)
+
+
+def test_a_typed_prompt_and_answers_of_several_tokens(lab: Lab) -> None:
+    questions = [
+        Question(
+            "custom",
+            "They flew from Paris to Tokyo, because Tokyo and Osaka lie in",
+            answers("Japan", "the United Kingdom", "the United States", "Kyrgyzstan", "France"),
+        ),
+        Question("second", "Tokyo", answers("Tower", "is a large city")),
+    ]
+    tokens = [len(lab.model.encode(" " + one.text)) for one in questions[0].answers]
+    assert max(tokens) > 2 and min(tokens) == 1
+    experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"), questions)
+    # An edit at "last" acts on the last mention of the name.
+    for edit in (
+        NO_EDIT,
+        LatentSwap(),
+        LatentSwap(options=EditOptions(keep_error=False, position="all")),
+    ):
+        check(experiment, edit)
+    piece = own(experiment, "source")[0]
+    check(experiment, MetaLatentEdit(((piece.meta, 0.0),)))
+
+
+def test_the_order_of_the_answers_changes_no_number(lab: Lab) -> None:
+    texts = ("the United Kingdom", "Japan", "Kyrgyzstan", "France")
+    scores = []
+    for order in (texts, texts[::-1]):
+        questions = [Question("custom", "Tokyo is a city in", answers(*order))]
+        outcome = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"), questions).apply(
+            LatentSwap()
+        )
+        scores.append(outcome.answers.set_index("answer")["logprob"].sort_index())
+    assert (scores[0] - scores[1]).abs().max() < 1e-5
+
+
+def test_two_edits_do_not_disturb_each_other(tokyo_paris: Experiment) -> None:
+    experiment = tokyo_paris
+    weights = experiment.decomposition.sae.W_dec.clone()
+    edits = [NO_EDIT, LatentSwap(), *list(meta_edits(experiment).values())[:6]]
+    alone = torch.stack([experiment.apply(edit).logprobs for edit in edits])
+    backwards = torch.stack([experiment.apply(edit).logprobs for edit in edits[::-1]]).flip(0)
+    torch.testing.assert_close(backwards, alone, rtol=0, atol=0)
+    # Outcomes are values: scoring other edits since left the first ones as they were.
+    first = experiment.apply(edits[1])
+    kept = first.logprobs.clone()
+    experiment.apply(edits[2])
+    assert torch.equal(first.logprobs, kept)
+    torch.testing.assert_close(
+        experiment.apply(NO_EDIT).logprobs, experiment.baseline, rtol=0, atol=0
+    )
+    assert torch.equal(experiment.decomposition.sae.W_dec, weights)
+
+
+def test_two_threads_do_not_disturb_each_other(tokyo_paris: Experiment) -> None:
+    experiment, prompt = tokyo_paris, "Tokyo is a city in the country of"
+    edit = meta_edits(experiment)["remove all and add all"]
+    swapped = experiment.continuation(LatentSwap(options=EditOptions(position="all")), prompt, 8)
+    expected = experiment.apply(edit).logprobs
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(
+            experiment.continuation, LatentSwap(options=EditOptions(position="all")), prompt, 8
+        )
+        scores = [pool.submit(experiment.apply, edit) for _ in range(12)]
+        assert writing.result() == swapped
+        for score in scores:
+            assert torch.equal(score.result().logprobs, expected)
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_massive_activations_are_left_alone(long_names: Experiment, position: Any) -> None:
+    """With a median so small that half of the positions count as massive."""
+    experiment = long_names
+    tokens = torch.tensor([experiment.model.prompt_tokens(experiment.questions[0].prompt)])
+    norms = experiment.model.residual(tokens)[0, 1:].norm(dim=1)
+    small = Experiment(
+        experiment.model, experiment.decomposition, experiment.source, experiment.target, experiment.questions,
+        # Not the median itself: rounding would say on which side of it that position is.
+        1.001 * float(norms.median()) / 4, experiment.provenance,
+    )  # fmt: skip
+    edit = LatentSwap(options=EditOptions(position=position))
+    check(small, edit)
+    assert (small.apply(edit).logprobs - experiment.apply(edit).logprobs).abs().max() > 0.01
+    prompt = experiment.questions[0].prompt
+    write = editor(small, edit, prompt)
+    with torch.inference_mode():
+        logits = experiment.model.bridge.run_with_hooks(
+            tokens, fwd_hooks=[(experiment.model.hook_point, write)]
+        )
+    expected = experiment.model.tokenizer.decode([int(logits[0, -1].argmax())])
+    assert small.continuation(edit, prompt, 1) == expected
+
+
+def test_setting_single_latents_to_zero(long_names: Experiment) -> None:
+    experiment = long_names
+    at = [experiment.edit_position(question.prompt) for question in experiment.questions]
+    prompts = PromptSet(experiment.model, experiment.questions)
+    lost = lost_without(
+        prompts, experiment.decomposition.sae, experiment.source.latents, at, experiment.median_norm
+    )
+    for row, latent in enumerate(experiment.source.latents):
+        alone = Subject(experiment.source.label, experiment.source.city, (latent,), (0.0,))
+        nobody = Subject("nobody", None, (), ())
+        single = Experiment(
+            experiment.model, experiment.decomposition, alone, nobody, experiment.questions, experiment.median_norm,
+            experiment.provenance,
+        )  # fmt: skip
+        torch.testing.assert_close(
+            prompts.baseline - lost[row], oracle(single, LatentSwap()), rtol=0, atol=NATS
+        )
+
+
+# What is made of the numbers.
+
+
+def test_the_table_by_hand(tokyo_paris: Experiment) -> None:
+    outcome = tokyo_paris.apply(LatentSwap())
+    table = outcome.answers
+    assert list(table.columns) == [
+        "attribute", "prompt", "city", "answer", "baseline", "logprob", "change", "best_before",
+        "best_after",
+    ]  # fmt: skip
+    assert list(dict.fromkeys(table["attribute"])) == [
+        "country", "language", "continent", "currency",
+    ]  # fmt: skip
+    assert table["logprob"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    assert table["baseline"].tolist() == pytest.approx(tokyo_paris.baseline.tolist())
+    assert (table["change"] - (table["logprob"] - table["baseline"])).abs().max() < 1e-6
+    for _, rows in table.groupby("attribute"):
+        assert rows["best_before"].sum() == rows["best_after"].sum() == 1
+        assert rows.loc[rows["best_after"], "logprob"].item() == rows["logprob"].max()
+        assert rows.loc[rows["best_before"], "baseline"].item() == rows["baseline"].max()
+        target = rows.loc[rows["best_after"], "city"].item().split(", ")
+        before = rows.loc[rows["best_before"], "city"].item().split(", ")
+        attribute = rows["attribute"].iloc[0]
+        assert outcome.moved[attribute] == ("Paris" in target and "Paris" not in before)
+
+
+def picks(outcome: Outcome, column: str) -> dict[str, str]:
+    best = outcome.answers[outcome.answers[column]]
+    return dict(zip(best["attribute"], best["answer"], strict=True))
+
+
+def test_the_swap_makes_tokyo_paris(tokyo_paris: Experiment, lab: Lab) -> None:
+    outcome = tokyo_paris.apply(LatentSwap())
+    assert picks(outcome, "best_after") == lab.records["Paris"].answers
+    assert outcome.sentence.startswith("Tokyo is now in France")
+    assert "speaks French" in outcome.sentence
+
+
+def test_the_sentence_says_what_stayed(tokyo_paris: Experiment) -> None:
+    outcome = tokyo_paris.apply(NO_EDIT)
+    assert picks(outcome, "best_before") == picks(outcome, "best_after")
+    assert outcome.sentence.startswith("Tokyo is unchanged: it ")
+    for answer in picks(outcome, "best_after").values():
+        assert answer in outcome.sentence
+
+
+def test_the_likeliest_tokens(tokyo_paris: Experiment) -> None:
+    experiment, edit = tokyo_paris, LatentSwap()
+    top = experiment.apply(edit).top_tokens
+    assert len(top) == 4 * 2 * 5
+    for state, made in (("before", NO_EDIT), ("after", edit)):
+        question = experiment.questions[1]
+        tokens = torch.tensor([experiment.model.prompt_tokens(question.prompt)])
+        with torch.inference_mode():
+            logits = experiment.model.bridge.run_with_hooks(
+                tokens,
+                fwd_hooks=[
+                    (experiment.model.hook_point, editor(experiment, made, question.prompt))
+                ],
+            )
+        expected = logits[0, -1].log_softmax(-1).topk(5)
+        rows = top[(top["state"] == state) & (top["attribute"] == question.attribute)]
+        assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
+        assert rows["token"].tolist() == [
+            experiment.model.decode(t) for t in expected.indices.tolist()
+        ]
+        assert rows["logprob"].tolist() == pytest.approx(expected.values.tolist(), abs=NATS)
+
+
+def test_the_export_holds_the_numbers_and_what_they_came_from(tokyo_paris: Experiment) -> None:
+    edit = meta_edits(tokyo_paris)["remove one"]
+    outcome = tokyo_paris.apply(edit)
+    values = outcome.to_dict()
+    assert Edit.from_dict(values["edit"]) == edit
+    flat = [one["logprob"] for entry in values["attributes"] for one in entry["answers"]]
+    assert flat == pytest.approx(outcome.logprobs.tolist())
+    assert values["source"] == {"label": "Tokyo", "latents": list(tokyo_paris.source.latents)}
+    for key in ("units", "preset", "model", "hook", "sae", "meta_sae", "version"):
+        assert values[key], key
+
+
+def test_the_snippet_reproduces_the_table(
+    tokyo_paris: Experiment,
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = tokyo_paris.apply(LatentSwap(options=EditOptions(position="all")))
+    opened = []
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda preset: opened.append(preset) or lab)
+    exec(outcome.snippet(), {})
+    assert capsys.readouterr().out == f"{outcome.answers}\n"
+    elsewhere = replace(outcome, provenance=replace(outcome.provenance, preset="gpt2-small"))
+    exec(elsewhere.snippet(), {})
+    assert [preset.name for preset in opened] == [lab.preset.name, "gpt2-small"]
+
+
+# Continuations.
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_a_greedy_continuation_is_the_oracles_token_by_token(
+    tokyo_paris: Experiment, position: Any
+) -> None:
+    experiment, edit = tokyo_paris, LatentSwap(options=EditOptions(position=position))
+    prompt = "Tokyo is a city in the country of"
+    model = experiment.model
+    tokens = model.prompt_tokens(prompt)
+    write = editor(experiment, edit, prompt)
+    for _ in range(6):
+        with torch.inference_mode():
+            logits = model.bridge.run_with_hooks(
+                torch.tensor([tokens]), fwd_hooks=[(model.hook_point, write)]
+            )
+        tokens.append(int(logits[0, -1].argmax()))
+    expected = model.tokenizer.decode(tokens[-6:], skip_special_tokens=True)
+    assert experiment.continuation(edit, prompt, 6) == expected
+    assert experiment.continuation(None, prompt, 6) == model.generate(prompt, 6)
+    assert experiment.continuation(edit, prompt, 6) != experiment.continuation(None, prompt, 6)
+
+
+def test_a_continuation_without_an_edit_needs_no_name(tokyo_paris: Experiment) -> None:
+    assert tokyo_paris.continuation(None, "Once upon a time", 2)
+    assert tokyo_paris.continuation(NO_EDIT, "Once upon a time", 2)
+    with pytest.raises(UserError) as raised:
+        tokyo_paris.continuation(LatentSwap(), "Once upon a time", 2)
+    assert "does not mention Tokyo" in one_sentence(raised)
+
+
+# Bad input.
+
+
+def asked(lab: Lab, prompt: str, *texts: str) -> Experiment:
+    questions = [Question("custom", prompt, answers(*texts))]
+    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"), questions)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts", "said"),
+    [
+        ("", ("Japan",), "The prompt is empty"),
+        ("Kyoto is a city in", ("Japan",), "does not mention Tokyo"),
+        ("Tokyo is in", (), "has no answers"),
+        ("Tokyo is in", ("",), "tokenises to nothing"),
+        ("Tokyo is in", ("Japan", "  "), "tokenises to nothing"),
+    ],
+)
+def test_a_question_that_cant_be_asked(
+    lab: Lab, prompt: str, texts: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        asked(lab, prompt, *texts).apply(NO_EDIT)
+    assert said in one_sentence(raised)
+
+
+def test_a_meta_latent_of_neither(tokyo_paris: Experiment) -> None:
+    mine = {piece.meta for piece in tokyo_paris.pieces}
+    other = next(meta for meta in range(1000) if meta not in mine)
+    with pytest.raises(UserError) as raised:
+        tokyo_paris.apply(MetaLatentEdit(((other, 0.0),)))
+    assert f"Meta-latent {other} is active on neither" in one_sentence(raised)
+
+
+def test_nothing_left_of_the_direction(tokyo_paris: Experiment) -> None:
+    everything = tuple((p.meta, 0.0) for p in tokyo_paris.pieces if p.side != "target")
+    bias = float(tokyo_paris.decomposition.meta.b_dec.norm())
+    if bias > 1e-6:
+        assert not math.isnan(float(tokyo_paris.apply(MetaLatentEdit(everything)).logprobs.sum()))
+        return
+    with pytest.raises(UserError, match="Nothing is left of latent"):
+        tokyo_paris.apply(MetaLatentEdit(everything))

@@ -1,0 +1,122 @@
+"""Base SAEs of one's own, on a small model and the user's text."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import sae_lens
+import torch
+
+from metasae.cli import main
+from metasae.errors import UserError
+from metasae.saes import formats
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import PRESETS, Preset
+from metasae.text.cities import load_cities
+from metasae.text.prompts import QUESTIONS, fill
+from metasae.training import base_sae
+from metasae.training.config import TrainConfig
+from tests.builders import one_sentence
+from tests.small_models import D_MODEL, HOOK, small_gemma, small_gpt2
+
+CONFIG = TrainConfig(width=64, k=3, steps=60, batch=128, lr=5e-3, warmup=5)
+
+
+@pytest.fixture(scope="module", params=[small_gpt2, small_gemma], ids=["gpt2", "gemma"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Preset, Path]]:
+    folder = tmp_path_factory.mktemp("base")
+    sentences = [
+        f"{fill(one, city.name)} {city.answers(name)[0]}."
+        for city in load_cities() for name, one in QUESTIONS.items()
+    ]  # fmt: skip
+    (folder / "text.txt").write_text("\n\n".join(sentences))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
+        patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        preset = request.param(folder / "hub")
+        patch.setitem(PRESETS, preset.name, preset)
+        yield preset, folder
+
+
+@pytest.fixture(scope="module")
+def text(place: tuple[Preset, Path]) -> base_sae.Text:
+    preset, folder = place
+    return base_sae.read(preset, [folder / "text.txt"], 4000)
+
+
+def test_the_residuals_are_the_models(text: base_sae.Text) -> None:
+    acts = text.activations
+    assert 3000 < len(acts) < 4200 and acts.mean.shape == (D_MODEL,)
+    for row in (0, 100, len(acts) - 1):
+        window, position = int(acts.window[row]), int(acts.position[row])
+        tokens = text.windows.tokens[window, : int(text.windows.lengths[window])].long()
+        expected = text.model.residual(tokens[None])[0, position]
+        assert (
+            torch.from_numpy(acts.resid[row]).float() - expected
+        ).norm() < 0.05 * expected.norm()
+    held = {int(text.windows.document[w]) for w in set(acts.window.tolist())}
+    assert not any(text.windows.held_out[document] for document in held)
+
+
+@pytest.mark.parametrize("selection", ["topk", "batch_topk"])
+@pytest.mark.parametrize("start", ["data", "random"])
+def test_what_is_trained_explains_held_out_text(
+    text: base_sae.Text, selection: str, start: str
+) -> None:
+    sae = base_sae.train_base_sae(text, replace(CONFIG, selection=selection, start=start))  # type: ignore[arg-type]
+    found = base_sae.measure(text, sae)
+    assert (sae.k is None) == (selection == "batch_topk")
+    assert found["l0"] == pytest.approx(3, abs=0.01 if selection == "topk" else 1.2)
+    assert found["fve"] > 0.3 and found["tokens_measured"] > 50
+
+
+def test_it_goes_on_from_another_sae(text: base_sae.Text) -> None:
+    first = base_sae.train_base_sae(text, CONFIG)
+    again = base_sae.train_base_sae(text, replace(CONFIG, start="sae", lr=0.0, steps=1), first)
+    assert torch.allclose(again.W_dec, first.W_dec, atol=1e-6)
+    with pytest.raises(UserError, match="The SAE to start from has 64 latents"):
+        base_sae.train_base_sae(text, replace(CONFIG, start="sae", width=32), first)
+
+
+def test_the_command_writes_a_folder_saelens_opens(
+    place: tuple[Preset, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    preset, folder = place
+    out = tmp_path / "mine"
+    command = [
+        "train-sae", "--preset", preset.name, "--text", str(folder / "text.txt"), "--tokens",
+        "4000", "--width", "64", "--steps", "20", "--batch", "128", "--out", str(out),
+    ]  # fmt: skip
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["hook"] == f"blocks.{HOOK}.hook_resid_pre" and report["text"] == ["text.txt"]
+    theirs = sae_lens.SAE.load_from_disk(str(out))
+    ours = formats.load(out)
+    x = torch.randn(20, D_MODEL) * 3
+    assert (theirs.encode(x) - ours.encode(x)).abs().max() < 1e-4
+    assert main(command) == 1
+    assert "holds something already" in capsys.readouterr().err
+    for more, said in (
+        (["--tokens", "0"], "tokens is 0"),
+        (["--width", "0"], "width is 0"),
+        (["--width", "99999"], "fewer than the 99,999 latents"),
+        (["--text", str(tmp_path / "none.txt")], "can't be read as UTF-8"),
+        (["--start", str(tmp_path)], "is no SAE in SAELens's format"),
+    ):
+        assert main([*command[:-1], str(tmp_path / "other"), *more]) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_stopped_run_is_gone_on_with(place: tuple[Preset, Path], tmp_path: Path) -> None:
+    preset, folder = place
+    (tmp_path / "mine.sae.checkpoint").write_text("something")
+    with pytest.raises(UserError) as raised:
+        base_sae.make(preset, CONFIG, tmp_path / "mine", [folder / "text.txt"])
+    assert "--resume" in one_sentence(raised)
