@@ -21,19 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from metasae.explorer import evidence, explorer, gathering, graph
-from metasae.explorer.explorer import Explorer, browser
+from metasae.explorer import gathering, graph
+from metasae.explorer.explorer import META, Explorer, open_explorer
+from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import open_lab
 from metasae.lm.halves import _copy
-from metasae.lm.logit_lens import vocabulary_ends
 from metasae.lm.matmul import fast_dtype
-from metasae.lm.token_change import token_change
-from metasae.progress import to_stream
+from metasae.progress import Progress, silent, to_stream
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.saes.neighbours import nearest
-from metasae.saes.pursuit import pursuit
-from metasae.text.windows import length_batches
+from metasae.text.windows import Windows, length_batches
 
 LARGE = (49152, 2304)
 
@@ -45,28 +42,35 @@ def seconds(work: Any) -> float:
     return time.perf_counter() - began
 
 
-def page(found: Explorer, decomposition: Decomposition, latent: int) -> None:
+class Larger(Explorer):
+    """The explorer with a synthetic SAE in the place of the open one; its evidence stays."""
+
+    synthetic: Decomposition
+
+    def decomposition(self, width: int, progress: Progress = silent) -> Decomposition:
+        """The synthetic SAE for the open one's width."""
+        if width == self.lab.n_latents:
+            return self.synthetic
+        return super().decomposition(width, progress)
+
+    def label(self, kind: str, index: int) -> str:
+        """Labels there are, for numbers that there may not be."""
+        count = self.lab.n_meta if kind == META else int(kind)
+        return super().label(kind, index % count)
+
+    def scored(self, kind: str, index: int) -> dict[str, Any]:
+        """Likewise."""
+        count = self.lab.n_meta if kind == META else int(kind)
+        return super().scored(kind, index % count)
+
+
+def page(shown: LatentPage, text: Windows) -> None:
     """What the Latents page computes."""
-    lab = found.lab
-    direction = decomposition.sae.W_dec[latent]
-    pieces = decomposition.pieces(latent)
-    decomposition.unexplained([latent])
-    for meta in pieces:
-        found.label(explorer.META, min(meta, lab.n_meta - 1))
-    nearest(decomposition.sae.W_dec, direction, without=latent)
-    narrower = found.smaller_width(lab.n_latents)
-    if narrower is not None:
-        smaller = found.decomposition(narrower).sae
-        nearest(smaller.W_dec, direction)
-        pursuit(smaller.W_dec, direction, max(1, len(pieces)))
-    vocabulary_ends(lab.model, direction)
-    token_change(lab.model, direction, 50.0)
-    known = found.evidence(lab.n_latents)
-    text = found.text()
-    if known is not None and text is not None:
-        for one in known.of(latent % lab.n_latents):
-            evidence.snippet(lab.model, text, one)
-        known.histogram(latent % lab.n_latents)
+    shown.to_dict()
+    _ = shown.token_change
+    shown.snippets(text)
+    if shown.evidence is not None:
+        shown.evidence.histogram(shown.latent)
 
 
 def large(width: int, metas: int, d_model: int) -> Decomposition:
@@ -89,26 +93,28 @@ def large(width: int, metas: int, d_model: int) -> Decomposition:
 def pages(count: int) -> dict[str, float]:
     """Milliseconds of a page, at the median and the 95th percentile."""
     lab = open_lab(progress=to_stream())
-    found = browser(lab)
-    found.text(progress=to_stream())
+    found = open_explorer(lab)
+    text = found.text(progress=to_stream())
+    assert text is not None
     synthetic = large(*LARGE, lab.model.d_model)
     built = seconds(lambda: synthetic.activations)
     values: dict[str, float] = {"decompose_large_s": built}
-    for name, decomposition in (("default", lab.decomposition), ("large", synthetic)):
+    larger = Larger(lab, found.folder, found.shipped)
+    larger.synthetic = synthetic
+    for name, explorer in (("default", found), ("large", larger)):
         draw = np.random.default_rng(0)
-        page(found, decomposition, 0)
-        times = [
-            seconds(partial(page, found, decomposition, latent))
-            for latent in draw.integers(decomposition.n_latents, size=count).tolist()
+        shown_pages = [
+            LatentPage(explorer, lab.n_latents, latent)
+            for latent in draw.integers(lab.n_latents, size=count + 1).tolist()
         ]
+        times = [seconds(partial(page, shown, text)) for shown in shown_pages][1:]
         values[f"page_{name}_p50_ms"] = 1e3 * statistics.median(times)
         values[f"page_{name}_p95_ms"] = 1e3 * float(np.quantile(times, 0.95))
     typed = "She flew from Tokyo to Paris"
-    sae = lab.decomposition.sae
 
     def typing() -> None:
         found.find(str(lab.n_latents), "tokyo")
-        evidence.firing_on(lab.model, sae, typed, lab.median_norm)
+        found.firing_on(lab.n_latents, typed)
 
     typing()
     values["search_ms"] = 1e3 * statistics.median(seconds(typing) for _ in range(9))
@@ -122,7 +128,7 @@ def pages(count: int) -> dict[str, float]:
 def collecting(tokens: int) -> dict[str, float]:
     """Tokens a second of the evidence of all widths, and of the bare forward pass."""
     lab = open_lab(progress=to_stream())
-    found = browser(lab)
+    found = open_explorer(lab)
     text = found.text(progress=to_stream())
     assert text is not None
     saes = {width: found.decomposition(width).sae for width in found.widths}

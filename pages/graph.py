@@ -20,7 +20,7 @@ def page() -> None:
     lab = results.lab_or_retry(setting.preset)
     if lab is None:
         return
-    found = opening.get_browser(lab)
+    found = opening.get_explorer(lab)
     try:
         latents = graphing.starts(found)
         depth, top, least = graphing.controls(found, latents)

@@ -20,7 +20,7 @@ def page() -> None:
     if lab is None:
         return
     try:
-        found = opening.get_browser(lab)
+        found = opening.get_explorer(lab)
         at = exploring.place(found)
         exploring.keep_link(**at.to_query())
         session.show_notice()

@@ -19,7 +19,7 @@ def page() -> None:
     if lab is None:
         return
     try:
-        found = opening.get_browser(lab)
+        found = opening.get_explorer(lab)
         meta = exploring.asked_meta(found)
         width = exploring.asked_width(found)
         exploring.keep_link(**({} if meta is None else {"meta": meta, "width": width}))

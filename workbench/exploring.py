@@ -12,14 +12,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from metasae.errors import UserError
 from metasae.explorer.corrections import Corrections, explained
-from metasae.explorer.evidence import Snippet, firing_on, snippet
+from metasae.explorer.evidence import Snippet, snippet
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.labels import UNCLEAR
-from metasae.lm.logit_lens import vocabulary_ends
-from metasae.lm.token_change import token_change
-from metasae.saes.decomposition import Decomposition
-from metasae.saes.neighbours import nearest
-from metasae.saes.pursuit import pursuit
+from metasae.explorer.latent_page import LatentPage
 from workbench import charts, opening, results, session
 from workbench.text import escape, visible
 
@@ -161,13 +157,12 @@ def search_bar(found: Explorer, at: Place) -> None:
 def _hits(found: Explorer, at: Place) -> None:
     kind = str(at.width)
     try:
-        sae = opening.open_width(found, at.width).sae
+        opening.open_width(found, at.width)
         named = found.find(kind, at.query)
-        fires = firing_on(found.lab.model, sae, at.query, found.lab.median_norm)
+        fires = found.firing_on(at.width, at.query)
     except UserError as error:
         results.failed(error)
         return
-    fires["label"] = [found.label(kind, latent) for latent in fires["latent"]]
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**Fires on “{escape(at.query)}”**, token by token")
@@ -217,7 +212,8 @@ def choose(
 def latent(found: Explorer, at: Place) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
     kind, lab = str(at.width), found.lab
-    decomposition = opening.open_width(found, at.width)
+    opening.open_width(found, at.width)
+    page = LatentPage(found, at.width, at.latent)
     with heading(found, kind, at.latent, f"Latent {at.latent} of {at.width:,}"):
         if at.width == lab.n_latents:
             if st.button("Send to Steer", icon=":material/tune:", key="to-steer"):
@@ -230,11 +226,11 @@ def latent(found: Explorer, at: Place) -> None:
             st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
     left, right = st.columns([6, 5], gap="large")
     with left:
-        _pieces(found, at, decomposition)
-        _evidence(found, at)
+        _pieces(page)
+        _evidence(page)
     with right:
-        _does(found, at, decomposition)
-        _beside(found, at, decomposition)
+        _does(page)
+        _beside(page)
 
 
 def heading(found: Explorer, kind: str, index: int, name: str) -> DeltaGenerator:
@@ -310,110 +306,93 @@ def _keep(found: Explorer, changed: Corrections) -> None:
     st.rerun()
 
 
-def _pieces(found: Explorer, at: Place, decomposition: Decomposition) -> None:
+def _pieces(page: LatentPage) -> None:
     """The decomposition as a picture, what is left out of it included."""
-    pieces = decomposition.pieces(at.latent)
-    share = decomposition.unexplained([at.latent])
     st.subheader("Made of", anchor=False)
-    if not pieces:
+    if page.pieces.empty:
         st.info("No meta-latent is active on this latent's direction.")
         return
-    table = pd.DataFrame(
-        {
-            "meta": list(pieces),
-            "name": [found.named(META, meta) for meta in pieces],
-            "called": [found.label(META, meta) for meta in pieces],
-            "activation": list(pieces.values()),
-        }
+    table = page.pieces.assign(
+        name=[page.explorer.named(META, meta) for meta in page.pieces["meta"]]
     )
-    st.altair_chart(charts.pieces_chart(table, share, results.ink()))
+    st.altair_chart(charts.pieces_chart(table, page.unexplained, results.ink()))
     st.caption(
-        f"Meta-latents active on its decoder direction. {share:.0%} of the direction's squared "
-        "length is in none of them."
+        f"Meta-latents active on its decoder direction. {page.unexplained:.0%} of the direction's "
+        "squared length is in none of them."
     )
     choose(
-        table[["meta", "called", "activation"]].rename(columns={"meta": "meta-latent"}),
+        page.pieces.rename(columns={"meta": "meta-latent"}),
         "pieces",
         lambda row: go(_METAS, meta=int(row["meta-latent"])),
         {"activation": st.column_config.NumberColumn(format="%.2f")},
     )
 
 
-def _beside(found: Explorer, at: Place, decomposition: Decomposition) -> None:
+def _beside(page: LatentPage) -> None:
     """The method's table: nearest latents here and in a smaller SAE, and matching pursuit."""
-    kind = str(at.width)
-    direction = decomposition.sae.W_dec[at.latent]
     st.subheader("Beside it", anchor=False)
     two = st.column_config.NumberColumn(format="%.2f")
-    near = nearest(decomposition.sae.W_dec, direction, without=at.latent)
-    near["called"] = [found.label(kind, latent) for latent in near["latent"]]
     st.markdown("**Closest latents in this SAE**")
-    choose(near, "near", lambda row: go(latent=int(row["latent"]), width=at.width), {"cosine": two})
-    narrower = found.smaller_width(at.width)
-    if narrower is None:
+    choose(
+        page.nearest, "near", lambda row: go(latent=int(row["latent"]), width=page.width),
+        {"cosine": two},
+    )  # fmt: skip
+    if page.smaller_width is None:
         return
     try:
-        smaller = opening.open_width(found, narrower).sae
+        opening.open_width(page.explorer, page.smaller_width)
+        smaller = page.smaller
     except UserError as error:
         results.failed(error)
         return
-    other = str(smaller.width)
-    near = nearest(smaller.W_dec, direction)
-    near["called"] = [found.label(other, latent) for latent in near["latent"]]
+    assert smaller is not None
+
+    def there(row: pd.Series) -> None:
+        go(latent=int(row["latent"]), width=smaller.width)
+
     st.markdown(f"**Closest among {smaller.width:,} latents**")
-    choose(
-        near, "small", lambda row: go(latent=int(row["latent"]), width=smaller.width),
-        {"cosine": two},
-    )  # fmt: skip
-    count = max(1, len(decomposition.pieces(at.latent)))
-    chased = pursuit(smaller.W_dec, direction, count)
-    table = chased.table.assign(
-        called=[found.label(other, latent) for latent in chased.table["latent"]]
-    )
-    explained = chased.explained[-1] if chased.explained else 0.0
+    choose(smaller.nearest, "small", there, {"cosine": two})
+    count = max(1, len(page.pieces))
+    explained = smaller.pursuit.explained[-1] if smaller.pursuit.explained else 0.0
     st.markdown(f"**The best {count} of those {smaller.width:,} to write it with**")
-    choose(
-        table, "pursuit", lambda row: go(latent=int(row["latent"]), width=smaller.width),
-        {"weight": two},
-    )  # fmt: skip
+    choose(smaller.pursuit.table, "pursuit", there, {"weight": two})
     st.caption(
         f"Orthogonal matching pursuit: {explained:.0%} of the direction's squared length, with as "
         "many latents as it has meta-latents."
     )
 
 
-def _evidence(found: Explorer, at: Place) -> None:
+def _evidence(page: LatentPage) -> None:
     """Where the latent fires: contexts, how often, how strongly."""
     st.subheader("Where it fires", anchor=False)
-    evidence = found.evidence(at.width)
+    found, evidence = page.explorer, page.evidence
     if evidence is None:
         st.info(
             "Nobody has collected where these latents fire. In a terminal: python -m metasae "
-            f"describe --preset {found.lab.preset.name} --width {at.width}"
+            f"describe --preset {found.lab.preset.name} --width {page.width}"
         )
         return
-    total = int(evidence.counts[at.latent].sum())
-    st.caption(f"On {total:,} of {evidence.tokens:,} tokens ({evidence.density(at.latent):.3%}).")
+    total = int(evidence.counts[page.latent].sum())
+    st.caption(f"On {total:,} of {evidence.tokens:,} tokens ({evidence.density(page.latent):.3%}).")
     if total == 0:
         st.info("It is silent on all of this text.")
         return
-    text = opening.get_text(found, at.width)
+    text = opening.get_text(found, page.width)
     if text is None:
         st.info(
             "The text on this machine is another than the evidence is about, so no contexts can be "
             "shown. In a terminal: python -m metasae describe --preset "
-            f"{found.lab.preset.name} --width {at.width}"
+            f"{found.lab.preset.name} --width {page.width}"
         )
     else:
-        contexts = evidence.of(at.latent)
-        shown = [snippet(found.lab.model, text, one) for one in contexts]
-        top = max(one.strength for one in contexts)
+        shown = page.snippets(text)
+        top = max(one.strength for one in page.contexts)
         st.html(snippets_html([one for one in shown if not one.drawn][:_SHOWN], top))
         drawn = [one for one in shown if one.drawn]
         if drawn:
             with st.expander(f"{len(drawn)} drawn from its weaker activations"):
                 st.html(snippets_html(drawn, top))
-    st.altair_chart(charts.histogram(evidence.histogram(at.latent), results.ink()))
+    st.altair_chart(charts.histogram(evidence.histogram(page.latent), results.ink()))
 
 
 def snippets_html(snippets: Sequence[Snippet], top: float) -> str:
@@ -438,18 +417,14 @@ def snippets_html(snippets: Sequence[Snippet], top: float) -> str:
     return f'<div style="font-size:.9rem;line-height:1.45">{"".join(rows)}</div>'
 
 
-def _does(found: Explorer, at: Place, decomposition: Decomposition) -> None:
+def _does(page: LatentPage) -> None:
     """What its direction promotes, and what really changes when it is added."""
-    lab, direction = found.lab, decomposition.sae.W_dec[at.latent]
     st.subheader("What it does", anchor=False)
-    promoted, suppressed = vocabulary_ends(lab.model, direction)
-    evidence = found.evidence(at.width)
-    contexts = evidence.of(at.latent) if evidence is not None else ()
-    strength = contexts[0].strength if contexts else 0.1 * lab.median_norm
-    raised, lowered = token_change(lab.model, direction, strength)
+    promoted, suppressed = page.vocabulary_ends
+    raised, lowered = page.token_change
     st.markdown(f"Its direction points to {_tokens(promoted)}, away from {_tokens(suppressed)}.")
     st.markdown(
-        f"Added with its largest activation ({strength:.1f}) to neutral prompts, it raises "
+        f"Added with its largest activation ({page.strength:.1f}) to neutral prompts, it raises "
         f"{_tokens(raised, 'nats')} and lowers {_tokens(lowered, 'nats')} (nats)."
     )
 

@@ -17,7 +17,7 @@ import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.explorer.explorer import META, Explorer, browser
+from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.lab.lab import Lab, open_lab
 from metasae.progress import Progress, TimeLeft, duration
 from metasae.saes.decomposition import Decomposition
@@ -145,7 +145,9 @@ def get_experiment(setting: Setting) -> Experiment:
     lab = get_lab(setting.preset)
     source = lab.subject(setting.source, setting.source_latents)
     target = lab.subject(setting.target, setting.target_latents)
-    questions = lab.questions(source, target)
+    questions: tuple[Question, ...] = ()
+    if source.about or not setting.prompt:
+        questions = lab.questions(source, target)
     if setting.prompt:
         answers = tuple(Answer((), answer) for answer in setting.answers)
         prompt = setting.prompt.replace(CITY, source.label)
@@ -368,13 +370,13 @@ def training_cost(sources: tuple[str, ...], config: TrainConfig) -> Task[float]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _browser(preset: str, meta_sae: str) -> Explorer:
-    return browser(get_lab(preset))
+def _explorer(preset: str, meta_sae: str) -> Explorer:
+    return open_explorer(get_lab(preset))
 
 
-def get_browser(lab: Lab) -> Explorer:
+def get_explorer(lab: Lab) -> Explorer:
     """What is known of a lab's latents."""
-    return _browser(lab.preset.name, lab.provenance.meta_sae)
+    return _explorer(lab.preset.name, lab.provenance.meta_sae)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -398,7 +400,7 @@ def open_width(found: Explorer, width: int) -> Decomposition:
 def meta_title(lab: Lab, meta: int) -> str:
     """What a meta-latent is called on every page: its label, or what its latents fire on."""
     try:
-        return get_browser(lab).label(META, meta)
+        return get_explorer(lab).label(META, meta)
     except UserError:  # a damaged file of labels, which the explorer's pages tell of
         return lab.meta_card(meta).title
 

@@ -12,12 +12,13 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import duration
+from metasae.sources import cache
 from metasae.sources.presets import NAME, usual_width
 from metasae.sources.user_presets import find_preset
 from metasae.training.config import TrainConfig
 from metasae.training.controls import CONTROLS
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import REPORT, Order, home, unfinished
+from metasae.training.meta_sae_run import REPORT, Order, unfinished
 from workbench import charts, opening, results, session
 from workbench.opening import Training
 from workbench.text import escape
@@ -43,7 +44,7 @@ def progress_of_all(lab: Lab) -> None:
 
 def stopped(lab: Lab) -> None:
     """Trainings that a closed or killed workbench left; each can go on where it was."""
-    for order in unfinished(home(lab.preset)):
+    for order in unfinished(cache.meta_saes(lab.preset.base)):
         name = order.out.name
         if name in opening.trainings():
             continue
@@ -160,7 +161,7 @@ def _fits(lab: Lab, values: dict[str, Any]) -> bool:
 
 
 def _use(lab: Lab, name: str, values: dict[str, Any]) -> None:
-    folder = home(lab.preset) / name
+    folder = cache.meta_saes(lab.preset.base) / name
     if _fits(lab, values):
         if st.button("Use it now", key=f"use-{name}", type="primary"):
             session.change_setting(preset=f"{lab.preset.base}+{name}")
@@ -213,7 +214,7 @@ def form(lab: Lab) -> None:
 
 def _taken(lab: Lab) -> set[str]:
     """Names of meta-SAEs that are there, in the making or stopped."""
-    folder = home(lab.preset)
+    folder = cache.meta_saes(lab.preset.base)
     made = {one.name for one in folder.glob("*")}
     return made | {*opening.trainings()} | {order.out.name for order in unfinished(folder)}
 
@@ -243,7 +244,7 @@ def _sources(lab: Lab) -> tuple[str, ...]:
 def _start(
     lab: Lab, sources: tuple[str, ...], config: TrainConfig, controls: tuple[str, ...], name: str
 ) -> None:
-    out = home(lab.preset) / name
+    out = cache.meta_saes(lab.preset.base) / name
     if not NAME.fullmatch(name):
         st.error("A name has letters, digits, - and _, and begins with a letter or digit.")
         return
@@ -269,7 +270,7 @@ def _start(
 
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
-    found = sorted(home(lab.preset).glob(f"*/{REPORT}"))
+    found = sorted(cache.meta_saes(lab.preset.base).glob(f"*/{REPORT}"))
     names = [one.parent.name for one in found if one.parent.name not in opening.trainings()]
     if lab.preset.own_meta:
         st.info(f"Open now: your meta-SAE “{escape(lab.preset.own_meta)}”.")
@@ -283,7 +284,7 @@ def shelf(lab: Lab) -> None:
     for name in names:
         with st.expander(escape(name)):
             try:
-                values = json.loads((home(lab.preset) / name / REPORT).read_text())
+                values = json.loads((cache.meta_saes(lab.preset.base) / name / REPORT).read_text())
                 report(values)
                 _use(lab, name, values)
             except (OSError, ValueError, KeyError) as error:

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from metasae.errors import UserError
-from metasae.sources.cache import cache_dir
+from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
 
@@ -111,14 +110,9 @@ def explained(content: str | bytes) -> dict[str, str]:
 LONGEST = 200
 
 
-def corrections_file(preset: Preset) -> Path:
-    """Where a preset's corrected labels are kept."""
-    return cache_dir() / "labels" / f"{preset.name}.json"
-
-
 def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
     """The corrected labels of what is open; none where they are about another SAE."""
-    path = corrections_file(preset)
+    path = cache.corrected_labels(preset.name)
     if path.exists():
         found = Corrections.from_json(path.read_text())
         if (found.sae, found.meta_sae) == (sae, meta_sae):
@@ -132,5 +126,5 @@ def save_corrections(preset: Preset, corrections: Corrections) -> None:
     Raises:
         UserError: when the cache can't be written.
     """
-    with written_whole(corrections_file(preset)) as part:
+    with written_whole(cache.corrected_labels(preset.name)) as part:
         part.write_text(corrections.to_json())

@@ -1,6 +1,5 @@
 """Collects the evidence of an SAE's latents, labels them, and writes both."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from metasae.explorer.label_server import Endpoint
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
 from metasae.saes import neighbours
-from metasae.sources.files import written_whole
+from metasae.sources.files import write_json, written_whole
 from metasae.text.windows import Windows
 
 
@@ -125,8 +124,7 @@ def relabel(
             )
             _write(table, out / f"labels-{META}.parquet")
             report[META] = labels.summary(table)
-    with written_whole(out / "labels.json") as part:
-        part.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(out / "labels.json", report)
     return report
 
 

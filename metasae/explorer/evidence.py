@@ -23,8 +23,8 @@ from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.encoder import Encoder
-from metasae.sources.cache import cache_dir
-from metasae.sources.files import written_whole
+from metasae.sources import cache
+from metasae.sources.files import write_json, written_whole
 from metasae.sources.presets import Preset
 from metasae.text.windows import Windows
 
@@ -139,8 +139,7 @@ class Evidence:
         )
         with written_whole(folder / f"counts-{width}.parquet") as part:
             rows.to_parquet(part, index=False, compression="zstd")
-        with written_whole(folder / f"facts-{width}.json") as part:
-            part.write_text(json.dumps(facts, indent=1) + "\n")
+        write_json(folder / f"facts-{width}.json", facts)
 
     @staticmethod
     def load(folder: Path, width: int) -> "Evidence":
@@ -168,7 +167,7 @@ class Evidence:
 
 def own_folder(preset: Preset) -> Path:
     """Where evidence that the user computes is kept."""
-    return cache_dir() / "evidence" / preset.base
+    return cache.evidence(preset.base)
 
 
 def shipped_folder(preset: Preset) -> Path:

@@ -15,7 +15,7 @@ import pandas as pd
 from metasae.errors import UserError
 from metasae.explorer import corrections, evidence
 from metasae.explorer.corrections import Corrections
-from metasae.explorer.evidence import Evidence
+from metasae.explorer.evidence import Evidence, firing_on
 from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
@@ -213,6 +213,17 @@ class Explorer:
                     found[index] = max(score, found.get(index, score))
         return sorted(found, key=lambda index: -found[index])[:PROMOTING]
 
+    def firing_on(self, width: int, typed: str) -> pd.DataFrame:
+        """Which latents of a width fire on a text: columns position, token, latent, activation,
+        label.
+
+        Raises:
+            UserError: for an empty text, one longer than the model reads, or no such width.
+        """
+        sae = self.decomposition(width).sae
+        firing = firing_on(self.lab.model, sae, typed, self.lab.median_norm)
+        return firing.assign(label=[self.label(str(width), one) for one in firing["latent"]])
+
     def find(self, kind: str, query: str, most: int = 50) -> pd.DataFrame:
         """Latents whose label, words or city match what was typed, or that promote it.
 
@@ -241,8 +252,11 @@ class Explorer:
             rows.setdefault(promoting, "promotes it")
         table = self.table(kind)
         if table is not None:
-            pattern = rf"(?:^|[ ,]){_quoted(wanted)}"
-            hit = table["words"].str.contains(pattern, regex=True, na=False, case=False)
+            # A word's beginning, or one after a space or comma.
+            texts = table["words"].fillna("").str.casefold()
+            hit = texts.str.startswith(wanted)
+            for before in " ,":
+                hit |= texts.str.contains(before + wanted, regex=False)
             order = table[hit].sort_values("f1", ascending=False)
             for index in order["index"].head(most):
                 rows.setdefault(int(index), "label")
@@ -257,12 +271,7 @@ class Explorer:
         return pd.DataFrame(found, columns=["index", "label", "why"])
 
 
-def _quoted(text: str) -> str:
-    """For a regular expression that finds just this text."""
-    return "".join(one if one.isalnum() or one == " " else f"\\{one}" for one in text)
-
-
-def browser(lab: Lab) -> Explorer:
-    """The browser of a lab."""
+def open_explorer(lab: Lab) -> Explorer:
+    """The explorer of a lab, with the evidence and labels there are."""
     preset = lab.preset
     return Explorer(lab, evidence.own_folder(preset), evidence.shipped_folder(preset))

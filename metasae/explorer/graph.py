@@ -23,6 +23,28 @@ MOST_EDGES = 2_000_000
 """Edges of the graph of a whole SAE beyond which a higher threshold has to be chosen."""
 
 
+DEEPEST, MOST_EACH = 8, 1000
+"""Steps a graph goes at most, and latents of a meta-latent it takes at most."""
+
+
+def check_bounds(depth: int, top: int) -> None:
+    """Refuse a graph of nothing, or one that nobody could read or wait for.
+
+    Raises:
+        UserError: for no step or no latent a meta-latent, or too many.
+    """
+    if not 1 <= depth <= DEEPEST:
+        raise UserError(
+            f"A graph goes 1 to {DEEPEST} steps from where it starts, not {depth:,}; choose a "
+            "smaller depth."
+        )
+    if not 1 <= top <= MOST_EACH:
+        raise UserError(
+            f"A graph takes 1 to {MOST_EACH:,} latents of each meta-latent, not {top:,}; choose "
+            "fewer."
+        )
+
+
 def around(
     decomposition: Decomposition,
     latents: Sequence[int],
@@ -43,17 +65,17 @@ def around(
         steps; edge attribute weight.
 
     Raises:
-        UserError: for a latent out of range, or none; for no step or no latent a meta-latent.
+        UserError: for a latent out of range, or none, and whatever `check_bounds` raises.
     """
     if not latents:
         raise UserError("Name at least one latent to start the graph from.")
-    if depth < 1 or top < 1:
-        raise UserError("A graph goes at least one step and takes at least one latent each.")
+    check_bounds(depth, top)
     graph: nx.Graph = nx.Graph()
     for latent in latents:
         decomposition.check(latent)
         graph.add_node(("latent", latent), kind="latent", index=latent, start=True, distance=0)
     front = list(dict.fromkeys(latents))
+    gone_from = set(front)
     for step in range(depth):
         metas: dict[int, None] = {}
         for latent in front:
@@ -67,7 +89,9 @@ def around(
                 if weight >= threshold:
                     _join(graph, ("meta", meta), ("latent", latent), weight, 2 * step + 2)
                     reached[latent] = None
-        front = [latent for latent in reached if latent not in front]
+        # What was gone from before leads nowhere new.
+        front = [latent for latent in reached if latent not in gone_from]
+        gone_from.update(front)
     # Between latents and meta-latents that are both there no edge is left out.
     for kind, index in list(graph):
         if kind == "latent":

@@ -19,8 +19,8 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.saes.directions import Directions
-from metasae.sources.cache import cache_dir
-from metasae.sources.files import sha256, written_whole
+from metasae.sources import cache
+from metasae.sources.files import sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
 from metasae.text.prompts import PLACES, fill
@@ -35,7 +35,7 @@ def folder_of(preset: Preset) -> Path:
     """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
     if preset.weights is not None:
         return preset.weights
-    return cache_dir() / "presets" / preset.base
+    return cache.preset(preset.base)
 
 
 def prepare(
@@ -100,8 +100,7 @@ def make_tables(
         ("report.json", report),
         ("cities.json", {"cities": [record.to_dict() for record in found]}),
     ):
-        with written_whole(folder / name) as part:
-            part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_json(folder / name, values)
 
 
 def usual_norm(model: LanguageModel) -> float:

@@ -21,6 +21,7 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
+from metasae.sources import cache
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
@@ -28,13 +29,13 @@ from metasae.steering.provenance import Provenance, __version__
 from metasae.steering.questions import Answer, Question, Subject
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS, fill
-from metasae.training.meta_sae_run import REPORT, home, quality_of
+from metasae.training.meta_sae_run import REPORT, quality_of
 
 BYSTANDER = "Cairo"
 """City whose answers stand beside the source's and target's, as in the post."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lab:
     """Everything one preset opens. Holds no state that an edit changes.
 
@@ -119,7 +120,7 @@ class Lab:
                 self.decomposition.check(latent)
             label = ", ".join(f"#{latent}" for latent in numbers)
             strength = self._typical_activation(numbers)
-            return Subject(label, None, numbers, strength)
+            return Subject(label, None, numbers, strength, self._fired_on(numbers))
         record = self.city_record(text)
         ranked = {one.latent: one.activation for one in record.latents}
         if latents is None:
@@ -146,6 +147,19 @@ class Lab:
         middle = usual[len(usual) // 2] if usual else 1.0
         return tuple(known.get(latent, middle) for latent in latents)
 
+    def _fired_on(self, latents: Sequence[int]) -> str:
+        """What some latents fire on most: a city of the table, else a word; empty if unknown."""
+        names = [
+            (one.activation, record.name)
+            for record in self.records.values()
+            for one in record.latents
+            if one.latent in latents
+        ]
+        if names:
+            return max(names)[1]
+        words = (word for latent in latents for word in self.latent_words(latent)[:1])
+        return next(words, "")
+
     def questions(
         self,
         source: Subject,
@@ -155,15 +169,22 @@ class Lab:
     ) -> tuple[Question, ...]:
         """The four attributes' questions about the source, with the cities' answers.
 
-        For a source that is no city they are asked about the target, or the bystander.
+        A source chosen by number is asked about what its latents fire on most.
 
         Args:
             templates: attribute → how it is asked.
+
+        Raises:
+            UserError: when nobody knows what the source's latents fire on.
         """
-        about = source.city or target.city or bystander
-        cities = dict.fromkeys(
-            name for name in (source.city, target.city, bystander) if name is not None
-        )
+        if not source.about:
+            raise UserError(
+                f"{source.label} fires on no name that is known here, so there is nothing to ask "
+                "about; give a prompt and answers of your own (--prompt and --answers; on the "
+                "page, Ask your own question)."
+            )
+        named = [source.about, target.city, bystander]
+        cities = dict.fromkeys(name for name in named if name in self.records)
         found = []
         for attribute, template in templates.items():
             # Cities with the same fact share one answer, in the form the first of them has it:
@@ -176,7 +197,7 @@ class Lab:
                 Answer(tuple(names), self.records[names[0]].answers[attribute])
                 for names in whose.values()
             )
-            found.append(Question(attribute, fill(template, about), answers))
+            found.append(Question(attribute, fill(template, source.about), answers))
         return tuple(found)
 
     def experiment(
@@ -243,7 +264,9 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
                 f"{model.name} has {model.d_model}; choose the SAE trained on this model."
             )
         prepare(preset, model, sae, progress)
-    meta_folder = home(preset) / preset.own_meta if preset.own_meta else folder / "meta-sae"
+    meta_folder = (
+        cache.meta_saes(preset.base) / preset.own_meta if preset.own_meta else folder / "meta-sae"
+    )
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)
     try:

@@ -9,6 +9,7 @@ from metasae.errors import UserError
 from metasae.lm.families import centre
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
+from metasae.sources import cache
 from metasae.sources.cache import cache_dir
 from metasae.sources.files import need_space, written_whole
 from metasae.sources.hub import hub_folder
@@ -20,7 +21,7 @@ def model_folder(preset: Preset) -> Path:
     """Where the model of a preset that comes in a wheel is kept, dequantised."""
     origin = preset.model.origin
     assert isinstance(origin, InWheel)
-    return cache_dir() / "models" / f"{preset.model.name}-{origin.wheel.sha256[:12]}"
+    return cache.model(preset.model.name, origin.wheel.sha256)
 
 
 def prepare_model(preset: Preset, progress: Progress = silent) -> Path:

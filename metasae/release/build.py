@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from metasae.errors import UserError
 from metasae.lab.city_table import counted, knowledge, records
 from metasae.lab.lab import open_lab
 from metasae.lab.name_latents import activation_table
@@ -28,9 +29,9 @@ from metasae.release.words import words_of_latents
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.sources.cache import cache_dir
-from metasae.sources.files import sha256, written_whole
-from metasae.sources.presets import Preset
+from metasae.sources import cache
+from metasae.sources.files import sha256, write_json, written_whole
+from metasae.sources.presets import EMBEDDED, Preset
 from metasae.text.cities import load_cities
 from metasae.text.windows import WINDOW, Windows, windows
 from metasae.training import explained
@@ -64,9 +65,18 @@ META = replace(RECIPE, batch=4096, first_k=1.0, lr=1e-3)
 """Recipe of the meta-SAE that is shipped and of its Gaussian control."""
 
 
-def build_folder(preset: Preset) -> Path:
-    """Where intermediate results are kept: residuals and checkpoints."""
-    return cache_dir() / "build" / preset.name
+def shipped_folder(preset: Preset) -> Path:
+    """Folder of what `build` makes and `measure` measures.
+
+    Raises:
+        UserError: for a preset of other people's SAEs.
+    """
+    if preset.weights is None:
+        raise UserError(
+            f"The SAEs of {preset.name} are made elsewhere; build and measure are for "
+            f"{EMBEDDED.name}."
+        )
+    return preset.weights
 
 
 def material(preset: Preset, progress: Progress = silent) -> Text:
@@ -77,7 +87,7 @@ def material(preset: Preset, progress: Progress = silent) -> Text:
     """
     model = load_model(preset, progress)
     text = windows(model, progress)
-    folder = build_folder(preset) / "activations"
+    folder = cache.build(preset.name) / "activations"
     return Text(model, text, collect(model, text, folder, progress))
 
 
@@ -118,7 +128,7 @@ def follow(
 
 def gaussian_control(preset: Preset, width: int, progress: Progress = silent) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
-    folder = build_folder(preset) / f"meta-sae-control-{width}"
+    folder = cache.build(preset.name) / f"meta-sae-control-{width}"
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
         config = replace(META, width=width)
@@ -156,7 +166,7 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
         UserError: no network on first use, or no space.
     """
     material_of = functools.cache(lambda: material(preset, progress))
-    scratch = build_folder(preset)
+    scratch = cache.build(preset.name)
     for width in sorted(preset.widths, reverse=True):
         folder = out / f"sae-{width}"
         if not folder.exists():
@@ -303,5 +313,4 @@ def _metadata(preset: Preset, config: TrainConfig) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: object) -> None:
-    with written_whole(path) as part:
-        part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    write_json(path, values)

@@ -14,7 +14,7 @@ from metasae.explorer.explorer import Explorer
 from metasae.saes.neighbours import VERY_SIMILAR, nearest, split_into
 from metasae.search.combinations import Combinations
 from metasae.search.exhaustive import search
-from metasae.sources.presets import GPT2
+from metasae.sources.presets import GPT2, Preset
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,19 @@ class Check:
     agrees: bool
 
 
+def check_has_examples(preset: Preset) -> None:
+    """Refuse a preset the post has no examples of.
+
+    Raises:
+        UserError: then.
+    """
+    if preset.base not in OF_PRESET:
+        raise UserError(
+            f"The post's worked examples are about {', '.join(OF_PRESET)}, and {preset.base} is "
+            f"asked for; open one of those with --preset {next(iter(OF_PRESET))}."
+        )
+
+
 def checks(found: Explorer, post: Post | None = None) -> list[Check]:
     """All worked examples of what is open.
 
@@ -76,13 +89,9 @@ def checks(found: Explorer, post: Post | None = None) -> list[Check]:
     Raises:
         UserError: for a preset the post has no examples of, or an SAE that can't be opened.
     """
-    name = found.lab.preset.base
-    post = post or OF_PRESET.get(name)
     if post is None:
-        raise UserError(
-            f"The post's worked examples are about {', '.join(OF_PRESET)}, and {name} is open; "
-            f"open one of those with --preset {next(iter(OF_PRESET))}."
-        )
+        check_has_examples(found.lab.preset)
+        post = OF_PRESET[found.lab.preset.base]
     lab = found.lab
     wide = lab.decomposition
     direction = wide.sae.W_dec[post.einstein]

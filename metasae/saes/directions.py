@@ -21,6 +21,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from metasae.errors import UserError
+from metasae.sources.files import expanded
 from metasae.sources.releases import release_folder
 
 DECODERS = ("W_dec", "w_dec")
@@ -136,7 +137,7 @@ def open_directions(sources: Sequence[str]) -> Directions:
 
 
 def _matrix(source: str) -> Tensor:
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         for name in ("sae_weights.safetensors", "params.safetensors"):
             if (path / name).exists():

@@ -20,7 +20,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.sources.files import written_whole
+from metasae.sources.files import expanded, written_whole
 from metasae.sources.releases import release_folder
 
 CONFIG = "cfg.json"
@@ -208,7 +208,7 @@ def open_sae(source: str, size: int = 0, progress: Progress = silent) -> SparseA
         UserError: whatever `load` and `releases.release_folder` raise; a TopK SAE that chooses by
             activation alone and whose decoder rows have other norms.
     """
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if not folder.is_dir() and ":" in source:
         folder = release_folder(source, size, progress)
     sae = load(folder)

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metasae.errors import UserError
-from metasae.sources.files import written_whole
+from metasae.sources.files import check_writable, written_whole
 
 FORMATS = (".parquet", ".csv", ".json")
 """What `export` writes, by the file's ending."""
@@ -32,14 +31,7 @@ def check_output(path: Path) -> None:
         raise UserError(f"{path} has no ending that says how to write it: {', '.join(FORMATS)}.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{path} can't be written ({error.strerror}); choose another place."
-        ) from error
+    check_writable(path)
 
 
 def export(

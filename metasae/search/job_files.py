@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metasae.errors import UserError
-from metasae.sources.cache import cache_dir
+from metasae.sources import cache
 from metasae.sources.files import written_whole
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ def digest(values: Any) -> str:
 
 
 def job_folder(identity: str) -> Path:
-    return cache_dir() / "searches" / identity
+    return cache.search(identity)
 
 
 def damaged(path: Path) -> UserError:

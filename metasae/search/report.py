@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +13,12 @@ from metasae.lab.lab import Lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.search.controls import control
+from metasae.search.job import Job, found_from_dict
+from metasae.search.pairs_job import PairsJob, Spread
 from metasae.search.patterns import FoundEdit
 from metasae.search.side_effects import SideEffectProbe
+from metasae.search.spec import experiment_of
+from metasae.search.variants import variants
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
@@ -123,3 +128,104 @@ def effects_and_controls(
     for note, against in zip(notes, control(experiment, found), strict=True):
         note["control"] = against.to_dict()
     return notes
+
+
+def of_pair(
+    job: Job,
+    most: int,
+    out: Path | None = None,
+    more_ways: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run one pair's search and say all that is reported of it, as JSON-able values.
+
+    Args:
+        most: combinations up to which all are scored.
+        out: file for everything that was scored.
+        more_ways: also what each further way of editing would add.
+
+    Raises:
+        UserError: whatever `Job.run` and `effects_and_controls` raise.
+    """
+    summary = job.run(progress, most=most)
+    assert summary is not None  # nobody cancels
+    if out is not None:
+        job.export(out)
+    values = job.about | summary.to_dict()
+    beside = effects_and_controls(job.lab, job.experiment, summary.patterns, progress)
+    values["patterns"] = [
+        one | {"edit": _with_changes(one["edit"])} | more
+        for one, more in zip(values["patterns"], beside, strict=True)
+    ]
+    if more_ways:
+        pair = job.experiment.source, job.experiment.target
+        tried = variants(job.lab, *pair, progress=progress)
+        values["ways"] = [way.to_dict() for way in tried]
+    return values
+
+
+_NOT_MEASURED: dict[str, Any] = {
+    "side_effects": None, "control": None, "top": None, "leads": None,
+}  # fmt: skip
+
+
+def of_pairs(
+    pairs: PairsJob,
+    out: Path | None = None,
+    side_effects: bool = False,
+    spread: Spread | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run many pairs' searches and say all that is reported of them, as JSON-able values.
+
+    Args:
+        out: file for the table of what each pair reached.
+        side_effects: measure those and the controls too, a few seconds a pair.
+        spread: where to search; here when left out.
+
+    Raises:
+        UserError: whatever `PairsJob.run` and `effects_and_controls` raise.
+    """
+    table = pairs.run(progress, spread=spread)
+    assert table is not None  # nobody cancels
+    if out is not None:
+        pairs.export(out)
+    entries = pairs.entries()
+    summaries, patterns = [], []
+    for place, entry in entries.items():
+        spec = pairs.specs[place]
+        ends = {"source": spec.source, "target": spec.target}
+        reached = entry.get("patterns", [])
+        notes = [_NOT_MEASURED] * len(reached)
+        if side_effects and reached:
+            edits = [found_from_dict(one) for one in reached]
+            experiment = experiment_of(pairs.lab, spec)
+            notes = effects_and_controls(pairs.lab, experiment, edits, progress)
+        patterns += [
+            ends | one | {"edit": _with_changes(one["edit"])} | note
+            for one, note in zip(reached, notes, strict=True)
+        ]
+        summaries.append(
+            ends
+            | {
+                "combinations": entry.get("combinations"),
+                "patterns": len(reached),
+                "problem": entry.get("problem"),
+            }
+        )
+    return pairs.about | {
+        "pairs": summaries,
+        "combinations": sum(entry.get("combinations", 0) for entry in entries.values()),
+        "seconds": sum(entry.get("seconds", 0.0) for entry in entries.values()),
+        "patterns": patterns,
+    }
+
+
+def _with_changes(edit: dict[str, Any]) -> dict[str, Any]:
+    """An edit, and which meta-latents it removes and adds wholly."""
+    # A strength is listed where it is not the default: 0 is a source's that goes, 1 a target's.
+    strengths = [(int(meta), strength) for meta, strength in edit["strengths"].items()]
+    return {
+        "remove": [meta for meta, strength in strengths if strength == 0.0],
+        "add": [meta for meta, strength in strengths if strength == 1.0],
+    } | edit

@@ -196,9 +196,9 @@ class SideEffectProbe:
 
     @cached_property
     def _about(self) -> tuple[str, ...]:
-        """`WITH_CITY` about the source; about the target or bystander if it is no city."""
+        """`WITH_CITY` about what the source is about."""
         experiment = self.experiment
-        name = experiment.source.city or experiment.target.city or BYSTANDER
+        name = experiment.source.about or BYSTANDER
         return tuple(fill(sentence, name) for sentence in WITH_CITY)
 
     @cached_property

@@ -29,3 +29,68 @@ def cache_dir() -> Path:
             "folder you can write to."
         ) from error
     return path
+
+
+def wheel(filename: str) -> Path:
+    """A wheel that was fetched."""
+    return cache_dir() / "wheels" / filename
+
+
+def model(name: str, digest: str) -> Path:
+    """The folder of a model that came in a wheel, dequantised."""
+    return cache_dir() / "models" / f"{name}-{digest[:12]}"
+
+
+def hub_by_hand(repo: str) -> Path:
+    """The folder where a person without a network puts a hub repository's files."""
+    return cache_dir() / "hub" / repo
+
+
+def sae(release: str, sae_id: str) -> Path:
+    """The folder of an SAE of a release that only SAELens reads, as SAELens writes it."""
+    return cache_dir() / "saes" / release / sae_id.replace("/", "--")
+
+
+def own_presets() -> Path:
+    """The folder of the presets that were added in the workbench."""
+    return cache_dir() / "own-presets"
+
+
+def preset(base: str) -> Path:
+    """The folder of the meta-SAE and tables of a preset that isn't shipped."""
+    return cache_dir() / "presets" / base
+
+
+def meta_saes(base: str) -> Path:
+    """The folder of the user's own meta-SAEs for a preset, a folder each."""
+    return cache_dir() / "meta-saes" / base
+
+
+def windows(base: str, own: bool) -> Path:
+    """The file of a preset's text as token windows: the usual text, or the user's own."""
+    return cache_dir() / "text" / base / ("own.npz" if own else "windows.npz")
+
+
+def build(name: str) -> Path:
+    """The folder of a preset's residuals and of the checkpoints of its release."""
+    return cache_dir() / "build" / name
+
+
+def residuals(name: str, digest: str) -> Path:
+    """The folder of the residuals of a preset on some text."""
+    return build(name) / f"residuals-{digest[:12]}"
+
+
+def evidence(base: str) -> Path:
+    """The folder of evidence and labels that the user computed for a preset."""
+    return cache_dir() / "evidence" / base
+
+
+def corrected_labels(name: str) -> Path:
+    """The file of the labels people wrote for a preset."""
+    return cache_dir() / "labels" / f"{name}.json"
+
+
+def search(identity: str) -> Path:
+    """The folder of a search."""
+    return cache_dir() / "searches" / identity

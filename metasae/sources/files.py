@@ -1,12 +1,14 @@
 """Files that appear whole or not at all, their hashes, and the space they need."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from metasae.errors import UserError
 from metasae.sources.cache import CACHE_VARIABLE
@@ -62,3 +64,43 @@ def written_whole(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON-able values whole or not at all.
+
+    Raises:
+        UserError: when the disk is full or the folder can't be written.
+    """
+    with written_whole(path) as part:
+        part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def check_writable(target: Path) -> None:
+    """See that a file or folder can be made, before hours go into what is to be in it.
+
+    Raises:
+        UserError: when its parent folder can't be made or written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{target} can't be written ({error.strerror}); choose another place."
+        ) from error
+
+
+def expanded(text: str) -> Path:
+    """A path a person typed, ``~`` replaced by their home folder.
+
+    Raises:
+        UserError: for the home folder of somebody who isn't known here.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f'"{text}" begins with a home folder that isn\'t there; write the path in full.'
+        ) from error

@@ -12,14 +12,10 @@ from typing import Any
 
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
+from metasae.sources import cache
 from metasae.sources.cache import cache_dir
 from metasae.sources.files import need_space, sha256
 from metasae.sources.presets import Hub, HubFile
-
-
-def by_hand(hub: Hub) -> Path:
-    """Where a person without a network puts a repository's files."""
-    return cache_dir() / "hub" / hub.repo
 
 
 def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
@@ -29,7 +25,7 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
         UserError: no network, a licence that wasn't accepted, no space, or a file that is not the
             pinned one. It names what is missing, its size, and where to put it.
     """
-    folder = by_hand(hub)
+    folder = cache.hub_by_hand(hub.repo)
     if all((folder / file.name).exists() for file in hub.files):
         for file in hub.files:
             _check(folder / file.name, file.sha256)
@@ -114,5 +110,5 @@ def _unreachable(hub: Hub, missing: list[HubFile], why: Any) -> UserError:
     weight = f" ({sum(sizes) / 1e6:,.0f} MB)" if all(sizes) else ""
     return UserError(
         f"{names} of {hub.repo}{weight} could not be fetched from the Hugging Face hub "
-        f"({why}); connect to the network once, or put the files into {by_hand(hub)} by hand."
+        f"({why}); connect to the network once, or put the files into {cache.hub_by_hand(hub.repo)} by hand."
     )

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
-from metasae.sources import hub
-from metasae.sources.cache import cache_dir
+from metasae.sources import cache, hub
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Hub, HubFile
 
@@ -53,7 +52,7 @@ def release_folder(source: str, size: int = 0, progress: Progress = silent) -> P
 
 def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path:
     """An SAE of another layout, read by SAELens once and kept in its format."""
-    folder = cache_dir() / "saes" / release / sae_id.replace("/", "--")
+    folder = cache.sae(release, sae_id)
     if folder.exists():
         return folder
     from sae_lens import SAE

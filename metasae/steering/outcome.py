@@ -144,6 +144,17 @@ class Outcome:
         text = f"{name} now {_listed(now)}".replace("now is ", "is now ", 1)
         return f"{text}; it {_listed(still)}." if still else f"{text}."
 
+    @property
+    def asked_about(self) -> str:
+        """Why the questions name what they do, in a sentence; empty for a city, whose name they
+        have."""
+        if self.source.city is not None or self.questions.attributes == ("custom",):
+            return ""
+        return (
+            f"{self.source.label} is no city: the questions are about {self.source.about}, on "
+            "which it fires most."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values: the numbers, the edit, and what they came from."""
         before, after = self.baseline.tolist(), self.logprobs.tolist()
@@ -169,6 +180,7 @@ class Outcome:
             "sentence": self.sentence,
             "source": {"label": self.source.label, "latents": list(self.source.latents)},
             "target": {"label": self.target.label, "latents": list(self.target.latents)},
+            "asked_about": self.source.about,
             "edit": self.edit.to_dict(),
             "units": UNITS,
             **asdict(self.provenance),

@@ -22,12 +22,19 @@ class Subject:
         city: the city's name, or None for latents chosen by number.
         latents: their indices.
         activations: their mean activations on the subject's own prompts.
+        about: the name that questions about it mention: the city's; for latents chosen by number
+            what they fire on most. Empty where nobody knows.
     """
 
     label: str
     city: str | None
     latents: tuple[int, ...]
     activations: tuple[float, ...]
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if self.city is not None:
+            object.__setattr__(self, "about", self.city)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
-from metasae.sources.cache import cache_dir
+from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
 from metasae.text.documents import own_documents as files
@@ -36,7 +36,7 @@ def text_of(
     Raises:
         UserError: no such text, no network on first use.
     """
-    path = _windows_file(preset, own=bool(texts))
+    path = cache.windows(preset.base, own=bool(texts))
     if not texts and path.exists():
         return _read_windows(path)
     made = windows(model, progress, list(files(texts)) if texts else None)
@@ -58,13 +58,8 @@ def own_text(preset: Preset) -> Windows | None:
     Raises:
         UserError: when what was kept of it is damaged.
     """
-    path = _windows_file(preset, own=True)
+    path = cache.windows(preset.base, own=True)
     return _read_windows(path) if path.exists() else None
-
-
-def _windows_file(preset: Preset, own: bool) -> Path:
-    home = cache_dir() / "text" / preset.base
-    return home / ("own.npz" if own else "windows.npz")
 
 
 def _read_windows(path: Path) -> Windows:

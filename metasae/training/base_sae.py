@@ -4,7 +4,6 @@ The embedded default's SAEs are made by `build`; this is the same trainer with t
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,8 +21,8 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.neighbours import nearest_cosine
-from metasae.sources.cache import cache_dir
-from metasae.sources.files import written_whole
+from metasae.sources import cache
+from metasae.sources.files import write_json
 from metasae.sources.presets import Preset
 from metasae.text.document import Document
 from metasae.text.documents import default_documents as documents
@@ -86,7 +85,7 @@ def read(
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
     text = text.some(torch.from_numpy(np.sort(order[:enough])))
     name = hashlib.sha256(text.tokens.numpy().tobytes() + preset.hook_point.encode()).hexdigest()
-    folder = cache_dir() / "build" / preset.name / f"residuals-{name[:12]}"
+    folder = cache.residuals(preset.name, name)
     return Text(model, text, collect(model, text, folder, progress))
 
 
@@ -197,7 +196,6 @@ def make(
         "tokens": len(text.activations),
         "quality": measure(text, sae),
     }
-    with written_whole(out / REPORT) as part:
-        part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_json(out / REPORT, report)
     checkpoint.unlink(missing_ok=True)
     return report

@@ -15,9 +15,7 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.directions import Directions
-from metasae.sources.cache import cache_dir
-from metasae.sources.files import written_whole
-from metasae.sources.presets import Preset
+from metasae.sources.files import write_json
 from metasae.training import explained
 from metasae.training.config import TrainConfig
 from metasae.training.controls import CONTROLS
@@ -28,11 +26,6 @@ REPORT = "report.json"
 
 ORDER = ".order.json"
 """How the file ends that says what an unfinished training was asked for."""
-
-
-def home(preset: Preset) -> Path:
-    """Folder of the user's own meta-SAEs for a preset, a folder each."""
-    return cache_dir() / "meta-saes" / preset.base
 
 
 @dataclass(frozen=True)
@@ -68,8 +61,7 @@ class Order:
             UserError: when it can't be.
         """
         values = {name: value for name, value in asdict(self).items() if name != "out"}
-        with written_whole(self.path) as part:
-            part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_json(self.path, values)
 
     def forget(self) -> None:
         """Delete it and what its training left to go on from."""
@@ -180,7 +172,6 @@ def make(
     }
     notes = {"training": asdict(config), "trained_on": list(directions.names)}
     formats.save(replace(meta, metadata=notes), out, torch.float32)
-    with written_whole(out / REPORT) as part:
-        part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_json(out / REPORT, report)
     order.forget()
     return Made(meta, report)

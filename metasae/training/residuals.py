@@ -19,7 +19,7 @@ from metasae.lm.halves import lower_layers, not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
-from metasae.sources.files import need_space, written_whole
+from metasae.sources.files import need_space, write_json
 from metasae.text.windows import Windows, length_batches
 
 
@@ -119,13 +119,11 @@ def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Pro
                 places.flush()
                 os.fsync(resids.fileno())
                 state["sum"] = total.tolist()
-                with written_whole(state_file) as part:
-                    part.write_text(json.dumps(state))
+                write_json(state_file, state)
             progress(stage, (number + 1) / len(batches), f"{state['rows']:,} tokens")
     facts = {
         "rows": state["rows"],
         "median_norm": state["median_norm"],
         "mean": (total / state["rows"]).tolist(),
     }
-    with written_whole(folder / "done.json") as part:
-        part.write_text(json.dumps(facts))
+    write_json(folder / "done.json", facts)

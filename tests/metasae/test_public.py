@@ -54,6 +54,8 @@ def test_the_search_is_the_search_whether_or_not_its_package_is_there() -> None:
 
 
 def test_help_starts_without_torch() -> None:
-    code = "import sys\nfrom metasae.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    code = (
+        "import sys\nfrom metasae.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    )
     printed = run(f"{code}\nassert 'torch' not in sys.modules")
     assert "COMMAND" in printed

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
 from metasae.explorer.evidence import Snippet
-from metasae.explorer.explorer import META, Explorer, browser
+from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
 from metasae.sources.cache import CACHE_VARIABLE, cache_dir
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def found(lab: Lab) -> Explorer:
     """The shipped evidence with its text, read once."""
-    made = browser(lab)
+    made = open_explorer(lab)
     made.text()
     return made
 
@@ -32,7 +32,7 @@ def found(lab: Lab) -> Explorer:
 def opened(lab: Lab, found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Explorer:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(opening, "get_lab", lambda preset: lab)
-    monkeypatch.setattr(opening, "get_browser", lambda lab: found)
+    monkeypatch.setattr(opening, "get_explorer", lambda lab: found)
     found.__dict__.pop("corrections", None)
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -198,7 +198,7 @@ def test_damaged_labels_are_one_sentence_and_steer_goes_on(
     (bad / "labels-meta.parquet").write_bytes(b"PAR1 no more")
     (bad / "labels.json").write_text(json.dumps({"meta_sae": found.lab.provenance.meta_sae}))
     broken = Explorer(found.lab, bad)
-    monkeypatch.setattr(opening, "get_browser", lambda lab: broken)
+    monkeypatch.setattr(opening, "get_explorer", lambda lab: broken)
     for page in ("latents", "meta_latents", "graph"):
         app = shown(page, latent="229")
         assert len(app.error) == 1 and "is damaged" in app.error[0].value
@@ -225,7 +225,7 @@ def test_without_evidence_it_says_how_to_make_it(
     found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bare = Explorer(found.lab, tmp_path)
-    monkeypatch.setattr(opening, "get_browser", lambda lab: bare)
+    monkeypatch.setattr(opening, "get_explorer", lambda lab: bare)
     app = shown("latents")
     assert any("python -m metasae describe" in one.value for one in app.info)
     app = shown("meta_latents")

@@ -12,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import Order, home
+from metasae.training.meta_sae_run import Order
 from tests.fakes import FakeLab
 from workbench import opening, training
 
@@ -79,7 +80,9 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
     made = opening.trainings()["first"].task.result()
     assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
-    assert sae_lens.SAE.load_from_disk(str(home(EMBEDDED) / "first")).cfg.d_sae == 19
+    assert (
+        sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.base) / "first")).cfg.d_sae == 19
+    )
     app.button(key="use-first").click().run()
     assert not app.exception
     assert app.query_params["preset"] in ("smollm2-135m+first", ["smollm2-135m+first"])
@@ -112,7 +115,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     training.cancel()
     ended(app)
     assert any("stopped at step" in one.value for one in app.error)
-    assert (home(EMBEDDED) / "long.meta-sae.checkpoint").exists()
+    assert (cache.meta_saes(EMBEDDED.base) / "long.meta-sae.checkpoint").exists()
     stopped_at = training.moments[-1].step
     app.button(key="again-long").click().run()
     again = opening.trainings()["long"]
@@ -137,14 +140,14 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     opening.trainings().clear()
     app = train_page()
     app.button(key="forget-long").click().run()
-    assert not list(home(EMBEDDED).glob("*"))
+    assert not list(cache.meta_saes(EMBEDDED.base).glob("*"))
     assert not any("Stopped before its end" in one.value for one in app.markdown)
 
 
 def test_directions_that_are_gone_are_said_when_a_training_is_to_go_on(tmp_path: Path) -> None:
     config = replace(RECIPE, width=8, k=1, batch=32)
-    Order(home(EMBEDDED) / "gone", (str(tmp_path / "nowhere"),), config, ()).write()
-    (home(EMBEDDED) / "odd.order.json").write_text("[]")
+    Order(cache.meta_saes(EMBEDDED.base) / "gone", (str(tmp_path / "nowhere"),), config, ()).write()
+    (cache.meta_saes(EMBEDDED.base) / "odd.order.json").write_text("[]")
     app = train_page()
     app.button(key="resume-gone").click().run()
     assert not app.exception

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from metasae import cli
-from metasae.cli.main import stored_report
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.stored_report import stored_report
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import sha256
@@ -239,7 +239,7 @@ def test_a_graph_is_written_in_every_format(
         (["latents", "--text", "  "], "Type a number, a word, or a text"),
         (["graph"], "at least one latent"),
         (["graph", "99999"], "There is no latent 99999"),
-        (["graph", "5", "--depth", "0"], "at least one step"),
+        (["graph", "5", "--depth", "0"], "goes 1 to 8 steps"),
         (["describe", "--labels-only", "--endpoint", "ftp://x", "--width", "576"], "is no address"),
     ],
 )
@@ -471,7 +471,7 @@ def test_all_pairs_are_one_search(
         ([*SEARCH[1:], "--strengths", "much"], '"much" are no strengths'),
         ([*SEARCH[1:], "--strengths", "5"], "can't be searched at strength"),
         ([*SEARCH[1:], "--attributes", "mayor"], 'no attribute "mayor"'),
-        ([*SEARCH[1:], "--max-exact", "0"], "allows no combination"),
+        ([*SEARCH[1:], "--max-exact", "0"], "--max-exact is 0; give a whole number from 1"),
         ([*SEARCH[1:], "--out", "out.xlsx"], "no ending that says how to write it"),
     ],
 )

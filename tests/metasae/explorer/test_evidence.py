@@ -219,9 +219,9 @@ def test_a_dataset_is_read_or_said_in_one_sentence(tmp_path: Path) -> None:
 
 def test_widths_share_the_meta_sae(lab: Lab) -> None:
     """A latent of any width is taken apart by the same meta-SAE."""
-    from metasae.explorer.explorer import browser
+    from metasae.explorer.explorer import open_explorer
 
-    found = browser(lab)
+    found = open_explorer(lab)
     small_one = found.decomposition(576)
     assert isinstance(small_one, Decomposition) and small_one.meta is lab.decomposition.meta
     with pytest.raises(UserError, match="There is no SAE of 7 latents"):

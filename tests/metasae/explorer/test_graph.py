@@ -153,6 +153,9 @@ def test_a_latent_out_of_range_is_said() -> None:
         graph.around(small(), [60])
     with pytest.raises(UserError, match="at least one latent"):
         graph.around(small(), [])
-    for depth, top in ((0, 5), (1, 0), (-1, 5)):
-        with pytest.raises(UserError, match="at least one step"):
-            graph.around(small(), [1], depth, top)
+    for depth in (0, -1, 9, 1_000_000):
+        with pytest.raises(UserError, match="goes 1 to 8 steps"):
+            graph.around(small(), [1], depth)
+    for top in (0, -1, 1001):
+        with pytest.raises(UserError, match="takes 1 to 1,000 latents"):
+            graph.around(small(), [1], 1, top)

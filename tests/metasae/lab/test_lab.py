@@ -17,6 +17,7 @@ from metasae.release.figures import sharing
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.directions import open_directions
+from metasae.sources import cache
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.sources.user_presets import find_preset
@@ -264,9 +265,8 @@ def test_promoted_tokens_are_the_logit_lens(lab: Lab) -> None:
 def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(meta_sae_run, "home", lambda preset: tmp_path)
-    monkeypatch.setattr(lab, "home", lambda preset: tmp_path)
-    monkeypatch.setattr(lab, "load_model", lambda preset, progress: lab.model)
+    monkeypatch.setattr(cache, "meta_saes", lambda base: tmp_path)
+    monkeypatch.setattr(lab_module, "load_model", lambda preset, progress: lab.model)
     directions = open_directions([str(EMBEDDED.weights / f"sae-{EMBEDDED.width}")])
     config = dataclasses.replace(meta_sae.RECIPE, width=64, steps=2, batch=512)
     made = meta_sae_run.make(directions, config, tmp_path / "tiny")

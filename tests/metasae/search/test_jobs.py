@@ -35,7 +35,7 @@ from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, search
 from metasae.search.patterns import FoundEdit
 from metasae.search.spec import Spec, combinations_of
 from metasae.sources.cache import CACHE_VARIABLE
-from metasae.steering.edits import VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.edits import NO_EDIT, VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.text.prompts import QUESTIONS, REWORDED, WORDINGS
 from tests.builders import cut_off, one_sentence
 
@@ -402,10 +402,10 @@ def test_cancelling_keeps_what_is_there(whole: Job, lab: Lab, spec: Spec, tmp_pa
 CHILD = """
 import json, sys, time
 from pathlib import Path
-from metasae import jobs
-from metasae.lab import open_lab
+from metasae.search import job
+from metasae.lab.lab import open_lab
 
-jobs.STEP, jobs.CHUNK, jobs.PARTS = 16, 8, 1000
+job.STEP, job.CHUNK, job.PARTS = 16, 8, 1000
 reports = 0
 
 def hang(stage, fraction, note=""):
@@ -415,8 +415,8 @@ def hang(stage, fraction, note=""):
         Path(sys.argv[2], "ready").touch()
         time.sleep(600)
 
-spec = jobs.Spec.from_dict(json.loads(sys.argv[1]))
-jobs.Job(open_lab(), spec, Path(sys.argv[2])).run(hang)
+spec = job.Spec.from_dict(json.loads(sys.argv[1]))
+job.Job(open_lab(), spec, Path(sys.argv[2])).run(hang)
 """
 
 

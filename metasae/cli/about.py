@@ -1,0 +1,94 @@
+"""Commands about what is shipped: fetch it, make it, say how good it is."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metasae import progress
+from metasae.cli.arguments import Add, writable
+from metasae.sources.user_presets import find_preset
+
+
+def register(add: Add) -> None:
+    """Declare the commands."""
+    add("fetch", fetch, "Download and unpack the model (once).")
+    build_command = add("build", build, "Make the SAEs, the meta-SAE and the tables from nothing.")
+    build_command.add_argument(
+        "--out", type=Path, help="folder to write (default: the shipped one)"
+    )
+    info_command = add("info", info, "What is shipped and how good it is.")
+    info_command.add_argument("--measure", action="store_true", help="measure everything again now")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Where the model is."""
+
+    folder: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {"model": str(self.folder)}
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        return f"The model is in {self.folder}."
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a preset's SAEs and meta-SAE were made and how good they are."""
+
+    figures: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return self.figures
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        meta, cities = self.figures["meta_sae"], self.figures["cities"]
+        facts = ", ".join(f"{name} {count}" for name, count in cities["known_facts"].items())
+        lines = [
+            f"{self.figures['model']}, {self.figures['hook']}",
+            "  latents     L0  variance explained  cross-entropy recovered",
+            *(
+                f"  {one['width']:>7,}  {one['l0']:>5.2f}  {one['fve']:>18.3f}  "
+                f"{one['ce_recovered']:>23.3f}"
+                for one in self.figures["saes"]
+            ),
+            f"meta-SAE: {meta['width']:,} meta-latents, L0 {meta['l0']:.2f}, variance explained "
+            f"{meta['fve']:.3f} ({meta['fve_control']:.3f} on Gaussian rows), {meta['dead']} dead",
+            f"cities: {cities['total']}, {cities['with_latent']} with a latent of their own; facts "
+            f"the model knows: {facts}",
+        ]
+        return "\n".join(lines)
+
+
+def fetch(arguments: argparse.Namespace) -> Fetched:
+    """Bring the preset's model here."""
+    from metasae.lm.loading import prepare_model
+
+    return Fetched(prepare_model(find_preset(arguments.preset), progress.to_stream()))
+
+
+def build(arguments: argparse.Namespace) -> Report:
+    """Make everything the preset ships."""
+    from metasae.release import build as release
+
+    preset = find_preset(arguments.preset)
+    out = writable(arguments.out) or release.shipped_folder(preset)
+    return Report(release.build(preset, out, progress.to_stream()))
+
+
+def info(arguments: argparse.Namespace) -> Report:
+    """Read the figures of what is there, or measure them anew."""
+    preset = find_preset(arguments.preset)
+    if arguments.measure:
+        from metasae.release import build as release
+
+        return Report(release.measure(preset, release.shipped_folder(preset), progress.to_stream()))
+    from metasae.lab.stored_report import stored_report
+
+    return Report(stored_report(preset))

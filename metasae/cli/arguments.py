@@ -1,0 +1,150 @@
+"""What the commands' words have in common: how they are declared, and read into values."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from metasae import progress
+from metasae.errors import UserError
+from metasae.sources.user_presets import find_preset
+
+if TYPE_CHECKING:
+    from metasae.explorer.explorer import Explorer
+    from metasae.lab.lab import Lab
+
+SEEDS = 2**31 - 1
+"""Largest seed."""
+
+
+class Result(Protocol):
+    """What a command gives: the same as JSON-able values and as lines to read."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        ...
+
+    def text(self) -> str:
+        """What is printed otherwise."""
+        ...
+
+
+Command = Callable[[argparse.Namespace], Result]
+
+
+class Add(Protocol):
+    """Declares a command."""
+
+    def __call__(
+        self, name: str, run: Command, text: str, preset: bool = True
+    ) -> argparse.ArgumentParser:
+        """The command's own parser.
+
+        Args:
+            preset: whether it is about a preset.
+        """
+        ...
+
+
+def whole(
+    command: argparse.ArgumentParser, name: str, text: str, least: int, most: int, **more: Any
+) -> None:
+    """Declare an option that takes a whole number between two bounds."""
+
+    def read(given: str) -> int:
+        value = int(given)
+        if not least <= value <= most:
+            raise UserError(f"{name} is {value:,}; give a whole number from {least:,} to {most:,}.")
+        return value
+
+    read.__name__ = "whole number"
+    command.add_argument(name, type=read, help=text, **more)
+
+
+def number(
+    command: argparse.ArgumentParser, name: str, text: str, least: float, most: float, **more: Any
+) -> None:
+    """Declare an option that takes a number between two bounds."""
+
+    def read(given: str) -> float:
+        value = float(given)
+        if not (math.isfinite(value) and least <= value <= most):
+            raise UserError(f"{name} is {given}; give a number from {least:g} to {most:g}.")
+        return value
+
+    read.__name__ = "number"
+    command.add_argument(name, type=read, help=text, **more)
+
+
+def pair(command: argparse.ArgumentParser, required: bool) -> None:
+    """Declare source and target, and the latents that stand for them."""
+    command.add_argument("--source", required=required, help='a city, or latents like "#123"')
+    command.add_argument("--target", required=required)
+    command.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
+    command.add_argument("--target-latents", metavar="IDS")
+
+
+def edit_options(command: argparse.ArgumentParser) -> None:
+    """Declare what all edits of a command share."""
+    command.add_argument("--keep-residual", action="store_true")
+    command.add_argument("--drop-error", action="store_true", help="drop the SAE's error")
+    command.add_argument("--position", choices=("last", "all"), default="last")
+
+
+def ids(text: str) -> list[int]:
+    """Numbers of latents or meta-latents between commas.
+
+    Raises:
+        UserError: for anything else.
+    """
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise UserError(
+            f'"{text}" are no latents or meta-latents; write numbers like 1,2.'
+        ) from error
+
+
+def own_latents(arguments: argparse.Namespace) -> tuple[tuple[int, ...] | None, ...]:
+    """Latents in place of the source's and the target's own choice, where they are given.
+
+    Raises:
+        UserError: when a side names its latents twice.
+    """
+    chosen = []
+    for side in ("source", "target"):
+        text, given = getattr(arguments, side), getattr(arguments, f"{side}_latents")
+        if given and (text or "").strip().startswith("#"):
+            raise UserError(
+                f'--{side} "{text}" names its latents already; leave out --{side}-latents.'
+            )
+        chosen.append(tuple(ids(given)) if given else None)
+    return tuple(chosen)
+
+
+def writable(path: Path | None) -> Path | None:
+    """A path that a command will write, once it is seen that it can.
+
+    Raises:
+        UserError: when it can't.
+    """
+    if path is not None:
+        from metasae.sources.files import check_writable
+
+        check_writable(path)
+    return path
+
+
+def opened_lab(arguments: argparse.Namespace) -> "Lab":
+    """The preset a command is about."""
+    from metasae.lab import lab
+
+    return lab.open_lab(find_preset(arguments.preset), progress.to_stream())
+
+
+def opened_explorer(arguments: argparse.Namespace) -> "Explorer":
+    """The preset a command is about, with evidence and labels."""
+    from metasae.explorer.explorer import open_explorer
+
+    return open_explorer(opened_lab(arguments))

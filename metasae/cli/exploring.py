@@ -1,0 +1,262 @@
+"""Commands that look at latents: take one apart, find some, describe them, draw what they share."""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metasae import progress
+from metasae.cli.arguments import Add, number, opened_explorer, opened_lab, whole, writable
+from metasae.sources.files import written_whole
+from metasae.sources.user_presets import find_preset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metasae.explorer.latent_page import LatentPage
+    from metasae.release.post_examples import Check
+
+MOST_TOKENS = 10**9
+"""Tokens of text that are taken for meant."""
+
+
+def register(add: Add) -> None:
+    """Declare the commands."""
+    one = add("decompose", decompose, "A latent's meta-latents, and what stands beside it.")
+    one.add_argument("latent", type=int)
+    one.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
+    on_text = add("latents", latents, "Which latents fire on a text, or match a word.")
+    on_text.add_argument("--text", required=True, help="a text, or a word of a label")
+    on_text.add_argument("--width", type=int)
+    labels = add("describe", describe, "Collect where latents fire, and label them.")
+    labels.add_argument("--width", type=int, action="append", default=[], metavar="N")
+    labels.add_argument("--all-widths", action="store_true")
+    labels.add_argument(
+        "--text", type=Path, action="append", default=[], metavar="FILE|DIR|hf:NAME",
+        help="your own text instead of the shipped SAEs'",
+    )  # fmt: skip
+    whole(labels, "--tokens", "about how many (default: a million)", 1, MOST_TOKENS)
+    labels.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
+    labels.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server")
+    labels.add_argument("--endpoint-model", default="default", metavar="NAME")
+    whole(labels, "--most", "latents it is asked about", 1, 10**7, default=200)
+    labels.add_argument("--yes", action="store_true", help="agree to what that costs")
+    labels.add_argument("--labels-only", action="store_true", help="keep the evidence")
+    add("examples", examples, "The post's worked examples, checked against what is open.")
+    drawn = add("graph", graph, "Latents, their meta-latents, and the latents these are in.")
+    drawn.add_argument("latent", type=int, nargs="*")
+    drawn.add_argument("--format", choices=("graphml", "json", "svg"), default="json")
+    drawn.add_argument("--depth", type=int, default=1, help="steps to latents of meta-latents")
+    drawn.add_argument("--top", type=int, default=5, help="latents of a meta-latent")
+    number(drawn, "--threshold", "activation (of --whole: weight) below which no edge is drawn",
+           0, 1e6, default=0.0)  # fmt: skip
+    drawn.add_argument("--whole", action="store_true", help="statistics of all latents' graph")
+    drawn.add_argument("--out", type=Path, help="file to write")
+
+
+@dataclass(frozen=True)
+class Decomposed:
+    """One latent, taken apart."""
+
+    page: "LatentPage"
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return self.page.to_dict()
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        page = self.page
+        label = page.explorer.label(page.kind, page.latent)
+        lines = [f"latent {page.latent} of {page.width:,}: {label}"]
+        lines += [
+            f"  {piece.activation:.2f}  meta-latent {piece.meta}: {piece.called}"
+            for piece in page.pieces.itertuples()
+        ]
+        lines.append(f"  {page.unexplained:.0%} of its squared length is in none of them")
+        lines += [
+            f"  cosine {other.cosine:.2f}  latent {other.latent}: {other.called}"
+            for other in page.nearest.itertuples()
+        ]
+        promoted, _ = page.vocabulary_ends
+        lines.append(f"  promotes {' '.join(map(repr, promoted['token'][:6]))}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Firing:
+    """Latents that fire on a text, and those whose label or words match it.
+
+    Attributes:
+        firing: columns position, token, latent, activation, label.
+        matching: columns index, label, why.
+    """
+
+    typed: str
+    width: int
+    firing: "pd.DataFrame"
+    matching: "pd.DataFrame"
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {
+            "text": self.typed,
+            "width": self.width,
+            "firing": self.firing.to_dict("records"),
+            "matching": self.matching.to_dict("records"),
+        }
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        lines = [
+            f"{row.token!r:>14}  {row.activation:6.1f}  latent {row.latent}: {row.label}"
+            for row in self.firing.itertuples()
+        ]
+        lines += [f"{row.why}: latent {row[1]}: {row.label}" for row in self.matching.itertuples()]
+        return "\n".join(lines) or "Nothing fires and no label matches."
+
+
+@dataclass(frozen=True)
+class Described:
+    """Where evidence and labels were written, and how good the labels are."""
+
+    out: Path
+    report: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {"out": str(self.out)} | self.report
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        lines = [f"Evidence and labels are in {self.out}."]
+        lines += [
+            f"  {kind}: F1 {one['f1_mean']:.2f} on held-out contexts, "
+            f"{one['f1_control_mean']:.2f} for other latents' labels; "
+            f"{one['unclear_share']:.0%} unclear"
+            for kind, one in self.report.items()
+            if isinstance(one, dict) and "f1_mean" in one
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The post's figures beside ours."""
+
+    checks: "list[Check]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {"checks": [asdict(one) for one in self.checks]}
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        return "\n".join(
+            f"{'agrees ' if one.agrees else 'DIFFERS'}  {one.name}: published {one.published}, "
+            f"found {one.found}"
+            for one in self.checks
+        )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A graph in one of its formats, or the figures of one; in a file where one was named."""
+
+    content: str
+    out: Path | None = None
+    told: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        values: dict[str, Any] = json.loads(self.content)
+        return values
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        return self.content if self.out is None else self.told
+
+
+def decompose(arguments: argparse.Namespace) -> Decomposed:
+    """Take one latent apart."""
+    from metasae.explorer.latent_page import LatentPage
+
+    explorer = opened_explorer(arguments)
+    width = explorer.lab.n_latents if arguments.width is None else arguments.width
+    return Decomposed(LatentPage(explorer, width, arguments.latent))
+
+
+def latents(arguments: argparse.Namespace) -> Firing:
+    """Find latents by a text."""
+    explorer = opened_explorer(arguments)
+    width = explorer.lab.n_latents if arguments.width is None else arguments.width
+    return Firing(
+        arguments.text,
+        width,
+        explorer.firing_on(width, arguments.text),
+        explorer.find(str(width), arguments.text),
+    )
+
+
+def describe(arguments: argparse.Namespace) -> Described:
+    """Collect evidence and write labels."""
+    from metasae.explorer.describing import Asking, describe, relabel
+    from metasae.explorer.evidence import TOKENS, own_folder
+    from metasae.explorer.label_server import Endpoint
+
+    preset = find_preset(arguments.preset)
+    out = writable(arguments.out) or own_folder(preset)
+    asking = None
+    if arguments.endpoint is not None:
+        asking = Asking(
+            Endpoint(arguments.endpoint, arguments.endpoint_model), arguments.most, arguments.yes
+        )
+    lab = opened_lab(arguments)
+    widths = arguments.width or (preset.widths if arguments.all_widths else [lab.n_latents])
+    report = progress.to_stream()
+    if arguments.labels_only:
+        return Described(out, relabel(lab, out, sorted(widths), report, asking))
+    tokens = TOKENS if arguments.tokens is None else arguments.tokens
+    return Described(out, describe(lab, out, widths, arguments.text, tokens, report, asking))
+
+
+def examples(arguments: argparse.Namespace) -> Examples:
+    """Check the post's worked examples."""
+    from metasae.release.post_examples import check_has_examples, checks
+
+    check_has_examples(find_preset(arguments.preset))
+    return Examples(checks(opened_explorer(arguments)))
+
+
+def graph(arguments: argparse.Namespace) -> Drawn:
+    """Draw some latents' graph, or count all latents'."""
+    from metasae.explorer.graph import around, check_bounds, projected
+    from metasae.explorer.graph_files import exported
+
+    check_bounds(arguments.depth, arguments.top)
+    writable(arguments.out)
+    explorer = opened_explorer(arguments)
+    lab = explorer.lab
+    if arguments.whole:
+        statistics = projected(lab.decomposition, arguments.threshold).statistics()
+        content, told = json.dumps(statistics, indent=1), "The statistics are in"
+    else:
+        made = around(
+            lab.decomposition,
+            arguments.latent,
+            arguments.depth,
+            arguments.top,
+            arguments.threshold,
+        )
+        content = exported(
+            made,
+            "json" if arguments.json else arguments.format,
+            lambda kind, index: explorer.label(explorer.of_node(kind), index),
+            asdict(lab.provenance),
+        )
+        told = f"{made.number_of_nodes()} nodes and {made.number_of_edges()} edges:"
+    if arguments.out is not None:
+        with written_whole(arguments.out) as part:
+            part.write_text(content, "utf-8")
+    return Drawn(content, arguments.out, f"{told} {arguments.out}")

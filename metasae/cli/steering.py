@@ -1,0 +1,115 @@
+"""The command that edits a city or latent and asks the model about it."""
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from metasae.cli.arguments import Add, edit_options, ids, opened_lab, own_latents, pair, whole
+from metasae.errors import UserError
+
+if TYPE_CHECKING:
+    from metasae.steering.edits import Edit
+    from metasae.steering.outcome import Outcome
+
+MOST_TOKENS = 2000
+"""Tokens the model is let write."""
+
+
+def register(add: Add) -> None:
+    """Declare the command."""
+    command = add("steer", steer, "Edit a city or latent and see what the model believes.")
+    pair(command, required=True)
+    command.add_argument("--swap", action="store_true", help="swap the latents whole")
+    command.add_argument(
+        "--remove", default="", metavar="IDS", help="the source's own meta-latents"
+    )
+    command.add_argument("--add", default="", metavar="IDS", help="the target's own meta-latents")
+    command.add_argument("--strength", action="append", default=[], metavar="ID=V")
+    edit_options(command)
+    command.add_argument("--prompt", help="a prompt of your own that mentions the source")
+    command.add_argument("--answers", help="its candidate answers, separated by commas")
+    whole(command, "--generate", "also write N tokens", 1, MOST_TOKENS, metavar="N")
+    whole(command, "--seed", "of what is written", 0, 2**63 - 1, default=0)
+
+
+@dataclass(frozen=True)
+class Steered:
+    """What an edit did, and what the model writes before and after, where that was asked for."""
+
+    outcome: "Outcome"
+    continuation: dict[str, str] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        values = self.outcome.to_dict()
+        if self.continuation is not None:
+            values["continuation"] = self.continuation
+        return values
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        lines = [self.outcome.sentence]
+        if self.outcome.asked_about:
+            lines.append(self.outcome.asked_about)
+        lines += ["", "log-probability (nats)      before    after"]
+        for attribute in self.outcome.to_dict()["attributes"]:
+            lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')
+            for one in attribute["answers"]:
+                whose = f" ({one['city']})" if one["city"] else ""
+                label = one["answer"] + whose
+                lines.append(f"  {label:<24} {one['baseline']:>8.2f} {one['logprob']:>8.2f}")
+        if self.continuation is not None:
+            prompt = self.continuation["prompt"]
+            lines += ["", f"before: {prompt}{self.continuation['before']}"]
+            lines += [f"after:  {prompt}{self.continuation['after']}"]
+        return "\n".join(lines)
+
+
+def _edit(arguments: argparse.Namespace) -> "Edit":
+    from metasae.steering.edits import edit_of_kind
+
+    if arguments.swap and (arguments.remove or arguments.add or arguments.strength):
+        raise UserError("--swap swaps the latents whole; leave out --remove, --add and --strength.")
+    strengths = dict.fromkeys(ids(arguments.remove), 0.0)
+    strengths |= dict.fromkeys(ids(arguments.add), 1.0)
+    for text in arguments.strength:
+        meta, _, value = text.partition("=")
+        try:
+            strengths[int(meta)] = float(value)
+        except ValueError as error:
+            raise UserError(f'"{text}" is no strength; write it like 12=0.5.') from error
+    return edit_of_kind(
+        "swap" if arguments.swap else "meta",
+        tuple(strengths.items()),
+        keep_residual=arguments.keep_residual,
+        keep_error=not arguments.drop_error,
+        position=arguments.position,
+    )
+
+
+def steer(arguments: argparse.Namespace) -> Steered:
+    """Make one edit."""
+    from metasae.steering.questions import Answer, Question
+
+    latents = own_latents(arguments)
+    edit = _edit(arguments)
+    if (arguments.prompt is None) != (arguments.answers is None):
+        raise UserError("Give --prompt and --answers together.")
+    lab = opened_lab(arguments)
+    source = lab.subject(arguments.source, latents[0])
+    target = lab.subject(arguments.target, latents[1])
+    questions = None
+    if arguments.prompt is not None:
+        answers = tuple(Answer((), text.strip()) for text in arguments.answers.split(","))
+        questions = [Question("custom", arguments.prompt, answers)]
+    experiment = lab.experiment(source, target, questions)
+    outcome = experiment.apply(edit)
+    continuation = None
+    if arguments.generate is not None:
+        prompt = arguments.prompt or f"{source.about} is".strip()
+        before, after = (
+            experiment.continuation(one, prompt, arguments.generate, seed=arguments.seed)
+            for one in (None, edit)
+        )
+        continuation = {"prompt": prompt, "before": before, "after": after}
+    return Steered(outcome, continuation)
