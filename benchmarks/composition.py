@@ -77,14 +77,14 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
 
 def by_k() -> list[dict[str, Any]]:
     """Cross-entropy the widest SAE recovers when it is read with more latents a token."""
-    material_of = build.material(EMBEDDED, to_stream())
+    material = build.material(EMBEDDED, to_stream())
     sae = formats.open_sae(EMBEDDED.sae(EMBEDDED.width))
-    batches = held_out_batches(material_of.windows)
+    batches = held_out_batches(material.windows)
     rows = []
     for k in TOKENWISE:
         (row,) = base_quality(
-            material_of.model, {sae.width: replace(sae, k=k)}, batches, material_of.activations.mean,
-            material_of.activations.median_norm, to_stream(),
+            material.model, {sae.width: replace(sae, k=k)}, batches,
+            material.activations.mean, material.activations.median_norm, to_stream(),
         )  # fmt: skip
         rows.append({"k": k} | {name: row[name] for name in ("l0", "fve", "ce_recovered")})
     return rows

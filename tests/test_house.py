@@ -99,9 +99,14 @@ def upward(importer: str, targets: set[str]) -> list[str]:
     for target in sorted(targets):
         root, _, rest = target.partition(".")
         part = rest.partition(".")[0]
-        if root == "metasae" and part in height and mine in height and part != mine:
-            if height[part] >= height[mine]:
-                wrong.append(target)
+        if (
+            root == "metasae"
+            and part in height
+            and mine in height
+            and mine != part
+            and (height[part] >= height[mine])
+        ):
+            wrong.append(target)
     return wrong
 
 

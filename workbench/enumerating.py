@@ -335,7 +335,9 @@ def patterns_table(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}
             | {
-                "Edit": in_words(one.edit, experiment.pieces, lambda meta: opening.meta_title(lab, meta))
+                "Edit": in_words(
+                    one.edit, experiment.pieces, lambda meta: opening.meta_title(lab, meta)
+                )
                 if moves
                 else "none",
                 "Margin (nats)": one.margin,

@@ -1,7 +1,7 @@
 """Gathers where every latent fires: one pass of the lower layers serves the SAEs of all widths.
 
-Of each latent are kept the windows where it is strongest and, for each band of activation, one drawn
-at random, so that what it does at a tenth of its maximum can be seen too.
+Of each latent are kept the windows where it is strongest and, for each band of activation, one
+drawn at random, so that what it does at a tenth of its maximum can be seen too.
 
 Shapes: N entries (a latent active on a token), F latents, B bands.
 """

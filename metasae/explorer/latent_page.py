@@ -1,4 +1,4 @@
-"""All that is known of one latent: what it is made of, what is beside it, where it fires, what it does.
+"""All that is known of one latent: its pieces, its neighbours, where it fires, what it does.
 
 The app's page, the command line and the benchmark show the same parts of this one object; each part
 is computed when it is first asked for.

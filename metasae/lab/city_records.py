@@ -1,7 +1,9 @@
 """Cities with what the model knows of them and the latents that are theirs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from metasae.sources.records import from_values, to_values
 
 OWN = 0.5
 """A latent is a city's own when more than this share of its activation over all cities is there."""
@@ -60,10 +62,9 @@ class CityRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return asdict(self)
+        return to_values(self)
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> "CityRecord":
-        """The record `to_dict` wrote."""
-        latents = tuple(RankedLatent(**latent) for latent in values["latents"])
-        return CityRecord(**(values | {"latents": latents}))
+    def from_dict(values: Any) -> "CityRecord":
+        """The record `to_dict` wrote; raises ValueError for anything else."""
+        return from_values(CityRecord, values)

@@ -1,7 +1,7 @@
-"""From combinations of meta-latents to the patterns they reach: engines, jobs, side effects, controls.
+"""From combinations of meta-latents to the patterns they reach: engines, jobs, effects, controls.
 
-Called, it is the search itself: ``metasae.search(experiment)``, see `exhaustive.search`. A package and
-a function of one name can't both be attributes of ``metasae``, so the package is callable.
+Called, it is the search itself: ``metasae.search(experiment)``, see `exhaustive.search`. A package
+and a function of one name can't both be attributes of ``metasae``, so the package is callable.
 """
 
 import sys

@@ -47,12 +47,12 @@ class Combinations:
         Raises:
             UserError: when a side has no meta-latents of its own.
         """
-        for side, subject in (("source", experiment.source), ("target", experiment.target)):
+        source, target = experiment.source, experiment.target
+        for side, subject, other in (("source", source, target), ("target", target, source)):
             if not any(piece.side == side for piece in experiment.pieces):
                 raise UserError(
-                    f"{subject.label} has no meta-latents of its own beside "
-                    f"{(experiment.target if side == 'source' else experiment.source).label}'s; choose another "
-                    "pair or other latents."
+                    f"{subject.label} has no meta-latents of its own beside {other.label}'s; "
+                    "choose another pair or other latents."
                 )
         choices = {"source": (1.0, *removed), "target": (0.0, *added), "shared": (1.0,)}
         levels = tuple(tuple(dict.fromkeys(choices[piece.side])) for piece in experiment.pieces)

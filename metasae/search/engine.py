@@ -76,6 +76,8 @@ class Engine:
         return Chunk.judged(numbers, scores, self.experiment.verdict(scores))
 
     def _run(self, change: Float[Tensor, "N S D"], drop_error: bool) -> Float[Tensor, "N A"]:
+        if not len(change):
+            return torch.empty(0, self.prepared.count)
         tail = self.prepared.prefilled.resid.shape[1]
         found, begin = [], 0
         while begin < len(change):

@@ -30,6 +30,7 @@ from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.search.exhaustive import verified
 from metasae.search.gaussian_process import Process
+from metasae.search.loop import gather
 from metasae.search.patterns import BestByPattern, Chunk, FoundEdit
 from metasae.steering.experiment import Experiment
 
@@ -355,16 +356,14 @@ def estimated(
             meta-latents.
     """
     combinations = combinations or Combinations.of(experiment)
-    engine, leaders, used = Engine(experiment, combinations), BestByPattern(), 0
-    for chunk in rounds(engine, budget, progress=progress):
-        leaders.see(chunk)
-        used += len(chunk.numbers)
-    return reported(experiment, combinations, leaders), used
+    best = BestByPattern()
+    gather(rounds(Engine(experiment, combinations), budget, progress=progress), best)
+    return reported(experiment, combinations, best), best.seen
 
 
 def reported(
-    experiment: Experiment, combinations: Combinations, leaders: BestByPattern
+    experiment: Experiment, combinations: Combinations, best: BestByPattern
 ) -> tuple[FoundEdit, ...]:
     """The clearest of what was scored; nobody counted how many combinations reach a pattern."""
-    found = verified(experiment, combinations, leaders)
-    return tuple(replace(one, reached_by=math.nan) for one in found)
+    edits, _ = verified(experiment, combinations, best)
+    return tuple(replace(one, reached_by=math.nan) for one in edits)

@@ -1,17 +1,17 @@
 """All ways to change the strengths of a pair's own meta-latents, and what each one reaches.
 
 Nothing is done twice: the lower layers and everything before the first edited token run once per
-prompt (`steering.experiment.Experiment`), prompts and answers share what they begin with, only positions an answer
-is read from are computed in the last block and unembedded, equal directions are scored once. What
-is left of all prompts goes through the blocks together, in batches whose size is measured while
-working.
+prompt (`steering.experiment.Experiment`), prompts and answers share what they begin with, only
+positions an answer is read from are computed in the last block and unembedded, equal directions are
+scored once. What is left of all prompts goes through the blocks together, in batches whose size is
+measured while working.
 
 A *screened* search runs in bf16 and runs whatever it reports again in fp32.
 
 Shapes: N combinations, P pieces, A answers of all questions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from metasae.lm.matmul import fast_dtype_of_products
 from metasae.progress import Progress, silent
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
+from metasae.search.loop import gather
 from metasae.search.patterns import BestByPattern, Chunk, FoundEdit
 from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import in_words
 from metasae.steering.verdict import pattern_name
 
 MOST_EXACT = 2**16
@@ -31,18 +33,29 @@ MOST_EXACT = 2**16
 CHUNK = 1024
 """Combinations that are scored, reported and written together."""
 
-_AHEAD = 16
+AHEAD = 16
 """Combinations of each pattern that a screened search runs again in fp32."""
 
 
-def scan(engine: Engine, begin: int = 0, progress: Progress = silent) -> Iterator[Chunk]:
-    """Score all combinations from one on, a chunk at a time."""
+def scan(
+    engine: Engine,
+    spans: Iterable[range] | None = None,
+    done: int = 0,
+    progress: Progress = silent,
+) -> Iterator[Chunk]:
+    """Score combinations one after the other, some at a time.
+
+    Args:
+        spans: which; all when left out. No chunk holds combinations of two spans.
+        done: how many were scored before, for the progress.
+    """
     count = len(engine.combinations)
-    for start in range(begin, count, CHUNK):
-        numbers = np.arange(start, min(start + CHUNK, count))
-        yield engine.scored_chunk(numbers)
-        done = int(numbers[-1]) + 1
-        progress("Searching edits", done / count, f"{done:,} of {count:,} combinations")
+    for span in [range(count)] if spans is None else spans:
+        for start in range(span.start, span.stop, CHUNK):
+            numbers = np.arange(start, min(start + CHUNK, span.stop))
+            yield engine.scored_chunk(numbers)
+            done += len(numbers)
+            progress("Searching edits", done / count, f"{done:,} of {count:,} combinations")
 
 
 def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:
@@ -82,33 +95,36 @@ def search(
         # Short searches go without the probe, which times a few products.
         screened = len(combinations) > 4 * CHUNK and fast_dtype_of_products() == torch.bfloat16
     engine = Engine(experiment, combinations, torch.bfloat16 if screened else torch.float32)
-    leaders = BestByPattern(_AHEAD if screened else 1)
-    for chunk in scan(engine, progress=progress):
-        leaders.see(chunk)
-    return verified(experiment, combinations, leaders)
+    best = BestByPattern(AHEAD if screened else 1)
+    gather(scan(engine, progress=progress), best)
+    patterns, _ = verified(experiment, combinations, best)
+    return patterns
 
 
 def verified(
-    experiment: Experiment, combinations: Combinations, leaders: BestByPattern
-) -> tuple[FoundEdit, ...]:
-    """The clearest edit of every pattern, its values from fp32."""
-    exact = Engine(experiment, combinations)
-    numbers = np.array(leaders.numbers(), dtype=np.int64)
+    experiment: Experiment, combinations: Combinations, best: BestByPattern
+) -> tuple[tuple[FoundEdit, ...], Chunk]:
+    """The clearest edit of every pattern, fewest moves first, from fp32.
+
+    Returns:
+        The edits, and all combinations that were run for them.
+    """
+    numbers = np.array(best.numbers(), dtype=np.int64)
+    chunk = Engine(experiment, combinations).scored_chunk(numbers)
     final = BestByPattern()
-    chunk = exact.scored_chunk(numbers)
     final.see(chunk)
-    margins = dict(zip(numbers.tolist(), chunk.margin.tolist(), strict=True))
-    found = []
-    for code, number in final.best().items():
-        edit = combinations.edit(number)
-        found.append(
-            FoundEdit(
-                edit=edit,
-                pattern=pattern_name(experiment.questions, code),
-                margin=margins[number],
-                sentence=experiment.apply(edit).sentence,
-                number=number,
-                reached_by=leaders.counts.get(code, 0) / len(combinations),
-            )
+    row = {number: place for place, number in enumerate(numbers.tolist())}
+    verdict = experiment.verdict(chunk.scores)
+    edits = [
+        FoundEdit(
+            edit=combinations.edit(number),
+            pattern=pattern_name(experiment.questions, code),
+            margin=float(chunk.margin[row[number]]),
+            sentence=in_words(experiment.source.label, verdict, row[number]),
+            number=number,
+            reached_by=best.counts.get(code, 0) / len(combinations),
         )
-    return tuple(sorted(found, key=lambda one: (sum(one.pattern.values()), -one.margin)))
+        for code, number in final.best().items()
+    ]
+    edits.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
+    return tuple(edits), chunk

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metasae.errors import UserError
-from metasae.sources import cache
-from metasae.sources.files import written_whole
+from metasae.sources.files import write_json
 
 T = TypeVar("T")
 
@@ -20,24 +19,16 @@ def digest(values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def job_folder(identity: str) -> Path:
-    return cache.search(identity)
-
-
 def damaged(path: Path) -> UserError:
+    """What is said of a file that can't be read, or is another search's."""
     return UserError(
         f"{path} is damaged or of another search; delete it and start the search again, what else "
         "was computed stays."
     )
 
 
-def write_json(path: Path, values: Any) -> None:
-    with written_whole(path) as part:
-        part.write_text(json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1), "utf-8")
-
-
 def read_json(path: Path, make: Callable[[Any], T]) -> T:
-    """A file of `_write_json`.
+    """What was made of a file's JSON-able values.
 
     Raises:
         UserError: when it is damaged.
@@ -59,7 +50,7 @@ def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> 
     path = folder / "job.json"
     if not path.exists():
         write_json(path, values())
-    owner, bf16 = read_json(path, lambda found: (found["id"], bool(found["bf16"])))
+    owner, bf16 = read_json(path, lambda values: (values["id"], bool(values["bf16"])))
     if owner != identity:
         raise UserError(f"{folder} holds another search; choose an empty folder.")
     return bf16
@@ -70,7 +61,7 @@ class State:
     """How far a job is, read from its folder by whoever wants to know.
 
     Attributes:
-        done, total: combinations, or pairs of `Pairs`.
+        done, total: combinations, or pairs of a `PairsJob`.
         finished: whether the summary is there too.
     """
 

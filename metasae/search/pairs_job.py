@@ -26,11 +26,11 @@ from metasae.search.job_files import (
     State,
     claim,
     digest,
-    job_folder,
     read_json,
     write_json,
 )
 from metasae.search.spec import UNITS, Spec, combinations_of, experiment_about, experiment_of
+from metasae.sources import cache
 from metasae.text.prompts import WORDINGS
 
 
@@ -40,7 +40,7 @@ def open_job(lab: Lab, identity: str) -> "Job | PairsJob":
     Raises:
         UserError: when there is none, or it was made with other weights.
     """
-    path = job_folder(identity) / "job.json"
+    path = cache.search(identity) / "job.json"
     if not re.fullmatch("[0-9a-f]{12}", identity) or not path.exists():
         raise UserError(f'There is no search "{identity[:20]}" on this machine; start it anew.')
     job = read_json(path, _remembered)(lab)
@@ -150,7 +150,7 @@ class PairsJob:
             raise UserError("There are no pairs to search; name some.")
         self.lab, self.specs, self.most = lab, tuple(specs), most
         self.id = digest({"pairs": [experiment_about(lab, spec) for spec in specs], "most": most})
-        self.folder = folder or job_folder(self.id)
+        self.folder = folder or cache.search(self.id)
         self._entries: dict[int, Entry] = {}
 
     @property

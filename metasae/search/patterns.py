@@ -4,12 +4,15 @@ Shapes: N combinations, A answers of all questions.
 """
 
 from dataclasses import dataclass
+from math import inf, isfinite, nan
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.steering.edits import MetaLatentEdit
+from metasae.sources.records import as_json, from_values, to_values
+from metasae.steering.edits import Edit, MetaLatentEdit
 from metasae.steering.verdict import OTHER, Verdict
 
 
@@ -34,6 +37,11 @@ class Chunk:
         return Chunk(numbers, scores, verdict.pattern, verdict.margin)
 
 
+def _finite(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return value if isfinite(value) else None
+
+
 @dataclass(frozen=True)
 class FoundEdit:
     """The best edit for one pattern of moved attributes, verified in fp32.
@@ -48,12 +56,23 @@ class FoundEdit:
         reached_by: share of all combinations that reach the pattern.
     """
 
-    edit: MetaLatentEdit
+    edit: Annotated[MetaLatentEdit, *as_json(Edit.to_dict, MetaLatentEdit.from_dict)]
     pattern: dict[str, bool]
-    margin: float
+    margin: Annotated[float, *as_json(_finite, lambda value: inf if value is None else value)]
     sentence: str
     number: int = 0
-    reached_by: float = 0.0
+    reached_by: Annotated[
+        float, *as_json(_finite, lambda value: nan if value is None else value)
+    ] = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values; a margin nothing rivals is None, so is a share nobody counted."""
+        return to_values(self)
+
+    @staticmethod
+    def from_dict(values: Any) -> "FoundEdit":
+        """What `to_dict` wrote; raises ValueError for anything else."""
+        return from_values(FoundEdit, values)
 
 
 class BestByPattern:
@@ -80,6 +99,11 @@ class BestByPattern:
                 (float(-one), int(chunk.numbers[at])) for one, at in zip(leads, top, strict=True)
             ]
             self._best[code] = sorted(both, key=lambda pair: (-pair[0], pair[1]))[: self.keep]
+
+    @property
+    def seen(self) -> int:
+        """Combinations that were taken into account."""
+        return sum(self.counts.values())
 
     def numbers(self) -> list[int]:
         """All combinations that are kept."""

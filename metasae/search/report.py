@@ -13,7 +13,7 @@ from metasae.lab.lab import Lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.search.controls import control
-from metasae.search.job import Job, found_from_dict
+from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob, Spread
 from metasae.search.patterns import FoundEdit
 from metasae.search.side_effects import SideEffectProbe
@@ -198,7 +198,7 @@ def of_pairs(
         reached = entry.get("patterns", [])
         notes = [_NOT_MEASURED] * len(reached)
         if side_effects and reached:
-            edits = [found_from_dict(one) for one in reached]
+            edits = [FoundEdit.from_dict(one) for one in reached]
             experiment = experiment_of(pairs.lab, spec)
             notes = effects_and_controls(pairs.lab, experiment, edits, progress)
         patterns += [

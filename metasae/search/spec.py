@@ -1,13 +1,15 @@
 """What is searched, as a value that goes to and from JSON, and the experiment it asks for."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
+from metasae.sources.records import as_json, from_values, to_values
 from metasae.steering.edits import MAX_STRENGTH, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Question, Subject
@@ -36,13 +38,17 @@ class Spec:
         UserError: for values no search can be made of.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     preset: str
     source: str
     target: str
     source_latents: tuple[int, ...] | None = None
     target_latents: tuple[int, ...] | None = None
     attributes: tuple[str, ...] = tuple(QUESTIONS)
-    options: EditOptions = EditOptions()  # noqa: RUF009 - frozen
+    options: Annotated[EditOptions, *as_json(EditOptions.to_dict, EditOptions.from_dict)] = (
+        EditOptions()  # noqa: RUF009 - frozen
+    )
     removed: tuple[float, ...] = (0.0,)
     added: tuple[float, ...] = (1.0,)
     screened: bool | None = None
@@ -80,52 +86,27 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return asdict(self) | {"options": self.options.to_dict()}
+        return to_values(self)
 
     @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "Spec":
-        """The spec `to_dict` wrote, in JSON or not.
+    def from_dict(values: Any) -> "Spec":
+        """The spec `to_dict` wrote.
 
         Raises:
             UserError: when it is none.
         """
-        if not isinstance(values, Mapping) or not set(values) <= set(Spec.__dataclass_fields__):
-            raise _no_search()
         try:
-            preset, source, target = values["preset"], values["source"], values["target"]
-            screened, estimating = values.get("screened"), values.get("estimating", False)
-            wording = values.get("wording", "post")
-            texts = all(isinstance(text, str) for text in (preset, source, target, wording))
-            flags = isinstance(estimating, bool) and isinstance(screened, bool | None)
-            if not texts or not flags:
-                raise _no_search()
-            more: dict[str, Any] = {}
-            for name, kind in (
-                ("source_latents", int),
-                ("target_latents", int),
-                ("attributes", str),
-                ("removed", float),
-                ("added", float),
-            ):
-                given = values.get(name)
-                if isinstance(given, str):
-                    raise _no_search()
-                if given is not None:
-                    more[name] = tuple(kind(one) for one in given)
-            options = EditOptions.from_dict(values.get("options", {}))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _no_search() from error
-        return Spec(
-            preset, source, target, options=options, screened=screened, wording=wording,
-            estimating=estimating, **more,
-        )  # fmt: skip
-
-
-def _no_search() -> UserError:
-    return UserError("This is not a search that the workbench wrote.")
+            return from_values(Spec, values)
+        except (TypeError, ValueError) as error:
+            raise UserError("This is not a search that the workbench wrote.") from error
 
 
 def asked(lab: Lab, spec: Spec) -> tuple[Subject, Subject, list[Question]]:
+    """Source, target and questions of a search.
+
+    Raises:
+        UserError: see `experiment_of`.
+    """
     if spec.preset != lab.preset.name:
         raise UserError(
             f"The search is for the preset {spec.preset}, but {lab.preset.name} is open; open that "

@@ -23,6 +23,7 @@ from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.search.estimate import rounds, usual_budget
 from metasae.search.exhaustive import scan
+from metasae.search.loop import gather
 from metasae.search.patterns import BestByPattern, Chunk
 from metasae.steering.edits import EditOptions, MetaLatentEdit
 from metasae.steering.experiment import Experiment
@@ -195,19 +196,20 @@ def _reached(
     engine: Engine, chunks: Iterable[Chunk], known: Sequence[dict[str, bool]] | None
 ) -> tuple[int, tuple[Reached, ...]]:
     """How many combinations were scored, and the patterns they reach."""
-    leaders = BestByPattern()
+    best = BestByPattern()
     margins: dict[int, float] = {}
-    for chunk in chunks:
-        leaders.see(chunk)
-        numbers = chunk.numbers.tolist()
-        margins |= dict(zip(numbers, chunk.margin.tolist(), strict=True))
-    found = []
-    for code, number in leaders.best().items():
+
+    def keep_margins(chunk: Chunk) -> None:
+        margins.update(zip(chunk.numbers.tolist(), chunk.margin.tolist(), strict=True))
+
+    gather(chunks, best, keep_margins)
+    reached = []
+    for code, number in best.best().items():
         pattern = pattern_name(engine.experiment.questions, code)
         new = known is not None and pattern not in known
-        found.append(Reached(pattern, engine.combinations.edit(number), margins[number], new))
-    found.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
-    return len(margins), tuple(found)
+        reached.append(Reached(pattern, engine.combinations.edit(number), margins[number], new))
+    reached.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
+    return best.seen, tuple(reached)
 
 
 def _best(subject: Subject) -> Subject:

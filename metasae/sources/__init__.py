@@ -1,1 +1,1 @@
-"""What can be opened, found, fetched, verified and kept: presets, wheels, the hub, releases, files."""
+"""What can be opened, fetched, verified and kept: presets, wheels, the hub, releases, files."""

@@ -110,5 +110,6 @@ def _unreachable(hub: Hub, missing: list[HubFile], why: Any) -> UserError:
     weight = f" ({sum(sizes) / 1e6:,.0f} MB)" if all(sizes) else ""
     return UserError(
         f"{names} of {hub.repo}{weight} could not be fetched from the Hugging Face hub "
-        f"({why}); connect to the network once, or put the files into {cache.hub_by_hand(hub.repo)} by hand."
+        f"({why}); connect to the network once, or put the files into "
+        f"{cache.hub_by_hand(hub.repo)} by hand."
     )

@@ -212,6 +212,18 @@ class MetaLatentEdit(Edit):
             "strengths": {str(meta): value for meta, value in self.strengths}
         }
 
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "MetaLatentEdit":
+        """The edit `to_dict` wrote.
+
+        Raises:
+            UserError: when it is none, or a swap.
+        """
+        edit = Edit.from_dict(values)
+        if not isinstance(edit, MetaLatentEdit):
+            raise UserError("This is a latent swap, where an edit of meta-latents is wanted.")
+        return edit
+
 
 @dataclass(frozen=True)
 class LatentSwap(Edit):

@@ -127,22 +127,7 @@ class Outcome:
     @cached_property
     def sentence(self) -> str:
         """What the edit did, in words."""
-        name = self.source.label
-        leaders = list(
-            zip(
-                self.questions.attributes,
-                self.leading_before,
-                self.leading_after,
-                strict=True,
-            )
-        )
-        now = [_clause(name, after.text, False) for name, was, after in leaders if after != was]
-        still = [_clause(name, after.text, True) for name, was, after in leaders if after == was]
-        if not now:
-            same = [_clause(attribute, after.text, False) for attribute, _, after in leaders]
-            return f"{name} is unchanged: it {_listed(same)}."
-        text = f"{name} now {_listed(now)}".replace("now is ", "is now ", 1)
-        return f"{text}; it {_listed(still)}." if still else f"{text}."
+        return in_words(self.source.label, self.verdict)
 
     @property
     def asked_about(self) -> str:
@@ -215,6 +200,20 @@ _CLAUSES = {
     "continent": ("lies in {}", "stays in {}"),
     "currency": ("pays with the {}", "still pays with the {}"),
 }
+
+
+def in_words(name: str, verdict: Verdict, row: int = 0) -> str:
+    """What one of the judged edits did to the answers about somebody, as a sentence."""
+    after = verdict.after[row].tolist()
+    now, still, same = list[str](), list[str](), list[str]()
+    for question, old, new in zip(verdict.questions, verdict.before.tolist(), after, strict=True):
+        attribute, answer = question.attribute, question.answers[new].text
+        same.append(_clause(attribute, answer, False))
+        (still if new == old else now).append(_clause(attribute, answer, new == old))
+    if not now:
+        return f"{name} is unchanged: it {_listed(same)}."
+    text = f"{name} now {_listed(now)}".replace("now is ", "is now ", 1)
+    return f"{text}; it {_listed(still)}." if still else f"{text}."
 
 
 def _clause(attribute: str, answer: str, kept: bool) -> str:

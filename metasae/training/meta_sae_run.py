@@ -1,6 +1,7 @@
 """A meta-SAE, its controls and its report as one run that resumes where it was stopped."""
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,11 +17,14 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.directions import Directions
 from metasae.sources.files import write_json
+from metasae.sources.records import from_values, to_values
 from metasae.training import explained
 from metasae.training.config import TrainConfig
 from metasae.training.controls import CONTROLS
 from metasae.training.meta_sae import check, train_meta_sae
 from metasae.training.trainer import Watch
+
+_log = logging.getLogger(__name__)
 
 REPORT = "report.json"
 
@@ -60,7 +64,8 @@ class Order:
         Raises:
             UserError: when it can't be.
         """
-        values = {name: value for name, value in asdict(self).items() if name != "out"}
+        values = to_values(self)
+        del values["out"]
         write_json(self.path, values)
 
     def forget(self) -> None:
@@ -74,18 +79,15 @@ def unfinished(folder: Path) -> list[Order]:
 
     They were stopped, or another process is at them. One that can't be read is passed over.
     """
-    found = []
+    orders = []
     for path in sorted(folder.glob(f"*{ORDER}")):
+        out = path.with_name(path.name.removesuffix(ORDER))
         try:
-            values = json.loads(path.read_text())
-            out = path.with_name(path.name.removesuffix(ORDER))
-            config = TrainConfig(**values["config"])
-            first, second = config.betas
-            config = replace(config, betas=(first, second))
-            found.append(Order(out, tuple(values["sources"]), config, tuple(values["controls"])))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+            values = json.loads(path.read_text("utf-8"))
+            orders.append(from_values(Order, {**values, "out": str(out)}))
+        except (OSError, TypeError, ValueError):
+            _log.info("%s can't be read and is passed over", path, exc_info=True)
+    return orders
 
 
 def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:

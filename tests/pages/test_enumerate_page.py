@@ -98,7 +98,8 @@ def test_a_damaged_link_falls_back_to_the_default() -> None:
 def test_a_choice_survives_the_link(grid: str) -> None:
     removed, added = enumerating.GRIDS[grid]
     spec = Spec(
-        "smollm2-135m", "Tokyo", "Paris", attributes=("country",), options=EditOptions(variant="hundredfold"),
+        "smollm2-135m", "Tokyo", "Paris", attributes=("country",),
+        options=EditOptions(variant="hundredfold"),
         removed=removed, added=added,
     )  # fmt: skip
     assert enumerating.from_query(enumerating.to_query(spec)) == (["country"], grid, "post")

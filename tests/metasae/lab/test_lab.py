@@ -12,6 +12,7 @@ import torch
 
 import metasae
 from metasae.errors import UserError
+from metasae.lab import lab as lab_module
 from metasae.lab.lab import Lab, open_lab
 from metasae.release.figures import sharing
 from metasae.saes import formats

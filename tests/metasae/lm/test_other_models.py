@@ -22,7 +22,7 @@ from metasae.lm.families import LibraryBlocks
 from metasae.lm.language_model import padded
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.sources import hub, user_presets
+from metasae.sources import cache, hub, user_presets
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
@@ -267,7 +267,7 @@ def test_a_pinned_model_is_missing_in_one_sentence(nothing_here: Path) -> None:
 def test_files_put_by_hand_are_found_and_checked(nothing_here: Path) -> None:
     origin = GPT2.model.origin
     assert isinstance(origin, Hub)
-    folder = hub.by_hand(origin)
+    folder = cache.hub_by_hand(origin.repo)
     folder.mkdir(parents=True)
     for file in origin.files:
         (folder / file.name).write_text("something else")

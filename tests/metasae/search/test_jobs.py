@@ -29,7 +29,7 @@ from metasae.search import job as job_module
 from metasae.search import spec as spec_module
 from metasae.search.exhaustive import search
 from metasae.search.export import check_output
-from metasae.search.job import Job, Summary, found_from_dict, found_to_dict
+from metasae.search.job import Job, Summary
 from metasae.search.job_files import State
 from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, searched
 from metasae.search.patterns import FoundEdit
@@ -134,7 +134,7 @@ def test_nonsense_is_no_spec(values: Any) -> None:
 
 def test_a_share_nobody_counted_survives_strict_json() -> None:
     found = FoundEdit(NO_EDIT, {"country": False}, 1.0, "Nothing.", 0, math.nan)
-    read = found_from_dict(json.loads(json.dumps(found_to_dict(found), allow_nan=False)))
+    read = FoundEdit.from_dict(json.loads(json.dumps(FoundEdit.to_dict(found), allow_nan=False)))
     assert math.isnan(read.reached_by) and replace(read, reached_by=0.0) == replace(
         found, reached_by=0.0
     )
@@ -143,8 +143,8 @@ def test_a_share_nobody_counted_survives_strict_json() -> None:
 @pytest.mark.parametrize("margin", [0.25, math.inf])
 def test_a_found_edit_survives_strict_json(margin: float) -> None:
     found = FoundEdit(MetaLatentEdit(((3, 0.5),)), {"country": True}, margin, "It moved.", 7, 0.125)
-    text = json.dumps(found_to_dict(found), allow_nan=False)
-    assert found_from_dict(json.loads(text)) == found
+    text = json.dumps(FoundEdit.to_dict(found), allow_nan=False)
+    assert FoundEdit.from_dict(json.loads(text)) == found
 
 
 def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:

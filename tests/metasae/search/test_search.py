@@ -294,7 +294,8 @@ def test_a_scan_can_begin_where_another_stopped(
     combinations = Combinations.of(experiment, EditOptions(), (0.0, 0.5, -1.0), (0.5, 1.0, 2.0))
     whole = list(islice(scan(Engine(experiment, combinations)), 3))
     assert len(whole) == 3
-    rest = list(islice(scan(Engine(experiment, combinations), begin=int(whole[1].numbers[0])), 2))
+    rest_of = range(int(whole[1].numbers[0]), len(combinations))
+    rest = list(islice(scan(Engine(experiment, combinations), [rest_of]), 2))
     for one, other in zip(whole[1:], rest, strict=True):
         assert np.array_equal(one.numbers, other.numbers)
         torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-4)

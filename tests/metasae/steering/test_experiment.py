@@ -334,7 +334,8 @@ def test_massive_activations_are_left_alone(long_names: Experiment, position: An
     tokens = torch.tensor([experiment.model.prompt_tokens(experiment.questions[0].prompt)])
     norms = experiment.model.residual(tokens)[0, 1:].norm(dim=1)
     small = Experiment(
-        experiment.model, experiment.decomposition, experiment.source, experiment.target, experiment.questions,
+        experiment.model, experiment.decomposition, experiment.source, experiment.target,
+        experiment.questions,
         # Not the median itself: rounding would say on which side of it that position is.
         1.001 * float(norms.median()) / 4, experiment.provenance,
     )  # fmt: skip
@@ -362,7 +363,8 @@ def test_setting_single_latents_to_zero(long_names: Experiment) -> None:
         alone = Subject(experiment.source.label, experiment.source.city, (latent,), (0.0,))
         nobody = Subject("nobody", None, (), ())
         single = Experiment(
-            experiment.model, experiment.decomposition, alone, nobody, experiment.questions, experiment.median_norm,
+            experiment.model, experiment.decomposition, alone, nobody, experiment.questions,
+            experiment.median_norm,
             experiment.provenance,
         )  # fmt: skip
         torch.testing.assert_close(

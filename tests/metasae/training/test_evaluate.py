@@ -101,7 +101,7 @@ def test_sharing_of_no_cities_is_zero() -> None:
 
 
 def swapped(source: str, target: str, *rows: tuple[str, str, float]) -> Any:
-    """An experiment whose swap gives (attribute, whose answer, log-probability); none at the name."""
+    """An experiment whose swap gives (attribute, whose, log-probability); nothing at the name."""
     asked = {attribute: [row for row in rows if row[0] == attribute] for attribute, *_ in rows}
     questions = Questions(
         tuple(

@@ -1,0 +1,56 @@
+"""Frozen records to and from JSON-able values, checked by pydantic.
+
+A record is a plain dataclass; what its fields may hold is what their annotations say, strictly: no
+text becomes a number, no 1 becomes true. Fields whose JSON is another shape than their type say so
+with `as_json`.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
+
+T = TypeVar("T")
+
+_PLAIN = (dict, str, int, float, bool, list, type(None))
+
+
+def as_json(write: Callable[[Any], Any], read: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """How a field is written and read, for its annotation: ``Annotated[Kind, *as_json(...)]``.
+
+    Args:
+        read: gets JSON-able values only; raises ValueError for what it did not write.
+    """
+    return (
+        PlainSerializer(write),
+        BeforeValidator(lambda value: read(value) if isinstance(value, _PLAIN) else value),
+    )
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+"""Made once for each kind of record: making one takes longer than using it."""
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def to_values(record: Any) -> dict[str, Any]:
+    """A record as JSON-able values."""
+    values: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+    return values
+
+
+def from_values(kind: type[T], values: Any) -> T:
+    """The record of JSON-able values.
+
+    Raises:
+        ValueError: when they are none of its (pydantic's ValidationError, which says where), and
+            whatever the record itself raises.
+        TypeError: when they are not JSON-able.
+    """
+    record: T = _adapter(kind).validate_json(json.dumps(values), strict=True)
+    return record
