@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.sources.records import as_json, from_values, to_values
-from metasae.steering.edits import Edit, MetaLatentEdit
+from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.verdict import OTHER, Verdict
 
 
@@ -56,7 +56,7 @@ class FoundEdit:
         reached_by: share of all combinations that reach the pattern.
     """
 
-    edit: Annotated[MetaLatentEdit, *as_json(Edit.to_dict, MetaLatentEdit.from_dict)]
+    edit: Annotated[MetaLatentEdit, *as_json(MetaLatentEdit.to_dict, MetaLatentEdit.from_dict)]
     pattern: dict[str, bool]
     margin: Annotated[float, *as_json(_finite, lambda value: inf if value is None else value)]
     sentence: str

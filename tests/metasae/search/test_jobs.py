@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from metasae.search import engine, pairs_job
+from metasae.search import engine, exhaustive, pairs_job
 from metasae.search import job as job_module
 from metasae.search import spec as spec_module
 from metasae.search.exhaustive import search
@@ -173,7 +173,7 @@ def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 16 combinations, 8 at a time: a small search has many."""
     monkeypatch.setattr(job_module, "STEP", 16)
-    monkeypatch.setattr(job_module, "CHUNK", 8)
+    monkeypatch.setattr(exhaustive, "CHUNK", 8)
     monkeypatch.setattr(job_module, "PARTS", 1000)
 
 
@@ -402,10 +402,10 @@ def test_cancelling_keeps_what_is_there(whole: Job, lab: Lab, spec: Spec, tmp_pa
 CHILD = """
 import json, sys, time
 from pathlib import Path
-from metasae.search import job
+from metasae.search import exhaustive, job
 from metasae.lab.lab import open_lab
 
-job.STEP, job.CHUNK, job.PARTS = 16, 8, 1000
+job.STEP, exhaustive.CHUNK, job.PARTS = 16, 8, 1000
 reports = 0
 
 def hang(stage, fraction, note=""):
