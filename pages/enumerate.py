@@ -3,7 +3,9 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from workbench import controls, enumerating, opening, results, session
+from workbench import session, subjects
+from workbench.enumerate import choose, matrix, pair, searches
+from workbench.frame import failed, lab_or_retry
 
 
 def page() -> None:
@@ -17,23 +19,23 @@ def page() -> None:
     )
     session.show_notice()
     setting = session.view().setting
-    lab = results.lab_or_retry(setting.preset)
+    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
-    enumerating.read_cities(lab)
+    matrix.read_cities(lab)
     one, many = st.tabs(["One pair", "All pairs among some cities"])
     with one:
-        controls.subject_pickers(lab)
-        spec = enumerating.choose(setting, session.view().edit)
-        session.write_link(**enumerating.to_query(spec), **enumerating.cities_query(lab))
+        subjects.subject_pickers(lab)
+        spec = choose.choose(setting, session.view().edit)
+        session.write_link(**choose.to_query(spec), **matrix.cities_query(lab))
         try:
-            searching = opening.get_search(spec)
+            searching = searches.get_search(spec)
         except UserError as error:
-            results.failed(error)
+            failed(error)
         else:
-            enumerating.search(lab, searching)
+            pair.search(lab, searching)
     with many:
-        enumerating.matrix(lab, spec)
+        matrix.matrix(lab, spec)
 
 
 page()

@@ -4,7 +4,9 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.explorer import graph
-from workbench import graphing, opening, results, session
+from workbench import session, shared
+from workbench.explore import graph_view
+from workbench.frame import failed, lab_or_retry
 
 
 def page() -> None:
@@ -17,19 +19,19 @@ def page() -> None:
     )
     session.show_notice()
     setting = session.view().setting
-    lab = results.lab_or_retry(setting.preset)
+    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
-    found = opening.get_explorer(lab)
+    found = shared.get_explorer(lab)
     try:
-        latents = graphing.starts(found)
-        depth, top, least = graphing.controls(found, latents)
-        graphing.keep_link(latents)
+        latents = graph_view.starts(found)
+        depth, top, least = graph_view.controls(found, latents)
+        graph_view.keep_graph_link(latents)
         made = graph.around(lab.decomposition, latents, depth, top, least)
-        graphing.draw(found, made)
-        graphing.files(found, made)
+        graph_view.draw(found, made)
+        graph_view.files(found, made)
     except UserError as error:
-        results.failed(error)
+        failed(error)
 
 
 page()

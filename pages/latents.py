@@ -3,7 +3,12 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from workbench import exploring, opening, results, session
+from workbench import session, shared
+from workbench.explore.latent import latent
+from workbench.explore.place import place
+from workbench.explore.search import search_bar
+from workbench.frame import failed, lab_or_retry
+from workbench.navigation import keep_link
 
 
 def page() -> None:
@@ -16,18 +21,18 @@ def page() -> None:
         "model's next word."
     )
     setting = session.view().setting
-    lab = results.lab_or_retry(setting.preset)
+    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
     try:
-        found = opening.get_explorer(lab)
-        at = exploring.place(found)
-        exploring.keep_link(**at.to_query())
+        found = shared.get_explorer(lab)
+        at = place(found)
+        keep_link(**at.to_query())
         session.show_notice()
-        exploring.search_bar(found, at)
-        exploring.latent(found, at)
+        search_bar(found, at)
+        latent(found, at)
     except UserError as error:
-        results.failed(error)
+        failed(error)
 
 
 page()

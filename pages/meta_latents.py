@@ -3,7 +3,11 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from workbench import exploring, opening, results, session
+from workbench import session, shared
+from workbench.explore.meta_latent import meta_latent, meta_list
+from workbench.explore.place import asked_meta, asked_width
+from workbench.frame import failed, lab_or_retry
+from workbench.navigation import keep_link
 
 
 def page() -> None:
@@ -15,21 +19,21 @@ def page() -> None:
         "way of writing. Read it from the latents it is most active on."
     )
     setting = session.view().setting
-    lab = results.lab_or_retry(setting.preset)
+    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
     try:
-        found = opening.get_explorer(lab)
-        meta = exploring.asked_meta(found)
-        width = exploring.asked_width(found)
-        exploring.keep_link(**({} if meta is None else {"meta": meta, "width": width}))
+        found = shared.get_explorer(lab)
+        meta = asked_meta(found)
+        width = asked_width(found)
+        keep_link(**({} if meta is None else {"meta": meta, "width": width}))
         session.show_notice()
         if meta is not None:
-            exploring.meta_latent(found, meta, width)
+            meta_latent(found, meta, width)
             st.divider()
-        exploring.meta_list(found)
+        meta_list(found)
     except UserError as error:
-        results.failed(error)
+        failed(error)
 
 
 page()

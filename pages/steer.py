@@ -4,8 +4,12 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from workbench import controls, extras, opening, results, session
+from metasae.steering.outcome import Outcome
+from workbench import session, subjects
+from workbench.frame import failed, lab_or_retry
 from workbench.state import Setting
+from workbench.steer import controls, experiments, extras
+from workbench.steer.results import numbers, pictures, sentences
 
 
 def page() -> None:
@@ -18,18 +22,18 @@ def page() -> None:
     )
     session.show_notice()
     setting = session.view().setting
-    lab = results.lab_or_retry(setting.preset)
+    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
-    controls.subject_pickers(lab)
+    subjects.subject_pickers(lab)
     try:
-        asked, complaint = opening.answerable(setting)
+        asked, complaint = experiments.answerable(setting)
     except UserError as error:
-        results.failed(error)
+        failed(error)
         session.write_link()
         return
     if complaint is not None:
-        results.failed(complaint)
+        failed(complaint)
     steer(lab, setting, asked)
 
 
@@ -45,7 +49,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
         st.rerun()
     session.show_notice()
     session.write_link()
-    view, experiment = session.view(), opening.get_experiment(asked)
+    view, experiment = session.view(), experiments.get_experiment(asked)
     controls.action_bar(experiment, view.edit)
     controls.best_edits(asked, experiment, view.edit)
     heading = st.container()
@@ -53,31 +57,35 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     with left:
         controls.meta_boxes(lab, experiment, view.edit)
     try:
-        outcome = opening.get_outcome(asked, view.edit)
-        pinned = None if view.pinned is None else opening.get_outcome(asked, view.pinned)
+        outcome = experiments.get_outcome(asked, view.edit)
+        pinned = None if view.pinned is None else experiments.get_outcome(asked, view.pinned)
     except UserError as error:
         with heading:
-            results.failed(error)
+            failed(error)
         return
     with heading:
-        results.sentences(lab, outcome, pinned)
+        sentences(lab, outcome, pinned)
     with right:
-        results.pictures(outcome, pinned)
+        pictures(outcome, pinned)
     st.divider()
-    results.numbers(outcome)
-    tabs = st.tabs(
-        ["Let it write", "Ask your own question", "Latents used", "Save and share", "What is this?"]
-    )
-    with tabs[0]:
-        extras.free_writing(asked, outcome)
-    with tabs[1]:
-        extras.own_question(setting)
-    with tabs[2]:
-        extras.latents(lab, asked, experiment)
-    with tabs[3]:
-        extras.files(lab, outcome)
-    with tabs[4]:
-        extras.about(lab)
+    numbers(outcome)
+    below(lab, setting, asked, outcome)
+
+
+def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:
+    """What stands below the edit; only the tab that is open is drawn, so a tick costs no other."""
+    parts = {
+        "Let it write": lambda: extras.free_writing(asked, outcome),
+        "Ask your own question": lambda: extras.own_question(setting),
+        "Latents used": lambda: extras.latents(lab, asked, experiments.get_experiment(asked)),
+        "Save and share": lambda: extras.files(lab, outcome),
+        "What is this?": lambda: extras.about(lab),
+    }
+    tabs = st.tabs(list(parts), key="below", on_change="rerun")
+    for tab, draw in zip(tabs, parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
 
 
 page()

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from workbench import results, session, training
+from workbench import session
+from workbench.frame import lab_or_retry
+from workbench.train import form, progress, shelf
 
 
 def page() -> None:
@@ -17,13 +19,13 @@ def page() -> None:
     session.show_notice()
     setting = session.view().setting
     session.write_link()
-    lab = results.lab_or_retry(setting.preset)
+    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
-    training.progress_of_all(lab)
-    training.stopped(lab)
-    training.form(lab)
-    training.shelf(lab)
+    progress.progress_of_all(lab)
+    progress.stopped(lab)
+    form.form(lab)
+    shelf.shelf(lab)
 
 
 page()

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from workbench import navigation
+
 st.set_page_config(
     page_title="Meta-SAE workbench", layout="wide", initial_sidebar_state="collapsed"
 )
@@ -13,4 +15,6 @@ pages = [
     st.Page("../pages/graph.py", title="Graph"),
     st.Page("../pages/train.py", title="Train"),
 ]
-st.navigation(pages, position="top").run()
+page = st.navigation(pages, position="top")
+navigation.follow()
+page.run()

@@ -80,7 +80,7 @@ def check_has_examples(preset: Preset) -> None:
         )
 
 
-def checks(found: Explorer, post: Post | None = None) -> list[Check]:
+def checks(explorer: Explorer, post: Post | None = None) -> list[Check]:
     """All worked examples of what is open.
 
     Args:
@@ -90,17 +90,17 @@ def checks(found: Explorer, post: Post | None = None) -> list[Check]:
         UserError: for a preset the post has no examples of, or an SAE that can't be opened.
     """
     if post is None:
-        check_has_examples(found.lab.preset)
-        post = OF_PRESET[found.lab.preset.base]
-    lab = found.lab
+        check_has_examples(explorer.lab.preset)
+        post = OF_PRESET[explorer.lab.preset.base]
+    lab = explorer.lab
     wide = lab.decomposition
     direction = wide.sae.W_dec[post.einstein]
     same = nearest(wide.sae.W_dec, direction, len(post.same), post.einstein)["cosine"].tolist()
-    small = found.decomposition(post.smaller).sae.W_dec
+    small = explorer.decomposition(post.smaller).sae.W_dec
     other = nearest(small, direction, len(post.in_smaller))["cosine"].tolist()
     width, latent, wider, count = post.split
-    narrow = found.decomposition(width).sae.W_dec[latent]
-    parts = split_into(found.decomposition(wider), narrow)
+    narrow = explorer.decomposition(width).sae.W_dec[latent]
+    parts = split_into(explorer.decomposition(wider), narrow)
     return [
         _numbers(f"Latent {post.einstein}, nearest in its SAE (cosine)", post.same, same),
         _numbers(
@@ -122,7 +122,7 @@ def checks(found: Explorer, post: Post | None = None) -> list[Check]:
             for city, pieces in post.city_pieces
             for best in [one.latent for one in lab.city_record(city).latents[:1]]
         ),
-        _language_and_currency(found),
+        _language_and_currency(explorer),
     ]  # fmt: skip
 
 
@@ -143,10 +143,10 @@ def _near(name: str, published: float, found: float, room: float) -> Check:
     return Check(f"{name} (± {room:g})", f"{published:{digits}}", f"{found:{digits}}", agrees)
 
 
-def _language_and_currency(found: Explorer) -> Check:
+def _language_and_currency(explorer: Explorer) -> Check:
     """The finding: language and currency move, country and continent stay."""
     name = "Some edit of Tokyo→Paris moves language and currency alone"
-    lab = found.lab
+    lab = explorer.lab
     wanted = {"country": False, "language": True, "continent": False, "currency": True}
     try:
         experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))

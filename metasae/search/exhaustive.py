@@ -53,9 +53,10 @@ def scan(
     for span in [range(count)] if spans is None else spans:
         for start in range(span.start, span.stop, CHUNK):
             numbers = np.arange(start, min(start + CHUNK, span.stop))
-            yield engine.scored_chunk(numbers)
+            chunk = engine.scored_chunk(numbers)
             done += len(numbers)
             progress("Searching edits", done / count, f"{done:,} of {count:,} combinations")
+            yield chunk
 
 
 def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:

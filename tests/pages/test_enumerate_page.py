@@ -12,7 +12,8 @@ from metasae.search.combinations import Combinations
 from metasae.search.job import Job
 from metasae.search.spec import Spec
 from metasae.steering.edits import EditOptions
-from workbench import enumerating, opening
+from workbench import shared
+from workbench.enumerate import choose, tables
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
 @pytest.fixture(autouse=True)
 def opened_lab(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
-    monkeypatch.setattr(opening, "get_lab", lambda preset: lab)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
     st.cache_resource.clear()
     st.cache_data.clear()
     return lab
@@ -82,27 +83,27 @@ def test_the_link_says_what_is_searched() -> None:
     values = {name: one if isinstance(one, str) else one[0]
               for name, one in app.query_params.items()}  # fmt: skip
     assert values["attributes"] == "language.currency" and values["strengths"] == "wide"
-    assert enumerating.from_query(values) == (["language", "currency"], "wide", "reworded")
+    assert choose.from_query(values) == (["language", "currency"], "wide", "reworded")
 
 
 def test_a_damaged_link_falls_back_to_the_default() -> None:
     every = ["country", "language", "continent", "currency"]
-    assert enumerating.from_query({"attributes": "colour", "strengths": "7", "wording": "?"}) == (
+    assert choose.from_query({"attributes": "colour", "strengths": "7", "wording": "?"}) == (
         every,
         "whole",
         "post",
     )
 
 
-@pytest.mark.parametrize("grid", list(enumerating.GRIDS))
+@pytest.mark.parametrize("grid", list(choose.GRIDS))
 def test_a_choice_survives_the_link(grid: str) -> None:
-    removed, added = enumerating.GRIDS[grid]
+    removed, added = choose.GRIDS[grid]
     spec = Spec(
         "smollm2-135m", "Tokyo", "Paris", attributes=("country",),
         options=EditOptions(variant="hundredfold"),
         removed=removed, added=added,
     )  # fmt: skip
-    assert enumerating.from_query(enumerating.to_query(spec)) == (["country"], grid, "post")
+    assert choose.from_query(choose.to_query(spec)) == (["country"], grid, "post")
 
 
 def test_more_combinations_than_are_tried_are_searched_by_estimate(
@@ -157,7 +158,7 @@ def test_all_pairs_among_some_cities_lead_to_steer(lab: Lab) -> None:
 def test_leads_are_target_over_source(lab: Lab) -> None:
     job = Job(lab, enumerating_spec())
     job.run()
-    table = enumerating.with_leads(job)
+    table = tables.with_leads(job)
     row = table[table["combination"] == len(job.combinations) - 1].iloc[0]
     answers = job.experiment.apply(job.combinations.edit(int(row["combination"]))).answers
     for attribute, rows in answers.groupby("attribute"):

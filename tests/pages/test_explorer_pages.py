@@ -14,7 +14,8 @@ from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
 from metasae.sources.cache import CACHE_VARIABLE, cache_dir
-from workbench import exploring, opening
+from workbench import shared
+from workbench.explore.contexts import snippets_html
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
@@ -31,8 +32,8 @@ def found(lab: Lab) -> Explorer:
 @pytest.fixture(autouse=True)
 def opened(lab: Lab, found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Explorer:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(opening, "get_lab", lambda preset: lab)
-    monkeypatch.setattr(opening, "get_explorer", lambda lab: found)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
+    monkeypatch.setattr(shared, "get_explorer", lambda lab: found)
     found.__dict__.pop("corrections", None)
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -198,7 +199,7 @@ def test_damaged_labels_are_one_sentence_and_steer_goes_on(
     (bad / "labels-meta.parquet").write_bytes(b"PAR1 no more")
     (bad / "labels.json").write_text(json.dumps({"meta_sae": found.lab.provenance.meta_sae}))
     broken = Explorer(found.lab, bad)
-    monkeypatch.setattr(opening, "get_explorer", lambda lab: broken)
+    monkeypatch.setattr(shared, "get_explorer", lambda lab: broken)
     for page in ("latents", "meta_latents", "graph"):
         app = shown(page, latent="229")
         assert len(app.error) == 1 and "is damaged" in app.error[0].value
@@ -215,7 +216,7 @@ def test_the_whole_graph_is_counted() -> None:
 
 
 def test_markup_in_a_context_is_shown_as_text() -> None:
-    text = exploring.snippets_html(
+    text = snippets_html(
         [Snippet((("<script>alert(1)</script>", 2.0), (" & more", 0.0)), "mine", False)], 4.0
     )
     assert "<script>" not in text and "&lt;script&gt;" in text and "&amp; more" in text
@@ -225,7 +226,7 @@ def test_without_evidence_it_says_how_to_make_it(
     found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bare = Explorer(found.lab, tmp_path)
-    monkeypatch.setattr(opening, "get_explorer", lambda lab: bare)
+    monkeypatch.setattr(shared, "get_explorer", lambda lab: bare)
     app = shown("latents")
     assert any("python -m metasae describe" in one.value for one in app.info)
     app = shown("meta_latents")

@@ -13,8 +13,10 @@ from streamlit.testing.v1 import AppTest
 from metasae.errors import UserError
 from metasae.search.engine import Engine
 from tests.fakes import FakeLab
-from workbench import opening, tables
+from workbench import shared
 from workbench.state import View
+from workbench.steer import experiments
+from workbench.steer.tables import json_file
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 
@@ -22,7 +24,7 @@ APP = Path(__file__).parents[2] / "workbench" / "app.py"
 @pytest.fixture(autouse=True)
 def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLab]:
     fake = FakeLab()
-    monkeypatch.setattr(opening, "get_lab", lambda preset: fake)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: fake)
     monkeypatch.setattr(Engine, "logprobs", made_up_logprobs)
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -241,7 +243,7 @@ def test_from_an_unknown_city_the_picker_leads_on() -> None:
 def downloaded(app: AppTest) -> dict[str, object]:
     view = View.from_query(query(app))
     loaded: dict[str, object] = json.loads(
-        tables.json_file(opening.get_outcome(view.setting, view.edit), view)
+        json_file(experiments.get_outcome(view.setting, view.edit), view)
     )
     return loaded
 
@@ -269,10 +271,10 @@ def test_a_model_that_does_not_open_is_one_sentence(monkeypatch: pytest.MonkeyPa
     def refuse(preset: str) -> None:
         raise UserError("The wheel could not be downloaded; connect to the network once.")
 
-    monkeypatch.setattr(opening, "get_lab", refuse)
+    monkeypatch.setattr(shared, "get_lab", refuse)
     app = opened()
     assert errors(app) == ["The wheel could not be downloaded; connect to the network once."]
-    monkeypatch.setattr(opening, "get_lab", lambda preset: FakeLab())
+    monkeypatch.setattr(shared, "get_lab", lambda preset: FakeLab())
     (again,) = app.main.button
     again.click().run()
     assert errors(app) == [] and len(answers(app)) == 12

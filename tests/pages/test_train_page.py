@@ -17,7 +17,8 @@ from metasae.sources.presets import EMBEDDED
 from metasae.training.meta_sae import RECIPE
 from metasae.training.meta_sae_run import Order
 from tests.fakes import FakeLab
-from workbench import opening, training
+from workbench import shared
+from workbench.train import shelf, trainings
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 WIDTHS = (60, 400)
@@ -37,7 +38,7 @@ def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SmallLab:
         sae = SparseAutoencoder(rows.T, torch.zeros(width), rows, torch.zeros(12), k=2)
         formats.save(sae, tmp_path / f"sae-{width}")
     found = SmallLab(tmp_path)
-    monkeypatch.setattr(opening, "get_lab", lambda preset: found)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: found)
     st.cache_resource.clear()
     st.cache_data.clear()
     return found
@@ -57,7 +58,7 @@ def with_steps(app: AppTest, steps: int) -> AppTest:
 
 def ended(app: AppTest) -> AppTest:
     until = time.monotonic() + 60
-    while any(not one.task.done.is_set() for one in opening.trainings().values()):
+    while any(not one.task.done.is_set() for one in trainings.trainings().values()):
         assert time.monotonic() < until
         time.sleep(0.05)
     app.run()
@@ -78,7 +79,7 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     app.button(key="train-start").click().run()
     ended(app)
     assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
-    made = opening.trainings()["first"].task.result()
+    made = trainings.trainings()["first"].task.result()
     assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
     assert (
         sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.base) / "first")).cfg.d_sae == 19
@@ -87,7 +88,7 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     assert not app.exception
     assert app.query_params["preset"] in ("smollm2-135m+first", ["smollm2-135m+first"])
     # Whoever comes after a restart finds it on the shelf.
-    opening.trainings().clear()
+    trainings.trainings().clear()
     app = train_page()
     assert any(one.label == "first" for one in app.main.expander)
     app.main.text_input[-1].set_value("first").run()
@@ -102,14 +103,14 @@ def test_what_can_be_used_at_once(small_lab: SmallLab) -> None:
         ([widest], True), (own, True), (own[:1], False), ([*own, "another"], False), ([], False),
     ):  # fmt: skip
         values = {"data": [{"source": one} for one in sources]}
-        assert training._fits(small_lab, values) == fits  # type: ignore[arg-type]
+        assert shelf._fits(small_lab, values) == fits  # type: ignore[arg-type]
 
 
 def test_a_cancelled_training_goes_on_where_it_was() -> None:
     app = with_steps(train_page(), 4000)
     app.main.text_input[-1].set_value("long").run()
     app.button(key="train-start").click().run()
-    training = opening.trainings()["long"]
+    training = trainings.trainings()["long"]
     while not training.moments:
         time.sleep(0.02)
     training.cancel()
@@ -118,26 +119,26 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     assert (cache.meta_saes(EMBEDDED.base) / "long.meta-sae.checkpoint").exists()
     stopped_at = training.moments[-1].step
     app.button(key="again-long").click().run()
-    again = opening.trainings()["long"]
+    again = trainings.trainings()["long"]
     while len(again.moments) <= len(training.moments):
         time.sleep(0.02)
     assert again.moments[len(training.moments)].step > stopped_at
     again.cancel()
     ended(app)
     # The server ends here; the next one finds what was asked for and how far it came.
-    opening.trainings().clear()
+    trainings.trainings().clear()
     app = train_page()
     assert any("Stopped before its end (19 meta-latents" in one.value for one in app.markdown)
     app.main.text_input[-1].set_value("long").run()
     assert any("exists already" in one.value for one in app.info)
     app.button(key="resume-long").click().run()
-    third = opening.trainings()["long"]
+    third = trainings.trainings()["long"]
     while not third.moments:
         time.sleep(0.02)
     assert third.moments[0].step > again.moments[len(training.moments)].step
     third.cancel()
     ended(app)
-    opening.trainings().clear()
+    trainings.trainings().clear()
     app = train_page()
     app.button(key="forget-long").click().run()
     assert not list(cache.meta_saes(EMBEDDED.base).glob("*"))

@@ -6,7 +6,7 @@ import pytest
 
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from tests.fakes import TITLES, FakeCase
-from workbench.boxes import in_words, shown_strength, with_strength
+from workbench.steer.boxes import in_words, shown_strength, with_strength
 from workbench.text import escape, joined, shorten, visible
 
 PIECES = FakeCase.pieces

@@ -10,8 +10,10 @@ from metasae.errors import UserError
 from metasae.steering.edits import NO_EDIT, Edit, LatentSwap, MetaLatentEdit
 from metasae.steering.outcome import Outcome
 from tests.fakes import FakeLab
-from workbench import charts, tables
+from workbench.charts.answers import LOWEST, answers_chart, answers_spec, whose
+from workbench.charts.ink import DARK, LIGHT, Ink
 from workbench.state import Setting, View
+from workbench.steer.tables import answers_table, csv_file, json_file, tokens_table, view_from_json
 
 ANSWERS = pd.DataFrame(
     [
@@ -44,7 +46,7 @@ def rows(chart: alt.LayerChart | alt.FacetChart) -> pd.DataFrame:
 
 
 def test_the_chart_has_a_line_for_each_heading_and_answer() -> None:
-    data = rows(charts.answers_chart(ANSWERS, "Tokyo", "Paris"))
+    data = rows(answers_chart(ANSWERS, "Tokyo", "Paris"))
     assert list(data["line"]) == [
         "00h|country",
         "01a|Japan",
@@ -58,8 +60,8 @@ def test_the_chart_has_a_line_for_each_heading_and_answer() -> None:
 
 
 def test_what_falls_off_the_scale_is_drawn_at_its_end_and_says_its_number() -> None:
-    data = rows(charts.answers_chart(ANSWERS, "Tokyo", "Paris")).set_index("answer")
-    assert data.loc["Egypt", "to"] == charts.LOWEST
+    data = rows(answers_chart(ANSWERS, "Tokyo", "Paris")).set_index("answer")
+    assert data.loc["Egypt", "to"] == LOWEST
     assert data.loc["Egypt", "shape"] == "below the scale"
     assert data.loc["Egypt", "number"] == "−20.00"
     assert data.loc["France", "shape"] == "model's pick"
@@ -67,7 +69,7 @@ def test_what_falls_off_the_scale_is_drawn_at_its_end_and_says_its_number() -> N
 
 def test_the_scale_is_the_same_for_every_edit() -> None:
     def domains(edit: Edit) -> set[str]:
-        spec = charts.answers_chart(outcome(edit).answers, "Tokyo", "Paris").to_dict()
+        spec = answers_chart(outcome(edit).answers, "Tokyo", "Paris").to_dict()
         scales = [layer["encoding"]["x"]["scale"] for layer in spec["layer"]]
         return {json.dumps(scale["domain"]) for scale in scales}
 
@@ -75,16 +77,16 @@ def test_the_scale_is_the_same_for_every_edit() -> None:
     assert len(domains(NO_EDIT)) == 1
 
 
-@pytest.mark.parametrize("ink", [charts.LIGHT, charts.DARK])
-def test_the_fast_way_draws_the_same_chart(ink: charts.Ink) -> None:
+@pytest.mark.parametrize("ink", [LIGHT, DARK])
+def test_the_fast_way_draws_the_same_chart(ink: Ink) -> None:
     for edit in (NO_EDIT, LatentSwap()):
         given = outcome(edit).answers, "Tokyo", "Paris", ink
-        assert charts.answers_spec(*given) == charts.answers_chart(*given).to_dict()
+        assert answers_spec(*given) == answers_chart(*given).to_dict()
 
 
 def test_both_themes_give_a_valid_chart() -> None:
-    for ink in (charts.LIGHT, charts.DARK):
-        chart = charts.answers_chart(outcome(LatentSwap()).answers, "Tokyo", "Paris", ink)
+    for ink in (LIGHT, DARK):
+        chart = answers_chart(outcome(LatentSwap()).answers, "Tokyo", "Paris", ink)
         assert "nats" in json.dumps(chart.to_dict())
 
 
@@ -93,18 +95,18 @@ def test_both_themes_give_a_valid_chart() -> None:
     [("Tokyo", "source"), ("Paris, Rome", "target"), ("Tokyo, Paris", "other"), ("", "other")],
 )
 def test_whose(cities: str, expected: str) -> None:
-    assert charts.whose(cities, "Tokyo", "Paris") == expected
+    assert whose(cities, "Tokyo", "Paris") == expected
 
 
 def test_the_table_says_the_pick_in_words() -> None:
-    table = tables.answers_table(ANSWERS)
+    table = answers_table(ANSWERS)
     assert list(table["Model's pick"]) == ["no longer", "now", "", "still"]
     assert list(table["Attribute"]) == ["Country"] * 3 + ["Your question"]
     assert list(table["Whose"]) == ["Tokyo", "Paris, Rome", "Cairo", "typed"]
 
 
 def test_tokens_stand_before_and_after_side_by_side() -> None:
-    table = tables.tokens_table(outcome().top_tokens)
+    table = tokens_table(outcome().top_tokens)
     assert list(table.columns) == ["Attribute", "Rank", "Before", "After"]
     assert list(table["Attribute"].unique()) == ["Country", "Language", "Continent", "Currency"]
     assert list(table["Rank"][:5]) == [1, 2, 3, 4, 5]
@@ -114,13 +116,13 @@ def test_tokens_stand_before_and_after_side_by_side() -> None:
 
 def test_a_file_gives_back_the_view() -> None:
     view = View(edit=MetaLatentEdit(((1, 0.0), (5, 0.5))), pinned=LatentSwap())
-    text = tables.json_file(outcome(view.edit), view)
-    assert tables.view_from_json(text.encode(), FakeLab.provenance) == view
+    text = json_file(outcome(view.edit), view)
+    assert view_from_json(text.encode(), FakeLab.provenance) == view
 
 
 def test_a_file_of_the_command_line_loads_too() -> None:
     result = outcome(LatentSwap())
-    view = tables.view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance)
+    view = view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance)
     assert view.edit == LatentSwap()
     assert view.setting == Setting(
         source_latents=result.source.latents,
@@ -133,21 +135,21 @@ def test_a_file_of_the_command_line_loads_too() -> None:
 )
 def test_a_file_of_something_else_is_one_sentence(content: bytes) -> None:
     with pytest.raises(UserError, match="not one that the workbench wrote"):
-        tables.view_from_json(content, FakeLab.provenance)
+        view_from_json(content, FakeLab.provenance)
 
 
 @pytest.mark.parametrize("name", ["model", "sae", "meta_sae"])
 def test_a_file_of_another_model_is_one_sentence(name: str) -> None:
-    facts = json.loads(tables.json_file(outcome(), View())) | {name: "another"}
+    facts = json.loads(json_file(outcome(), View())) | {name: "another"}
     with pytest.raises(UserError, match=r"was made with the .* another"):
-        tables.view_from_json(json.dumps(facts).encode(), FakeLab.provenance)
+        view_from_json(json.dumps(facts).encode(), FakeLab.provenance)
 
 
 def test_the_csv_says_what_it_is_of() -> None:
     from io import StringIO
 
     view = View(edit=LatentSwap())
-    table = pd.read_csv(StringIO(tables.csv_file(outcome(view.edit), view)))
+    table = pd.read_csv(StringIO(csv_file(outcome(view.edit), view)))
     assert len(table) == 12
     assert set(table["edit"]) == {"swap"}
     assert set(table["units"]) == {"nats"}

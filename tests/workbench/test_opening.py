@@ -6,7 +6,7 @@ import pytest
 
 from metasae.errors import UserError
 from metasae.progress import Progress
-from workbench.opening import Task
+from workbench.background import Task
 
 
 def test_a_task_returns_what_its_work_returns() -> None:

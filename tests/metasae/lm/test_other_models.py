@@ -31,7 +31,7 @@ from metasae.steering.experiment import Experiment
 from metasae.training.meta_sae import RECIPE
 from tests.builders import one_sentence
 from tests.small_models import HOOK, WIDTHS, small_gemma, small_gpt2, tokenizer
-from workbench import opening
+from workbench import shared
 
 APP = Path(__file__).parents[3] / "workbench" / "app.py"
 PROMPTS = ("Tokyo is a city in the country of", "The currency used in Paris is the")
@@ -217,7 +217,7 @@ def test_every_page_works(opened: Opened, page: str) -> None:
         app.selectbox(key="train-what").set_value("all widths together").run()
         assert any(f"{sum(WIDTHS)} directions" in one.value for one in app.caption)
         assert not app.exception and not app.error
-    opening._lab_task.clear()
+    shared._lab_task.clear()
 
 
 def test_the_command_line_opens_it(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
@@ -341,7 +341,7 @@ def test_a_file_of_ones_own_opens(
 def test_the_sidebar_opens_folders_and_keeps_them(
     mine: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
+    monkeypatch.setattr(shared, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
     app = AppTest.from_file(str(APP), default_timeout=60).run()
     app.sidebar.text_input[0].set_value(str(mine["model"]))
     app.sidebar.text_area[0].set_value("\n".join(mine["saes"]))  # type: ignore[arg-type]
@@ -358,7 +358,7 @@ def test_the_sidebar_opens_folders_and_keeps_them(
 def test_the_sidebar_says_what_an_opening_costs(
     nothing_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
+    monkeypatch.setattr(shared, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
     app = AppTest.from_file(str(APP), default_timeout=60).run()
     app.selectbox(key="preset").set_value("gpt2-small").run()
     assert "preset" not in app.query_params

@@ -11,8 +11,10 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject
 from metasae.text.prompts import CITY
-from workbench import opening, session, tables
+from workbench import session
 from workbench.state import Setting, Writing, split_answers
+from workbench.steer import experiments
+from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape
 
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
@@ -54,7 +56,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
             st.markdown(f"**{name}**")
             try:
                 with st.spinner("The model writes …"):
-                    text = opening.continuation(setting, edit, written)
+                    text = experiments.continuation(setting, edit, written)
             except UserError as error:
                 st.error(escape(str(error)))
                 continue
@@ -164,7 +166,7 @@ def files(lab: Lab, outcome: Outcome) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "CSV",
-            lambda: tables.csv_file(outcome, view),
+            lambda: csv_file(outcome, view),
             f"{name}.csv",
             "text/csv",
             icon=":material/download:",
@@ -173,7 +175,7 @@ def files(lab: Lab, outcome: Outcome) -> None:
         )
         st.download_button(
             "JSON",
-            lambda: tables.json_file(outcome, view),
+            lambda: json_file(outcome, view),
             f"{name}.json",
             "application/json",
             icon=":material/download:",
@@ -186,7 +188,7 @@ def files(lab: Lab, outcome: Outcome) -> None:
         if file is None:
             return
         try:
-            session.change(tables.view_from_json(file.getvalue(), lab.provenance))
+            session.change(view_from_json(file.getvalue(), lab.provenance))
         except UserError as error:
             session.notify(str(error))
 

@@ -1,38 +1,15 @@
-"""What an edit did: the sentence, the picture, the numbers."""
+"""What an edit did: sentences, pictures, tables."""
 
 import streamlit as st
 
-from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
-from workbench import charts, opening, session, sidebar, tables
-from workbench.boxes import in_words
+from workbench import shared
+from workbench.charts.answers import answers_spec
+from workbench.frame import ink
+from workbench.steer.boxes import in_words
+from workbench.steer.tables import answers_table, tokens_table
 from workbench.text import escape
-
-
-def failed(error: UserError) -> None:
-    """What went wrong, in its one sentence."""
-    st.error(escape(str(error)))
-
-
-def lab_or_retry(preset: str) -> Lab | None:
-    """The opened preset; where that fails, why and a way to try again are drawn instead.
-
-    Another can be chosen beside it in either case.
-    """
-    sidebar.presets()
-    try:
-        return opening.get_lab(preset)
-    except UserError as error:
-        failed(error)
-        st.button("Try again")
-        session.write_link()
-        return None
-
-
-def ink() -> charts.Ink:
-    """The chart colours of the theme on screen."""
-    return charts.DARK if st.context.theme.type == "dark" else charts.LIGHT
 
 
 def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
@@ -48,7 +25,7 @@ def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
 
 
 def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
-    words = in_words(outcome.edit, outcome.pieces, lambda meta: opening.meta_title(lab, meta))
+    words = in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
@@ -77,7 +54,7 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
 
 
 def _picture(outcome: Outcome, key: str) -> None:
-    spec = charts.answers_spec(outcome.answers, outcome.source.label, outcome.target.label, ink())
+    spec = answers_spec(outcome.answers, outcome.source.label, outcome.target.label, ink())
     st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
 
 
@@ -88,7 +65,7 @@ def numbers(outcome: Outcome) -> None:
     with left:
         st.markdown("**The answers' log-probabilities (nats)**")
         st.dataframe(
-            tables.answers_table(outcome.answers),
+            answers_table(outcome.answers),
             hide_index=True,
             column_config={name: nats for name in ("Before (nats)", "After (nats)")}
             | {"Change (nats)": st.column_config.NumberColumn(format="%+.2f")},
@@ -96,4 +73,4 @@ def numbers(outcome: Outcome) -> None:
         )
     with right:
         st.markdown("**The model's own five likeliest next tokens (nats)**")
-        st.dataframe(tables.tokens_table(outcome.top_tokens), hide_index=True, key="tokens")
+        st.dataframe(tokens_table(outcome.top_tokens), hide_index=True, key="tokens")

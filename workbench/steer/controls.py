@@ -1,4 +1,4 @@
-"""Widgets that choose the edit. Each shows the session's view and steps it when used."""
+"""The widgets that change an edit: actions, best edits, options, the meta-latents' boxes."""
 
 from dataclasses import replace
 
@@ -11,50 +11,14 @@ from metasae.search.patterns import FoundEdit
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import MAX_STRENGTH, NO_EDIT, Edit, LatentSwap
 from metasae.steering.experiment import Experiment
-from workbench import opening, session
-from workbench.boxes import shown_strength, with_strength
+from workbench import session, shared
+from workbench.edit_options import edit_options
 from workbench.state import Setting
+from workbench.steer import experiments
+from workbench.steer.boxes import shown_strength, with_strength
 from workbench.text import escape, joined, shorten
 
 _BEST = "best-edits"
-_POSITIONS = {"last": "last token of the name", "all": "every position"}
-
-
-def subject_pickers(lab: Lab) -> None:
-    """Source and target, and the button that exchanges them."""
-    setting = session.view().setting
-    names = lab.city_names()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        _subject_picker("source", "Source: the city to change", setting.source, names)
-        st.button(
-            "",
-            icon=":material/swap_horiz:",
-            help="Exchange source and target",
-            key="exchange",
-            on_click=lambda: session.change(session.view().swapped()),
-        )
-        _subject_picker("target", "Target: where its traits come from", setting.target, names)
-
-
-def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -> None:
-    key = f"pick-{side}"
-
-    def picked() -> None:
-        chosen = st.session_state[key]
-        if chosen:
-            session.change_setting(**{side: chosen.strip()})
-
-    options = names if value in names else (value, *names)
-    st.session_state[key] = value
-    st.selectbox(
-        label,
-        options,
-        key=key,
-        on_change=picked,
-        accept_new_options=True,
-        width=300,
-        help='A city, or latents by number: type "#123" or "#12, #45".',
-    )
 
 
 def action_bar(experiment: Experiment, edit: Edit) -> None:
@@ -99,7 +63,7 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
     if not st.session_state.get(_BEST):
         return
     try:
-        found = opening.search(setting, edit.options).wait()
+        found = experiments.best_edits(setting, edit.options)
     except UserError as error:
         st.error(escape(str(error)))
         return
@@ -152,61 +116,6 @@ def _options(edit: Edit) -> None:
         edit_options(edit)
 
 
-def edit_options(edit: Edit) -> None:
-    """What all edits of a view have in common."""
-    with st.container():
-
-        def multiplied() -> None:
-            on = st.session_state["option-hundredfold"]
-            edit = session.view().edit.without_swap()
-            session.change_edit(edit.with_options(variant="hundredfold" if on else "faithful"))
-
-        st.session_state["option-hundredfold"] = edit.kind == "hundredfold"
-        st.toggle(
-            "The post's variant: 100 × each meta-direction",
-            key="option-hundredfold",
-            help="Adds or takes away 100 times the unit meta-direction, as the authors' script "
-            "does, instead of the meta-latent's own activation. It nearly erases the latent.",
-            on_change=multiplied,
-        )
-        _switch(
-            edit,
-            "keep_residual",
-            "Keep the meta-SAE's residual",
-            "What the meta-latents don't explain of the direction stays in. Off: the faithful "
-            "reconstruction from meta-latents alone.",
-        )
-        _switch(
-            edit,
-            "keep_error",
-            "Keep the SAE's error",
-            "What the SAE doesn't explain of the residual stream stays in.",
-        )
-
-        def positioned() -> None:
-            position = st.session_state["option-position"]
-            session.change_edit(session.view().edit.with_options(position=position))
-
-        st.session_state["option-position"] = edit.options.position
-        st.radio(
-            "Edit at",
-            list(_POSITIONS),
-            format_func=lambda position: _POSITIONS[position],
-            key="option-position",
-            on_change=positioned,
-        )
-
-
-def _switch(edit: Edit, name: str, label: str, note: str) -> None:
-    key = f"option-{name}"
-
-    def switched() -> None:
-        session.change_edit(session.view().edit.with_options(**{name: st.session_state[key]}))
-
-    st.session_state[key] = getattr(edit.options, name)
-    st.toggle(label, key=key, help=note, on_change=switched)
-
-
 def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
     """The meta-latents of both sides as check boxes, with sliders on demand."""
     source, target = escape(experiment.source.label), escape(experiment.target.label)
@@ -238,7 +147,7 @@ def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None
 
 
 def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece) -> None:
-    card, title = lab.meta_card(piece.meta), opening.meta_title(lab, piece.meta)
+    card, title = lab.meta_card(piece.meta), shared.meta_title(lab, piece.meta)
     key = f"box-{piece.meta}"
 
     def ticked() -> None:

@@ -18,6 +18,7 @@ _PICK = {
     (True, False): "no longer",
     (False, False): "",
 }
+
 _NAMES = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
 
 

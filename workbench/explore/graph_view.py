@@ -12,10 +12,15 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer import graph, graph_files
 from metasae.explorer.explorer import META, Explorer
-from workbench import charts, exploring, results, session
+from workbench import session
+from workbench.charts.graph import graph_chart
+from workbench.frame import ink
+from workbench.navigation import METAS, address, carried, go, keep_link
+from workbench.picking import choose, choose_point
 from workbench.text import escape
 
 _START = ("Tokyo", "Paris")
+
 _MOST = 6
 """Latents a graph may start from."""
 
@@ -32,7 +37,7 @@ _SHOWN: dict[str, tuple[str, Any, Any, Any]] = {
 """Parameter of the address → the slider's key, its default, its least and largest value."""
 
 
-def starts(found: Explorer) -> tuple[int, ...]:
+def starts(explorer: Explorer) -> tuple[int, ...]:
     """The latents the address names; those of two cities without one.
 
     Raises:
@@ -40,18 +45,18 @@ def starts(found: Explorer) -> tuple[int, ...]:
     """
     text = st.query_params.get("latent", "")
     if not text:
-        cities = [found.lab.city_record(name) for name in _START]
+        cities = [explorer.lab.city_record(name) for name in _START]
         return tuple(city.latents[0].latent for city in cities if city.latents)
     numbers = re.findall(r"\d+", text)
     if not numbers or re.sub(r"[\d#\s.,]", "", text) or any(len(one) > 9 for one in numbers):
         raise UserError(f'"{text[:60]}" names no latents; write numbers like 12, 40.')
     found_latents = tuple(dict.fromkeys(map(int, numbers)))[:_MOST]
     for latent in found_latents:
-        found.lab.decomposition.check(latent)
+        explorer.lab.decomposition.check(latent)
     return found_latents
 
 
-def controls(found: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]:
+def controls(explorer: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]:
     """What it starts from, how far it goes."""
     what, depth, top, least = st.columns([5, 2, 2, 2], vertical_alignment="bottom")
     text = ", ".join(map(str, now))
@@ -59,11 +64,11 @@ def controls(found: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]:
 
     def typed() -> None:
         try:
-            named = _named(found, st.session_state[key])
+            named = _named(explorer, st.session_state[key])
         except UserError as error:
             session.notify(str(error))
         else:
-            exploring.address(**(exploring.carried() | {"latent": ",".join(map(str, named))}))
+            address(**(carried() | {"latent": ",".join(map(str, named))}))
         st.session_state[key] = text
 
     st.session_state.setdefault(key, text)
@@ -97,7 +102,7 @@ def _within(text: str, low: Number, high: Number, default: Number) -> Number:
     return value if low <= value <= high else default
 
 
-def _named(found: Explorer, typed: str) -> list[int]:
+def _named(explorer: Explorer, typed: str) -> list[int]:
     """Latents by number, or by a city's name.
 
     Raises:
@@ -107,23 +112,23 @@ def _named(found: Explorer, typed: str) -> list[int]:
     for part in filter(None, (one.strip() for one in typed.split(","))):
         if part.removeprefix("#").isdecimal():
             latents.append(int(part.removeprefix("#")))
-            found.lab.decomposition.check(latents[-1])
+            explorer.lab.decomposition.check(latents[-1])
         else:
-            latents += [one for one in found.lab.subject(part).latents[:1]]
+            latents += [one for one in explorer.lab.subject(part).latents[:1]]
     if not latents:
         raise UserError("Name at least one latent to start the graph from.")
     return list(dict.fromkeys(latents))[:_MOST]
 
 
-def draw(found: Explorer, made: nx.Graph) -> None:
+def draw(explorer: Explorer, made: nx.Graph) -> None:
     """The picture and beside it the table; either recentres."""
     groups, places = graph.communities(made), graph.positions(made)
     nodes = pd.DataFrame(
         {
             "kind": "meta-latent" if kind == "meta" else "latent",
             "index": index,
-            "name": found.named(found.of_node(kind), index),
-            "label": found.label(found.of_node(kind), index) or f"{index}",
+            "name": explorer.named(explorer.of_node(kind), index),
+            "label": explorer.label(explorer.of_node(kind), index) or f"{index}",
             "start": bool(values["start"]),
             "x": places[kind, index][0],
             "y": places[kind, index][1],
@@ -142,17 +147,17 @@ def draw(found: Explorer, made: nx.Graph) -> None:
     )  # fmt: skip
     picture, table = st.columns([7, 4], gap="medium")
     with picture:
-        chart = charts.graph_chart(nodes, edges, results.ink())
-        event = st.altair_chart(chart, on_select="rerun", selection_mode="picked", key="graph")
+        chart = graph_chart(nodes, edges, ink())
+        choose_point(
+            chart, "graph", "picked", lambda node: _open(str(node["kind"]), int(node["index"]))
+        )
         st.caption(
             "Squares are meta-latents, circles latents, the large ones where it starts. The "
             "thicker a line, the stronger the meta-latent's activation. Click one to go there."
         )
-        for row in (event.get("selection") or {}).get("picked") or []:
-            _open(str(row["kind"]), int(row["index"]))
     with table:
         st.markdown("**The same as a table**")
-        exploring.choose(
+        choose(
             nodes.sort_values(["kind", "links"], ascending=[False, False])[
                 ["kind", "index", "label", "links", "community"]
             ],
@@ -160,43 +165,43 @@ def draw(found: Explorer, made: nx.Graph) -> None:
             lambda row: _open(str(row["kind"]), int(row["index"])),
             height=520,
         )
-    _shared(found, made)
+    _shared(explorer, made)
 
 
 def _open(kind: str, index: int) -> None:
     if kind == "latent":
-        exploring.address(**(exploring.carried() | {"latent": index}))
-        st.rerun()
-    exploring.go("../pages/meta_latents.py", meta=index)
+        address(**(carried() | {"latent": index}))
+    else:
+        go(METAS, meta=index)
 
 
-def _shared(found: Explorer, made: nx.Graph) -> None:
+def _shared(explorer: Explorer, made: nx.Graph) -> None:
     """What the starting latents have in common and what is each one's own, in words."""
     begun = [index for (_, index), start in made.nodes(data="start") if start]
     if len(begun) < 2:
         return
-    pieces = {latent: set(found.lab.decomposition.pieces(latent)) for latent in begun}
+    pieces = {latent: set(explorer.lab.decomposition.pieces(latent)) for latent in begun}
     common = set.intersection(*pieces.values())
-    kind = str(found.lab.n_latents)
+    kind = str(explorer.lab.n_latents)
     st.subheader("What they share", anchor=False)
-    st.markdown(_listed(found, common) or "No meta-latent is in all of them.")
+    st.markdown(_listed(explorer, common) or "No meta-latent is in all of them.")
     for latent, mine in pieces.items():
         others = set().union(*(one for other, one in pieces.items() if other != latent))
-        own = _listed(found, mine - others) or "none"
-        st.markdown(f"Only in **{escape(found.named(kind, latent))}**: {own}")
+        own = _listed(explorer, mine - others) or "none"
+        st.markdown(f"Only in **{escape(explorer.named(kind, latent))}**: {own}")
 
 
-def _listed(found: Explorer, metas: set[int]) -> str:
-    return " · ".join(escape(found.named(META, meta)) for meta in sorted(metas))
+def _listed(explorer: Explorer, metas: set[int]) -> str:
+    return " · ".join(escape(explorer.named(META, meta)) for meta in sorted(metas))
 
 
-def files(found: Explorer, made: nx.Graph) -> None:
+def files(explorer: Explorer, made: nx.Graph) -> None:
     """Downloads, and the statistics of the graph of all latents."""
-    about = asdict(found.lab.provenance)
+    about = asdict(explorer.lab.provenance)
 
     def content(fmt: str) -> Callable[[], str]:
         return lambda: graph_files.exported(
-            made, fmt, lambda kind, index: found.label(found.of_node(kind), index), about
+            made, fmt, lambda kind, index: explorer.label(explorer.of_node(kind), index), about
         )
 
     with st.container(horizontal=True):
@@ -209,7 +214,7 @@ def files(found: Explorer, made: nx.Graph) -> None:
     with st.expander("The graph of all latents"):
         least = st.slider("Join two latents from a shared weight of", 0.0, 0.6, 0.1, 0.05)
         if st.button("Count", key="count-whole"):
-            values = graph.projected(found.lab.decomposition, least).statistics()
+            values = graph.projected(explorer.lab.decomposition, least).statistics()
             st.dataframe(
                 pd.DataFrame({"figure": list(values), "value": list(values.values())}),
                 hide_index=True,
@@ -221,9 +226,9 @@ def files(found: Explorer, made: nx.Graph) -> None:
         )
 
 
-def keep_link(latents: tuple[int, ...]) -> None:
+def keep_graph_link(latents: tuple[int, ...]) -> None:
     """Put what is shown into the address; what is as usual is left out."""
     values = {name: st.session_state[own] for name, (own, *_) in _SHOWN.items()}
     shown = {name: None if values[name] == _SHOWN[name][1] else values[name] for name in values}
-    exploring.keep_link(latent=",".join(map(str, latents)), **shown)
+    keep_link(latent=",".join(map(str, latents)), **shown)
     st.session_state[_LINKED] = _asked()

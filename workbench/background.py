@@ -1,0 +1,110 @@
+"""Slow work in threads that never call Streamlit, its progress drawn by the session that waits.
+
+A session that leaves doesn't stop the work, so whoever asks next finds it further on or done.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Generic, ParamSpec, TypeVar
+
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.progress import Progress, TimeLeft, duration
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_log = logging.getLogger(__name__)
+
+
+class Work(Generic[T]):
+    """Work that was begun, with the progress it reports."""
+
+    def __init__(self, work: Callable[[Progress], T], name: str) -> None:
+        self.line = f"{name} …"
+        self.fraction = 0.0
+        self._name = name
+        self._left = TimeLeft()
+        self._future: Future[T] = Future()
+        # Not an executor's thread: those are waited for when the server is stopped.
+        threading.Thread(target=self._run, args=(work,), daemon=True, name=name).start()
+
+    def _run(self, work: Callable[[Progress], T]) -> None:
+        try:
+            self._future.set_result(work(self._report))
+        except Exception as error:  # kept for who asks, whatever it is
+            self._future.set_exception(error)
+
+    def _report(self, stage: str, fraction: float, note: str = "") -> None:
+        seconds = self._left.seconds(stage, fraction)
+        left = f"about {duration(seconds)} left" if seconds is not None and fraction < 1 else ""
+        self.fraction = min(max(fraction, 0.0), 1.0)
+        self.line = " · ".join(filter(None, (stage, note, left)))
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its end, well or not."""
+        return self._future.done()
+
+    def result(self) -> T:
+        """What the work returned, once it is done.
+
+        Raises:
+            UserError: what went wrong, in one sentence.
+        """
+        try:
+            return self._future.result()
+        except UserError:
+            raise
+        except Exception as error:
+            _log.exception("%s failed", self._name)
+            raise UserError(
+                f"{self._name} did not succeed ({type(error).__name__}); the terminal shows the "
+                "details."
+            ) from error
+
+    def wait(self) -> T:
+        """Draw the progress here until the work is done, then return its result.
+
+        Raises:
+            UserError: see `result`.
+        """
+        if not wait([self._future], 0.15).done:
+            place = st.empty()
+            while not self.done:
+                place.progress(self.fraction, text=self.line)
+                wait([self._future], 0.2)
+            place.empty()
+        return self.result()
+
+
+class Kept(Generic[P, T]):
+    """Work that is begun once for the same arguments and kept for all sessions."""
+
+    def __init__(self, begin: Callable[P, Work[T]], max_entries: int) -> None:
+        self._begin = st.cache_resource(max_entries=max_entries, show_spinner=False)(begin)
+
+    def work(self, *args: P.args, **options: P.kwargs) -> Work[T]:
+        """The work, under way or done."""
+        begun: Work[T] = self._begin(*args, **options)
+        return begun
+
+    def __call__(self, *args: P.args, **options: P.kwargs) -> T:
+        """What the work returns, with its progress drawn; work that failed isn't kept.
+
+        Raises:
+            UserError: what went wrong; the next call tries again.
+        """
+        try:
+            return self.work(*args, **options).wait()
+        except UserError:
+            self._begin.clear(*args, **options)
+            raise
+
+
+def kept(max_entries: int) -> Callable[[Callable[P, Work[T]]], Kept[P, T]]:
+    """Keep the work a function begins, by its arguments (those that begin with _ left out)."""
+    return lambda begin: Kept(begin, max_entries)

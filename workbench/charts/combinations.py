@@ -1,0 +1,91 @@
+"""The pictures of a search: all combinations by their leads, all pairs by their patterns."""
+
+import altair as alt
+import pandas as pd
+
+from workbench.charts.ink import _OKABE_ITO, LIGHT, Ink
+
+_MOST_POINTS = 4000
+"""Combinations a picture shows at most; a seeded sample of more."""
+
+
+def leads_chart(
+    table: pd.DataFrame, across: str, up: str, source: str, target: str, ink: Ink = LIGHT
+) -> alt.LayerChart | alt.FacetChart:
+    """Every combination by how far the target's answer leads the source's on two questions.
+
+    Args:
+        table: columns ``lead <attribute>`` (nats), ``moves``, ``margin``, ``combination``.
+        across, up: attributes.
+    """
+    shown = table.rename(columns={f"lead {across}": "x", f"lead {up}": "y"})
+    shown = shown[["x", "y", "moves", "margin", "combination"]]
+    if len(shown) > _MOST_POINTS:
+        shown = shown.sample(_MOST_POINTS, random_state=0)
+    plain = alt.Axis(
+        gridColor=ink.faint, labelColor=ink.text, titleColor=ink.text, labelFontSize=13,
+        titleFontSize=13, titleFontWeight="normal", domain=False,
+    )  # fmt: skip
+
+    def title(attribute: str) -> list[str]:
+        return [f"{attribute}: lead of {target}'s answer", f"over {source}'s (nats)"]
+
+    points = (
+        alt.Chart(shown)
+        .mark_point(filled=True, size=60, opacity=0.75)
+        .encode(
+            x=alt.X("x:Q", title=title(across), axis=plain),
+            y=alt.Y("y:Q", title=title(up), axis=plain),
+            color=alt.Color(
+                "moves:N",
+                title="what moves",
+                scale=alt.Scale(range=_OKABE_ITO),
+                legend=alt.Legend(
+                    orient="bottom",
+                    columns=2,
+                    labelLimit=320,
+                    labelColor=ink.text,
+                    titleColor=ink.text,
+                    labelFontSize=13,
+                ),
+            ),
+            shape=alt.Shape("moves:N", title="what moves"),
+            tooltip=[
+                alt.Tooltip("moves:N", title="moves"),
+                alt.Tooltip("x:Q", title=f"{across} (nats)", format="+.2f"),
+                alt.Tooltip("y:Q", title=f"{up} (nats)", format="+.2f"),
+                alt.Tooltip("margin:Q", title="margin (nats)", format=".2f"),
+                alt.Tooltip("combination:Q", title="combination", format="d"),
+            ],
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]}))
+    rules = zero.mark_rule(color=ink.other, strokeDash=[4, 4])
+    return alt.layer(
+        rules.encode(x=alt.X("zero:Q", axis=plain, title=title(across))),
+        rules.encode(y=alt.Y("zero:Q", axis=plain, title=title(up))),
+        points,
+    ).properties(height=420)
+
+
+def pairs_chart(counts: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
+    """Patterns each ordered pair reaches, as a matrix.
+
+    Args:
+        counts: columns ``source``, ``target``, ``patterns``.
+    """
+    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, labelFontSize=13, titleFontSize=13)
+    base = alt.Chart(counts).encode(
+        x=alt.X("target:N", title="target", axis=axis),
+        y=alt.Y("source:N", title="source", axis=axis),
+    )
+    cells = base.mark_rect(stroke=ink.paper, strokeWidth=2).encode(
+        color=alt.Color(
+            "patterns:Q",
+            scale=alt.Scale(domain=[0, 16], range=[ink.faint, ink.source]),
+            legend=None,
+        ),
+        tooltip=["source:N", "target:N", "patterns:Q"],
+    )
+    numbers = base.mark_text(fontSize=15, color=ink.text).encode(text="patterns:Q")
+    return alt.layer(cells, numbers).properties(width=alt.Step(64), height=alt.Step(44))

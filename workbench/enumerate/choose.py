@@ -1,0 +1,100 @@
+"""What is searched beside the cities, as widgets and in the link."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from metasae.search.spec import Spec
+from metasae.steering.edits import Edit
+from metasae.text.prompts import QUESTIONS, WORDINGS
+from workbench import edit_options
+from workbench.state import Setting
+
+GRIDS = {
+    "whole": ((0.0,), (1.0,)),
+    "halves": ((0.0, 0.5), (0.5, 1.0)),
+    "wide": ((0.0, -1.0), (1.0, 2.0)),
+}
+"""Strengths that are tried beside the default: for the source's own pieces, for the target's."""
+
+_GRID_NAMES = {
+    "whole": "on and off",
+    "halves": "on, off and half",
+    "wide": "on, off, reversed (−1) and doubled (2)",
+}
+
+_WORDING_NAMES = {"post": "the post's", "reworded": "other words"}
+
+_ATTRIBUTES, _GRID, _WORDING = "search-attributes", "search-strengths", "search-wording"
+
+
+def choose(setting: Setting, edit: Edit) -> Spec:
+    """Widgets for what is searched beside the cities; the choice stays in the link."""
+    if _ATTRIBUTES not in st.session_state:
+        asked = from_query(st.query_params)
+        for key, value in zip((_ATTRIBUTES, _GRID, _WORDING), asked, strict=True):
+            st.session_state[key] = value
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        # Assigned so that they outlive a visit to another page.
+        for key in (_ATTRIBUTES, _GRID, _WORDING):
+            st.session_state[key] = st.session_state[key]
+        st.multiselect("Questions", list(QUESTIONS), key=_ATTRIBUTES, width=460)
+        st.selectbox(
+            "Wording",
+            list(WORDINGS),
+            format_func=_WORDING_NAMES.__getitem__,
+            key=_WORDING,
+            width=150,
+            help="\n".join(
+                f"- {_WORDING_NAMES[name]}: “{asked['country']} …”"
+                for name, asked in WORDINGS.items()
+            ),
+        )
+        st.selectbox(
+            "Strengths of a meta-latent",
+            list(GRIDS),
+            format_func=_GRID_NAMES.__getitem__,
+            key=_GRID,
+            width=300,
+        )
+        with st.popover("Options", icon=":material/tune:"):
+            edit_options.edit_options(edit)
+    removed, added = GRIDS[st.session_state[_GRID]]
+    return Spec(
+        preset=setting.preset,
+        source=setting.source,
+        target=setting.target,
+        source_latents=setting.source_latents,
+        target_latents=setting.target_latents,
+        attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
+        options=edit.options,
+        removed=removed,
+        added=added,
+        wording=st.session_state[_WORDING],
+    )
+
+
+def to_query(spec: Spec) -> dict[str, str]:
+    """What the link says beside the view; defaults are left out."""
+    query = {}
+    if spec.attributes != tuple(QUESTIONS):
+        query["attributes"] = ".".join(spec.attributes)
+    grid = next(name for name, levels in GRIDS.items() if levels == (spec.removed, spec.added))
+    if grid != "whole":
+        query["strengths"] = grid
+    if spec.wording != "post":
+        query["wording"] = spec.wording
+    return query
+
+
+def from_query(query: Mapping[str, str]) -> tuple[list[str], str, str]:
+    """Attributes, strengths and wording of a link; the default where it has none or a wrong one."""
+    named = str(query.get("attributes", "")).split(".")
+    attributes = [attribute for attribute in QUESTIONS if attribute in named]
+    grid = str(query.get("strengths", "whole"))
+    wording = str(query.get("wording", "post"))
+    return (
+        attributes or list(QUESTIONS),
+        grid if grid in GRIDS else "whole",
+        wording if wording in WORDINGS else "post",
+    )

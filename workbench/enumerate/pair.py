@@ -1,0 +1,257 @@
+"""The search of one pair: how far it is, what came out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.progress import duration
+from metasae.search.exhaustive import MOST_EXACT
+from metasae.search.job import Job, Summary
+from metasae.search.pairs_job import PairsJob
+from metasae.search.patterns import FoundEdit
+from workbench import session
+from workbench.charts.combinations import leads_chart
+from workbench.enumerate import searches
+from workbench.enumerate.searches import PairSearch, Search
+from workbench.enumerate.tables import exported, patterns_table, ways_table, with_leads
+from workbench.frame import failed, ink
+from workbench.navigation import STEER, go_to_view
+from workbench.text import escape
+
+
+def search(lab: Lab, searching: PairSearch) -> None:
+    """How far the search is, with its buttons; then what it found."""
+    job = searching.job
+    try:
+        state = job.state()
+        summary = job.summary()
+    except UserError as error:
+        failed(error)
+        return
+    if summary is None:
+        _waiting(searching, state.done, state.total)
+        return
+    found(lab, job, summary)
+
+
+def _waiting(searching: PairSearch, done: int, total: int) -> None:
+    """Before and while a search runs; the end of a run draws the page anew."""
+    if searching.running:
+        running(searching)
+        return
+    if failure := searching.failure():
+        failed(failure)
+    job = searching.job
+    count = len(job.combinations)
+    if job.spec.estimating:
+        st.markdown(
+            f"There are {count:,} combinations, more than the {MOST_EXACT:,} that are all tried. "
+            f"An estimate chooses at most {total:,} of them; only those are scored, and nothing "
+            "else is reported."
+        )
+    seconds, megabytes = searching.cost
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Go on" if done else "Search by estimate" if job.spec.estimating
+            else f"Try all {count:,} combinations",
+            type="primary",
+            key="search-start",
+            on_click=searching.start,
+        )  # fmt: skip
+        begun = f"{done:,} of {total:,} are done. " if done else ""
+        left = max(1.0, seconds * (total - done) / total)
+        st.caption(
+            f"{begun}Takes about {duration(left)} here (from a probe of a few) and about "
+            f"{max(10, round(megabytes, -1)):,.0f} MB of memory beside the model."
+        )
+
+
+@st.fragment(run_every=0.5)
+def running(searching: Search[Any]) -> None:
+    """How far a search is, twice a second."""
+    if not searching.running:
+        st.rerun()
+    st.progress(searching.fraction, text=searching.line)
+    st.button("Cancel", key=f"cancel-{searching.job.id}", on_click=searching.cancel)
+    if isinstance(searching.job, Job) and not (met := searching.job.so_far()).empty:
+        st.caption("Patterns met so far, and how many combinations move just that")
+        moves = met.drop(columns="combinations").replace({True: "moves", False: "·"})
+        shown = moves.rename(columns=str.capitalize).assign(Combinations=met["combinations"])
+        st.dataframe(shown, hide_index=True, key="so-far", width="content")
+
+
+def found(lab: Lab, job: Job, summary: Summary) -> None:
+    """The table of patterns, the picture of all combinations, and files."""
+    experiment = job.experiment
+    reached = [one for one in summary.patterns if any(one.pattern.values())]
+    st.subheader(
+        f"{len(summary.patterns)} of {2 ** len(experiment.questions)} patterns can be reached",
+        anchor=False,
+    )
+    st.caption(_how(summary))
+    try:
+        notes = searches.side_notes(job.spec, job.id, summary.patterns)
+    except UserError as error:
+        failed(error)
+        return
+    rows = patterns_table(lab, job, summary.patterns, notes)
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        key="patterns",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "Margin (nats)": st.column_config.NumberColumn(
+                format="%.2f",
+                help="The smallest lead, over the questions, of the model's pick over the next "
+                "candidate answer.",
+            ),
+            "Reached by": st.column_config.NumberColumn(
+                format="percent", help="Share of all combinations."
+            ),
+            "By chance": st.column_config.NumberColumn(
+                format="percent",
+                help="Share of random edits of the same size (random directions, or meta-latents "
+                "neither city has) that reach it; the larger of the two.",
+            ),
+            "Says it": st.column_config.TextColumn(
+                help="On how many questions the pick is also the likeliest next token of the whole "
+                "vocabulary: what the model would say of its own accord.",
+            ),
+            "Other text (nats a token)": st.column_config.NumberColumn(
+                format="%.3f",
+                help="KL divergence of the next token on neutral sentences about the source, "
+                "unedited from edited.",
+            ),
+            "Text without the city": st.column_config.NumberColumn(
+                format="%.3f",
+                help="The same in nats a token on sentences about no place, edited wherever the "
+                "source's latents fire.",
+            ),
+        },
+    )
+    picked = list(event["selection"]["rows"])
+    if picked:
+        _open(summary.patterns[picked[0]], notes[picked[0]])
+    elif reached:
+        st.caption("Choose a row to open its edit on the Steer page.")
+    _more_ways(job)
+    _picture(job)
+    files(job, "All combinations", f"{experiment.source.label}-{experiment.target.label}")
+
+
+def _how(summary: Summary) -> str:
+    """How a search came to its result, in a sentence."""
+    took = f"in {duration(summary.seconds)}"
+    if summary.scored < summary.combinations:
+        return (
+            f"{summary.scored:,} of {summary.combinations:,} combinations scored {took}, all in "
+            "fp32, chosen by estimate: a pattern that is not in the table may still be reachable."
+        )
+    others = "the others in bf16" if summary.screened else "and so are all others"
+    return (
+        f"{summary.combinations:,} combinations {took}; the edits in the table are scored in fp32, "
+        f"{others}."
+    )
+
+
+def _more_ways(job: Job) -> None:
+    """What several latents, strengths, a higher k or another width would add, on demand."""
+    with st.expander("More ways to edit: what would each add?"):
+        asked = f"ways-{job.id}"
+        if not st.session_state.get(asked):
+            st.markdown(
+                "The best latent of each city alone, a grid of strengths, six meta-latents a "
+                "latent, the residual kept, the error dropped, the post's variant, the next "
+                "smaller SAE: up to 4,096 combinations of each are all tried; where there are "
+                "more, an estimate chooses. Takes about a minute."
+            )
+            st.button("Try them all", key="ways-start", on_click=_remember, args=(asked,))
+            return
+        try:
+            tried = searches.more_ways(job.spec)
+        except UserError as error:
+            failed(error)
+            return
+        st.dataframe(ways_table(tried), hide_index=True, key="ways")
+
+
+def _remember(key: str) -> None:
+    st.session_state[key] = True
+
+
+def _open(one: FoundEdit, note: Mapping[str, Any]) -> None:
+    session.change_edit(one.edit)
+    st.markdown(f"**{escape(one.sentence)}**")
+    nats = st.column_config.NumberColumn(format="%+.2f")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Question": attribute.capitalize(),
+                "Pick": lead["answer"],
+                "Lead before (nats)": lead["before"],
+                "Lead after (nats)": lead["after"],
+            }
+            for attribute, lead in note["leads"].items()
+        ),
+        hide_index=True,
+        key="leads",
+        width="content",
+        column_config={"Lead before (nats)": nats, "Lead after (nats)": nats},
+    )
+    st.caption(
+        "Lead: of the answer picked after the edit over the next candidate, on the unedited prompt "
+        "and under the edit."
+    )
+    st.button(
+        "Open on the Steer page", type="primary", key="search-open",
+        on_click=go_to_view, args=(STEER,),
+    )  # fmt: skip
+
+
+def _picture(job: Job) -> None:
+    """Which leads trade against which, over all combinations."""
+    experiment = job.experiment
+    names = [question.attribute for question in experiment.questions if len(question.answers) > 1]
+    if len(names) < 2:
+        return
+    st.subheader("All combinations", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        across = st.selectbox(
+            "Across", names, index=min(1, len(names) - 1), key="across", width=200
+        )
+        up = st.selectbox("Up", [n for n in names if n != across], key="up", width=200)
+        moves = st.multiselect("Only where these move", names, key="moves", width=260)
+        stays = st.multiselect("and these stay", names, key="stays", width=260)
+    table = with_leads(job)
+    bits = {question.attribute: place for place, question in enumerate(experiment.questions)}
+    for wanted, attributes in (("1", moves), ("0", stays)):
+        for attribute in attributes:
+            table = table[table["pattern"].str[bits[attribute]] == wanted]
+    if table.empty:
+        st.markdown("No combination does that. Take a filter away.")
+        return
+    st.altair_chart(
+        leads_chart(table, across, up, experiment.source.label, experiment.target.label, ink()),
+        width="stretch",
+    )
+    st.caption(
+        f"{len(table):,} combinations. To the right of 0 the model's {across} is "
+        f"{escape(experiment.target.label)}'s, above 0 so is its {up}."
+    )
+
+
+def files(job: Job | PairsJob, what: str, name: str) -> None:
+    with st.container(horizontal=True):
+        for ending, kind in ((".csv", "CSV"), (".parquet", "Parquet"), (".json", "JSON")):
+            st.download_button(
+                f"{what} as {kind}",
+                data=lambda ending=ending: exported(job, ending),  # type: ignore[misc]
+                file_name=f"{name}-{job.id}{ending}",
+                key=f"export-{name}{ending}",
+            )

@@ -1,0 +1,156 @@
+"""Searches on disk and the threads that run them here, kept for all sessions."""
+
+import threading
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.search import exhaustive
+from metasae.search.job import Job
+from metasae.search.pairs_job import PairsJob, all_pairs
+from metasae.search.patterns import FoundEdit
+from metasae.search.report import effects_and_controls
+from metasae.search.spec import Spec
+from metasae.search.variants import Variant, variants
+from metasae.steering.experiment import Experiment
+from workbench import shared
+from workbench.background import Work, kept
+
+J = TypeVar("J", bound=Job | PairsJob)
+
+
+class Search(Generic[J]):
+    """A search on disk, and the thread that runs it here, if one does.
+
+    Another process may run the same job: what is on disk says how far it is.
+    """
+
+    def __init__(self, job: J) -> None:
+        self.job: J = job
+        self._work: Work[object] | None = None
+        self._cancelled = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether this process computes."""
+        return self._work is not None and not self._work.done
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0 to 1."""
+        return self._work.fraction if self._work is not None else 0.0
+
+    @property
+    def line(self) -> str:
+        """What it is doing, with the time left."""
+        return self._work.line if self._work is not None else ""
+
+    def start(self) -> None:
+        """Go on where the job is."""
+        if not self.running:
+            self._cancelled = cancelled = threading.Event()
+            self._work = Work(lambda progress: self.job.run(progress, cancelled), "Searching")
+
+    def cancel(self) -> None:
+        """Stop; what was computed stays."""
+        self._cancelled.set()
+
+    def failure(self) -> UserError | None:
+        """What ended the last run, if something did."""
+        if self._work is None or not self._work.done:
+            return None
+        try:
+            self._work.result()
+        except UserError as error:
+            return error
+        return None
+
+
+class PairSearch(Search[Job]):
+    """The search of one pair."""
+
+    @cached_property
+    def cost(self) -> tuple[float, float]:
+        """Seconds and megabytes of a whole search, probed once (see `Job.cost`)."""
+        return self.job.cost()
+
+
+class AllPairsSearch(Search[PairsJob]):
+    """The search of all ordered pairs among some cities."""
+
+    def __init__(self, job: PairsJob) -> None:
+        super().__init__(job)
+        self._left: tuple[int, float] | None = None
+
+    @property
+    def cost(self) -> tuple[int, float]:
+        """Combinations still to be scored and their seconds, probed once before each run (see
+        `PairsJob.cost`)."""
+        if self._left is None:
+            self._left = self.job.cost()
+        return self._left
+
+    def start(self) -> None:
+        """Go on where the job is."""
+        self._left = None
+        super().start()
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def get_search(spec: Spec) -> PairSearch:
+    """The search of a pair, on disk from now on: of all combinations, or of many by estimate.
+
+    Raises:
+        UserError: for a pair that can't be searched.
+    """
+    lab = shared.get_lab(spec.preset)
+    job = Job(lab, spec)
+    if len(job.combinations) > exhaustive.MOST_EXACT:
+        job = Job(lab, replace(spec, estimating=True))
+    return PairSearch(job)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def get_pairs(cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
+    """The search of all ordered pairs among some cities.
+
+    Raises:
+        UserError: for fewer than two cities.
+    """
+    return AllPairsSearch(all_pairs(shared.get_lab(template.preset), cities, template))
+
+
+@kept(max_entries=64)
+def side_notes(
+    spec: Spec, job_id: str, _edits: tuple[FoundEdit, ...]
+) -> Work[list[dict[str, Any]]]:
+    """Side effects and controls of a search's edits (see `report.effects_and_controls`).
+
+    Args:
+        job_id: tells apart searches of other weights.
+    """
+    lab, experiment = _searched(spec)
+    return Work(
+        lambda progress: effects_and_controls(lab, experiment, _edits, progress),
+        "Side effects and controls",
+    )
+
+
+@kept(max_entries=8)
+def more_ways(spec: Spec) -> Work[tuple[Variant, ...]]:
+    """What each further way of editing would add, under way or done (see `variants.variants`)."""
+    lab, experiment = _searched(spec)
+    return Work(
+        lambda progress: variants(lab, experiment.source, experiment.target, progress=progress),
+        "More ways to edit",
+    )
+
+
+def _searched(spec: Spec) -> tuple[Lab, Experiment]:
+    """What the search of a pair works on."""
+    job = get_search(spec).job
+    return job.lab, job.experiment

@@ -1,0 +1,85 @@
+"""What a latent or meta-latent is called, how far that holds, and saying it better."""
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from metasae.errors import UserError
+from metasae.explorer.corrections import Corrections, explained
+from metasae.explorer.explorer import Explorer
+from metasae.explorer.labels import UNCLEAR
+from workbench.frame import failed
+from workbench.text import escape
+
+
+def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenerator:
+    """What it is called and how far that holds; a person may say it better.
+
+    Returns:
+        The row of buttons below, for more of them.
+    """
+    label = explorer.label(kind, index)
+    table = explorer.table(kind)
+    st.header(escape(label or name), anchor=False)
+    own = explorer.corrections.labels.get(kind, {}).get(str(index))
+    said = name
+    if own:
+        said += " · label written by a person"
+    elif table is not None:
+        one = table.loc[index]
+        if pd.isna(one["f1"]):
+            said += " · too few contexts for a label"
+        else:
+            said += f" · label's F1 on held-out contexts {one['f1']:.2f}"
+            if one["label"] == UNCLEAR:
+                said += ", unclear: described by what it fires on"
+            elif one["told"]:
+                said += ", and it fits no sibling as well"
+            else:
+                said += "; it fits a sibling as well"
+    st.caption(escape(said))
+    row = st.container(horizontal=True)
+    with row, st.popover("Correct the label"):
+        _correction(explorer, kind, index, own or "")
+    return row
+
+
+def _correction(explorer: Explorer, kind: str, index: int, own: str) -> None:
+    text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
+    if st.button("Keep", key=f"keep-{kind}-{index}"):
+        _keep(explorer, explorer.corrections.with_label(kind, index, text))
+    st.download_button(
+        "Share all corrections", explorer.corrections.to_json(), "labels.json", "application/json",
+        key=f"share-{kind}-{index}", on_click="ignore",
+    )  # fmt: skip
+    file = st.file_uploader(
+        "Take in a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"
+    )
+    if file is not None and st.button("Take in", key=f"take-{kind}-{index}"):
+        try:
+            _keep(explorer, _taken_in(explorer, kind, file.getvalue()))
+        except UserError as error:
+            failed(error)
+
+
+def _taken_in(explorer: Explorer, kind: str, content: bytes) -> Corrections:
+    """Corrections with a file's: the workbench's own, or Neuronpedia's explanations of this SAE.
+
+    Raises:
+        UserError: for any other file, or labels of another SAE.
+    """
+    try:
+        more = Corrections.from_json(content)
+    except UserError:
+        made = explorer.lab.provenance
+        more = Corrections(made.sae, made.meta_sae, {kind: explained(content)})
+    return explorer.corrections.merged(more)
+
+
+def _keep(explorer: Explorer, changed: Corrections) -> None:
+    try:
+        explorer.correct(changed)
+    except UserError as error:
+        failed(error)
+        return
+    st.rerun()

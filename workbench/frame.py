@@ -1,0 +1,34 @@
+"""What stands around every page's content: errors, a way to try again, the theme's colours."""
+
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from workbench import session, shared, sidebar
+from workbench.charts.ink import DARK, LIGHT, Ink
+from workbench.text import escape
+
+
+def failed(error: UserError) -> None:
+    """What went wrong, in its one sentence."""
+    st.error(escape(str(error)))
+
+
+def lab_or_retry(preset: str) -> Lab | None:
+    """The opened preset; where that fails, why and a way to try again are drawn instead.
+
+    Another can be chosen beside it in either case.
+    """
+    sidebar.presets()
+    try:
+        return shared.get_lab(preset)
+    except UserError as error:
+        failed(error)
+        st.button("Try again")
+        session.write_link()
+        return None
+
+
+def ink() -> Ink:
+    """The chart colours of the theme on screen."""
+    return DARK if st.context.theme.type == "dark" else LIGHT

@@ -1,0 +1,79 @@
+"""Moving between places: what a click leads to, and what the address says.
+
+A table or a chart keeps its selection from run to run, so a selection that is looked at in the
+script would lead away again on every run. Therefore all moves are made in callbacks, which are
+called once for each click: `go` notes where to, and `follow`, which the app calls before a page is
+drawn, goes there.
+"""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from workbench import session
+
+LATENTS, METAS, STEER, GRAPH = (
+    "../pages/latents.py",
+    "../pages/meta_latents.py",
+    "../pages/steer.py",
+    "../pages/graph.py",
+)
+
+_CARRIED = ("latent", "width", "meta", "q", "filter", "depth", "top", "least")
+
+_PENDING = "going-to"
+"""Session key: the page that a callback wants shown, and its address."""
+
+
+def go(page: str | None = None, **query: object) -> None:
+    """Move to a place of the explorer (in a widget's callback); the Back button returns.
+
+    Args:
+        page: another page than the present one.
+        query: what the address says beside the session's view.
+    """
+    if page is None:
+        address(**query)
+    else:
+        st.session_state[_PENDING] = page, _whole(carried() | query)
+
+
+def go_to_view(page: str) -> None:
+    """Move to another page that shows the session's view alone (in a widget's callback)."""
+    st.session_state[_PENDING] = page, session.view().to_query()
+
+
+def follow() -> None:
+    """Go where the last callback wanted to; called once a run, before a page is drawn."""
+    if pending := st.session_state.pop(_PENDING, None):
+        page, query = pending
+        st.switch_page(page, query_params=query)
+
+
+def carried() -> dict[str, object]:
+    """What the explorer's pages pass on among each other.
+
+    Streamlit puts the new page's query under the old page's path for a moment, and the browser
+    keeps that step: it has to name what was shown there.
+    """
+    return {name: st.query_params[name] for name in _CARRIED if name in st.query_params}
+
+
+def keep_link(**own: object) -> None:
+    """Put what is shown into the address, and what the other pages showed; None takes out."""
+    shown = (carried() | own).items()
+    session.write_link(**{name: str(value) for name, value in shown if value is not None})
+
+
+def address(**query: object) -> None:
+    """Put a place into the address (in a widget's callback, which is followed by a run)."""
+    st.query_params.from_dict(_whole(query))
+
+
+def here() -> str:
+    """The address in one word, for keys of widgets that begin anew in another place."""
+    return "&".join(f"{name}={value}" for name, value in sorted(st.query_params.items()))
+
+
+def _whole(query: Mapping[str, object]) -> dict[str, str]:
+    return session.view().to_query() | {name: str(value) for name, value in query.items()}

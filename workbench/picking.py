@@ -1,0 +1,61 @@
+"""Tables and charts whose rows and points lead somewhere."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from workbench import navigation
+
+
+def choose(
+    table: pd.DataFrame,
+    key: str,
+    picked: Callable[[pd.Series], None],
+    columns: Mapping[str, Any] | None = None,
+    height: int = 250,
+) -> None:
+    """A table whose rows lead somewhere.
+
+    Args:
+        picked: called once when a row is chosen, as a widget's callback.
+    """
+    # In another place it is another table, without this one's selection.
+    own = f"{key}-{navigation.here()}"
+
+    def chosen() -> None:
+        if rows := st.session_state[own]["selection"]["rows"]:
+            picked(table.iloc[rows[0]])
+
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=own,
+        on_select=chosen,
+        selection_mode="single-row",
+        column_config=columns,
+        height=min(height, 38 + 35 * max(1, len(table))),
+    )
+
+
+def choose_point(
+    chart: alt.LayerChart | alt.FacetChart,
+    key: str,
+    selection: str,
+    picked: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """A chart whose points lead somewhere.
+
+    Args:
+        selection: name of the chart's point selection.
+        picked: called once with a chosen point's fields, as a widget's callback.
+    """
+    own = f"{key}-{navigation.here()}"
+
+    def chosen() -> None:
+        if points := (st.session_state[own].get("selection") or {}).get(selection):
+            picked(points[0])
+
+    st.altair_chart(chart, on_select=chosen, selection_mode=selection, key=own)

@@ -1,0 +1,82 @@
+"""Experiments, outcomes and best edits of a setting, kept for all sessions."""
+
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.search import exhaustive
+from metasae.search.combinations import Combinations
+from metasae.search.patterns import FoundEdit
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions
+from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import Outcome
+from metasae.steering.questions import Answer, Question
+from metasae.text.prompts import CITY
+from workbench import shared
+from workbench.background import Work, kept
+from workbench.state import Setting, Writing
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def get_experiment(setting: Setting) -> Experiment:
+    """The experiment of a setting.
+
+    Raises:
+        UserError: for a setting that can't be asked.
+    """
+    lab = shared.get_lab(setting.preset)
+    source = lab.subject(setting.source, setting.source_latents)
+    target = lab.subject(setting.target, setting.target_latents)
+    questions: tuple[Question, ...] = ()
+    if source.about or not setting.prompt:
+        questions = lab.questions(source, target)
+    if setting.prompt:
+        answers = tuple(Answer((), answer) for answer in setting.answers)
+        prompt = setting.prompt.replace(CITY, source.label)
+        questions = (*questions, Question("custom", prompt, answers))
+    return lab.experiment(source, target, questions)
+
+
+def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
+    """The setting, without the user's own question where that can't be asked, and why it can't.
+
+    Raises:
+        UserError: when the rest can't be asked either.
+    """
+    try:
+        get_outcome(setting, NO_EDIT)
+    except UserError as error:
+        if not setting.prompt:
+            raise
+        get_outcome(setting.without_question(), NO_EDIT)
+        return setting.without_question(), error
+    return setting, None
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def get_outcome(setting: Setting, edit: Edit) -> Outcome:
+    """What an edit does in a setting.
+
+    Raises:
+        UserError: for an edit that is none of this setting's.
+    """
+    return get_experiment(setting).apply(edit)
+
+
+@kept(max_entries=16)
+def best_edits(setting: Setting, options: EditOptions) -> Work[tuple[FoundEdit, ...]]:
+    """The search for a setting's best edits under some options, under way or done."""
+    experiment = get_experiment(setting.without_question())
+    return Work(
+        lambda progress: exhaustive.search(
+            experiment, Combinations.of(experiment, options), progress=progress
+        ),
+        "Trying all combinations",
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
+    """What the model writes after a prompt, edited or (None) as it is."""
+    experiment = get_experiment(setting)
+    prompt = writing.prompt.replace(CITY, experiment.source.label)
+    return experiment.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)

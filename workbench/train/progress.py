@@ -1,0 +1,102 @@
+"""Trainings that run, were stopped, or have ended."""
+
+import math
+from dataclasses import asdict
+
+import pandas as pd
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.sources import cache
+from metasae.training.meta_sae_run import Order, unfinished
+from workbench.charts.training import training_curve
+from workbench.frame import failed, ink
+from workbench.text import escape
+from workbench.train import trainings
+from workbench.train.shelf import report, use
+from workbench.train.trainings import Training
+
+
+def progress_of_all(lab: Lab) -> None:
+    """Every training of this process: how far it is, or what came out."""
+    for name, training in list(trainings.trainings().items()):
+        with st.container(border=True):
+            st.subheader(f"Meta-SAE “{escape(name)}”", anchor=False)
+            if training.work.done:
+                _ended(lab, name, training)
+            else:
+                _running(name, training)
+
+
+def stopped(lab: Lab) -> None:
+    """Trainings that a closed or killed workbench left; each can go on where it was."""
+    for order in unfinished(cache.meta_saes(lab.preset.base)):
+        name = order.out.name
+        if name in trainings.trainings():
+            continue
+        with st.container(border=True):
+            st.subheader(f"Meta-SAE “{escape(name)}”", anchor=False)
+            st.markdown(
+                f"Stopped before its end ({order.config.width:,} meta-latents, k {order.config.k}, "
+                f"{order.config.steps:,} steps). What was done is kept."
+            )
+            st.caption("Of " + escape(", ".join(order.sources)))
+            with st.container(horizontal=True):
+                if st.button("Go on", key=f"resume-{name}", type="primary"):
+                    _resume(order)
+                if st.button("Delete", key=f"forget-{name}"):
+                    order.forget()
+                    st.rerun()
+
+
+def _resume(order: Order) -> None:
+    try:
+        directions = trainings.get_directions(order.sources)
+    except UserError as error:
+        failed(error)
+        return
+    trainings.trainings()[order.out.name] = Training(
+        directions, order.config, order.controls, order.out
+    )
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _running(name: str, training: Training) -> None:
+    if training.work.done:
+        st.rerun()
+    st.progress(training.work.fraction, text=training.work.line)
+    st.button("Cancel", key=f"cancel-{name}", on_click=training.cancel)
+    _curve(training)
+
+
+def _curve(training: Training) -> None:
+    if len(training.moments) > 1:
+        table = pd.DataFrame([asdict(one) for one in list(training.moments)])
+        st.altair_chart(training_curve(table, ink()))
+        config = training.config
+        if config.active(0) > config.k:
+            st.caption(
+                f"It begins with {config.active(0)} meta-latents a direction and has {config.k} by "
+                f"step {math.ceil(config.settled * config.steps):,}; while they become fewer the "
+                "loss may rise."
+            )
+
+
+def _ended(lab: Lab, name: str, training: Training) -> None:
+    try:
+        made = training.work.result()
+    except UserError as error:
+        failed(error)
+        with st.container(horizontal=True):
+            if st.button("Go on", key=f"again-{name}", type="primary"):
+                trainings.trainings()[name] = training.again()
+                st.rerun()
+            if st.button("Close", key=f"close-{name}"):
+                del trainings.trainings()[name]
+                st.rerun()
+        return
+    report(made.report)
+    _curve(training)
+    use(lab, name, made.report)

@@ -1,0 +1,98 @@
+"""Meta-SAEs made earlier: their reports, and using them."""
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metasae.lab.lab import Lab
+from metasae.progress import duration
+from metasae.sources import cache
+from metasae.sources.user_presets import find_preset
+from metasae.training.meta_sae_run import REPORT
+from workbench import session
+from workbench.charts.training import counts_chart
+from workbench.frame import ink
+from workbench.text import escape
+from workbench.train import trainings
+from workbench.train.form import _CONTROL_NAMES
+
+
+def report(values: dict[str, Any]) -> None:
+    """A meta-SAE's quality at inference, beside its controls."""
+    quality = values["quality"]
+    columns = st.columns(4)
+    columns[0].metric(
+        "Variance explained", f"{quality['fve']:.3f}", help="1 − Σ‖x − x̂‖² / Σ‖x‖², at inference"
+    )
+    columns[1].metric("L0", f"{quality['l0']:.2f}", help="mean active meta-latents, at inference")
+    columns[2].metric(
+        "Dead", f"{quality['dead'] / values['config']['width']:.1%}",
+        help=f"{quality['dead']:,} meta-latents active on no direction",
+    )  # fmt: skip
+    columns[3].metric("Trained in", duration(values["seconds_training"]))
+    if values["controls"]:
+        st.dataframe(
+            pd.DataFrame(
+                {"Control": _CONTROL_NAMES[name], "Variance explained": found["fve"]}
+                for name, found in values["controls"].items()
+            ),
+            hide_index=True,
+            column_config={"Variance explained": st.column_config.NumberColumn(format="%.3f")},
+        )
+    else:
+        st.caption("No control was trained: how much random directions would give isn't known.")
+    st.altair_chart(counts_chart(list(quality["l0_counts"]), ink()))
+    config, low, middle, high = values["config"], *(quality["density"][n] for n in (1, 2, 3))
+    data = ", ".join(f"{one['source']} ({one['directions']:,})" for one in values["data"])
+    st.caption(
+        escape(
+            f"Directions of {data}. {config['width']:,} meta-latents, k {config['k']}, "
+            f"{config['steps']:,} steps of {config['batch']:,}, seed {config['seed']}. Around "
+            f"their mean {quality['fve_centred']:.3f} of the variance is explained. Threshold at "
+            f"inference {quality['threshold']:.4f}. Half of the meta-latents are active on between "
+            f"{low:.2%} and {high:.2%} of the directions, the median on {middle:.2%}."
+        )
+    )
+
+
+def _fits(lab: Lab, values: dict[str, Any]) -> bool:
+    """Whether a meta-SAE is of the open preset's SAEs, the widest among them."""
+    sources = {one["source"] for one in values["data"]}
+    own = {lab.preset.sae(width) for width in lab.preset.widths}
+    return lab.preset.sae(lab.preset.width) in sources and sources <= own
+
+
+def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
+    folder = cache.meta_saes(lab.preset.base) / name
+    if _fits(lab, values):
+        if st.button("Use it now", key=f"use-{name}", type="primary"):
+            session.change_setting(preset=f"{lab.preset.base}+{name}")
+            st.switch_page("../pages/steer.py")
+    else:
+        st.caption("It takes apart another SAE than the one that is open.")
+    st.code(f'sae_lens.SAE.load_from_disk("{folder}")', language="python", wrap_lines=True)
+
+
+def shelf(lab: Lab) -> None:
+    """Meta-SAEs made earlier."""
+    found = sorted(cache.meta_saes(lab.preset.base).glob(f"*/{REPORT}"))
+    names = [one.parent.name for one in found if one.parent.name not in trainings.trainings()]
+    if lab.preset.own_meta:
+        st.info(f"Open now: your meta-SAE “{escape(lab.preset.own_meta)}”.")
+        if st.button("Back to the shipped one", key="use-shipped"):
+            shipped = find_preset(lab.preset.base)
+            session.change_setting(preset=shipped.name)
+            st.rerun()
+    if not names:
+        return
+    st.subheader("Made earlier", anchor=False)
+    for name in names:
+        with st.expander(escape(name)):
+            try:
+                values = json.loads((cache.meta_saes(lab.preset.base) / name / REPORT).read_text())
+                report(values)
+                use(lab, name, values)
+            except (OSError, ValueError, KeyError) as error:
+                st.error(f"Its report can't be read ({type(error).__name__}); train it again.")

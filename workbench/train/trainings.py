@@ -1,0 +1,66 @@
+"""Trainings begun in this process, the directions they take apart, and what they cost."""
+
+import threading
+from pathlib import Path
+
+import streamlit as st
+
+from metasae.progress import Progress
+from metasae.saes.directions import Directions, open_directions
+from metasae.training.config import TrainConfig
+from metasae.training.meta_sae import seconds_a_step
+from metasae.training.meta_sae_run import Made, make
+from metasae.training.trainer import Moment
+from workbench.background import Work, kept
+
+
+class Training:
+    """A meta-SAE being trained here, in a thread; its checkpoint lies beside its folder."""
+
+    def __init__(
+        self, directions: Directions, config: TrainConfig, controls: tuple[str, ...], out: Path
+    ) -> None:
+        self.directions, self.config, self.controls, self.out = directions, config, controls, out
+        self.moments: list[Moment] = []
+        self._cancelled = threading.Event()
+        self.work = Work(self._train, "Training")
+
+    def _train(self, progress: Progress) -> Made:
+        return make(
+            self.directions, self.config, self.out, self.controls, True, progress, self._watch
+        )
+
+    def _watch(self, moment: Moment) -> bool:
+        # A curve needs no more points than a screen has.
+        if moment.step % max(1, moment.steps // 400) == 0:
+            self.moments.append(moment)
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Stop at the next step; it can go on from there."""
+        self._cancelled.set()
+
+    def again(self) -> "Training":
+        """Go on after a stop."""
+        training = Training(self.directions, self.config, self.controls, self.out)
+        training.moments = list(self.moments)
+        return training
+
+
+@st.cache_resource(show_spinner=False)
+def trainings() -> dict[str, Training]:
+    """Trainings begun in this process, by the name of what they make; all sessions see them."""
+    return {}
+
+
+@kept(max_entries=4)
+def get_directions(sources: tuple[str, ...]) -> Work[Directions]:
+    """Directions to take apart, opened or being opened."""
+    return Work(lambda _: open_directions(sources), "Opening the directions")
+
+
+@kept(max_entries=16)
+def training_cost(sources: tuple[str, ...], config: TrainConfig) -> Work[float]:
+    """Seconds a step takes here, measured or being measured."""
+    directions = get_directions(sources)
+    return Work(lambda _: seconds_a_step(directions, config), "Timing a few steps")
