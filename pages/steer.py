@@ -31,6 +31,7 @@ def page() -> None:
     except UserError as error:
         failed(error)
         session.write_link()
+        extras.own_question(setting)
         return
     if complaint is not None:
         failed(complaint)

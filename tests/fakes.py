@@ -208,7 +208,7 @@ class FakeLab:
                     f"There is no latent {latent}; choose one from 0 to {N_LATENTS - 1}."
                 )
         if text.startswith("#"):
-            return Subject(text, None, numbers, (5.0,) * len(numbers))
+            return Subject(text, None, numbers, (5.0,) * len(numbers), about="Tokyo")
         record = self.city_record(text)
         chosen = numbers or tuple(one.latent for one in record.chosen)
         return Subject(record.name, record.name, chosen, (9.7,) * len(chosen))

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
+from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
 from metasae.search.job import Job
 from metasae.search.spec import Spec
@@ -109,7 +110,7 @@ def test_a_choice_survives_the_link(grid: str) -> None:
 def test_more_combinations_than_are_tried_are_searched_by_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(opening.exhaustive, "MOST_EXACT", 200)
+    monkeypatch.setattr(exhaustive, "MOST_EXACT", 200)
     app = enumerate_page()
     assert any("An estimate chooses at most" in one.value for one in app.markdown)
     app.button(key="search-start").click().run()

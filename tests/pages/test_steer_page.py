@@ -15,7 +15,7 @@ from metasae.search.engine import Engine
 from tests.fakes import FakeLab
 from workbench import shared
 from workbench.state import View
-from workbench.steer import experiments
+from workbench.steer import experiments, extras
 from workbench.steer.tables import json_file
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
@@ -36,6 +36,12 @@ def made_up_logprobs(engine: Engine, numbers: Iterable[int]) -> torch.Tensor:
     """The search's engine on a case without a model."""
     edits = [engine.combinations.edit(int(number)) for number in numbers]
     return engine.experiment.logprobs(edits)  # type: ignore[attr-defined]
+
+
+def below(app: AppTest, tab: str) -> AppTest:
+    """The page with one of the tabs below the edit open."""
+    app.session_state["below"] = tab
+    return app.run()
 
 
 def opened(**query: str) -> AppTest:
@@ -182,7 +188,7 @@ def test_free_writing_before_and_after() -> None:
 
 
 def test_own_question_is_scored_with_the_others() -> None:
-    app = opened()
+    app = below(opened(), "Ask your own question")
     asked, typed = app.main.text_input[-2], app.main.text_input[-1]
     asked.set_value("In {city} people eat")
     typed.set_value("sushi, cheese")
@@ -200,7 +206,7 @@ def test_a_question_without_the_city_is_one_sentence_and_the_rest_stands() -> No
 
 
 def test_chosen_latents_are_in_the_link() -> None:
-    app = opened()
+    app = below(opened(), "Latents used")
     key = "latents-source"
     app.multiselect(key=key).set_value([*app.multiselect(key=key).value, 3501]).run()
     assert errors(app) == []
@@ -250,7 +256,7 @@ def downloaded(app: AppTest) -> dict[str, object]:
 
 def test_a_downloaded_file_loads_back() -> None:
     content = downloaded(opened(edit="1_0~5_1", pin="swap"))
-    app = opened()
+    app = below(opened(), "Save and share")
     app.file_uploader[0].upload("a.json", json.dumps(content).encode(), "application/json").run()
     assert errors(app) == []
     assert query(app)["edit"] == "1_0~5_1" and query(app)["pin"] == "swap"
@@ -258,7 +264,7 @@ def test_a_downloaded_file_loads_back() -> None:
 
 def test_a_file_of_another_model_changes_nothing_and_says_so() -> None:
     content = downloaded(opened(edit="swap")) | {"model": "gpt2-small"}
-    app = opened()
+    app = below(opened(), "Save and share")
     app.file_uploader[0].upload("a.json", json.dumps(content).encode(), "application/json").run()
     assert errors(app) == [
         "This file was made with the model gpt2-small, and the workbench has "
@@ -284,3 +290,15 @@ def test_tokens_in_labels_are_not_markdown() -> None:
     app = opened()
     assert r"\:red\[token\]" in app.checkbox(key="box-1").help
     assert r"\$5\_000\$" in app.checkbox(key="box-1").label
+
+
+def test_a_tick_draws_no_tab_but_the_open_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    for name in ("free_writing", "own_question", "latents", "files", "about"):
+        monkeypatch.setattr(extras, name, lambda *_, name=name: drawn.append(name))
+    app = opened()
+    assert set(drawn) == {"free_writing"}
+    below(app, "What is this?")
+    drawn.clear()
+    app.checkbox[0].uncheck().run()
+    assert errors(app) == [] and set(drawn) == {"about"}

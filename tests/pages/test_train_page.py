@@ -58,7 +58,7 @@ def with_steps(app: AppTest, steps: int) -> AppTest:
 
 def ended(app: AppTest) -> AppTest:
     until = time.monotonic() + 60
-    while any(not one.task.done.is_set() for one in trainings.trainings().values()):
+    while any(not one.work.done for one in trainings.trainings().values()):
         assert time.monotonic() < until
         time.sleep(0.05)
     app.run()
@@ -79,7 +79,7 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     app.button(key="train-start").click().run()
     ended(app)
     assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
-    made = trainings.trainings()["first"].task.result()
+    made = trainings.trainings()["first"].work.result()
     assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
     assert (
         sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.base) / "first")).cfg.d_sae == 19

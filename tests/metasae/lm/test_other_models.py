@@ -217,7 +217,7 @@ def test_every_page_works(opened: Opened, page: str) -> None:
         app.selectbox(key="train-what").set_value("all widths together").run()
         assert any(f"{sum(WIDTHS)} directions" in one.value for one in app.caption)
         assert not app.exception and not app.error
-    shared._lab_task.clear()
+    shared._lab._begin.clear()
 
 
 def test_the_command_line_opens_it(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
