@@ -217,6 +217,22 @@ def test_latents_by_number() -> None:
     app = opened(source="#12,#45")
     assert errors(app) == []
     assert app.selectbox(key="pick-source").value == "#12,#45"
+    said = [caption.value.replace("\\", "") for caption in app.caption]
+    assert (
+        "#12,#45 are no city: asked about Tokyo, on whose name one of them is most active." in said
+    )
+    assert "Japan" in set(answers(app)["Answer"])
+
+
+def test_latents_of_no_name_are_asked_ones_own_question_only(
+    lab: FakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLab, "latent_words", lambda self, latent: ())
+    (error,) = errors(opened(source="#12"))
+    assert error.replace("\\", "").startswith("#12 fires on no name of the table")
+    app = opened(source="#12", ask="The tower stands in", answers="Paris, Rome")
+    assert errors(app) == [] and list(answers(app)["Answer"]) == ["Paris", "Rome"]
+    assert not any("asked about" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize(

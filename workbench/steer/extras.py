@@ -47,7 +47,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
     if written is None:
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
         return
-    filled = written.prompt.replace(CITY, outcome.source.label)
+    filled = written.prompt.replace(CITY, outcome.source.in_prompts)
     columns = st.columns(2, border=True)
     for column, name, edit in zip(
         columns, ("Before", "After your edit"), (None, outcome.edit), strict=True

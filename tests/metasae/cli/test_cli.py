@@ -351,6 +351,22 @@ def test_steer_with_latents_of_ones_own(opened: Lab, capsys: pytest.CaptureFixtu
     assert values["target"]["latents"] == [7]
 
 
+def test_steer_says_what_latents_by_number_are_asked_about(
+    opened: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latent = opened.subject("Tokyo").latents[0]
+    words = ["steer", "--source", f"#{latent}", "--target", "Paris"]
+    values = run(capsys, *words, "--generate", "1")
+    assert values["asked_about"] == "Tokyo" and values["continuation"]["prompt"] == "Tokyo is"
+    assert all("Tokyo" in entry["prompt"] for entry in values["attributes"])
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    why = f"#{latent} is no city: asked about Tokyo, on whose name it is most active."
+    assert said[1] == why
+    assert cli.main(list(PAIR)) == 0
+    assert "no city" not in capsys.readouterr().out
+
+
 def test_steer_with_a_prompt_and_answers_and_a_continuation(
     opened: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -378,6 +394,7 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
         (["--source", "Tokyo", "--target", "Atlantis"], "did you mean"),
         (["--source", "Tokyo", "--target", "Tokyo"], "choose two different ones"),
         (["--source", "#99999", "--target", "Paris"], "There is no latent 99999"),
+        (["--source", "#268", "--target", "Paris"], "fires on no name of the table"),
         ([*PAIR[1:], "--prompt", "Kyoto is in", "--answers", "Japan"], "does not mention Tokyo"),
         ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
         ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "tokenises to nothing"),
