@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -276,6 +277,37 @@ def test_a_downloaded_file_loads_back() -> None:
     app.file_uploader[0].upload("a.json", json.dumps(content).encode(), "application/json").run()
     assert errors(app) == []
     assert query(app)["edit"] == "1_0~5_1" and query(app)["pin"] == "swap"
+
+
+def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, other = [], FakeLab()
+    other.provenance = replace(FakeLab.provenance, preset="gpt2-small", meta_sae="theirs@1")
+
+    def get_lab(preset: str) -> FakeLab:
+        asked.append(preset)
+        return other if preset == "gpt2-small" else FakeLab()
+
+    content = downloaded(opened(edit="swap"))
+    content |= {"preset": "gpt2-small", "meta_sae": "theirs@1"}
+    content["view"] = content["view"] | {"preset": "gpt2-small"}  # type: ignore[operator]
+    monkeypatch.setattr(shared, "get_lab", get_lab)
+    for sae, said in (
+        (FakeLab.provenance.sae, []),
+        (
+            "other@2",
+            [
+                "This file was made with the SAE other@2, and the workbench has "
+                f"{FakeLab.provenance.sae} open: its numbers may be others."
+            ],
+        ),
+    ):
+        app = opened()
+        asked.clear()
+        file = json.dumps(content | {"sae": sae}).encode()
+        app.file_uploader[0].upload("a.json", file, "application/json").run()
+        assert query(app)["preset"] == "gpt2-small" in asked and query(app)["edit"] == "swap"
+        assert [one.replace("\\", "") for one in errors(app)] == said
+        assert errors(app.run()) == []
 
 
 def test_a_file_of_another_model_changes_nothing_and_says_so() -> None:

@@ -47,6 +47,7 @@ ANSWERS = st.lists(
 ).map(tuple)
 SETTINGS = st.builds(
     Setting,
+    preset=TEXTS,
     source=TEXTS,
     target=TEXTS,
     source_latents=LATENTS,
