@@ -302,6 +302,8 @@ def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch
         ),
     ):
         app = opened()
+        app.session_state["below"] = "Save and share"
+        app.run()
         asked.clear()
         file = json.dumps(content | {"sae": sae}).encode()
         app.file_uploader[0].upload("a.json", file, "application/json").run()
