@@ -208,12 +208,13 @@ class FakeLab:
                     f"There is no latent {latent}; choose one from 0 to {N_LATENTS - 1}."
                 )
         if text.startswith("#"):
-            return Subject(text, None, numbers, (5.0,) * len(numbers), about="Tokyo")
+            return Subject(text, None, numbers, (5.0,) * len(numbers), self._fired_on(numbers))
         record = self.city_record(text)
         chosen = numbers or tuple(one.latent for one in record.chosen)
         return Subject(record.name, record.name, chosen, (9.7,) * len(chosen))
 
     questions = Lab.questions
+    _fired_on = Lab._fired_on
 
     @property
     def records(self) -> dict[str, CityRecord]:

@@ -21,12 +21,16 @@ def lab_or_retry(preset: str) -> Lab | None:
     """
     sidebar.presets()
     try:
-        return shared.get_lab(preset)
+        lab = shared.get_lab(preset)
     except UserError as error:
         failed(error)
         st.button("Try again")
         session.write_link()
         return None
+    made_with = session.restored()
+    if made_with and (other := lab.provenance.other_than(made_with)):
+        session.notify(f"{other}: its numbers may be others.")
+    return lab
 
 
 def ink() -> Ink:

@@ -11,6 +11,7 @@ from workbench.state import History, View
 from workbench.text import escape
 
 _HISTORY, _LINK, _TOUCHED, _NOTICE = "history", "link", "touched", "notice"
+_RESTORED = "restored"
 
 
 def history() -> History:
@@ -80,6 +81,22 @@ def write_link(**more: str) -> None:
     st.session_state.pop(_TOUCHED, None)
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
+
+
+def restore(new: View, made_with: dict[str, str]) -> None:
+    """Step to the view of a file, whose preset may have to be opened first.
+
+    Args:
+        made_with: what the file says of its preset and weights.
+    """
+    change(new)
+    st.session_state[_RESTORED] = made_with
+
+
+def restored() -> dict[str, str] | None:
+    """What the file that was just restored was made with, once."""
+    made_with: dict[str, str] | None = st.session_state.pop(_RESTORED, None)
+    return made_with
 
 
 def notify(sentence: str) -> None:

@@ -78,7 +78,7 @@ def build(arguments: argparse.Namespace) -> Report:
     from metasae.release import build as release
 
     preset = find_preset(arguments.preset)
-    out = writable(arguments.out) or release.shipped_folder(preset)
+    out = writable(arguments.out, folder=True) or release.shipped_folder(preset)
     return Report(release.build(preset, out, progress.to_stream()))
 
 

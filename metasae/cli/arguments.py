@@ -123,8 +123,11 @@ def own_latents(arguments: argparse.Namespace) -> tuple[tuple[int, ...] | None, 
     return tuple(chosen)
 
 
-def writable(path: Path | None) -> Path | None:
+def writable(path: Path | None, folder: bool = False) -> Path | None:
     """A path that a command will write, once it is seen that it can.
+
+    Args:
+        folder: whether it is to be a folder.
 
     Raises:
         UserError: when it can't.
@@ -132,7 +135,7 @@ def writable(path: Path | None) -> Path | None:
     if path is not None:
         from metasae.sources.files import check_writable
 
-        check_writable(path)
+        check_writable(path, folder)
     return path
 
 

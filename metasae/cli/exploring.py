@@ -206,7 +206,7 @@ def describe(arguments: argparse.Namespace) -> Described:
     from metasae.explorer.label_server import Endpoint
 
     preset = find_preset(arguments.preset)
-    out = writable(arguments.out) or own_folder(preset)
+    out = writable(arguments.out, folder=True) or own_folder(preset)
     asking = None
     if arguments.endpoint is not None:
         asking = Asking(

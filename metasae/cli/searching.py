@@ -146,6 +146,8 @@ def _spec(arguments: argparse.Namespace) -> "Spec":
         raise UserError("--ray spreads many pairs over machines; give it with --all-pairs.")
     try:
         strengths = [float(part) for part in arguments.strengths.split(",") if part.strip()]
+        if not strengths:
+            raise ValueError
     except ValueError as error:
         raise UserError(
             f'"{arguments.strengths}" are no strengths; write them like 0.5,1.'

@@ -49,8 +49,8 @@ class Steered:
     def text(self) -> str:
         """See `arguments.Result`."""
         lines = [self.outcome.sentence]
-        if self.outcome.asked_about:
-            lines.append(self.outcome.asked_about)
+        if self.outcome.why_asked:
+            lines.append(self.outcome.why_asked)
         lines += ["", "log-probability (nats)      before    after"]
         for attribute in self.outcome.to_dict()["attributes"]:
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')

@@ -133,9 +133,10 @@ def train_meta(arguments: argparse.Namespace) -> TrainedMetaSAE:
     from metasae.saes.directions import open_directions
     from metasae.sources.presets import usual_width
     from metasae.training.meta_sae import RECIPE
-    from metasae.training.meta_sae_run import make
+    from metasae.training.meta_sae_run import check_free, make
 
-    writable(arguments.out)
+    writable(arguments.out, folder=True)
+    check_free(arguments.out, (), resume=True)
     directions = open_directions(arguments.sae)
     usual = replace(RECIPE, width=usual_width(len(directions)))
     config, initial = _recipe_of(arguments, usual)
@@ -150,7 +151,7 @@ def train_sae(arguments: argparse.Namespace) -> TrainedSAE:
     """Train a base SAE."""
     from metasae.training.base_sae import RECIPE, TOKENS, make
 
-    writable(arguments.out)
+    writable(arguments.out, folder=True)
     config, initial = _recipe_of(arguments, RECIPE)
     report = make(
         find_preset(arguments.preset), config, arguments.out, arguments.text,

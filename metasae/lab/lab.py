@@ -169,19 +169,25 @@ class Lab:
     ) -> tuple[Question, ...]:
         """The four attributes' questions about the source, with the cities' answers.
 
-        A source chosen by number is asked about what its latents fire on most.
+        A source chosen by number is asked about what its latents fire on most, and never about
+        the target.
 
         Args:
             templates: attribute → how it is asked.
 
         Raises:
-            UserError: when nobody knows what the source's latents fire on.
+            UserError: when nobody knows what the source's latents fire on, or it is the target.
         """
+        own = "(--prompt and --answers; on the page, Ask your own question)"
         if not source.about:
             raise UserError(
-                f"{source.label} fires on no name that is known here, so there is nothing to ask "
-                "about; give a prompt and answers of your own (--prompt and --answers; on the "
-                "page, Ask your own question)."
+                f"{source.label} fires on no name of the table and on no word that is known, so "
+                f"there is nothing to ask about; give a prompt and answers of your own {own}."
+            )
+        if source.city is None and source.about == target.city:
+            raise UserError(
+                f"{source.label} is most active on {target.city}, which is the target already; "
+                f"choose another target, or give a prompt and answers of your own {own}."
             )
         named = [source.about, target.city, bystander]
         cities = dict.fromkeys(name for name in named if name in self.records)

@@ -93,7 +93,17 @@ class LanguageModel:
             )
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text, nothing put in front."""
+        """Token ids of a text, nothing put in front.
+
+        Raises:
+            UserError: for bytes that are no text.
+        """
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                "The text holds bytes that are no characters; write it in UTF-8."
+            ) from error
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def prompt_tokens(self, text: str) -> list[int]:

@@ -29,8 +29,6 @@ def check_output(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"{path} has no ending that says how to write it: {', '.join(FORMATS)}.")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file.")
     check_writable(path)
 
 

@@ -20,7 +20,13 @@ def cache_dir() -> Path:
         UserError: when the folder can't be made or written.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
-    path = Path(chosen).expanduser() if chosen else user_cache_path("metasae")
+    try:
+        path = Path(chosen).expanduser() if chosen else user_cache_path("metasae")
+    except RuntimeError as error:
+        raise UserError(
+            f'{CACHE_VARIABLE} is "{chosen}", but that home folder isn\'t there; write the path in '
+            "full."
+        ) from error
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

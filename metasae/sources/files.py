@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, their hashes, and the space they need."""
 
+import errno
 import hashlib
 import json
 import os
@@ -76,16 +77,27 @@ def write_json(path: Path, values: Any) -> None:
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def check_writable(target: Path) -> None:
+def check_writable(target: Path, folder: bool = False) -> None:
     """See that a file or folder can be made, before hours go into what is to be in it.
 
+    Args:
+        folder: whether it is to be a folder.
+
     Raises:
-        UserError: when its parent folder can't be made or written.
+        UserError: when a folder is where the file is to be or the other way round, when its parent
+            folder can't be made or written, or its name can't be that of a file.
     """
     try:
+        if target.is_dir() and not folder:
+            raise UserError(f"{target} is a folder; name a file.")
+        if target.exists() and folder and not target.is_dir():
+            raise UserError(f"{target} is a file; name a folder.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
+        # The very scratch folder that `written_whole` will make.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
             pass
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise UserError(
             f"{target} can't be written ({error.strerror}); choose another place."

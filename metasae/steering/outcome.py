@@ -129,16 +129,23 @@ class Outcome:
         """What the edit did, in words."""
         return in_words(self.source.label, self.verdict)
 
-    @property
+    @cached_property
     def asked_about(self) -> str:
-        """Why the questions name what they do, in a sentence; empty for a city, whose name they
-        have."""
-        if self.source.city is not None or self.questions.attributes == ("custom",):
+        """The name in the questions; empty where they are all a person's own."""
+        if self.source.city is None and self.questions.attributes == ("custom",):
             return ""
-        return (
-            f"{self.source.label} is no city: the questions are about {self.source.about}, on "
-            "which it fires most."
-        )
+        return self.source.about
+
+    @cached_property
+    def why_asked(self) -> str:
+        """Why the questions are about what they are, in a sentence; empty for a city."""
+        if self.source.city is not None or not self.asked_about:
+            return ""
+        label, about = self.source.label, self.asked_about
+        none, one = ("is", "it is") if len(self.source.latents) == 1 else ("are", "one of them is")
+        if any(about in answer.cities for _, answer in self.questions.answers):
+            return f"{label} {none} no city: asked about {about}, on whose name {one} most active."
+        return f"{label} {none} no city: asked about “{about}”, the word {one} most active on."
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values: the numbers, the edit, and what they came from."""
@@ -165,7 +172,7 @@ class Outcome:
             "sentence": self.sentence,
             "source": {"label": self.source.label, "latents": list(self.source.latents)},
             "target": {"label": self.target.label, "latents": list(self.target.latents)},
-            "asked_about": self.source.about,
+            "asked_about": self.asked_about,
             "edit": self.edit.to_dict(),
             "units": UNITS,
             **asdict(self.provenance),

@@ -1,7 +1,11 @@
 """What a number came from: preset, weights and the version of this package."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+
+WEIGHTS = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
+"""What numbers depend on, as files name it and as people do."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,20 @@ class Provenance:
     sae: str
     meta_sae: str
     version: str
+
+    def other_than(self, made_with: Mapping[str, str]) -> str:
+        """The first weights that aren't those a file was made with, in words; empty if all are.
+
+        Args:
+            made_with: the file's model, sae and meta_sae.
+        """
+        for name, words in WEIGHTS.items():
+            if made_with[name] != getattr(self, name):
+                return (
+                    f"This file was made with the {words} {made_with[name]}, and the workbench "
+                    f"has {getattr(self, name)} open"
+                )
+        return ""
 
 
 def _version() -> str:

@@ -36,6 +36,11 @@ class Subject:
         if self.city is not None:
             object.__setattr__(self, "about", self.city)
 
+    @property
+    def in_prompts(self) -> str:
+        """What stands for it in a prompt: what questions about it mention, else its label."""
+        return self.about or self.label
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -172,9 +172,20 @@ def make(
 
     Raises:
         UserError: when ``out`` holds something already, a stopped run's rest lies beside it and
-            ``resume`` is not set, and whatever `read` and `train` raise.
+            ``resume`` is not set; for more latents than tokens, or a k above the width; and
+            whatever `read` and `train_base_sae` raise.
     """
     check_positive(config)
+    if config.k > config.width:
+        raise UserError(
+            f"k is {config.k:,}, more than the {config.width:,} latents there are; choose a "
+            "smaller k."
+        )
+    if config.width > tokens:
+        raise UserError(
+            f"{tokens:,} tokens are to be read, fewer than the {config.width:,} latents; read more "
+            "tokens or choose a smaller width."
+        )
     checkpoint = out.with_name(f"{out.name}.sae.checkpoint")
     check_free(out, [checkpoint], resume)
     text = read(preset, texts, tokens, progress)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -217,6 +218,22 @@ def test_latents_by_number() -> None:
     app = opened(source="#12,#45")
     assert errors(app) == []
     assert app.selectbox(key="pick-source").value == "#12,#45"
+    said = [caption.value.replace("\\", "") for caption in app.caption]
+    assert (
+        "#12,#45 are no city: asked about Tokyo, on whose name one of them is most active." in said
+    )
+    assert "Japan" in set(answers(app)["Answer"])
+
+
+def test_latents_of_no_name_are_asked_ones_own_question_only(
+    lab: FakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLab, "latent_words", lambda self, latent: ())
+    (error,) = errors(opened(source="#12"))
+    assert error.replace("\\", "").startswith("#12 fires on no name of the table")
+    app = opened(source="#12", ask="The tower stands in", answers="Paris, Rome")
+    assert errors(app) == [] and list(answers(app)["Answer"]) == ["Paris", "Rome"]
+    assert not any("asked about" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +277,39 @@ def test_a_downloaded_file_loads_back() -> None:
     app.file_uploader[0].upload("a.json", json.dumps(content).encode(), "application/json").run()
     assert errors(app) == []
     assert query(app)["edit"] == "1_0~5_1" and query(app)["pin"] == "swap"
+
+
+def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, other = [], FakeLab()
+    other.provenance = replace(FakeLab.provenance, preset="gpt2-small", meta_sae="theirs@1")
+
+    def get_lab(preset: str) -> FakeLab:
+        asked.append(preset)
+        return other if preset == "gpt2-small" else FakeLab()
+
+    content = downloaded(opened(edit="swap"))
+    content |= {"preset": "gpt2-small", "meta_sae": "theirs@1"}
+    content["view"] = content["view"] | {"preset": "gpt2-small"}  # type: ignore[operator]
+    monkeypatch.setattr(shared, "get_lab", get_lab)
+    for sae, said in (
+        (FakeLab.provenance.sae, []),
+        (
+            "other@2",
+            [
+                "This file was made with the SAE other@2, and the workbench has "
+                f"{FakeLab.provenance.sae} open: its numbers may be others."
+            ],
+        ),
+    ):
+        app = opened()
+        app.session_state["below"] = "Save and share"
+        app.run()
+        asked.clear()
+        file = json.dumps(content | {"sae": sae}).encode()
+        app.file_uploader[0].upload("a.json", file, "application/json").run()
+        assert query(app)["preset"] == "gpt2-small" in asked and query(app)["edit"] == "swap"
+        assert [one.replace("\\", "") for one in errors(app)] == said
+        assert errors(app.run()) == []
 
 
 def test_a_file_of_another_model_changes_nothing_and_says_so() -> None:

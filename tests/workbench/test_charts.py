@@ -1,14 +1,19 @@
 """Charts and tables as functions of an outcome."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import altair as alt
 import pandas as pd
 import pytest
 
 from metasae.errors import UserError
-from metasae.steering.edits import NO_EDIT, Edit, LatentSwap, MetaLatentEdit
+from metasae.sources import cache
+from metasae.sources.presets import EMBEDDED
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.outcome import Outcome
+from tests.builders import one_sentence
 from tests.fakes import FakeLab
 from workbench.charts.answers import LOWEST, answers_chart, answers_spec, whose
 from workbench.charts.ink import DARK, LIGHT, Ink
@@ -128,6 +133,63 @@ def test_a_file_of_the_command_line_loads_too() -> None:
         source_latents=result.source.latents,
         target_latents=result.target.latents,
     )
+
+
+HUNDREDFOLD = MetaLatentEdit(((1, 0.0), (5, 0.5)), options=EditOptions(variant="hundredfold"))
+
+
+def made_in(preset: str, edit: Edit) -> Outcome:
+    """An outcome of another preset, with weights of its own."""
+    here = FakeLab.provenance
+    there = replace(here, preset=preset, model="another", sae="other", meta_sae="mine@0123")
+    return replace(outcome(edit), provenance=there)
+
+
+@pytest.mark.parametrize("edit", [NO_EDIT, LatentSwap(), HUNDREDFOLD])
+@pytest.mark.parametrize("of_the_workbench", [True, False])
+def test_a_file_brings_its_preset_back(
+    edit: Edit, of_the_workbench: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+    mine = f"{EMBEDDED.name}+mine"
+    (cache.meta_saes(EMBEDDED.name) / "mine").mkdir(parents=True)
+    for preset in ("gpt2-small", mine):
+        result = made_in(preset, edit)
+        view = View(Setting(preset=preset), edit)
+        text = json.dumps(result.to_dict())
+        if of_the_workbench:
+            text = json_file(result, view)
+        # Whatever is open: the same preset, the built-in one, a third.
+        for here in (result.provenance, FakeLab.provenance, made_in("third", edit).provenance):
+            back = view_from_json(text.encode(), here)
+            assert back.setting.preset == preset and back.edit == edit
+            assert not of_the_workbench or back == view
+
+
+def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
+    text = json.dumps(outcome(HUNDREDFOLD).to_dict())
+    here = made_in("gpt2-small", NO_EDIT).provenance
+    assert view_from_json(text.encode(), here).setting.preset == EMBEDDED.name
+
+
+@pytest.mark.parametrize(
+    ("preset", "text"),
+    [
+        ("nowhere", 'the preset "nowhere", which isn\'t there'),
+        ("/nowhere/x.json", 'the preset "/nowhere/x.json", which isn\'t there'),
+        ("~nouser/x.json", 'the preset "~nouser/x.json", which isn\'t there'),
+        (f"{EMBEDDED.name}+gone", 'whose meta-SAE "gone" isn\'t there'),
+    ],
+)
+def test_a_file_of_a_preset_that_is_not_there_says_so(
+    preset: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+    result = made_in(preset, NO_EDIT)
+    for file in (json.dumps(result.to_dict()), json_file(result, View(Setting(preset)))):
+        with pytest.raises(UserError) as raised:
+            view_from_json(file.encode(), FakeLab.provenance)
+        assert text in one_sentence(raised)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ ANSWERS = st.lists(
 ).map(tuple)
 SETTINGS = st.builds(
     Setting,
+    preset=TEXTS,
     source=TEXTS,
     target=TEXTS,
     source_latents=LATENTS,
@@ -69,6 +70,13 @@ def test_a_link_gives_back_the_view(view: View) -> None:
     query = view.to_query()
     assert all(isinstance(value, str) for value in query.values())
     assert View.from_query(query) == view
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_edit_survives_a_link_as_itself(kind: str) -> None:
+    edit = edit_of_kind(kind, ((3, 0.0), (5, 0.5)), keep_error=False, position="all")
+    view = View.from_query(View(edit=edit, pinned=edit).to_query())
+    assert view.edit == view.pinned == edit and view.edit.kind == kind
 
 
 def test_the_link_is_short_and_readable() -> None:

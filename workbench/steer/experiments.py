@@ -27,11 +27,15 @@ def get_experiment(setting: Setting) -> Experiment:
     source = lab.subject(setting.source, setting.source_latents)
     target = lab.subject(setting.target, setting.target_latents)
     questions: tuple[Question, ...] = ()
-    if source.about or not setting.prompt:
+    try:
         questions = lab.questions(source, target)
+    except UserError:
+        # What has no questions of its own can be asked the user's.
+        if not setting.prompt:
+            raise
     if setting.prompt:
         answers = tuple(Answer((), answer) for answer in setting.answers)
-        prompt = setting.prompt.replace(CITY, source.label)
+        prompt = setting.prompt.replace(CITY, source.in_prompts)
         questions = (*questions, Question("custom", prompt, answers))
     return lab.experiment(source, target, questions)
 
@@ -45,10 +49,14 @@ def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
     try:
         get_outcome(setting, NO_EDIT)
     except UserError as error:
-        if not setting.prompt:
+        rest = setting.without_question()
+        if rest == setting:
             raise
-        get_outcome(setting.without_question(), NO_EDIT)
-        return setting.without_question(), error
+        try:
+            get_outcome(rest, NO_EDIT)
+        except UserError:
+            raise error from None
+        return rest, error
     return setting, None
 
 
@@ -78,5 +86,5 @@ def best_edits(setting: Setting, options: EditOptions) -> Work[tuple[FoundEdit, 
 def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
     """What the model writes after a prompt, edited or (None) as it is."""
     experiment = get_experiment(setting)
-    prompt = writing.prompt.replace(CITY, experiment.source.label)
+    prompt = writing.prompt.replace(CITY, experiment.source.in_prompts)
     return experiment.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)

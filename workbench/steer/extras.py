@@ -14,7 +14,7 @@ from metasae.text.prompts import CITY
 from workbench import session
 from workbench.state import Setting, Writing, split_answers
 from workbench.steer import experiments
-from workbench.steer.tables import csv_file, json_file, view_from_json
+from workbench.steer.tables import csv_file, json_file, made_with, view_from_json
 from workbench.text import escape
 
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
@@ -47,7 +47,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
     if written is None:
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
         return
-    filled = written.prompt.replace(CITY, outcome.source.label)
+    filled = written.prompt.replace(CITY, outcome.source.in_prompts)
     columns = st.columns(2, border=True)
     for column, name, edit in zip(
         columns, ("Before", "After your edit"), (None, outcome.edit), strict=True
@@ -188,7 +188,8 @@ def files(lab: Lab, outcome: Outcome) -> None:
         if file is None:
             return
         try:
-            session.change(view_from_json(file.getvalue(), lab.provenance))
+            view = view_from_json(file.getvalue(), lab.provenance)
+            session.restore(view, made_with(file.getvalue()))
         except UserError as error:
             session.notify(str(error))
 

@@ -29,6 +29,8 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
+        if outcome.why_asked:
+            st.caption(escape(outcome.why_asked))
 
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:

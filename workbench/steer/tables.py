@@ -6,9 +6,11 @@ from typing import Any
 import pandas as pd
 
 from metasae.errors import UserError
+from metasae.sources import cache
+from metasae.sources.user_presets import find_preset
 from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
-from metasae.steering.provenance import Provenance
+from metasae.steering.provenance import WEIGHTS, Provenance
 from workbench.state import View, edit_to_text
 from workbench.text import visible
 
@@ -18,8 +20,6 @@ _PICK = {
     (True, False): "no longer",
     (False, False): "",
 }
-
-_NAMES = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
 
 
 def title(attribute: str) -> str:
@@ -66,7 +66,7 @@ def csv_file(outcome: Outcome, view: View) -> str:
     table = outcome.answers.assign(units="nats", edit=query.get("edit", "none"))
     for name in ("source", "target"):
         table[name] = query[name]
-    for name in ("preset", *_NAMES, "version"):
+    for name in ("preset", *WEIGHTS, "version"):
         table[name] = str(facts.get(name, ""))
     return table.to_csv(index=False)
 
@@ -77,14 +77,38 @@ def json_file(outcome: Outcome, view: View) -> str:
 
 
 def view_from_json(content: bytes, here: Provenance) -> View:
-    """The view of a file downloaded here or written by the command line.
+    """The view of a file downloaded here or written by the command line, its preset included.
+
+    Args:
+        here: of what is open.
 
     Raises:
-        UserError: when it is no such file, or one of another model, SAE or meta-SAE.
+        UserError: when it is no such file, when it was made with a preset that isn't there, or
+            with other weights under the open preset's name.
     """
+    facts, made_with = _read(content)
+    view = View.from_query(facts["view"] if "view" in facts else _query_of(facts))
+    if made_with["preset"] != here.preset:
+        _check_there(view.setting.preset)
+    elif other := here.other_than(made_with):
+        raise UserError(f"{other}; open that one first.")
+    return view
+
+
+def made_with(content: bytes) -> dict[str, str]:
+    """What a file that `view_from_json` reads was made with: preset, model, sae, meta_sae.
+
+    Raises:
+        UserError: when it is no such file.
+    """
+    return _read(content)[1]
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """A file's facts, and what it was made with."""
     try:
         facts: dict[str, Any] = json.loads(content)
-        made_with = {name: str(facts[name]) for name in _NAMES}
+        made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
         query = facts["view"] if "view" in facts else _query_of(facts)
         if not all(isinstance(value, str) for value in query.values()):
             raise TypeError
@@ -92,18 +116,33 @@ def view_from_json(content: bytes, here: Provenance) -> View:
         raise UserError(
             "This file is not one that the workbench wrote; choose a JSON file downloaded here."
         ) from error
-    for name, words in _NAMES.items():
-        if made_with[name] != getattr(here, name):
-            raise UserError(
-                f"This file was made with the {words} {made_with[name]}, and the workbench has "
-                f"{getattr(here, name)} open; open that one first."
-            )
-    return View.from_query(query)
+    return facts, made_with
+
+
+def _check_there(name: str) -> None:
+    """See that a preset is on this machine.
+
+    Raises:
+        UserError: when it isn't, or a meta-SAE of the user's that belongs to it.
+    """
+    try:
+        preset = find_preset(name)
+    except UserError as error:
+        raise UserError(
+            f'This file was made with the preset "{name}", which isn\'t there; add that preset '
+            "under its name first."
+        ) from error
+    if preset.own_meta and not (cache.meta_saes(preset.base) / preset.own_meta).is_dir():
+        raise UserError(
+            f'This file was made with the preset "{name}", whose meta-SAE "{preset.own_meta}" '
+            "isn't there; train it under that name first."
+        )
 
 
 def _query_of(facts: dict[str, Any]) -> dict[str, str]:
     """The query of a file that carries none: the command line's."""
-    query = {"edit": edit_to_text(Edit.from_dict(facts["edit"]))}
+    edit = edit_to_text(Edit.from_dict(facts["edit"]))
+    query = {"preset": str(facts["preset"]), "edit": edit}
     for side in ("source", "target"):
         query[side] = str(facts[side]["label"])
         if not query[side].startswith("#"):

@@ -1,5 +1,7 @@
 """The command line: one JSON object or one sentence, and the same numbers as the library."""
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -12,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from metasae import cli
 from metasae.errors import UserError
@@ -218,6 +222,25 @@ def test_latents_are_found_by_text(opened: Lab, capsys: pytest.CaptureFixture[st
     assert f'"latent": {tokyo}' in said
 
 
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(st.characters(), min_size=1))
+@example("日本、東京")
+@example("“quotes”")
+@example("a–b")
+@example("🙂")
+@example("(")
+def test_latents_takes_any_text(opened: Lab, typed: str) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(["latents", f"--text={typed}", "--width", "576", "--json"])
+    if code == 0:
+        assert parsed(out.getvalue())["text"] == typed
+    else:
+        assert code == 1 and out.getvalue() == "" and err.getvalue().count("\n") == 1
+
+
 @pytest.mark.real_model
 def test_a_graph_is_written_in_every_format(
     opened: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -328,6 +351,22 @@ def test_steer_with_latents_of_ones_own(opened: Lab, capsys: pytest.CaptureFixtu
     assert values["target"]["latents"] == [7]
 
 
+def test_steer_says_what_latents_by_number_are_asked_about(
+    opened: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latent = opened.subject("Tokyo").latents[0]
+    words = ["steer", "--source", f"#{latent}", "--target", "Paris"]
+    values = run(capsys, *words, "--generate", "1")
+    assert values["asked_about"] == "Tokyo" and values["continuation"]["prompt"] == "Tokyo is"
+    assert all("Tokyo" in entry["prompt"] for entry in values["attributes"])
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    why = f"#{latent} is no city: asked about Tokyo, on whose name it is most active."
+    assert said[1] == why
+    assert cli.main(list(PAIR)) == 0
+    assert "no city" not in capsys.readouterr().out
+
+
 def test_steer_with_a_prompt_and_answers_and_a_continuation(
     opened: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -355,6 +394,7 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
         (["--source", "Tokyo", "--target", "Atlantis"], "did you mean"),
         (["--source", "Tokyo", "--target", "Tokyo"], "choose two different ones"),
         (["--source", "#99999", "--target", "Paris"], "There is no latent 99999"),
+        (["--source", "#268", "--target", "Paris"], "fires on no name of the table"),
         ([*PAIR[1:], "--prompt", "Kyoto is in", "--answers", "Japan"], "does not mention Tokyo"),
         ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
         ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "tokenises to nothing"),

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from metasae.errors import UserError
 from metasae.explorer import evidence
-from metasae.explorer.explorer import META, Explorer
+from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.lab.lab import Lab
 from metasae.text import kept_windows
+from tests.builders import one_sentence
 
 pytestmark = pytest.mark.real_model
 
@@ -57,3 +61,51 @@ def test_each_width_has_the_text_it_is_about(
     assert own.text(576) is mine and not asked
     assert own.text(1152) is usual and asked
     assert own.text(2304) is None
+
+
+TYPED = st.text() | st.text("()[]{}\\\\|^$.*+?#&~- 日本、東京“”’–🙂é", max_size=8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(TYPED, st.sampled_from(["18432", "576", META]))
+@example("日本、東京", "18432")
+@example("“quotes”", "18432")
+@example("a–b", "18432")
+@example("🙂", "18432")
+@example("(", "576")
+@example("c++", META)
+def test_any_text_is_a_search(lab: Lab, typed: str, kind: str) -> None:
+    explorer = open_explorer(lab)
+    if not typed.split():
+        with pytest.raises(UserError, match="Type a number, a word, or a text"):
+            explorer.find(kind, typed)
+    else:
+        hits = explorer.find(kind, typed)
+        assert len(hits) <= 50 and hits["index"].is_unique
+    if typed:
+        firing = explorer.firing_on(576, typed)
+        assert set(firing["latent"]) <= set(range(576)) and (firing["activation"] > 0).all()
+
+
+def test_a_search_is_for_the_letters_themselves(lab: Lab) -> None:
+    explorer, kind = open_explorer(lab), str(lab.n_latents)
+    table = explorer.table(kind)
+    assert table is not None
+    hits = explorer.find(kind, "par", most=10**6)
+    said = hits["index"][hits["why"] == "label"]
+    words = table.loc[said]["words"].str.casefold()
+    assert len(said) and all(" par" in f" {one}".replace(",", " ") for one in words)
+    for pattern in ("p.r", "par|new", "^par"):
+        assert "label" not in set(explorer.find(kind, pattern, most=10**6)["why"])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.text(), st.sampled_from([chr(0xD800), chr(0xDCFF), chr(0xDFFF)]), st.text())
+def test_bytes_that_are_no_text_are_one_sentence(
+    lab: Lab, before: str, broken: str, after: str
+) -> None:
+    explorer = open_explorer(lab)
+    for ask in (lambda typed: explorer.find("576", typed), lambda t: explorer.firing_on(576, t)):
+        with pytest.raises(UserError) as raised:
+            ask(before + broken + after)
+        assert "no characters" in one_sentence(raised)

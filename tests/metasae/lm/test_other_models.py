@@ -20,13 +20,14 @@ from metasae.lab import first_use
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.families import LibraryBlocks
 from metasae.lm.language_model import padded
+from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.sources import cache, hub, user_presets
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
-from metasae.steering.edits import Edit, LatentSwap
+from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.training.meta_sae import RECIPE
 from tests.builders import one_sentence
@@ -368,6 +369,37 @@ def test_the_sidebar_says_what_an_opening_costs(
 
 
 Change = Callable[[dict[str, object]], dict[str, object]]
+
+
+def test_the_snippet_opens_the_preset_it_was_made_with(
+    mine: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A preset of the user's, and one with a meta-SAE of theirs."""
+    user_presets.keep(mine)
+    plain = open_lab(find_preset("mine"))
+    folder = cache.preset("mine") / first_use.META
+    other = cache.meta_saes("mine") / "turned"
+    shutil.copytree(folder, other)
+    (other / formats.WEIGHTS).unlink()
+    meta = plain.decomposition.meta
+    turned = replace(meta, W_dec=meta.W_dec.roll(1, 0), W_enc=meta.W_enc.roll(1, 1))
+    scratch = other.with_name("scratch")
+    formats.save(turned, scratch, torch.float32)
+    shutil.copy(scratch / formats.WEIGHTS, other / formats.WEIGHTS)
+    shutil.rmtree(scratch)
+    shown = set()
+    for name in ("mine", "mine+turned"):
+        lab = open_lab(find_preset(name))
+        cities = lab.city_names()
+        experiment = lab.experiment(lab.subject(cities[0]), lab.subject(cities[1]))
+        piece = next(one for one in experiment.pieces if one.side == "source")
+        outcome = experiment.apply(MetaLatentEdit(((piece.meta, 0.0),)))
+        capsys.readouterr()
+        exec(outcome.snippet(), {})
+        assert capsys.readouterr().out == f"{outcome.answers}\n"
+        assert json.loads(json.dumps(outcome.to_dict()))["preset"] == name
+        shown.add(outcome.provenance.meta_sae)
+    assert len(shown) == 2
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from metasae.errors import UserError
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece, pieces
 from metasae.steering.edits import (
+    KINDS,
     NO_EDIT,
     Edit,
     EditOptions,
@@ -34,7 +35,7 @@ META_LATENTS = [0, 1, 2, 3, 4]
 
 EDITS = st.builds(
     edit_of_kind,
-    kind=st.sampled_from(["meta", "hundredfold", "swap"]),
+    kind=st.sampled_from(KINDS),
     strengths=st.dictionaries(
         st.integers(0, 10**6), st.floats(-2.0, 2.0, allow_nan=False), max_size=6
     ).map(lambda strengths: tuple(strengths.items())),
@@ -349,6 +350,13 @@ def test_an_edit_survives_json(edit: Edit) -> None:
     assert Edit.from_dict(json.loads(json.dumps(edit.to_dict()))) == edit
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_survives_json_as_itself(kind: str) -> None:
+    edit = edit_of_kind(kind, ((3, 0.0), (5, 0.5)), keep_residual=True, position="all")
+    back = Edit.from_dict(json.loads(json.dumps(edit.to_dict())))
+    assert back == edit and back.kind == kind == edit.to_dict()["kind"]
+
+
 def test_an_edit_of_fewer_words_takes_the_defaults() -> None:
     assert Edit.from_dict({}) == NO_EDIT
     assert Edit.from_dict({"strengths": {"12": 0.5}}) == MetaLatentEdit(((12, 0.5),))
@@ -358,7 +366,7 @@ def test_an_edit_of_fewer_words_takes_the_defaults() -> None:
 @given(
     st.floats().filter(lambda value: not abs(value) <= 2.0)  # NaN included
 )
-@pytest.mark.parametrize("kind", ["meta", "swap"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_strength_out_of_range_is_refused(kind: Any, strength: float) -> None:
     with pytest.raises(UserError) as raised:
         edit_of_kind(kind, ((17, strength),))

@@ -249,10 +249,66 @@ def test_latents_by_number(lab: Lab, position: Any) -> None:
     check(experiment, MetaLatentEdit(((piece.meta, -1.0),), options=EditOptions(position=position)))
 
 
-def test_latents_of_nobody_ask_about_the_target(lab: Lab) -> None:
-    experiment = lab.experiment(lab.subject("#1, #2"), lab.subject("Paris"))
-    assert all("Paris" in question.prompt for question in experiment.questions)
+def test_latents_by_number_are_asked_about_what_they_fire_on(lab: Lab) -> None:
+    """The city on whose name one of them is most active, wherever the target lies."""
+    for name in ("Tokyo", "Cairo", "Rome"):
+        latent = lab.city_record(name).latents[0].latent
+        for target in ("Paris", "Osaka"):
+            source = lab.subject(f"#{latent}")
+            outcome = lab.experiment(source, lab.subject(target)).apply(LatentSwap())
+            assert all(name in question.prompt for question in outcome.questions)
+            assert not any(target in question.prompt for question in outcome.questions)
+            own = [answer for _, answer in outcome.questions.answers if name in answer.cities]
+            assert [one.text for one in own] == list(lab.city_record(name).answers.values())
+            assert outcome.asked_about == outcome.to_dict()["asked_about"] == name
+            assert outcome.why_asked == (
+                f"#{latent} is no city: asked about {name}, on whose name it is most active."
+            )
+    both = lab.subject("#1, #2")
+    activations = {
+        record.name: one.activation
+        for record in lab.records.values()
+        for one in record.latents
+        if one.latent in both.latents
+    }
+    assert both.about == max(activations, key=lambda name: activations[name])
+    experiment = lab.experiment(both, lab.subject("Paris"))
     check(experiment, LatentSwap(options=EditOptions(position="all")))
+    assert experiment.apply(NO_EDIT).why_asked.startswith("#1, #2 are no city: asked about ")
+    city = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris")).apply(NO_EDIT)
+    assert city.why_asked == "" and city.to_dict()["asked_about"] == "Tokyo"
+
+
+def test_a_latent_of_no_city_is_asked_about_its_word(lab: Lab) -> None:
+    of_cities = {one.latent for record in lab.records.values() for one in record.latents}
+    latent = next(one for one in lab.words if one not in of_cities)
+    word = lab.latent_words(latent)[0]
+    experiment = lab.experiment(lab.subject(f"#{latent}"), lab.subject("Paris"))
+    outcome = check(experiment, LatentSwap())
+    assert all(word in question.prompt for question in outcome.questions)
+    assert outcome.why_asked == (
+        f"#{latent} is no city: asked about “{word}”, the word it is most active on."
+    )
+
+
+def test_a_latent_that_fires_on_nothing_known_needs_a_question_of_ones_own(lab: Lab) -> None:
+    of_cities = {one.latent for record in lab.records.values() for one in record.latents}
+    silent = next(n for n in range(lab.n_latents) if n not in lab.words and n not in of_cities)
+    source, paris = lab.subject(f"#{silent}"), lab.subject("Paris")
+    with pytest.raises(UserError) as raised:
+        lab.experiment(source, paris)
+    text = one_sentence(raised)
+    assert "fires on no name of the table" in text and "--prompt and --answers" in text
+    questions = [Question("custom", "The tower stands in", answers("Paris", "Rome"))]
+    outcome = lab.experiment(source, paris, questions).apply(LatentSwap())
+    assert outcome.asked_about == outcome.why_asked == "" == outcome.to_dict()["asked_about"]
+
+
+def test_no_question_is_about_the_target(lab: Lab) -> None:
+    paris = lab.subject("Paris")
+    with pytest.raises(UserError) as raised:
+        lab.experiment(lab.subject(f"#{paris.latents[0]}"), paris)
+    assert "most active on Paris, which is the target already" in one_sentence(raised)
 
 
 def answers(*texts: str) -> tuple[Answer, ...]:
