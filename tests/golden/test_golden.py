@@ -4,8 +4,8 @@
 into floors (commit ee85aed): the shapes of every ``--json`` output (keys, and what kind of value
 stands there; not the numbers), the ids and files of searches, the columns of exports, and a search
 and a training that were stopped in the middle. They are data, not made by a run of this test:
-change one by hand, on purpose, when a format changes on purpose. The ids and the stopped search are of the
-shipped weights, and have to be made anew when those are replaced.
+change one by hand, on purpose, when a format changes on purpose. The ids and the stopped search are
+of the shipped weights, and have to be made anew when those are replaced.
 """
 
 import json
