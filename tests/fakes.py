@@ -1,19 +1,26 @@
-"""A lab without a model: small made-up numbers behind the same types, the same for every run."""
+"""A lab without a model: small made-up numbers behind the same types, the same for every run.
+
+`PageExperiment` and `PageLab` say what the pages of Steer and Enumerate ask of an experiment and a
+lab. mypy holds the real ones and the made-up ones against them, so that neither can drift away.
+"""
 
 import math
 from collections.abc import Sequence
 from functools import cached_property
 from types import SimpleNamespace
+from typing import Any, Protocol
 
 import torch
 
 from metasae.errors import UserError
+from metasae.lab.city_questions import city_questions, fired_on
 from metasae.lab.city_records import CityRecord, RankedLatent
 from metasae.lab.lab import Lab
 from metasae.lab.meta_cards import MetaCard
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit
+from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import Provenance
 from metasae.steering.questions import Answer, Question, Questions, Subject
@@ -55,7 +62,60 @@ _LEAD = (5.5, 5.0, 3.1, 4.2)
 """Nats by which the source's answers lead before any edit."""
 
 
-class FakeCase:
+class PageExperiment(Protocol):
+    """What pages and searches ask of `metasae.steering.experiment.Experiment`."""
+
+    @property
+    def source(self) -> Subject: ...
+    @property
+    def target(self) -> Subject: ...
+    @property
+    def questions(self) -> Questions: ...
+    @property
+    def pieces(self) -> tuple[Piece, ...]: ...
+    @property
+    def provenance(self) -> Provenance: ...
+    @property
+    def baseline(self) -> torch.Tensor: ...
+    def verdict(self, logprobs: torch.Tensor) -> Verdict: ...
+    def apply(self, edit: Edit) -> Outcome: ...
+    def continuation(
+        self,
+        edit: Edit | None,
+        prompt: str,
+        new_tokens: int = 30,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str: ...
+
+
+class PageLab(Protocol):
+    """What pages ask of `metasae.lab.lab.Lab`."""
+
+    @property
+    def preset(self) -> Preset: ...
+    @property
+    def provenance(self) -> Provenance: ...
+    @property
+    def report(self) -> dict[str, Any]: ...
+    @property
+    def records(self) -> dict[str, CityRecord]: ...
+    @property
+    def n_latents(self) -> int: ...
+    @property
+    def n_meta(self) -> int: ...
+    def city_names(self) -> tuple[str, ...]: ...
+    def city_record(self, name: str) -> CityRecord: ...
+    def latent_words(self, latent: int) -> tuple[str, ...]: ...
+    def meta_card(self, meta: int) -> MetaCard: ...
+    def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject: ...
+    def questions(self, source: Subject, target: Subject) -> tuple[Question, ...]: ...
+    def experiment(
+        self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
+    ) -> PageExperiment: ...
+
+
+class FakeExperiment:
     """What `metasae.steering.Case` offers to pages."""
 
     pieces = _PIECES
@@ -155,7 +215,7 @@ class FakeLab:
     """What `metasae.lab.Lab` offers to pages."""
 
     preset = EMBEDDED
-    provenance = FakeCase.provenance
+    provenance = FakeExperiment.provenance
     report = {  # noqa: RUF012
         "saes": [{"ce_recovered": 0.91, "l0": 4.0}],
         "meta_sae": {"fve": 0.6, "l0": 4.0, "fve_control": 0.1},
@@ -208,13 +268,19 @@ class FakeLab:
                     f"There is no latent {latent}; choose one from 0 to {N_LATENTS - 1}."
                 )
         if text.startswith("#"):
-            return Subject(text, None, numbers, (5.0,) * len(numbers), self._fired_on(numbers))
+            return Subject(
+                text,
+                None,
+                numbers,
+                (5.0,) * len(numbers),
+                fired_on(self.records, numbers, self.latent_words),
+            )
         record = self.city_record(text)
         chosen = numbers or tuple(one.latent for one in record.chosen)
         return Subject(record.name, record.name, chosen, (9.7,) * len(chosen))
 
-    questions = Lab.questions
-    _fired_on = Lab._fired_on
+    def questions(self, source: Subject, target: Subject) -> tuple[Question, ...]:
+        return city_questions(self.records, source, target)
 
     @property
     def records(self) -> dict[str, CityRecord]:
@@ -222,13 +288,22 @@ class FakeLab:
 
     def experiment(
         self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
-    ) -> FakeCase:
+    ) -> FakeExperiment:
         if source.label == target.label:
             raise UserError(
                 f"Source and target are both {source.label}; choose two different ones."
             )
-        return FakeCase(source, target, questions or self.questions(source, target))
+        return FakeExperiment(source, target, questions or self.questions(source, target))
 
 
 def _answer(city: City, attribute: str) -> str:
     return city.answers(attribute)[0]
+
+
+def _hold_the_fakes_against_the_real(
+    experiment: Experiment, fake: FakeExperiment, lab: Lab, fake_lab: FakeLab
+) -> None:
+    """Never called: mypy reads it."""
+    experiments: tuple[PageExperiment, ...] = (experiment, fake)
+    labs: tuple[PageLab, ...] = (lab, fake_lab)
+    del experiments, labs

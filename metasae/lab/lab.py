@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from metasae.errors import UserError
+from metasae.lab.city_questions import BYSTANDER, city_questions, fired_on
 from metasae.lab.city_records import CityRecord
 from metasae.lab.first_use import folder_of, prepare
 from metasae.lab.meta_cards import MetaCard, meta_card
@@ -26,13 +27,10 @@ from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
 from metasae.steering.provenance import Provenance, __version__
-from metasae.steering.questions import Answer, Question, Subject
+from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
-from metasae.text.prompts import QUESTIONS, fill
+from metasae.text.prompts import QUESTIONS
 from metasae.training.meta_sae_run import REPORT, quality_of
-
-BYSTANDER = "Cairo"
-"""City whose answers stand beside the source's and target's, as in the post."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,7 +118,9 @@ class Lab:
                 self.decomposition.check(latent)
             label = ", ".join(f"#{latent}" for latent in numbers)
             strength = self._typical_activation(numbers)
-            return Subject(label, None, numbers, strength, self._fired_on(numbers))
+            return Subject(
+                label, None, numbers, strength, fired_on(self.records, numbers, self.latent_words)
+            )
         record = self.city_record(text)
         ranked = {one.latent: one.activation for one in record.latents}
         if latents is None:
@@ -147,19 +147,6 @@ class Lab:
         middle = usual[len(usual) // 2] if usual else 1.0
         return tuple(known.get(latent, middle) for latent in latents)
 
-    def _fired_on(self, latents: Sequence[int]) -> str:
-        """What some latents fire on most: a city of the table, else a word; empty if unknown."""
-        names = [
-            (one.activation, record.name)
-            for record in self.records.values()
-            for one in record.latents
-            if one.latent in latents
-        ]
-        if names:
-            return max(names)[1]
-        words = (word for latent in latents for word in self.latent_words(latent)[:1])
-        return next(words, "")
-
     def questions(
         self,
         source: Subject,
@@ -167,44 +154,12 @@ class Lab:
         bystander: str = BYSTANDER,
         templates: Mapping[str, str] = QUESTIONS,
     ) -> tuple[Question, ...]:
-        """The four attributes' questions about the source, with the cities' answers.
-
-        A source chosen by number is asked about what its latents fire on most, and never about
-        the target.
-
-        Args:
-            templates: attribute → how it is asked.
+        """The four attributes' questions about the source; see `city_questions`.
 
         Raises:
             UserError: when nobody knows what the source's latents fire on, or it is the target.
         """
-        own = "(--prompt and --answers; on the page, Ask your own question)"
-        if not source.about:
-            raise UserError(
-                f"{source.label} fires on no name of the table and on no word that is known, so "
-                f"there is nothing to ask about; give a prompt and answers of your own {own}."
-            )
-        if source.city is None and source.about == target.city:
-            raise UserError(
-                f"{source.label} is most active on {target.city}, which is the target already; "
-                f"choose another target, or give a prompt and answers of your own {own}."
-            )
-        named = [source.about, target.city, bystander]
-        cities = dict.fromkeys(name for name in named if name in self.records)
-        found = []
-        for attribute, template in templates.items():
-            # Cities with the same fact share one answer, in the form the first of them has it:
-            # "euro" and "Euro" are no rivals.
-            whose: dict[str, list[str]] = {}
-            for name in cities:
-                fact = str(getattr(self.records[name], attribute))
-                whose.setdefault(fact, []).append(name)
-            answers = tuple(
-                Answer(tuple(names), self.records[names[0]].answers[attribute])
-                for names in whose.values()
-            )
-            found.append(Question(attribute, fill(template, source.about), answers))
-        return tuple(found)
+        return city_questions(self.records, source, target, bystander, templates)
 
     def experiment(
         self, source: Subject, target: Subject, questions: Sequence[Question] | None = None

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from metasae.lab.lab import BYSTANDER, Lab
+from metasae.lab.city_questions import BYSTANDER
+from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree

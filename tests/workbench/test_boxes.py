@@ -5,11 +5,11 @@ import re
 import pytest
 
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
-from tests.fakes import TITLES, FakeCase
+from tests.fakes import TITLES, FakeExperiment
 from workbench.steer.boxes import in_words, shown_strength, with_strength
 from workbench.text import escape, joined, shorten, visible
 
-PIECES = FakeCase.pieces
+PIECES = FakeExperiment.pieces
 BY_META = {piece.meta: piece for piece in PIECES}
 
 

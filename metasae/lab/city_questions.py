@@ -1,0 +1,79 @@
+"""The questions about a city, and what latents chosen by number are asked about."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from metasae.errors import UserError
+from metasae.lab.city_records import CityRecord
+from metasae.steering.questions import Answer, Question, Subject
+from metasae.text.prompts import QUESTIONS, fill
+
+BYSTANDER = "Cairo"
+"""City whose answers stand beside the source's and target's, as in the post."""
+
+
+def fired_on(
+    records: Mapping[str, CityRecord],
+    latents: Sequence[int],
+    words_of: Callable[[int], Sequence[str]],
+) -> str:
+    """What some latents fire on most: a city of the table, else a word; empty if unknown.
+
+    Args:
+        words_of: the words a latent is most active on.
+    """
+    names = [
+        (one.activation, record.name)
+        for record in records.values()
+        for one in record.latents
+        if one.latent in latents
+    ]
+    if names:
+        return max(names)[1]
+    words = (word for latent in latents for word in words_of(latent)[:1])
+    return next(words, "")
+
+
+def city_questions(
+    records: Mapping[str, CityRecord],
+    source: Subject,
+    target: Subject,
+    bystander: str = BYSTANDER,
+    templates: Mapping[str, str] = QUESTIONS,
+) -> tuple[Question, ...]:
+    """The four attributes' questions about the source, with the cities' answers.
+
+    A source chosen by number is asked about what its latents fire on most, and never about
+    the target.
+
+    Args:
+        templates: attribute → how it is asked.
+
+    Raises:
+        UserError: when nobody knows what the source's latents fire on, or it is the target.
+    """
+    own = "(--prompt and --answers; on the page, Ask your own question)"
+    if not source.about:
+        raise UserError(
+            f"{source.label} fires on no name of the table and on no word that is known, so "
+            f"there is nothing to ask about; give a prompt and answers of your own {own}."
+        )
+    if source.city is None and source.about == target.city:
+        raise UserError(
+            f"{source.label} is most active on {target.city}, which is the target already; "
+            f"choose another target, or give a prompt and answers of your own {own}."
+        )
+    named = (source.about, target.city, bystander)
+    cities = dict.fromkeys(name for name in named if name is not None and name in records)
+    questions = []
+    for attribute, template in templates.items():
+        # Cities with the same fact share one answer, in the form the first of them has it:
+        # "euro" and "Euro" are no rivals.
+        whose: dict[str, list[str]] = {}
+        for name in cities:
+            fact = str(getattr(records[name], attribute))
+            whose.setdefault(fact, []).append(name)
+        answers = tuple(
+            Answer(tuple(names), records[names[0]].answers[attribute]) for names in whose.values()
+        )
+        questions.append(Question(attribute, fill(template, source.about), answers))
+    return tuple(questions)
