@@ -268,3 +268,38 @@ def test_the_app_is_reachable_from_this_machine_only() -> None:
     assert config["server"].get("enableXsrfProtection", True) is True
     assert config["server"].get("enableCORS", True) is True
     assert config["browser"]["gatherUsageStats"] is False
+
+
+def first_line(path: Path) -> str:
+    return (ast.get_docstring(parsed(path)) or "").split("\n")[0]
+
+
+def listed_files() -> str:
+    """The library's and the app's modules with the first line of each, as a Markdown list."""
+    lines = []
+    for folder in sorted({path.parent for path in [*LIBRARY, *APP]}):
+        inside = [path for path in [*LIBRARY, *APP] if path.parent == folder]
+        head = next((first_line(path) for path in inside if path.name == "__init__.py"), "")
+        lines.append(f"\n**`{folder.relative_to(ROOT)}/`** {head}".rstrip() + "\n")
+        lines += [f"- `{path.name}`: {first_line(path)}" for path in inside if path.stem[0] != "_"]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_plan_of_the_house_names_every_file() -> None:
+    """Set METASAE_WRITE_PLAN=1 to write the list anew."""
+    plan = ROOT / "docs" / "architecture.md"
+    text, mark, files = plan.read_text("utf-8").partition("when they differ -->\n")
+    if os.environ.get("METASAE_WRITE_PLAN"):
+        plan.write_text(text + mark + listed_files(), "utf-8")
+        files = listed_files()
+    assert files == listed_files(), "write it anew: METASAE_WRITE_PLAN=1 pytest tests/test_house.py"
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=module_name)
+def test_every_module_says_its_purpose_in_a_line(path: Path) -> None:
+    assert first_line(path).endswith((".", "?", "…")), f"{module_name(path)}: {first_line(path)!r}"
+
+
+@pytest.mark.parametrize("path", APP, ids=module_name)
+def test_no_module_of_the_app_is_long(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 350
