@@ -90,7 +90,7 @@ def answers_chart(
     """Log-probability of every answer before (hollow) and after (filled) an edit.
 
     Args:
-        answers: `metasae.steering.Outcome.answers`.
+        answers: `metasae.steering.outcome.Outcome.answers`.
         source, target: labels as in the table's ``city`` column.
     """
     return _drawn(_rows(answers, source, target), ink)

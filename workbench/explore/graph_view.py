@@ -222,7 +222,7 @@ def files(explorer: Explorer, made: nx.Graph) -> None:
         st.caption(
             "Two latents are joined when the sum over their shared meta-latents of the product of "
             "both activations reaches the weight. As a networkx object: "
-            "metasae.graph.projected(lab.decomposition, threshold).graph()"
+            "metasae.explorer.graph.projected(lab.decomposition, threshold).graph()"
         )
 
 
