@@ -48,7 +48,8 @@ def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
     """How often a latent fires how strongly.
 
     Args:
-        bands: columns ``from``, ``to`` and ``tokens`` (`metasae.explorer.evidence.Evidence.histogram`).
+        bands: columns ``from``, ``to`` and ``tokens``; see
+            `metasae.explorer.evidence.Evidence.histogram`.
     """
     axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, format=".3~g")
     table = bands[bands["tokens"] > 0]
