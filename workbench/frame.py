@@ -4,6 +4,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.sources.presets import Opened
 from workbench import session, shared, sidebar
 from workbench.charts.ink import DARK, LIGHT, Ink
 from workbench.text import escape
@@ -14,7 +15,7 @@ def failed(error: UserError) -> None:
     st.error(escape(str(error)))
 
 
-def lab_or_retry(preset: str) -> Lab | None:
+def lab_or_retry(preset: Opened) -> Lab | None:
     """The opened preset; where that fails, why and a way to try again are drawn instead.
 
     Another can be chosen beside it in either case.

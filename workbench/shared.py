@@ -7,19 +7,20 @@ from metasae.errors import UserError
 from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.lab.lab import Lab, open_lab
 from metasae.saes.decomposition import Decomposition
-from metasae.sources.user_presets import find_preset
+from metasae.sources.presets import Opened
+from metasae.sources.user_presets import preset_of
 from metasae.text.windows import Windows
 from workbench.background import Work, kept
 from workbench.text import escape
 
 
 @kept(max_entries=2)
-def _lab(preset: str) -> Work[Lab]:
-    wanted = find_preset(preset)
+def _lab(preset: Opened) -> Work[Lab]:
+    wanted = preset_of(preset)
     return Work(lambda progress: open_lab(wanted, progress), "Opening the model")
 
 
-def get_lab(preset: str) -> Lab:
+def get_lab(preset: Opened) -> Lab:
     """The opened preset; draws the progress of its first opening.
 
     Raises:
@@ -29,17 +30,17 @@ def get_lab(preset: str) -> Lab:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _opened_explorer(preset: str, meta_sae: str) -> Explorer:
+def _opened_explorer(preset: Opened, meta_sae: str) -> Explorer:
     return open_explorer(get_lab(preset))
 
 
 def get_explorer(lab: Lab) -> Explorer:
     """What is known of a lab's latents."""
-    return _opened_explorer(lab.preset.name, lab.provenance.meta_sae)
+    return _opened_explorer(lab.preset.opened, lab.provenance.meta_sae)
 
 
 @kept(max_entries=24)
-def _width(preset: str, meta_sae: str, width: int, _explorer: Explorer) -> Work[Decomposition]:
+def _width(preset: Opened, meta_sae: str, width: int, _explorer: Explorer) -> Work[Decomposition]:
     return Work(lambda progress: _explorer.decomposition(width, progress), "Opening the SAE")
 
 
@@ -50,7 +51,7 @@ def open_width(explorer: Explorer, width: int) -> Decomposition:
         UserError: when it can't be opened; the next call tries again.
     """
     lab = explorer.lab
-    return _width(lab.preset.name, lab.provenance.meta_sae, width, explorer)
+    return _width(lab.preset.opened, lab.provenance.meta_sae, width, explorer)
 
 
 def meta_title(lab: Lab, meta: int) -> str:
@@ -62,7 +63,7 @@ def meta_title(lab: Lab, meta: int) -> str:
 
 
 @kept(max_entries=12)
-def _text(preset: str, width: int, _explorer: Explorer) -> Work[Windows | None]:
+def _text(preset: Opened, width: int, _explorer: Explorer) -> Work[Windows | None]:
     return Work(lambda progress: _explorer.text(width, progress), "Reading the text")
 
 
@@ -72,14 +73,14 @@ def get_text(explorer: Explorer, width: int) -> Windows | None:
     The first time it is fetched and cut into tokens, with its progress drawn.
     """
     try:
-        return _text(explorer.lab.preset.name, width, explorer)
+        return _text(explorer.lab.preset.opened, width, explorer)
     except UserError as error:
         st.error(escape(str(error)))
         return None
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the meta-latents …")
-def _meta_table(preset: str, meta_sae: str, corrected: str, _explorer: Explorer) -> pd.DataFrame:
+def _meta_table(preset: Opened, meta_sae: str, corrected: str, _explorer: Explorer) -> pd.DataFrame:
     lab = _explorer.lab
     table = _explorer.table(META)
     kind = str(lab.n_latents)
@@ -104,5 +105,7 @@ def meta_table(explorer: Explorer) -> pd.DataFrame:
     """All meta-latents with their labels, the commonest first."""
     lab = explorer.lab
     corrected = explorer.corrections.to_json()
-    table: pd.DataFrame = _meta_table(lab.preset.name, lab.provenance.meta_sae, corrected, explorer)
+    table: pd.DataFrame = _meta_table(
+        lab.preset.opened, lab.provenance.meta_sae, corrected, explorer
+    )
     return table

@@ -6,7 +6,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.first_use import folder_of
-from metasae.sources.presets import Hub, Preset
+from metasae.sources.presets import Hub, Opened, Preset
 from metasae.sources.user_presets import find_preset, keep, names
 from workbench import session
 from workbench.text import escape
@@ -16,7 +16,7 @@ def presets() -> None:
     """Choose what is open; what costs a download and a training says so first."""
     with st.sidebar:
         st.subheader("What is open", anchor=False)
-        _pick(session.view().setting.preset.partition("+")[0])
+        _pick(session.view().setting.preset.name)
         with st.expander("Open a model and SAEs of your own"):
             _form()
 
@@ -30,7 +30,7 @@ def _pick(now: str) -> None:
     def picked() -> None:
         chosen = st.session_state["preset"]
         if not _cost(chosen):
-            session.change_setting(preset=chosen)
+            session.change_setting(preset=Opened(chosen))
         else:
             st.session_state["preset-wanted"] = chosen
 
@@ -46,7 +46,7 @@ def _pick(now: str) -> None:
 
     def opened() -> None:
         st.session_state.pop("preset-wanted", None)
-        session.change_setting(preset=wanted)
+        session.change_setting(preset=Opened(wanted))
 
     def left() -> None:
         st.session_state.pop("preset-wanted", None)
@@ -112,5 +112,5 @@ def _form() -> None:
     except UserError as error:
         st.error(escape(str(error)))
         return
-    session.change_setting(preset=preset.name)
+    session.change_setting(preset=preset.opened)
     st.rerun()

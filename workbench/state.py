@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metasae.errors import UserError
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
 
 VERSION = "1"
@@ -26,12 +26,13 @@ class Setting:
     """What is edited and asked: everything a case is made of.
 
     Attributes:
+        preset: what is opened.
         source, target: a city, or raw latents as "#12,#45".
         source_latents, target_latents: the user's choice of the city's latents, or None.
         prompt, answers: the user's own question, or empty.
     """
 
-    preset: str = EMBEDDED.name
+    preset: Opened = EMBEDDED.opened
     source: str = "Tokyo"
     target: str = "Paris"
     source_latents: Latents | None = None
@@ -93,8 +94,8 @@ class View:
         """The view as query parameters; what stands at its default is left out."""
         setting, writing, default = self.setting, self.writing, Writing()
         query = {"v": VERSION, "source": setting.source, "target": setting.target}
-        if setting.preset != EMBEDDED.name:
-            query["preset"] = setting.preset
+        if setting.preset != EMBEDDED.opened:
+            query["preset"] = str(setting.preset)
         for name in ("source_latents", "target_latents"):
             latents = getattr(setting, name)
             if latents is not None:
@@ -132,7 +133,7 @@ class View:
         setting, writing = Setting(), Writing()
         return cls(
             setting=Setting(
-                preset=_text(query, "preset", setting.preset),
+                preset=_opened(query),
                 source=_text(query, "source", setting.source),
                 target=_text(query, "target", setting.target),
                 source_latents=_latents(query, "source_latents"),
@@ -242,6 +243,14 @@ def _text(query: Mapping[str, str], name: str, default: str) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise _damaged(name, value)
     return value
+
+
+def _opened(query: Mapping[str, str]) -> Opened:
+    text = _text(query, "preset", str(EMBEDDED.opened))
+    try:
+        return Opened.from_text(text)
+    except UserError as error:
+        raise _damaged("preset", text) from error
 
 
 def _number(

@@ -7,7 +7,7 @@ from typing import Any
 
 from metasae import progress
 from metasae.cli.arguments import Add, writable
-from metasae.sources.user_presets import find_preset
+from metasae.sources.user_presets import preset_of
 
 
 def register(add: Add) -> None:
@@ -70,21 +70,21 @@ def fetch(arguments: argparse.Namespace) -> Fetched:
     """Bring the preset's model here."""
     from metasae.lm.loading import prepare_model
 
-    return Fetched(prepare_model(find_preset(arguments.preset), progress.to_stream()))
+    return Fetched(prepare_model(preset_of(arguments.preset), progress.to_stream()))
 
 
 def build(arguments: argparse.Namespace) -> Report:
     """Make everything the preset ships."""
     from metasae.release import build as release
 
-    preset = find_preset(arguments.preset)
+    preset = preset_of(arguments.preset)
     out = writable(arguments.out, folder=True) or release.shipped_folder(preset)
     return Report(release.build(preset, out, progress.to_stream()))
 
 
 def info(arguments: argparse.Namespace) -> Report:
     """Read the figures of what is there, or measure them anew."""
-    preset = find_preset(arguments.preset)
+    preset = preset_of(arguments.preset)
     if arguments.measure:
         from metasae.release import build as release
 

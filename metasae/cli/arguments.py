@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from metasae import progress
 from metasae.errors import UserError
-from metasae.sources.user_presets import find_preset
+from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
     from metasae.explorer.explorer import Explorer
@@ -143,7 +143,7 @@ def opened_lab(arguments: argparse.Namespace) -> "Lab":
     """The preset a command is about."""
     from metasae.lab import lab
 
-    return lab.open_lab(find_preset(arguments.preset), progress.to_stream())
+    return lab.open_lab(preset_of(arguments.preset), progress.to_stream())
 
 
 def opened_explorer(arguments: argparse.Namespace) -> "Explorer":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from metasae import progress
 from metasae.cli.arguments import Add, number, opened_explorer, opened_lab, whole, writable
 from metasae.sources.files import written_whole
-from metasae.sources.user_presets import find_preset
+from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +205,7 @@ def describe(arguments: argparse.Namespace) -> Described:
     from metasae.explorer.evidence import TOKENS, own_folder
     from metasae.explorer.label_server import Endpoint
 
-    preset = find_preset(arguments.preset)
+    preset = preset_of(arguments.preset)
     out = writable(arguments.out, folder=True) or own_folder(preset)
     asking = None
     if arguments.endpoint is not None:
@@ -225,7 +225,7 @@ def examples(arguments: argparse.Namespace) -> Examples:
     """Check the post's worked examples."""
     from metasae.release.post_examples import check_has_examples, checks
 
-    check_has_examples(find_preset(arguments.preset))
+    check_has_examples(preset_of(arguments.preset))
     return Examples(checks(opened_explorer(arguments)))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from metasae.cli import about, cities, exploring, searching, steering, training
 from metasae.cli.arguments import Command
 from metasae.errors import UserError
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Opened
 
 _GROUPS = (about, training, cities, exploring, steering, searching)
 
@@ -74,7 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if preset:
             command.add_argument(
-                "--preset", default=EMBEDDED.name, metavar="NAME|FILE", help="what to open"
+                "--preset",
+                type=Opened.from_text,
+                default=EMBEDDED.opened,
+                metavar="NAME|FILE",
+                help="what to open",
             )
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.add_argument(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metasae import progress
 from metasae.cli.arguments import SEEDS, Add, number, whole, writable
-from metasae.sources.user_presets import find_preset
+from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
     from metasae.saes.autoencoder import SparseAutoencoder
@@ -154,7 +154,7 @@ def train_sae(arguments: argparse.Namespace) -> TrainedSAE:
     writable(arguments.out, folder=True)
     config, initial = _recipe_of(arguments, RECIPE)
     report = make(
-        find_preset(arguments.preset), config, arguments.out, arguments.text,
+        preset_of(arguments.preset), config, arguments.out, arguments.text,
         TOKENS if arguments.tokens is None else arguments.tokens, initial, arguments.resume,
         progress.to_stream(),
     )  # fmt: skip

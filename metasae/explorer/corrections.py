@@ -112,7 +112,7 @@ LONGEST = 200
 
 def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
     """The corrected labels of what is open; none where they are about another SAE."""
-    path = cache.corrected_labels(preset.name)
+    path = cache.corrected_labels(preset.opened)
     if path.exists():
         found = Corrections.from_json(path.read_text())
         if (found.sae, found.meta_sae) == (sae, meta_sae):
@@ -126,5 +126,5 @@ def save_corrections(preset: Preset, corrections: Corrections) -> None:
     Raises:
         UserError: when the cache can't be written.
     """
-    with written_whole(cache.corrected_labels(preset.name)) as part:
+    with written_whole(cache.corrected_labels(preset.opened)) as part:
         part.write_text(corrections.to_json())

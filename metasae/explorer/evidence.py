@@ -167,12 +167,12 @@ class Evidence:
 
 def own_folder(preset: Preset) -> Path:
     """Where evidence that the user computes is kept."""
-    return cache.evidence(preset.base)
+    return cache.evidence(preset.name)
 
 
 def shipped_folder(preset: Preset) -> Path:
     """Where the evidence that comes with a preset is, if some does."""
-    return SHIPPED / preset.base
+    return SHIPPED / preset.name
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def folder_of(preset: Preset) -> Path:
     """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
     if preset.weights is not None:
         return preset.weights
-    return cache.preset(preset.base)
+    return cache.preset(preset.name)
 
 
 def prepare(
@@ -86,7 +86,7 @@ def make_tables(
             "again, which makes it anew."
         ) from error
     report: dict[str, Any] = {
-        "preset": preset.name,
+        "preset": str(preset.opened),
         "model": model.name,
         "hook": preset.hook_point,
         "median_norm": median,

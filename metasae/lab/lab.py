@@ -214,7 +214,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     if sae.width != preset.width or sae.d_in != d_model:
         raise UserError(
             f"The SAE in {source} has {sae.width} latents of width {sae.d_in}, but the preset "
-            f"{preset.name} needs {preset.width} of width {d_model}."
+            f"{preset.opened} needs {preset.width} of width {d_model}."
         )
     folder = folder_of(preset)
     if preset.weights is None:
@@ -226,7 +226,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
             )
         prepare(preset, model, sae, progress)
     meta_folder = (
-        cache.meta_saes(preset.base) / preset.own_meta if preset.own_meta else folder / "meta-sae"
+        cache.meta_saes(preset.name) / preset.meta_sae if preset.meta_sae else folder / "meta-sae"
     )
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)
@@ -234,7 +234,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         cities = json.loads((folder / "cities.json").read_text())
         words = _words(folder) if preset.weights is not None else {}
         report = json.loads((folder / "report.json").read_text())
-        if preset.own_meta:
+        if preset.meta_sae:
             report["meta_sae"] = quality_of(json.loads((meta_folder / REPORT).read_text()))
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
         median_norm = float(report["median_norm"])
@@ -256,7 +256,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         median_norm=median_norm,
         report=report,
         provenance=Provenance(
-            preset=preset.name,
+            preset=str(preset.opened),
             model=preset.model.name,
             hook=preset.hook_point,
             sae=_fingerprint(source, sae),

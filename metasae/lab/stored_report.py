@@ -19,8 +19,8 @@ def stored_report(preset: Preset) -> dict[str, Any]:
     path = folder / "report.json"
     if preset.weights is None and not path.exists():
         raise UserError(
-            f"Nothing has been made for {preset.name} yet; open it once, for example with: "
-            f"python -m metasae cities --preset {preset.name}."
+            f"Nothing has been made for {preset.opened} yet; open it once, for example with: "
+            f"python -m metasae cities --preset {preset.opened}."
         )
     try:
         report: dict[str, Any] = json.loads(path.read_text())

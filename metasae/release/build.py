@@ -73,7 +73,7 @@ def shipped_folder(preset: Preset) -> Path:
     """
     if preset.weights is None:
         raise UserError(
-            f"The SAEs of {preset.name} are made elsewhere; build and measure are for "
+            f"The SAEs of {preset.opened} are made elsewhere; build and measure are for "
             f"{EMBEDDED.name}."
         )
     return preset.weights
@@ -87,7 +87,7 @@ def material(preset: Preset, progress: Progress = silent) -> Text:
     """
     model = load_model(preset, progress)
     text = windows(model, progress)
-    folder = cache.build(preset.name) / "activations"
+    folder = cache.build(preset.opened) / "activations"
     return Text(model, text, collect(model, text, folder, progress))
 
 
@@ -128,7 +128,7 @@ def follow(
 
 def gaussian_control(preset: Preset, width: int, progress: Progress = silent) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
-    folder = cache.build(preset.name) / f"meta-sae-control-{width}"
+    folder = cache.build(preset.opened) / f"meta-sae-control-{width}"
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
         config = replace(META, width=width)
@@ -166,7 +166,7 @@ def build(preset: Preset, out: Path, progress: Progress = silent) -> dict[str, A
         UserError: no network on first use, or no space.
     """
     material_of = functools.cache(lambda: material(preset, progress))
-    scratch = cache.build(preset.name)
+    scratch = cache.build(preset.opened)
     for width in sorted(preset.widths, reverse=True):
         folder = out / f"sae-{width}"
         if not folder.exists():
@@ -262,7 +262,7 @@ def measure_meta(
     own = explained.quality(meta, largest.W_dec)
     against = explained.quality(control, gaussian_like(largest.W_dec))
     report: dict[str, Any] = {
-        "preset": preset.name,
+        "preset": str(preset.opened),
         "model": model.name,
         "hook": preset.hook_point,
         **base,

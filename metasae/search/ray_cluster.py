@@ -18,7 +18,8 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab, open_lab
 from metasae.search.pairs_job import Entry, Spread, searched
 from metasae.search.spec import Spec
-from metasae.sources.user_presets import find_preset
+from metasae.sources.presets import Opened
+from metasae.sources.user_presets import preset_of
 
 LOCAL = "local"
 """Address of a Ray instance of one's own, on this machine."""
@@ -30,14 +31,14 @@ PATIENCE = 10.0
 class Searcher:
     """What a worker is: a preset, opened for its first pair."""
 
-    def __init__(self, preset: str) -> None:
+    def __init__(self, preset: Opened) -> None:
         self._preset = preset
 
     @cached_property
     def _lab(self) -> Lab:
         # A worker a core: more threads would only get into each other's way.
         torch.set_num_threads(1)
-        return open_lab(find_preset(self._preset))
+        return open_lab(preset_of(self._preset))
 
     def search(self, place: int, spec: Spec, most: int, fast: bool) -> tuple[int, Entry]:
         """See `jobs.searched`."""

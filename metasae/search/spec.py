@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
+from metasae.sources.presets import Opened
 from metasae.sources.records import as_json, from_values, to_values
 from metasae.steering.edits import MAX_STRENGTH, EditOptions
 from metasae.steering.experiment import Experiment
@@ -23,7 +24,7 @@ class Spec:
     """What is searched.
 
     Attributes:
-        preset: name of what is opened.
+        preset: what is opened; in JSON its text form.
         source, target: a city, or latents like "#12, #45".
         source_latents, target_latents: these instead of the city's own choice.
         attributes: which questions are asked; kept in the order of `prompts.QUESTIONS`.
@@ -40,7 +41,7 @@ class Spec:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    preset: str
+    preset: Annotated[Opened, *as_json(str, Opened.from_text)]
     source: str
     target: str
     source_latents: tuple[int, ...] | None = None
@@ -107,10 +108,10 @@ def asked(lab: Lab, spec: Spec) -> tuple[Subject, Subject, list[Question]]:
     Raises:
         UserError: see `experiment_of`.
     """
-    if spec.preset != lab.preset.name:
+    if spec.preset != lab.preset.opened:
         raise UserError(
-            f"The search is for the preset {spec.preset}, but {lab.preset.name} is open; open that "
-            "one."
+            f"The search is for the preset {spec.preset}, but {lab.preset.opened} is open; open "
+            "that one."
         )
     source = lab.subject(spec.source, spec.source_latents)
     target = lab.subject(spec.target, spec.target_latents)

@@ -9,6 +9,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from metasae.errors import UserError
+from metasae.sources.presets import Opened
 
 CACHE_VARIABLE = "METASAE_CACHE"
 
@@ -62,39 +63,39 @@ def own_presets() -> Path:
     return cache_dir() / "own-presets"
 
 
-def preset(base: str) -> Path:
+def preset(name: str) -> Path:
     """The folder of the meta-SAE and tables of a preset that isn't shipped."""
-    return cache_dir() / "presets" / base
+    return cache_dir() / "presets" / name
 
 
-def meta_saes(base: str) -> Path:
+def meta_saes(name: str) -> Path:
     """The folder of the user's own meta-SAEs for a preset, a folder each."""
-    return cache_dir() / "meta-saes" / base
+    return cache_dir() / "meta-saes" / name
 
 
-def windows(base: str, own: bool) -> Path:
+def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
-    return cache_dir() / "text" / base / ("own.npz" if own else "windows.npz")
+    return cache_dir() / "text" / name / ("own.npz" if own else "windows.npz")
 
 
-def build(name: str) -> Path:
+def build(opened: Opened) -> Path:
     """The folder of a preset's residuals and of the checkpoints of its release."""
-    return cache_dir() / "build" / name
+    return cache_dir() / "build" / str(opened)
 
 
-def residuals(name: str, digest: str) -> Path:
+def residuals(opened: Opened, digest: str) -> Path:
     """The folder of the residuals of a preset on some text."""
-    return build(name) / f"residuals-{digest[:12]}"
+    return build(opened) / f"residuals-{digest[:12]}"
 
 
-def evidence(base: str) -> Path:
+def evidence(name: str) -> Path:
     """The folder of evidence and labels that the user computed for a preset."""
-    return cache_dir() / "evidence" / base
+    return cache_dir() / "evidence" / name
 
 
-def corrected_labels(name: str) -> Path:
+def corrected_labels(opened: Opened) -> Path:
     """The file of the labels people wrote for a preset."""
-    return cache_dir() / "labels" / f"{name}.json"
+    return cache_dir() / "labels" / f"{opened}.json"
 
 
 def search(identity: str) -> Path:

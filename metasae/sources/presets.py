@@ -7,6 +7,53 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from metasae.errors import UserError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""What a user may call a preset or a meta-SAE of theirs."""
+
+_WITH_META_SAE = re.compile(rf"(.*)\+({NAME.pattern})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is opened: a preset, and a meta-SAE of the user's where one is chosen in it.
+
+    Its text form stands in links, commands, searches and exports: ``NAME``, or ``NAME+MINE``.
+    `str` writes it and `from_text` reads it; nothing else joins or splits the two.
+
+    Attributes:
+        name: of a preset, or the path of its JSON file. Whether there is one isn't looked up.
+        meta_sae: name of the user's meta-SAE; empty: the preset's own.
+
+    Raises:
+        UserError: for names whose text form would mean something else.
+    """
+
+    name: str
+    meta_sae: str = ""
+
+    def __post_init__(self) -> None:
+        unclear = "+" in self.name and not self.name.endswith(".json")
+        if unclear or (self.meta_sae and not NAME.fullmatch(self.meta_sae)):
+            raise UserError(
+                f'There is no preset "{self}"; write NAME, or NAME+MINE with the name of a '
+                "meta-SAE of yours."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.meta_sae}" if self.meta_sae else self.name
+
+    @classmethod
+    def from_text(cls, text: str) -> "Opened":
+        """What a text form means.
+
+        Raises:
+            UserError: when it is none.
+        """
+        both = _WITH_META_SAE.fullmatch(text)
+        return cls(both[1], both[2]) if both else cls(text)
+
 
 @dataclass(frozen=True)
 class Wheel:
@@ -87,13 +134,13 @@ class Preset:
     """Width of the SAE that is taken apart; 0: the largest."""
     neuronpedia: str = ""
     """Neuronpedia's name of the SAE of a width, ``{width}`` in its place."""
-    own_meta: str = ""
-    """Name of the user's own meta-SAE in place of the shipped one (see `meta_sae.home`)."""
+    meta_sae: str = ""
+    """Name of the user's meta-SAE in place of the preset's own; empty: the preset's own."""
 
     @property
-    def base(self) -> str:
-        """Its name without a meta-SAE of the user's."""
-        return self.name.partition("+")[0]
+    def opened(self) -> Opened:
+        """Its name and its meta-SAE, by which it is found again."""
+        return Opened(self.name, self.meta_sae)
 
     @property
     def hook_point(self) -> str:
@@ -247,8 +294,5 @@ def usual_width(count: int) -> int:
     """Meta-latents for so many latents."""
     return max(1, count // SHARE)
 
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-"""What a user may call a meta-SAE of theirs."""
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in (EMBEDDED, GPT2, GEMMA)}

@@ -22,6 +22,7 @@ from metasae.sources.presets import (
     Hub,
     HubFile,
     ModelSource,
+    Opened,
     Preset,
     usual_width,
 )
@@ -39,22 +40,32 @@ def names() -> tuple[str, ...]:
     return (*PRESETS, *sorted(path.stem for path in cache.own_presets().glob("*.json")))
 
 
-def find_preset(name: str) -> Preset:
-    """The preset of a name or a file; ``NAME+MINE`` is one with a meta-SAE of the user's.
+def find_preset(text: str) -> Preset:
+    """The preset of a text form: a name or a file, and ``+MINE`` for a meta-SAE of the user's.
+
+    Raises:
+        UserError: when it is no text form, and whatever `preset_of` raises.
+    """
+    return preset_of(Opened.from_text(text))
+
+
+def preset_of(opened: Opened) -> Preset:
+    """The preset with what was chosen in it.
 
     Raises:
         UserError: when there is none, with those there are; when a file isn't a preset.
     """
-    if name.endswith(".json"):
-        return read_preset(expanded(name))
-    base, plus, mine = name.partition("+")
-    if not plus or NAME.fullmatch(mine):
-        own = cache.own_presets() / f"{base}.json"
-        if base in PRESETS:
-            return replace(PRESETS[base], name=name, own_meta=mine)
-        if NAME.fullmatch(base) and own.exists():
-            return replace(read_preset(own), name=name, own_meta=mine)
-    raise UserError(f'There is no preset "{name}"; choose one of: {", ".join(names())}.')
+    name = opened.name
+    own = cache.own_presets() / f"{name}.json"
+    if name in PRESETS:
+        preset = PRESETS[name]
+    elif name.endswith(".json"):
+        preset = read_preset(expanded(name))
+    elif NAME.fullmatch(name) and own.exists():
+        preset = replace(read_preset(own), name=name)
+    else:
+        raise UserError(f'There is no preset "{opened}"; choose one of: {", ".join(names())}.')
+    return replace(preset, meta_sae=opened.meta_sae)
 
 
 def keep(values: Mapping[str, Any]) -> Preset:

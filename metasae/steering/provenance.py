@@ -10,7 +10,11 @@ WEIGHTS = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a number came from; travels with every export."""
+    """What a number came from; travels with every export.
+
+    Attributes:
+        preset: text form of what was opened (see `presets.Opened`).
+    """
 
     preset: str
     model: str

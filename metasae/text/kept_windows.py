@@ -36,7 +36,7 @@ def text_of(
     Raises:
         UserError: no such text, no network on first use.
     """
-    path = cache.windows(preset.base, own=bool(texts))
+    path = cache.windows(preset.name, own=bool(texts))
     if not texts and path.exists():
         return _read_windows(path)
     made = windows(model, progress, list(files(texts)) if texts else None)
@@ -58,7 +58,7 @@ def own_text(preset: Preset) -> Windows | None:
     Raises:
         UserError: when what was kept of it is damaged.
     """
-    path = cache.windows(preset.base, own=True)
+    path = cache.windows(preset.name, own=True)
     return _read_windows(path) if path.exists() else None
 
 

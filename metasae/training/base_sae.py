@@ -85,7 +85,7 @@ def read(
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
     text = text.some(torch.from_numpy(np.sort(order[:enough])))
     name = hashlib.sha256(text.tokens.numpy().tobytes() + preset.hook_point.encode()).hexdigest()
-    folder = cache.residuals(preset.name, name)
+    folder = cache.residuals(preset.opened, name)
     return Text(model, text, collect(model, text, folder, progress))
 
 

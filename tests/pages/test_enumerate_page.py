@@ -12,6 +12,7 @@ from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
 from metasae.search.job import Job
 from metasae.search.spec import Spec
+from metasae.sources.presets import EMBEDDED
 from metasae.steering.edits import EditOptions
 from workbench import shared
 from workbench.enumerate import choose, tables
@@ -73,7 +74,7 @@ def test_a_search_ends_in_a_row_for_every_pattern(lab: Lab) -> None:
 
 
 def enumerating_spec() -> Spec:
-    return Spec("smollm2-135m", "Tokyo", "Paris")
+    return Spec(EMBEDDED.opened, "Tokyo", "Paris")
 
 
 def test_the_link_says_what_is_searched() -> None:
@@ -100,7 +101,7 @@ def test_a_damaged_link_falls_back_to_the_default() -> None:
 def test_a_choice_survives_the_link(grid: str) -> None:
     removed, added = choose.GRIDS[grid]
     spec = Spec(
-        "smollm2-135m", "Tokyo", "Paris", attributes=("country",),
+        EMBEDDED.opened, "Tokyo", "Paris", attributes=("country",),
         options=EditOptions(variant="hundredfold"),
         removed=removed, added=added,
     )  # fmt: skip

@@ -82,7 +82,7 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     made = trainings.trainings()["first"].work.result()
     assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
     assert (
-        sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.base) / "first")).cfg.d_sae == 19
+        sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.name) / "first")).cfg.d_sae == 19
     )
     app.button(key="use-first").click().run()
     assert not app.exception
@@ -116,7 +116,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     training.cancel()
     ended(app)
     assert any("stopped at step" in one.value for one in app.error)
-    assert (cache.meta_saes(EMBEDDED.base) / "long.meta-sae.checkpoint").exists()
+    assert (cache.meta_saes(EMBEDDED.name) / "long.meta-sae.checkpoint").exists()
     stopped_at = training.moments[-1].step
     app.button(key="again-long").click().run()
     again = trainings.trainings()["long"]
@@ -141,14 +141,14 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     trainings.trainings().clear()
     app = train_page()
     app.button(key="forget-long").click().run()
-    assert not list(cache.meta_saes(EMBEDDED.base).glob("*"))
+    assert not list(cache.meta_saes(EMBEDDED.name).glob("*"))
     assert not any("Stopped before its end" in one.value for one in app.markdown)
 
 
 def test_directions_that_are_gone_are_said_when_a_training_is_to_go_on(tmp_path: Path) -> None:
     config = replace(RECIPE, width=8, k=1, batch=32)
-    Order(cache.meta_saes(EMBEDDED.base) / "gone", (str(tmp_path / "nowhere"),), config, ()).write()
-    (cache.meta_saes(EMBEDDED.base) / "odd.order.json").write_text("[]")
+    Order(cache.meta_saes(EMBEDDED.name) / "gone", (str(tmp_path / "nowhere"),), config, ()).write()
+    (cache.meta_saes(EMBEDDED.name) / "odd.order.json").write_text("[]")
     app = train_page()
     app.button(key="resume-gone").click().run()
     assert not app.exception

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
+from metasae.sources.presets import NAME, Opened
 from metasae.steering.edits import (
     KINDS,
     NO_EDIT,
@@ -47,7 +48,11 @@ ANSWERS = st.lists(
 ).map(tuple)
 SETTINGS = st.builds(
     Setting,
-    preset=TEXTS,
+    preset=st.builds(
+        Opened,
+        name=TEXTS.filter(lambda text: "+" not in text) | st.just("a+b.json"),
+        meta_sae=st.just("") | st.from_regex(NAME, fullmatch=True),
+    ),
     source=TEXTS,
     target=TEXTS,
     source_latents=LATENTS,
@@ -90,6 +95,13 @@ def test_the_link_is_short_and_readable() -> None:
     assert View.from_query({}) == View()
 
 
+def test_a_link_names_the_preset_and_the_meta_sae_in_one_word() -> None:
+    query = View(Setting(preset=Opened("smollm2-135m", "mine"))).to_query()
+    assert query["preset"] == "smollm2-135m+mine"
+    linked = View.from_query({"preset": "smollm2-135m+mine"}).setting.preset
+    assert (linked.name, linked.meta_sae) == ("smollm2-135m", "mine")
+
+
 def test_an_edit_in_a_word() -> None:
     assert edit_to_text(NO_EDIT) == "none"
     assert (
@@ -118,6 +130,8 @@ def test_an_edit_in_a_word() -> None:
         {"seed": "-1"},
         {"temperature": "nan"},
         {"ask": "x" * 601},
+        {"preset": "smollm2-135m+../up"},
+        {"preset": "smollm2-135m+" + "x" * 300},
     ],
 )
 def test_a_broken_link_is_one_sentence(query: dict[str, str]) -> None:
@@ -127,7 +141,11 @@ def test_a_broken_link_is_one_sentence(query: dict[str, str]) -> None:
     assert len(str(caught.value)) < 200
 
 
-@given(st.dictionaries(st.sampled_from(["v", "edit", "pin", "seed", "source_latents"]), st.text()))
+@given(
+    st.dictionaries(
+        st.sampled_from(["v", "preset", "edit", "pin", "seed", "source_latents"]), st.text()
+    )
+)
 def test_no_link_raises_anything_else(query: dict[str, str]) -> None:
     with contextlib.suppress(UserError):
         View.from_query(query)

@@ -112,7 +112,7 @@ def _evidence(page: LatentPage) -> None:
     if evidence is None:
         st.info(
             "Nobody has collected where these latents fire. In a terminal: python -m metasae "
-            f"describe --preset {found.lab.preset.name} --width {page.width}"
+            f"describe --preset {found.lab.preset.opened} --width {page.width}"
         )
         return
     total = int(evidence.counts[page.latent].sum())
@@ -125,7 +125,7 @@ def _evidence(page: LatentPage) -> None:
         st.info(
             "The text on this machine is another than the evidence is about, so no contexts can be "
             "shown. In a terminal: python -m metasae describe --preset "
-            f"{found.lab.preset.name} --width {page.width}"
+            f"{found.lab.preset.opened} --width {page.width}"
         )
     else:
         shown = page.snippets(text)

@@ -31,7 +31,7 @@ def progress_of_all(lab: Lab) -> None:
 
 def stopped(lab: Lab) -> None:
     """Trainings that a closed or killed workbench left; each can go on where it was."""
-    for order in unfinished(cache.meta_saes(lab.preset.base)):
+    for order in unfinished(cache.meta_saes(lab.preset.name)):
         name = order.out.name
         if name in trainings.trainings():
             continue

@@ -1,6 +1,7 @@
 """Meta-SAEs made earlier: their reports, and using them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,6 @@ import streamlit as st
 from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.sources import cache
-from metasae.sources.user_presets import find_preset
 from metasae.training.meta_sae_run import REPORT
 from workbench import session
 from workbench.charts.training import counts_chart
@@ -64,11 +64,16 @@ def _fits(lab: Lab, values: dict[str, Any]) -> bool:
     return lab.preset.sae(lab.preset.width) in sources and sources <= own
 
 
+def _choose(meta_sae: str) -> None:
+    """Open the same preset with a meta-SAE of the user's, or (empty) with its own."""
+    session.change_setting(preset=replace(session.view().setting.preset, meta_sae=meta_sae))
+
+
 def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
-    folder = cache.meta_saes(lab.preset.base) / name
+    folder = cache.meta_saes(lab.preset.name) / name
     if _fits(lab, values):
         if st.button("Use it now", key=f"use-{name}", type="primary"):
-            session.change_setting(preset=f"{lab.preset.base}+{name}")
+            _choose(name)
             st.switch_page("../pages/steer.py")
     else:
         st.caption("It takes apart another SAE than the one that is open.")
@@ -77,13 +82,12 @@ def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
 
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
-    found = sorted(cache.meta_saes(lab.preset.base).glob(f"*/{REPORT}"))
+    found = sorted(cache.meta_saes(lab.preset.name).glob(f"*/{REPORT}"))
     names = [one.parent.name for one in found if one.parent.name not in trainings.trainings()]
-    if lab.preset.own_meta:
-        st.info(f"Open now: your meta-SAE “{escape(lab.preset.own_meta)}”.")
+    if lab.preset.meta_sae:
+        st.info(f"Open now: your meta-SAE “{escape(lab.preset.meta_sae)}”.")
         if st.button("Back to the shipped one", key="use-shipped"):
-            shipped = find_preset(lab.preset.base)
-            session.change_setting(preset=shipped.name)
+            _choose("")
             st.rerun()
     if not names:
         return
@@ -91,7 +95,7 @@ def shelf(lab: Lab) -> None:
     for name in names:
         with st.expander(escape(name)):
             try:
-                values = json.loads((cache.meta_saes(lab.preset.base) / name / REPORT).read_text())
+                values = json.loads((cache.meta_saes(lab.preset.name) / name / REPORT).read_text())
                 report(values)
                 use(lab, name, values)
             except (OSError, ValueError, KeyError) as error:

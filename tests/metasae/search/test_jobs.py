@@ -35,12 +35,13 @@ from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, search
 from metasae.search.patterns import FoundEdit
 from metasae.search.spec import Spec, combinations_of
 from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.text.prompts import QUESTIONS, REWORDED, WORDINGS
 from tests.builders import cut_off, one_sentence
 
 ROOT = Path(__file__).parents[3]
-PAIR = Spec("smollm2-135m", "Tokyo", "Paris")
+PAIR = Spec(EMBEDDED.opened, "Tokyo", "Paris")
 
 # What is searched, as a value.
 
@@ -48,7 +49,7 @@ strengths = st.lists(st.floats(-2, 2), max_size=3).map(tuple)
 latents = st.none() | st.lists(st.integers(0, 99), max_size=3).map(tuple)
 specs = st.builds(
     Spec,
-    preset=st.just("smollm2-135m"),
+    preset=st.sampled_from([EMBEDDED.opened, Opened("mine", "fine"), Opened("a+b/c.json")]),
     source=st.just("Tokyo"),
     target=st.text(st.characters(exclude_characters="#", exclude_categories=["Cs"])),
     source_latents=latents,
@@ -115,6 +116,9 @@ def test_the_edits_of_a_search_have_neither_a_swap_nor_strengths_in_common(edit:
         {"preset": "p", "source": "Tokyo"},
         PAIR.to_dict() | {"more": 1},
         PAIR.to_dict() | {"target": 3},
+        PAIR.to_dict() | {"preset": 3},
+        PAIR.to_dict() | {"preset": None},
+        PAIR.to_dict() | {"preset": "smollm2-135m+../up"},
         PAIR.to_dict() | {"screened": 1},
         PAIR.to_dict() | {"estimating": 1},
         PAIR.to_dict() | {"wording": ["post"]},
@@ -183,7 +187,7 @@ def spec(lab: Lab) -> Spec:
     names = ["Tokyo", "Paris", "Cairo", *lab.city_names()]
     for source, target in itertools.permutations(names, 2):
         asked = ("language", "currency")
-        spec = Spec(lab.preset.name, source, target, attributes=asked, screened=False)
+        spec = Spec(lab.preset.opened, source, target, attributes=asked, screened=False)
         try:
             if 64 <= len(combinations_of(spec_module.experiment_of(lab, spec), spec)) <= 128:
                 return spec
@@ -659,7 +663,7 @@ def test_jobs_that_cannot_be(lab: Lab, spec: Spec) -> None:
         (replace(spec, target=spec.source), "choose two different ones"),
         (replace(spec, target="Atlantis"), "did you mean"),
         (replace(spec, target_latents=source), "no meta-latents of its own"),
-        (replace(spec, preset="gpt-9"), "is for the preset gpt-9"),
+        (replace(spec, preset=Opened("gpt-9")), "is for the preset gpt-9"),
         (replace(spec, source_latents=()), "no latent of its own"),
     ):
         with pytest.raises(UserError) as raised:
@@ -702,7 +706,7 @@ def test_a_job_is_found_again_by_its_id(lab: Lab, spec: Spec, cache: Path) -> No
 
 @pytest.fixture(scope="module")
 def template(lab: Lab) -> Spec:
-    return Spec(lab.preset.name, "", "", attributes=("language",), screened=False)
+    return Spec(lab.preset.opened, "", "", attributes=("language",), screened=False)
 
 
 @pytest.fixture(scope="module")
@@ -713,7 +717,7 @@ def cities(lab: Lab) -> list[str]:
             counts = [
                 len(combinations_of(spec_module.experiment_of(lab, spec), spec))
                 for a, b in itertools.permutations(names, 2)
-                for spec in [Spec(lab.preset.name, a, b)]
+                for spec in [Spec(lab.preset.opened, a, b)]
             ]
         except UserError:
             continue

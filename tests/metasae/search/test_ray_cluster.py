@@ -11,10 +11,11 @@ from metasae.lab.lab import Lab
 from metasae.search.pairs_job import PairsJob, all_pairs
 from metasae.search.ray_cluster import over_ray
 from metasae.search.spec import Spec
+from metasae.sources.presets import EMBEDDED, Opened
 from tests.builders import one_sentence
 
 CITIES = ("Tokyo", "Paris")
-SPEC = Spec("smollm2-135m", "", "", attributes=("language", "currency"), screened=False)
+SPEC = Spec(EMBEDDED.opened, "", "", attributes=("language", "currency"), screened=False)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_two_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_
 @pytest.mark.slow
 def test_what_is_wrong_with_a_preset_is_said_once(lab: Lab, tmp_path: Path) -> None:
     pairs = all_pairs(lab, CITIES, SPEC, tmp_path)
-    pairs.specs = tuple(Spec("atlantis", one.source, one.target) for one in pairs.specs)
+    pairs.specs = tuple(Spec(Opened("atlantis"), one.source, one.target) for one in pairs.specs)
     with pytest.raises(UserError, match="atlantis") as raised:
         pairs.run(spread=over_ray(workers=1))
     one_sentence(raised)
