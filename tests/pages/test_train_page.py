@@ -95,6 +95,18 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     assert any("exists already" in one.value for one in app.info)
 
 
+def test_the_shipped_meta_sae_can_be_opened_again(small_lab: SmallLab) -> None:
+    small_lab.preset = replace(small_lab.preset, meta_sae="first")
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["preset"] = "smollm2-135m+first"
+    app = app.run().switch_page("../pages/train.py").run()
+    assert app.info[0].value == "Open now: your meta-SAE “first”."
+    assert app.selectbox(key="preset").value == "smollm2-135m"
+    app.button(key="use-shipped").click().run()
+    assert not app.exception
+    assert "preset" not in app.query_params
+
+
 def test_what_can_be_used_at_once(small_lab: SmallLab) -> None:
     preset = small_lab.preset
     own = [preset.sae(width) for width in preset.widths]
