@@ -37,7 +37,8 @@ _HOOK = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
 
 def names() -> tuple[str, ...]:
     """All presets that can be chosen by name, the built-in ones first."""
-    return (*PRESETS, *sorted(path.stem for path in cache.own_presets().glob("*.json")))
+    own = (path.stem for path in cache.own_presets().glob("*.json"))
+    return (*PRESETS, *sorted(name for name in own if NAME.fullmatch(name)))
 
 
 def find_preset(text: str) -> Preset:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.user_presets import find_preset
+from metasae.sources.presets import Opened
+from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
@@ -119,22 +120,23 @@ def _read(content: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     return facts, made_with
 
 
-def _check_there(name: str) -> None:
+def _check_there(opened: Opened) -> None:
     """See that a preset is on this machine.
 
     Raises:
         UserError: when it isn't, or a meta-SAE of the user's that belongs to it.
     """
     try:
-        preset = find_preset(name)
+        preset_of(opened)
     except UserError as error:
         raise UserError(
-            f'This file was made with the preset "{name}", which isn\'t there; add that preset '
+            f'This file was made with the preset "{opened}", which isn\'t there; add that preset '
             "under its name first."
         ) from error
-    if preset.own_meta and not (cache.meta_saes(preset.base) / preset.own_meta).is_dir():
+    mine = opened.meta_sae
+    if mine and not (cache.meta_saes(opened.name) / mine).is_dir():
         raise UserError(
-            f'This file was made with the preset "{name}", whose meta-SAE "{preset.own_meta}" '
+            f'This file was made with the preset "{opened}", whose meta-SAE "{mine}" '
             "isn't there; train it under that name first."
         )
 

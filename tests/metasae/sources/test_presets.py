@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.presets import NAME, PRESETS, Opened
-from metasae.sources.user_presets import find_preset, parse, preset_of
+from metasae.sources.user_presets import find_preset, names, parse, preset_of
 from tests.builders import one_sentence
 
 NAMES = st.from_regex(NAME, fullmatch=True)
@@ -92,6 +92,12 @@ def test_a_preset_has_its_name_and_its_meta_sae_apart(presets: Path) -> None:
         assert preset_of(preset.opened) == preset and str(preset.opened) == f"{name}+mine"
     file = find_preset(f"{presets / 'kept.json'}+mine")
     assert (file.name, file.meta_sae) == ("kept", "mine")
+
+
+def test_a_file_whose_name_no_preset_can_have_is_not_offered(presets: Path) -> None:
+    for name in ("kept", "a+b", "a b"):
+        (presets / f"{name}.json").write_text(json.dumps(own("kept")))
+    assert names() == (*PRESETS, "kept")
 
 
 def test_paths_in_the_cache_have_the_text_form() -> None:
