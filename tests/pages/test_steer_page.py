@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
 from metasae.search.engine import Engine
+from metasae.sources.presets import Opened
 from tests.fakes import FakeLab
 from workbench import shared
 from workbench.state import View
@@ -283,9 +284,9 @@ def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch
     asked, other = [], FakeLab()
     other.provenance = replace(FakeLab.provenance, preset="gpt2-small", meta_sae="theirs@1")
 
-    def get_lab(preset: str) -> FakeLab:
+    def get_lab(preset: Opened) -> FakeLab:
         asked.append(preset)
-        return other if preset == "gpt2-small" else FakeLab()
+        return other if preset == Opened("gpt2-small") else FakeLab()
 
     content = downloaded(opened(edit="swap"))
     content |= {"preset": "gpt2-small", "meta_sae": "theirs@1"}
@@ -307,7 +308,8 @@ def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch
         asked.clear()
         file = json.dumps(content | {"sae": sae}).encode()
         app.file_uploader[0].upload("a.json", file, "application/json").run()
-        assert query(app)["preset"] == "gpt2-small" in asked and query(app)["edit"] == "swap"
+        assert query(app)["preset"] == "gpt2-small" and query(app)["edit"] == "swap"
+        assert Opened("gpt2-small") in asked
         assert [one.replace("\\", "") for one in errors(app)] == said
         assert errors(app.run()) == []
 
@@ -324,7 +326,7 @@ def test_a_file_of_another_model_changes_nothing_and_says_so() -> None:
 
 
 def test_a_model_that_does_not_open_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(preset: str) -> None:
+    def refuse(preset: Opened) -> None:
         raise UserError("The wheel could not be downloaded; connect to the network once.")
 
     monkeypatch.setattr(shared, "get_lab", refuse)
