@@ -31,6 +31,7 @@ from metasae.search.job import Job
 from metasae.search.pairs_job import all_pairs
 from metasae.search.spec import Spec
 from metasae.search.variants import Reached, Variant
+from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import EditOptions, LatentSwap, MetaLatentEdit
 from metasae.training.meta_sae import RECIPE
 from metasae.training.meta_sae_run import make
@@ -53,7 +54,7 @@ ADDED = {
 
 SMALL = replace(RECIPE, width=4, k=2, steps=8, batch=16)
 STOPPED = Spec(
-    "smollm2-135m", "Tokyo", "Cairo", attributes=("language", "currency"), screened=False
+    EMBEDDED.opened, "Tokyo", "Cairo", attributes=("language", "currency"), screened=False
 )
 
 
@@ -172,8 +173,8 @@ def test_links_are_written_and_read_as_they_were() -> None:
         View(Setting(source="Cairo", target="Rome")),
         View(
             Setting(
-                "gpt2-small", "#12,#45", "Paris", None, (3, 4), "In {city} people eat",
-                ("sushi", "fish & chips"),
+                Opened("gpt2-small"), "#12,#45", "Paris", None, (3, 4),
+                "In {city} people eat", ("sushi", "fish & chips"),
             )
         ),
         View(edit=MetaLatentEdit(((12, 0.0), (40, 1.5)))),
@@ -183,7 +184,10 @@ def test_links_are_written_and_read_as_they_were() -> None:
                 ((3, -0.25),), options=EditOptions("hundredfold", keep_residual=True)
             ),
         ),
-        View(Setting("smollm2-135m+mine"), writing=Writing("I live in {city}", 50, 0.7, 9)),
+        View(
+            Setting(Opened("smollm2-135m", "mine")),
+            writing=Writing("I live in {city}", 50, 0.7, 9),
+        ),
     ]  # fmt: skip
     assert [view.to_query() for view in views] == LINKS
     assert [View.from_query(query) for query in LINKS] == views
@@ -191,16 +195,16 @@ def test_links_are_written_and_read_as_they_were() -> None:
 
 def specs() -> dict[str, Spec]:
     return {
-        "plain": Spec("smollm2-135m", "Tokyo", "Paris"),
+        "plain": Spec(EMBEDDED.opened, "Tokyo", "Paris"),
         "options": Spec(
-            "smollm2-135m", "Tokyo", "Cairo", attributes=("country", "currency"),
+            EMBEDDED.opened, "Tokyo", "Cairo", attributes=("country", "currency"),
             options=EditOptions("hundredfold", True, False, "all"),
             removed=(0.0, -1.0), added=(1.0, 2.0), screened=False, wording="reworded",
         ),
         "latents": Spec(
-            "smollm2-135m", "Tokyo", "Paris", source_latents=(229,), target_latents=(179,)
+            EMBEDDED.opened, "Tokyo", "Paris", source_latents=(229,), target_latents=(179,)
         ),
-        "estimate": Spec("smollm2-135m", "Paris", "Tokyo", estimating=True),
+        "estimate": Spec(EMBEDDED.opened, "Paris", "Tokyo", estimating=True),
     }  # fmt: skip
 
 
@@ -212,7 +216,7 @@ def test_a_search_is_written_down_as_it_was(name: str) -> None:
 
 def test_a_search_has_the_id_it_had(lab: Lab, tmp_path: Path) -> None:
     ids = {name: Job(lab, spec, tmp_path / name).id for name, spec in specs().items()}
-    template = Spec("smollm2-135m", "", "")
+    template = Spec(EMBEDDED.opened, "", "")
     ids["pairs"] = all_pairs(lab, ["Tokyo", "Paris", "Cairo"], template, tmp_path / "pairs").id
     assert ids == FILES["job ids"]
 
