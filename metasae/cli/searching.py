@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metasae import progress
 from metasae.cli.arguments import Add, edit_options, opened_lab, own_latents, pair, whole
 from metasae.errors import UserError
+from metasae.sources.user_presets import preset_of
 from metasae.text.prompts import WORDINGS
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _spec(arguments: argparse.Namespace) -> "Spec":
     source_latents, target_latents = own_latents(arguments)
     names = [name.strip() for name in (arguments.attributes or "").split(",") if name.strip()]
     return Spec(
-        preset=arguments.preset,
+        preset=preset_of(arguments.preset).opened,
         source=arguments.source or "",
         target=arguments.target or "",
         source_latents=source_latents,

@@ -22,6 +22,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lab.stored_report import stored_report
 from metasae.saes import formats
+from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED
@@ -527,3 +528,24 @@ def test_too_many_combinations_name_the_way_out(
 ) -> None:
     said = refused(capsys, [*SEARCH, "--max-exact", "2"])
     assert "all are scored up to 2" in said and "--estimate" in said
+
+
+def test_a_search_of_a_preset_in_a_file_is_about_the_preset_it_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats.save(random_sae(4, 8, k=2), tmp_path / "sae")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"hidden_size": 4, "num_hidden_layers": 2}')
+    values = {"name": "mine", "model": str(tmp_path / "model"), "saes": [str(tmp_path / "sae")]}
+    (tmp_path / "mine.json").write_text(json.dumps(values | {"hook_layer": 1}))
+    asked: list[Spec] = []
+
+    def searched(lab: Any, spec: Spec) -> Any:
+        asked.append(spec)
+        raise UserError("Enough is known.")
+
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: None)
+    monkeypatch.setattr("metasae.search.job.Job", searched)
+    words = ["search", "--source", "Tokyo", "--target", "Paris"]
+    assert cli.main([*words, "--preset", str(tmp_path / "mine.json")]) == 1
+    assert [str(spec.preset) for spec in asked] == ["mine"]
