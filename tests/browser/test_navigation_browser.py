@@ -19,8 +19,7 @@ def opened(address: str, page: Page, traffic: Traffic, name: str) -> None:
     page.goto(address)
     expect(page.get_by_role("heading", level=2).first).to_be_visible(timeout=FIRST_START)
     page.get_by_role("link", name=name, exact=True).click()
-    page.wait_for_url("**/*source=Tokyo*", timeout=FIRST_START)
-    expect(page.locator("h1")).to_have_count(1)
+    page.wait_for_url(f"**/{name.lower()}?*source=Tokyo*", timeout=FIRST_START)
     traffic.settle(within=120)
 
 
@@ -42,7 +41,9 @@ def path(page: Page) -> str:
 
 def cell(table: Locator, row: int, heading: str) -> str:
     """What a table's cell says; rows count from 0."""
-    headings = table.locator("canvas th").all_text_contents()
+    table.scroll_into_view_if_needed()
+    # An arrow stands before the heading that the table is sorted by.
+    headings = [text.lstrip("↑↓ ") for text in table.locator("canvas th").all_text_contents()]
     cells = table.locator(f"canvas tr[aria-rowindex='{row + 2}'] td").all_text_contents()
     return dict(zip(headings, cells, strict=True))[heading]
 
@@ -79,7 +80,9 @@ def goes_once(page: Page, traffic: Traffic, click: Callable[[], None], **leads_t
         page.go_back()
         runs = traffic.settle()
         assert path(page) == left
-        assert query(page) == place if same else kept.items() <= query(page).items()
+        if same:
+            assert query(page) == place
+        assert kept.items() <= query(page).items()
         assert 1 <= runs <= FEW
     expect(page.get_by_test_id("stException")).to_have_count(0)
 

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.watching import BROWSER, FIRST_START, LOADED
+from tests.browser.watching import BROWSER, FIRST_START, LOADED, Traffic
 
 pytestmark = BROWSER
 
@@ -88,3 +88,26 @@ def test_one_walks_from_a_text_to_a_latent_and_back(address: str, page: Page) ->
     page.go_back()
     expect(page.get_by_text("Latent 321 of 18,432")).to_be_visible(timeout=60_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_tick_draws_what_depends_on_the_edit_alone(
+    address: str, page: Page, traffic: Traffic
+) -> None:
+    page.goto(address)
+    heading = page.get_by_role("heading", level=2).first
+    expect(heading).to_be_visible(timeout=FIRST_START)
+    traffic.settle(within=120)
+    assert b"Change what a language model believes" in traffic.drawn()
+    page.locator("[class*='st-key-box-']").first.locator("label").click()
+    page.wait_for_url("**edit=**", timeout=20_000)
+    assert traffic.settle() == 1
+    ticked = traffic.drawn()
+    assert b"Each box is a **meta-latent**" not in ticked
+    assert b"Latent swap" in ticked and b"Write both" in ticked
+    # What stands on the tabs that are closed.
+    closed = (b"Answers, with commas", b"Latents to edit", b"Load a downloaded", b"sparse autoenc")
+    assert [words for words in closed if words in ticked] == []
+    page.get_by_role("tab", name="Latents used").click()
+    expect(page.get_by_text("Latents to edit").first).to_be_visible(timeout=20_000)
+    traffic.settle()
+    assert b"Latents to edit" in traffic.drawn()
