@@ -31,7 +31,7 @@ def page() -> None:
         if meta is not None:
             meta_latent(found, meta, width)
             st.divider()
-        meta_list(found)
+        meta_list(found, width)
     except UserError as error:
         failed(error)
 

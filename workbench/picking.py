@@ -22,17 +22,17 @@ def choose(
     Args:
         picked: called once when a row is chosen, as a widget's callback.
     """
-    # In another place it is another table, without this one's selection.
-    own = f"{key}-{navigation.here()}"
 
     def chosen() -> None:
-        if rows := st.session_state[own]["selection"]["rows"]:
+        if rows := st.session_state[key]["selection"]["rows"]:
+            # The table stays on screen as it was sorted and scrolled; the next click is a new one.
+            st.session_state[key] = {"selection": {"rows": []}}
             picked(table.iloc[rows[0]])
 
     st.dataframe(
         table,
         hide_index=True,
-        key=own,
+        key=key,
         on_select=chosen,
         selection_mode="single-row",
         column_config=columns,
@@ -52,6 +52,7 @@ def choose_point(
         selection: name of the chart's point selection.
         picked: called once with a chosen point's fields, as a widget's callback.
     """
+    # A chart's selection can't be taken back: in another place it is another chart, without it.
     own = f"{key}-{navigation.here()}"
 
     def chosen() -> None:

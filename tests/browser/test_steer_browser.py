@@ -1,107 +1,12 @@
 """The real page in a real browser: a box is toggled and the numbers on screen change."""
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from metasae.sources.cache import cache_dir
+from tests.browser.watching import BROWSER, FIRST_START, LOADED, Traffic
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-LOADED = "[data-testid=stApp][data-test-script-state=notRunning]"
-FIRST_START = 300_000
-"""Milliseconds for the first page, which may download and unpack the model."""
-
-pytestmark = [
-    pytest.mark.real_model,
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"{CHROMIUM} is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of our own on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    # What is fetched once is shared; searches and labels of this machine's user are not.
-    cache = tmp_path_factory.mktemp("cache")
-    for name in ("models", "text", "wheels"):
-        (cache_dir() / name).mkdir(parents=True, exist_ok=True)
-        (cache / name).symlink_to(cache_dir() / name)
-    command = [sys.executable, "-m", "streamlit", "run", "workbench/app.py"]
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--server.port", str(port), "--server.headless", "true"],
-            cwd=ROOT,
-            env=os.environ | {"METASAE_CACHE": str(cache)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_for_health(f"http://localhost:{port}/_stcore/health", server, log)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-    assert "Traceback" not in log.read_text()
-
-
-def _wait_for_health(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert server.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError(f"no server after a minute: {log.read_text()}")
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page that fails the test on console errors and on requests that leave this machine."""
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.on(
-            "console",
-            lambda message: (
-                complaints.append(f"console: {message.text}") if message.type == "error" else None
-            ),
-        )
-        page.on("pageerror", lambda error: complaints.append(f"page: {error}"))
-        page.on(
-            "request",
-            lambda request: (
-                None if _is_local(request.url) else complaints.append(f"request: {request.url}")
-            ),
-        )
-        yield page
-        browser.close()
-    assert complaints == []
-
-
-def _is_local(url: str) -> bool:
-    local = ("http://localhost:", "ws://localhost:", "data:", "blob:", "about:")
-    return url.startswith(local)
+pytestmark = BROWSER
 
 
 def test_a_toggle_moves_the_numbers_and_the_link(address: str, page: Page) -> None:
@@ -183,3 +88,26 @@ def test_one_walks_from_a_text_to_a_latent_and_back(address: str, page: Page) ->
     page.go_back()
     expect(page.get_by_text("Latent 321 of 18,432")).to_be_visible(timeout=60_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_tick_draws_what_depends_on_the_edit_alone(
+    address: str, page: Page, traffic: Traffic
+) -> None:
+    page.goto(address)
+    heading = page.get_by_role("heading", level=2).first
+    expect(heading).to_be_visible(timeout=FIRST_START)
+    traffic.settle(within=120)
+    assert b"Change what a language model believes" in traffic.drawn()
+    page.locator("[class*='st-key-box-']").first.locator("label").click()
+    page.wait_for_url("**edit=**", timeout=20_000)
+    assert traffic.settle() == 1
+    ticked = traffic.drawn()
+    assert b"Each box is a **meta-latent**" not in ticked
+    assert b"Latent swap" in ticked and b"Write both" in ticked
+    # What stands on the tabs that are closed.
+    closed = (b"Answers, with commas", b"Latents to edit", b"Load a downloaded", b"sparse autoenc")
+    assert [words for words in closed if words in ticked] == []
+    page.get_by_role("tab", name="Latents used").click()
+    expect(page.get_by_text("Latents to edit").first).to_be_visible(timeout=20_000)
+    traffic.settle()
+    assert b"Latents to edit" in traffic.drawn()

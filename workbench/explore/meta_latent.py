@@ -12,13 +12,13 @@ from workbench.charts.latents import spread_chart
 from workbench.explore.contexts import snippets_html
 from workbench.explore.label import heading
 from workbench.frame import ink
-from workbench.navigation import LATENTS, go, keep_link
+from workbench.navigation import LATENTS, address, carried, go, keep_link
 from workbench.picking import choose
 from workbench.text import escape, visible
 
 
-def meta_list(explorer: Explorer) -> None:
-    """All meta-latents: filter, sort, choose."""
+def meta_list(explorer: Explorer, width: int) -> None:
+    """All meta-latents: filter, sort, choose; one is opened with the latents of a width's SAE."""
     lab = explorer.lab
     table = shared.meta_table(explorer)
     st.session_state.setdefault("meta-filter", st.query_params.get("filter", "")[:100])
@@ -41,7 +41,7 @@ def meta_list(explorer: Explorer) -> None:
         f"{len(table):,} of {lab.n_meta:,} meta-latents. Click a heading to sort, a row to open it."
     )
     choose(
-        table, "metas", lambda row: go(meta=int(row["meta-latent"])),
+        table, "metas", lambda row: _go(int(row["meta-latent"]), width),
         {
             "active on": st.column_config.NumberColumn(
                 format="percent", help="Share of all latents it is active on"
@@ -51,6 +51,11 @@ def meta_list(explorer: Explorer) -> None:
         },
         height=420,
     )  # fmt: skip
+
+
+def _go(meta: int, width: int) -> None:
+    # All that the page will say: what it adds to the address is one more step back for the reader.
+    address(**(carried() | {"meta": meta, "width": width}))
 
 
 def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
@@ -69,7 +74,7 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
             explorer.widths.index(width),
             format_func=lambda one: f"the SAE of {one:,} latents",
             key=key,
-            on_change=lambda: go(meta=meta, width=st.session_state[key]),
+            on_change=lambda: _go(meta, st.session_state[key]),
         )
         top = list(strongest.items())[:30]
         table = pd.DataFrame(

@@ -1,0 +1,98 @@
+"""A server of the workbench for all browser tests, and a page in a real browser for each."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from metasae.sources.cache import cache_dir
+from tests.browser.watching import CHROMIUM, Traffic
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of our own on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    # What is fetched once is shared; searches and labels of this machine's user are not.
+    cache = tmp_path_factory.mktemp("cache")
+    for name in ("models", "text", "wheels"):
+        (cache_dir() / name).mkdir(parents=True, exist_ok=True)
+        (cache / name).symlink_to(cache_dir() / name)
+    command = [sys.executable, "-m", "streamlit", "run", "workbench/app.py"]
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [*command, "--server.port", str(port), "--server.headless", "true"],
+            cwd=ROOT,
+            env=os.environ | {"METASAE_CACHE": str(cache)},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for_health(f"http://localhost:{port}/_stcore/health", server, log)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    assert "Traceback" not in log.read_text()
+
+
+def _wait_for_health(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError(f"no server after a minute: {log.read_text()}")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page that fails the test on console errors and on requests that leave this machine."""
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(f"console: {message.text}") if message.type == "error" else None
+            ),
+        )
+        page.on("pageerror", lambda error: complaints.append(f"page: {error}"))
+        page.on(
+            "request",
+            lambda request: (
+                None if _is_local(request.url) else complaints.append(f"request: {request.url}")
+            ),
+        )
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def _is_local(url: str) -> bool:
+    local = ("http://localhost:", "ws://localhost:", "data:", "blob:", "about:")
+    return url.startswith(local)
+
+
+@pytest.fixture
+def traffic(page: Page) -> Traffic:
+    """What the server sends to the page."""
+    return Traffic(page)

@@ -1,0 +1,183 @@
+"""A click leads to its place once: the page comes to rest there, and Back leads to where it was."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.watching import BROWSER, FIRST_START, Traffic
+
+pytestmark = BROWSER
+
+FEW = 2
+"""Runs of the script a click may take: one that is told where to go, one that draws it."""
+
+
+def opened(address: str, page: Page, traffic: Traffic, name: str) -> None:
+    """A page of the navigation bar, at rest."""
+    page.goto(address)
+    expect(page.get_by_role("heading", level=2).first).to_be_visible(timeout=FIRST_START)
+    page.get_by_role("link", name=name, exact=True).click()
+    page.wait_for_url(f"**/{name.lower()}?*source=Tokyo*", timeout=FIRST_START)
+    traffic.settle(within=120)
+
+
+def searched(page: Page, traffic: Traffic, text: str) -> None:
+    search = page.get_by_role("textbox", name="Search")
+    search.fill(text)
+    search.press("Enter")
+    expect(page.get_by_text("token by token")).to_be_visible(timeout=60_000)
+    traffic.settle()
+
+
+def query(page: Page) -> dict[str, str]:
+    return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
+
+
+def path(page: Page) -> str:
+    return urlsplit(page.url).path
+
+
+def cell(table: Locator, row: int, heading: str) -> str:
+    """What a table's cell says; rows count from 0."""
+    table.scroll_into_view_if_needed()
+    # An arrow stands before the heading that the table is sorted by.
+    headings = [text.lstrip("↑↓ ") for text in table.locator("canvas th").all_text_contents()]
+    cells = table.locator(f"canvas tr[aria-rowindex='{row + 2}'] td").all_text_contents()
+    return dict(zip(headings, cells, strict=True))[heading]
+
+
+def click_row(page: Page, table: Locator, row: int) -> None:
+    """Choose a row by the box to its left."""
+    table.scroll_into_view_if_needed()
+    size = table.bounding_box()
+    assert size is not None
+    page.mouse.click(size["x"] + 15, size["y"] + 35 * (row + 1) + 18)
+
+
+def node(page: Page, kind: str, number: int) -> Locator:
+    """A node of the graph."""
+    named = f"name: {'#' if kind == 'latent' else 'meta-latent '}{number} "
+    return page.locator(f"path[aria-label*='kind: {kind};'][aria-label*='{named}']").first
+
+
+def goes_once(page: Page, traffic: Traffic, click: Callable[[], None], **leads_to: str) -> None:
+    """A click leads to a place and rests there, Back to where it was, and the click there again.
+
+    Args:
+        leads_to: what the address then says; ``path`` for the page's.
+    """
+    left, place = path(page), query(page)
+    # Streamlit puts another page's query under this one's path first, and the browser keeps that.
+    same = leads_to.get("path", left) == left
+    kept = {name: value for name, value in place.items() if name not in leads_to}
+    for _ in range(2):
+        click()
+        runs = traffic.settle()
+        assert leads_to.items() <= ({"path": path(page)} | query(page)).items()
+        assert 1 <= runs <= FEW
+        page.go_back()
+        runs = traffic.settle()
+        assert path(page) == left
+        if same:
+            assert query(page) == place
+        assert kept.items() <= query(page).items()
+        assert 1 <= runs <= FEW
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_search_hit(address: str, page: Page, traffic: Traffic) -> None:
+    opened(address, page, traffic, "Latents")
+    searched(page, traffic, "She flew to Paris")
+    fires = page.get_by_test_id("stDataFrame").first
+    latent = cell(fires, 2, "latent")
+    assert latent != query(page)["latent"]
+    goes_once(page, traffic, lambda: click_row(page, fires, 2), latent=latent)
+
+
+def test_a_row_of_the_meta_latents(address: str, page: Page, traffic: Traffic) -> None:
+    opened(address, page, traffic, "Meta-latents")
+    metas = page.get_by_test_id("stDataFrame").last
+    meta = cell(metas, 1, "meta-latent")
+    goes_once(page, traffic, lambda: click_row(page, metas, 1), meta=meta)
+
+
+def test_a_list_that_was_sorted_stays_so(address: str, page: Page, traffic: Traffic) -> None:
+    opened(address, page, traffic, "Meta-latents")
+    metas = page.get_by_test_id("stDataFrame").last
+    first = cell(metas, 0, "meta-latent")
+    size = metas.bounding_box()
+    assert size is not None
+    page.mouse.click(size["x"] + 80, size["y"] + 18)
+    expect(metas.locator("canvas tr[aria-rowindex='2'] td").first).to_have_text("0")
+    assert first != "0"
+    click_row(page, metas, 3)
+    traffic.settle()
+    assert query(page)["meta"] == "3" == cell(metas, 3, "meta-latent")
+    click_row(page, metas, 3)
+    traffic.settle()
+    click_row(page, metas, 5)
+    traffic.settle()
+    assert query(page)["meta"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "leads_to"),
+    [
+        ("latent", 3244, {"latent": "3244"}),
+        ("meta-latent", 42, {"path": "/meta-latents", "meta": "42"}),
+    ],
+)
+def test_a_node_of_the_graph(
+    kind: str, number: int, leads_to: dict[str, str], address: str, page: Page, traffic: Traffic
+) -> None:
+    opened(address, page, traffic, "Graph")
+    goes_once(page, traffic, lambda: node(page, kind, number).click(force=True), **leads_to)
+
+
+def test_a_row_of_the_graphs_table(address: str, page: Page, traffic: Traffic) -> None:
+    opened(address, page, traffic, "Graph")
+    nodes = page.get_by_test_id("stDataFrame").first
+    assert cell(nodes, 11, "kind") == "latent"
+    latent = cell(nodes, 11, "index")
+    goes_once(page, traffic, lambda: click_row(page, nodes, 11), latent=latent)
+
+
+def test_the_way_from_a_latent_to_a_piece_and_on(
+    address: str, page: Page, traffic: Traffic
+) -> None:
+    opened(address, page, traffic, "Latents")
+    pieces = page.get_by_test_id("stDataFrame").first
+    meta = cell(pieces, 0, "meta-latent")
+    goes_once(page, traffic, lambda: click_row(page, pieces, 0), path="/meta-latents", meta=meta)
+    click_row(page, pieces, 0)
+    traffic.settle()
+    strongest = page.get_by_test_id("stDataFrame").first
+    latent = cell(strongest, 1, "latent")
+    goes_once(page, traffic, lambda: click_row(page, strongest, 1), path="/latents", latent=latent)
+
+
+@pytest.mark.parametrize(
+    ("button", "leads_to"),
+    [
+        ("Show its graph", {"path": "/graph", "latent": "229"}),
+        ("Send to Steer", {"path": "/", "source": "#229"}),
+        ("casino", {"path": "/latents"}),
+    ],
+)
+def test_a_button_of_a_latent(
+    button: str, leads_to: dict[str, str], address: str, page: Page, traffic: Traffic
+) -> None:
+    opened(address, page, traffic, "Latents")
+    goes_once(page, traffic, page.get_by_role("button", name=button).click, **leads_to)
+
+
+def test_the_choice_of_a_width(address: str, page: Page, traffic: Traffic) -> None:
+    opened(address, page, traffic, "Latents")
+
+    def choose() -> None:
+        page.get_by_role("combobox", name="SAE", exact=True).click()
+        page.get_by_role("option", name="576 latents", exact=True).click()
+
+    goes_once(page, traffic, choose, width="576")

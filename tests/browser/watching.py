@@ -1,0 +1,80 @@
+"""What browser tests have in common: when a page is loaded, idle, and what it was sent."""
+
+import os
+import shutil
+import time
+
+import pytest
+from playwright.sync_api import Page, WebSocket
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+LOADED = "[data-testid=stApp][data-test-script-state=notRunning]"
+FIRST_START = 300_000
+"""Milliseconds for the first page, which may download and unpack the model."""
+
+BROWSER = [
+    pytest.mark.real_model,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"{CHROMIUM} is not installed"),
+]
+"""Marks of a module of browser tests."""
+
+
+class Traffic:
+    """What the server sends to a page: the runs of its script and what they draw."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.runs = 0
+        self._settled = 0
+        self._known: dict[str, ForwardMsg] = {}
+        self._drawn: list[ForwardMsg] = []
+        page.on("websocket", self._watch)
+
+    def _watch(self, socket: WebSocket) -> None:
+        socket.on("framereceived", self._received)
+
+    def _received(self, payload: bytes | str) -> None:
+        if isinstance(payload, str):
+            return
+        message = ForwardMsg.FromString(payload)
+        # What the page has already is sent as a reference to the earlier message.
+        if message.WhichOneof("type") == "ref_hash":
+            message = self._known[message.ref_hash]
+        elif message.hash:
+            self._known[message.hash] = message
+        if message.WhichOneof("type") == "new_session":
+            self.runs += 1
+        elif message.WhichOneof("type") == "delta":
+            self._drawn.append(message)
+
+    def settle(self, quiet: float = 1.5, within: float = 30.0) -> int:
+        """Wait until no run of the script has begun for a while, and none goes on.
+
+        Args:
+            quiet: seconds without a new run.
+            within: seconds after which a page that still runs fails the test.
+
+        Returns:
+            How many runs have begun since the last call.
+        """
+        begun, until, since, runs = self._settled, time.monotonic() + within, 0.0, -1
+        while time.monotonic() < until:
+            idle = self.page.locator(LOADED).count() == 1
+            if not idle or runs != self.runs:
+                runs, since = self.runs, time.monotonic()
+            elif time.monotonic() - since > quiet:
+                self._settled = self.runs
+                return self.runs - begun
+            self.page.wait_for_timeout(50)
+        raise AssertionError(
+            f"still running after {within:g} s and {self.runs - begun} runs, at {self.page.url}"
+        )
+
+    def drawn(self) -> bytes:
+        """All that was drawn since the last call."""
+        sent = b"".join(message.SerializeToString() for message in self._drawn)
+        self._drawn.clear()
+        return sent
