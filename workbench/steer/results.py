@@ -36,7 +36,7 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     """The log-probabilities before and after; a pinned edit's picture beside it."""
     source, target = (
-        escape(outcome.source.label),
+        escape(_asked_about(outcome)),
         escape(outcome.target.label),
     )
     st.markdown(
@@ -55,8 +55,13 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
         _picture(pinned, "picture-pinned")
 
 
+def _asked_about(outcome: Outcome) -> str:
+    """Whose answers are the source's: those of the city the questions name."""
+    return outcome.source.about or outcome.source.label
+
+
 def _picture(outcome: Outcome, key: str) -> None:
-    spec = answers_spec(outcome.answers, outcome.source.label, outcome.target.label, ink())
+    spec = answers_spec(outcome.answers, _asked_about(outcome), outcome.target.label, ink())
     st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
 
 
