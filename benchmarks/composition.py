@@ -99,17 +99,17 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "meta_sae": by_width((144,), False) if arguments.quick else by_width(WIDTHS, True),
         "dtype": str(fast_dtype()),
         "threads": torch.get_num_threads(),
     }
     if arguments.base:
-        found["sae"] = by_k()
+        figures["sae"] = by_k()
     if arguments.json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
         return
-    for row in found["meta_sae"] + found.get("sae", []):
+    for row in figures["meta_sae"] + figures.get("sae", []):
         cells = (f"{name} {value:.3g}" for name, value in row.items() if value is not None)
         sys.stdout.write("  ".join(cells) + "\n")
 

@@ -81,8 +81,8 @@ def compare(experiment: Experiment, combinations: Combinations, listed: int) -> 
     """Both searches on one pair."""
     best, count, seconds = clearest(scan(Engine(experiment, combinations)))
     budget = count // SHARE
-    found, used, took = clearest(rounds(Engine(experiment, combinations), budget, listed))
-    lost = {code: margin - found.get(code, 0.0) for code, margin in best.items()}
+    estimated, used, took = clearest(rounds(Engine(experiment, combinations), budget, listed))
+    lost = {code: margin - estimated.get(code, 0.0) for code, margin in best.items()}
     return {
         "source": experiment.source.label,
         "target": experiment.target.label,

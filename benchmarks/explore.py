@@ -93,18 +93,18 @@ def large(width: int, metas: int, d_model: int) -> Decomposition:
 def pages(count: int) -> dict[str, float]:
     """Milliseconds of a page, at the median and the 95th percentile."""
     lab = open_lab(progress=to_stream())
-    found = open_explorer(lab)
-    text = found.text(progress=to_stream())
+    explorer = open_explorer(lab)
+    text = explorer.text(progress=to_stream())
     assert text is not None
     synthetic = large(*LARGE, lab.model.d_model)
     built = seconds(lambda: synthetic.activations)
     values: dict[str, float] = {"decompose_large_s": built}
-    larger = Larger(lab, found.folder, found.shipped)
+    larger = Larger(lab, explorer.folder, explorer.shipped)
     larger.synthetic = synthetic
-    for name, explorer in (("default", found), ("large", larger)):
+    for name, opened in (("default", explorer), ("large", larger)):
         draw = np.random.default_rng(0)
         shown_pages = [
-            LatentPage(explorer, lab.n_latents, latent)
+            LatentPage(opened, lab.n_latents, latent)
             for latent in draw.integers(lab.n_latents, size=count + 1).tolist()
         ]
         times = [seconds(partial(page, shown, text)) for shown in shown_pages][1:]
@@ -113,8 +113,8 @@ def pages(count: int) -> dict[str, float]:
     typed = "She flew from Tokyo to Paris"
 
     def typing() -> None:
-        found.find(str(lab.n_latents), "tokyo")
-        found.firing_on(lab.n_latents, typed)
+        explorer.find(str(lab.n_latents), "tokyo")
+        explorer.firing_on(lab.n_latents, typed)
 
     typing()
     values["search_ms"] = 1e3 * statistics.median(seconds(typing) for _ in range(9))
@@ -128,10 +128,10 @@ def pages(count: int) -> dict[str, float]:
 def collecting(tokens: int) -> dict[str, float]:
     """Tokens a second of the evidence of all widths, and of the bare forward pass."""
     lab = open_lab(progress=to_stream())
-    found = open_explorer(lab)
-    text = found.text(progress=to_stream())
+    explorer = open_explorer(lab)
+    text = explorer.text(progress=to_stream())
     assert text is not None
-    saes = {width: found.decomposition(width).sae for width in found.widths}
+    saes = {width: explorer.decomposition(width).sae for width in explorer.widths}
     batches, count, chosen = length_batches(text), 0, []
     for index in batches:
         chosen.append(index)

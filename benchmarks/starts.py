@@ -41,11 +41,11 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
         config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
         sae = base_sae.train_base_sae(text, config, progress=report)
         apart = replace(META, width=max(8, width // 21), steps=meta_steps)
-        found = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
+        fves = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
         rows.append(
             {"k": k, "selection": selection, "start": start}
             | base_sae.measure(text, sae, 24)
-            | {"meta_fve": found[0], "meta_fve_control": found[1]}
+            | {"meta_fve": fves[0], "meta_fve_control": fves[1]}
         )
     return rows
 
@@ -72,8 +72,8 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
             TensorRows(decoder), replace(config, start=start), report, f"From {name}",  # type: ignore[arg-type]
             initial=initial,
         )  # fmt: skip
-        found = explained.quality(meta, decoder)
-        rows.append({"start": name, "l0": found.l0, "fve": found.fve, "dead": found.dead})
+        quality = explained.quality(meta, decoder)
+        rows.append({"start": name, "l0": quality.l0, "fve": quality.fve, "dead": quality.dead})
     return rows
 
 
@@ -84,15 +84,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     size = (WIDTH, 20, 20_000, 20) if arguments.quick else (WIDTH, STEPS, TOKENS, META_STEPS)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "base": by_base(*size),
         "meta": by_meta(20 if arguments.quick else META_STEPS),
         "width": WIDTH, "steps": size[1], "tokens": size[2], "meta_steps": size[3],
     }  # fmt: skip
     if arguments.json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
         return
-    rows: list[dict[str, Any]] = [*found["base"], *found["meta"]]
+    rows: list[dict[str, Any]] = [*figures["base"], *figures["meta"]]
     for row in rows:
         cells = (f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in row.items())
         sys.stdout.write("  ".join(cells) + "\n")

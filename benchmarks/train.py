@@ -115,8 +115,8 @@ class Ours:
     def quality(self) -> dict[str, float]:
         """Variance explained and L0 at inference."""
         sae = with_threshold(self.trainer.result(), self.rows, self.config.k)
-        found = explained.quality(sae, self.rows)
-        return {"fve": found.fve, "l0": found.l0}
+        quality = explained.quality(sae, self.rows)
+        return {"fve": quality.fve, "l0": quality.l0}
 
     @property
     def decoder(self) -> torch.Tensor:
@@ -287,13 +287,13 @@ def measure(turns: int) -> dict[str, Any]:
                 times[name].append(took)
         progress("A step each", turn / turns, f"{turn} of {turns}")
     del dense
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         f"step_{name}_s": float(np.median(values)) for name, values in times.items()
     }
-    found["ratio_step"] = found["step_saelens_s"] / found["step_ours_s"]
-    found["ratio_step_dense"] = found["step_dense_s"] / found["step_ours_s"]
-    found |= agreement(ours)
-    return found | {
+    figures["ratio_step"] = figures["step_saelens_s"] / figures["step_ours_s"]
+    figures["ratio_step_dense"] = figures["step_dense_s"] / figures["step_ours_s"]
+    figures |= agreement(ours)
+    return figures | {
         "peak_mb": peak,
         "precision_of_selection": str(fast_dtype()).removeprefix("torch."),
         "threads": torch.get_num_threads(),
@@ -314,13 +314,13 @@ def agreement(ours: Ours) -> dict[str, float]:
     p, x = ours.trainer.p, ours.trainer.batch(0)
     with torch.no_grad():
         entries = select_batch_topk((x - p.b_dec) @ p.W_enc.T + p.b_enc, ours.config.k)
-        found = loss_and_gradients(p, x, entries).gradients
+        ours = loss_and_gradients(p, x, entries).gradients
     free = Parameters(**{name: one.clone().requires_grad_() for name, one in p.tensors().items()})
     chosen = torch.zeros(len(x), len(p.W_enc))
     chosen[entries.row, entries.latent] = 1.0
     acts = ((x - free.b_dec) @ free.W_enc.T + free.b_enc).relu() * chosen
     ((x - acts @ free.W_dec - free.b_dec).square().sum() / len(x)).backward()
-    apart = [_apart(found[name], one.grad) for name, one in free.tensors().items()]
+    apart = [_apart(ours[name], one.grad) for name, one in free.tensors().items()]
 
     sae = with_threshold(ours.trainer.result(), ours.rows, ours.config.k)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
@@ -351,7 +351,7 @@ def to_the_end(
     progress = to_stream()
     rows, config = planted(ROWS), replace(RECIPE, steps=steps)
     curves: dict[str, list[dict[str, float]]] = {}
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     own = replace(config, first_k=1.0, lr=PEER_RATE) if plain else config
     for name, trainer in (("ours", Ours(rows, own)), ("saelens", SAELens(rows, config, rate))):
         here = folder / name
@@ -376,9 +376,9 @@ def to_the_end(
                     part.write_text(json.dumps(state))
             progress(f"To the end: {name}", trainer.done / steps, "")
         curves[name] = state["curve"]
-        found[f"recovered_{name}"] = recovered(trainer.decoder)
+        figures[f"recovered_{name}"] = recovered(trainer.decoder)
     ours, peer = curves["ours"][-1], curves["saelens"][-1]
-    return found | {
+    return figures | {
         "steps": steps,
         "steps_saelens": peer["step"],
         "total_ours_s": ours["seconds"],

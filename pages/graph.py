@@ -22,14 +22,14 @@ def page() -> None:
     lab = lab_or_retry(setting.preset)
     if lab is None:
         return
-    found = shared.get_explorer(lab)
+    explorer = shared.get_explorer(lab)
     try:
-        latents = graph_view.starts(found)
-        depth, top, least = graph_view.controls(found, latents)
+        latents = graph_view.starts(explorer)
+        depth, top, least = graph_view.controls(explorer, latents)
         graph_view.keep_graph_link(latents)
         made = graph.around(lab.decomposition, latents, depth, top, least)
-        graph_view.draw(found, made)
-        graph_view.files(found, made)
+        graph_view.draw(explorer, made)
+        graph_view.files(explorer, made)
     except UserError as error:
         failed(error)
 

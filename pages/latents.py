@@ -25,12 +25,12 @@ def page() -> None:
     if lab is None:
         return
     try:
-        found = shared.get_explorer(lab)
-        at = place(found)
+        explorer = shared.get_explorer(lab)
+        at = place(explorer)
         keep_link(**at.to_query())
         session.show_notice()
-        search_bar(found, at)
-        latent(found, at)
+        search_bar(explorer, at)
+        latent(explorer, at)
     except UserError as error:
         failed(error)
 

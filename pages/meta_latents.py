@@ -23,15 +23,15 @@ def page() -> None:
     if lab is None:
         return
     try:
-        found = shared.get_explorer(lab)
-        meta = asked_meta(found)
-        width = asked_width(found)
+        explorer = shared.get_explorer(lab)
+        meta = asked_meta(explorer)
+        width = asked_width(explorer)
         keep_link(**({} if meta is None else {"meta": meta, "width": width}))
         session.show_notice()
         if meta is not None:
-            meta_latent(found, meta, width)
+            meta_latent(explorer, meta, width)
             st.divider()
-        meta_list(found, width)
+        meta_list(explorer, width)
     except UserError as error:
         failed(error)
 

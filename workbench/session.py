@@ -16,8 +16,8 @@ _RESTORED = "restored"
 
 def history() -> History:
     """The session's view and its undo steps."""
-    found: History = st.session_state.setdefault(_HISTORY, History(View()))
-    return found
+    steps: History = st.session_state.setdefault(_HISTORY, History(View()))
+    return steps
 
 
 def view() -> View:

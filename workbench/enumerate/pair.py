@@ -35,7 +35,7 @@ def search(lab: Lab, searching: PairSearch) -> None:
     if summary is None:
         _waiting(searching, state.done, state.total)
         return
-    found(lab, job, summary)
+    reached(lab, job, summary)
 
 
 def _waiting(searching: PairSearch, done: int, total: int) -> None:
@@ -84,10 +84,10 @@ def running(searching: Search[Any]) -> None:
         st.dataframe(shown, hide_index=True, key="so-far", width="content")
 
 
-def found(lab: Lab, job: Job, summary: Summary) -> None:
+def reached(lab: Lab, job: Job, summary: Summary) -> None:
     """The table of patterns, the picture of all combinations, and files."""
     experiment = job.experiment
-    reached = [one for one in summary.patterns if any(one.pattern.values())]
+    moved = [one for one in summary.patterns if any(one.pattern.values())]
     st.subheader(
         f"{len(summary.patterns)} of {2 ** len(experiment.questions)} patterns can be reached",
         anchor=False,
@@ -138,7 +138,7 @@ def found(lab: Lab, job: Job, summary: Summary) -> None:
     picked = list(event["selection"]["rows"])
     if picked:
         _open(summary.patterns[picked[0]], notes[picked[0]])
-    elif reached:
+    elif moved:
         st.caption("Choose a row to open its edit on the Steer page.")
     _more_ways(job)
     _picture(job)

@@ -108,11 +108,11 @@ def _beside(page: LatentPage) -> None:
 def _evidence(page: LatentPage) -> None:
     """Where the latent fires: contexts, how often, how strongly."""
     st.subheader("Where it fires", anchor=False)
-    found, evidence = page.explorer, page.evidence
+    explorer, evidence = page.explorer, page.evidence
     if evidence is None:
         st.info(
             "Nobody has collected where these latents fire. In a terminal: python -m metasae "
-            f"describe --preset {found.lab.preset.opened} --width {page.width}"
+            f"describe --preset {explorer.lab.preset.opened} --width {page.width}"
         )
         return
     total = int(evidence.counts[page.latent].sum())
@@ -120,12 +120,12 @@ def _evidence(page: LatentPage) -> None:
     if total == 0:
         st.info("It is silent on all of this text.")
         return
-    text = shared.get_text(found, page.width)
+    text = shared.get_text(explorer, page.width)
     if text is None:
         st.info(
             "The text on this machine is another than the evidence is about, so no contexts can be "
             "shown. In a terminal: python -m metasae describe --preset "
-            f"{found.lab.preset.opened} --width {page.width}"
+            f"{explorer.lab.preset.opened} --width {page.width}"
         )
     else:
         shown = page.snippets(text)

@@ -21,8 +21,8 @@ class Place:
 
     def to_query(self) -> dict[str, str]:
         """As query parameters."""
-        found = {"latent": str(self.latent), "width": str(self.width)}
-        return found | ({"q": self.query} if self.query else {})
+        query = {"latent": str(self.latent), "width": str(self.width)}
+        return query | ({"q": self.query} if self.query else {})
 
 
 def place(explorer: Explorer) -> Place:

@@ -63,11 +63,11 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
     if not st.session_state.get(_BEST):
         return
     try:
-        found = experiments.best_edits(setting, edit.options)
+        best = experiments.best_edits(setting, edit.options)
     except UserError as error:
         st.error(escape(str(error)))
         return
-    edits = {_moves(best): best for best in found if any(best.pattern.values())}
+    edits = {_moves(one): one for one in best if any(one.pattern.values())}
     own = sum(piece.side != "shared" for piece in experiment.pieces)
     if not edits:
         st.markdown(

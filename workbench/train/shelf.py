@@ -35,8 +35,8 @@ def report(values: dict[str, Any]) -> None:
     if values["controls"]:
         st.dataframe(
             pd.DataFrame(
-                {"Control": _CONTROL_NAMES[name], "Variance explained": found["fve"]}
-                for name, found in values["controls"].items()
+                {"Control": _CONTROL_NAMES[name], "Variance explained": control["fve"]}
+                for name, control in values["controls"].items()
             ),
             hide_index=True,
             column_config={"Variance explained": st.column_config.NumberColumn(format="%.3f")},
@@ -82,8 +82,8 @@ def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
 
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
-    found = sorted(cache.meta_saes(lab.preset.name).glob(f"*/{REPORT}"))
-    names = [one.parent.name for one in found if one.parent.name not in trainings.trainings()]
+    reports = sorted(cache.meta_saes(lab.preset.name).glob(f"*/{REPORT}"))
+    names = [one.parent.name for one in reports if one.parent.name not in trainings.trainings()]
     if lab.preset.meta_sae:
         st.info(f"Open now: your meta-SAE “{escape(lab.preset.meta_sae)}”.")
         if st.button("Back to the shipped one", key="use-shipped"):
