@@ -314,13 +314,13 @@ def agreement(ours: Ours) -> dict[str, float]:
     p, x = ours.trainer.p, ours.trainer.batch(0)
     with torch.no_grad():
         entries = select_batch_topk((x - p.b_dec) @ p.W_enc.T + p.b_enc, ours.config.k)
-        ours = loss_and_gradients(p, x, entries).gradients
+        gradients = loss_and_gradients(p, x, entries).gradients
     free = Parameters(**{name: one.clone().requires_grad_() for name, one in p.tensors().items()})
     chosen = torch.zeros(len(x), len(p.W_enc))
     chosen[entries.row, entries.latent] = 1.0
     acts = ((x - free.b_dec) @ free.W_enc.T + free.b_enc).relu() * chosen
     ((x - acts @ free.W_dec - free.b_dec).square().sum() / len(x)).backward()
-    apart = [_apart(ours[name], one.grad) for name, one in free.tensors().items()]
+    apart = [_apart(gradients[name], one.grad) for name, one in free.tensors().items()]
 
     sae = with_threshold(ours.trainer.result(), ours.rows, ours.config.k)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():

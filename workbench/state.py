@@ -23,7 +23,7 @@ Latents = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Setting:
-    """What is edited and asked: everything a case is made of.
+    """What is edited and asked: everything an experiment is made of.
 
     Attributes:
         preset: what is opened.
