@@ -1,20 +1,29 @@
 """Labels written by a language model behind an OpenAI-compatible address, scored like our own.
 
 Nothing is sent unless a person names an address. What comes back is kept line by line, so a run
-that was stopped goes on; what is no answer is asked once more and then left out.
+that was stopped goes on; an answer that holds no label is asked for once more and then left out.
 """
 
 import hashlib
 import json
+import logging
 import math
 import os
 import re
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import numpy as np
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from metasae.errors import UserError
 from metasae.explorer.labels import CLEAR, UNCLEAR, Bag, HeldOut, Label
@@ -24,6 +33,17 @@ KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
 """Environment variable that holds the address's key, if it wants one."""
 
 TIMEOUT = 60.0
+"""Seconds the server may be silent."""
+
+ATTEMPTS = 4
+"""Times a request is sent while the connection fails or the server is busy or broken."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds before the second attempt, doubled before each further one, and the most a server may
+ask for by Retry-After."""
+
+_LARGEST = 1_000_000
+"""Bytes of an answer that are read."""
 
 _TOKENS_A_CHARACTER = 0.3
 
@@ -36,6 +56,8 @@ _ASK = (
     '{"label": "...", "words": ["..."]}'
 )
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -46,65 +68,123 @@ class Endpoint:
         model: the name it knows its model by.
 
     Raises:
-        UserError: for what is no address.
+        UserError: for a url that is no http or https address.
     """
 
     url: str
     model: str = "default"
 
     def __post_init__(self) -> None:
-        if not re.match(r"https?://", self.url):
+        try:
+            parts = httpx.URL(self.url)
+            port = parts.port or 80
+            valid = parts.scheme in ("http", "https") and bool(parts.host) and port < 2**16
+        except httpx.InvalidURL as error:
+            _log.info("%s", error)
+            valid = False
+        if not valid:
             raise UserError(f'"{self.url}" is no address; write one like http://localhost:8080/v1.')
 
     def mark(self, lines: Sequence[str]) -> str:
-        """Tells who was asked what from any other question."""
+        """A hash that tells this question to this server and model from any other."""
         asked = json.dumps([self.url.rstrip("/"), self.model, _ASK, list(lines)])
         return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     def ask(self, lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """A label and its words for some contexts.
 
+        A failed connection, status 429 and statuses from 500 are tried again, `ATTEMPTS` in all.
+
         Raises:
             UserError: when the server can't be reached or refuses.
-            ValueError: when it answers something else than was asked for.
+            ValueError: when the answer holds no label.
         """
-        content = "\n".join(lines)
         body = {
             "model": self.model,
             "temperature": 0,
             "max_tokens": _ANSWER,
             "messages": [
                 {"role": "system", "content": _ASK},
-                {"role": "user", "content": content},
+                {"role": "user", "content": "\n".join(lines)},
             ],
         }
-        key = os.environ.get(KEY_VARIABLE)
-        request = urllib.request.Request(
-            f"{self.url.rstrip('/')}/chat/completions",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"}
-            | ({"Authorization": f"Bearer {key}"} if key else {}),
+        attempts = Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_pause,
+            retry=retry_if_exception(_may_pass),
+            before_sleep=before_sleep_log(_log, logging.INFO),
+            reraise=True,
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                found = answer.read(1_000_000)
-        except urllib.error.HTTPError as error:
+            content = attempts(_post, f"{self.url.rstrip('/')}/chat/completions", body, _headers())
+        except httpx.HTTPStatusError as error:
             raise UserError(
-                f"{self.url} refuses with status {error.code}; check its address, its model's name "
-                f"and {KEY_VARIABLE}."
+                f"{self.url} refuses with status {error.response.status_code}; check its address, "
+                f"its model's name and {KEY_VARIABLE}."
             ) from error
-        except OSError as error:
+        except (httpx.HTTPError, UnicodeError) as error:  # the latter: a name no host can have
             raise UserError(
-                f"{self.url} can't be reached ({error}); start the server or check the address."
+                f"{self.url} can't be reached ({str(error) or type(error).__name__}); start the "
+                "server or check the address."
             ) from error
-        return read_answer(found)
+        return read_answer(content)
+
+
+def _headers() -> dict[str, str]:
+    """The authorisation, where `KEY_VARIABLE` holds a key.
+
+    Raises:
+        UserError: for a key that no header can hold.
+    """
+    key = os.environ.get(KEY_VARIABLE)
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"{KEY_VARIABLE} holds something else than one line of ASCII characters; set it to the "
+            "server's key."
+        )
+    return {"Authorization": f"Bearer {key}"}
+
+
+def _post(url: str, body: object, headers: Mapping[str, str]) -> bytes:
+    """What the server answers, `_LARGEST` bytes at most.
+
+    Raises:
+        httpx.HTTPError: when it can't be reached or its status is no success.
+    """
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=TIMEOUT) as response:
+        response.raise_for_status()
+        content = b""
+        for part in response.iter_bytes():
+            content += part
+            if len(content) >= _LARGEST:
+                break
+        return content[:_LARGEST]
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed in a moment."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Seconds until the next attempt: what the server asks for, or twice as long as the last."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, httpx.HTTPStatusError):
+        wanted = error.response.headers.get("Retry-After", "")
+        if wanted.isdecimal():
+            return min(float(wanted), LONGEST_PAUSE)
+    return wait_exponential(multiplier=FIRST_PAUSE)(state)
 
 
 def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
     """Label and words from a chat completion.
 
     Raises:
-        ValueError: when it holds none.
+        ValueError: for anything else.
     """
     try:
         text = json.loads(content)["choices"][0]["message"]["content"]
@@ -143,19 +223,20 @@ def ask_all(
             row.
     """
     marks = {latent: endpoint.mark(lines) for latent, lines in contexts.items()}
-    found = {latent: got for latent, mark, got in _kept(kept) if marks.get(latent) == mark}
+    answers = {latent: answer for latent, mark, answer in _kept(kept) if marks.get(latent) == mark}
     kept.parent.mkdir(parents=True, exist_ok=True)
     wrong = 0
     with kept.open("a") as file:
         for number, (latent, lines) in enumerate(contexts.items()):
-            if latent in found:
+            if latent in answers:
                 continue
             for _ in range(2):
                 try:
                     label, words = endpoint.ask(lines)
                 except ValueError:
+                    _log.info("%s gave no label for %d", endpoint.url, latent, exc_info=True)
                     continue
-                found[latent] = label, words
+                answers[latent] = label, words
                 line = {"latent": latent, "of": marks[latent], "label": label, "words": words}
                 file.write(json.dumps(line) + "\n")
                 file.flush()
@@ -169,11 +250,11 @@ def ask_all(
                         "(what it gave before is kept)."
                     )
             progress("Asking for labels", (number + 1) / len(contexts), f"{number + 1:,} asked")
-    return found
+    return answers
 
 
 def _kept(path: Path) -> Iterator[tuple[int, str, tuple[str, tuple[str, ...]]]]:
-    """Latent, mark of who was asked what, and the answer."""
+    """The answers in a file: latent, `Endpoint.mark` of its question, label and words."""
     if not path.exists():
         return
     for line in path.read_text().splitlines():
@@ -182,7 +263,8 @@ def _kept(path: Path) -> Iterator[tuple[int, str, tuple[str, tuple[str, ...]]]]:
             answer = str(values["label"]), tuple(values["words"])
             yield int(values["latent"]), str(values["of"]), answer
         except (ValueError, KeyError, TypeError):
-            continue  # a line a killed run left half written is asked for again
+            # A line a killed run left half written is asked for again.
+            _log.info("a line of %s is damaged", path, exc_info=True)
 
 
 def scored(
@@ -192,13 +274,13 @@ def scored(
     near: np.ndarray,
 ) -> list[Label]:
     """Our labels with the server's in their place, scored on the same held-out contexts."""
-    found, held = list(labels), HeldOut(contexts, near)
+    mixed, held = list(labels), HeldOut(contexts, near)
     for latent, (text, words) in answers.items():
-        if not 0 <= latent < len(found) or math.isnan(found[latent].f1):
+        if not 0 <= latent < len(mixed) or math.isnan(mixed[latent].f1):
             continue
-        value, told = held.score(words, latent)
-        found[latent] = replace(
-            found[latent], text=text if value >= CLEAR else UNCLEAR, f1=value, told=told,
-            words=words,
+        value, distinguishes = held.score(words, latent)
+        mixed[latent] = replace(
+            mixed[latent], text=text if value >= CLEAR else UNCLEAR, f1=value,
+            distinguishes=distinguishes, words=words,
         )  # fmt: skip
-    return found
+    return mixed

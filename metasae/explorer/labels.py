@@ -71,13 +71,14 @@ class Label:
         text: its words, or "unclear".
         f1: of the words on held-out contexts, against as many of its siblings' and `FAR` times as
             many of any latents'; NaN where there were too few.
-        told: whether the words hold for more of its contexts than for any sibling's.
+        distinguishes: whether the words hold for a larger share of its contexts than of any
+            sibling's ("told" in tables).
         control: F1 of another latent's words on the same contexts.
     """
 
     text: str
     f1: float
-    told: bool
+    distinguishes: bool
     control: float
     words: tuple[str, ...] = ()
 
@@ -220,11 +221,11 @@ class HeldOut:
         """
         mine = self.contexts[latent][1::2]
         rate = hits(words, mine) / len(mine)
-        told = all(
+        distinguishes = all(
             rate > hits(words, self.contexts[other]) / max(1, len(self.contexts[other]))
             for other in self.near[latent]
         )
-        return f1(words, mine, self.others(latent)), told
+        return f1(words, mine, self.others(latent)), distinguishes
 
 
 def make(
@@ -255,10 +256,10 @@ def make(
         if len(one) < FEWEST or not words[number]:
             found.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
             continue
-        value, told = held.score(words[number], number)
+        value, distinguishes = held.score(words[number], number)
         text = ", ".join(words[number]) if value >= CLEAR else UNCLEAR
         control, _ = held.score(words[int(drawn[number])], number)
-        found.append(Label(text, value, told, control, words[number]))
+        found.append(Label(text, value, distinguishes, control, words[number]))
     progress(stage, 1.0, "")
     return found
 
@@ -305,7 +306,7 @@ def to_table(labels: Sequence[Label], forms: Mapping[str, str] | None = None) ->
             ],
             "words": [written(one) for one in labels],
             "f1": np.array([one.f1 for one in labels], dtype=np.float32),
-            "told": [one.told for one in labels],
+            "told": [one.distinguishes for one in labels],
             "control": np.array([one.control for one in labels], dtype=np.float32),
         }
     )

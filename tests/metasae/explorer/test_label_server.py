@@ -1,7 +1,9 @@
 """Labels from a server: asked, kept, resumed, scored, and every way it may go wrong."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,6 +31,7 @@ class Server(HTTPServer):
 
     answers: list[tuple[int, bytes]]
     asked: list[dict[str, Any]]
+    retry_after: str | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,12 +41,21 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server.asked.append(json.loads(body) | {"key": self.headers.get("Authorization")})
         status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
+        if status == 0:
+            return  # hangs up without a word
         self.send_response(status)
+        if status == 429 and server.retry_after is not None:
+            self.send_header("Retry-After", server.retry_after)
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_server, "FIRST_PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -110,10 +122,68 @@ def test_a_server_that_refuses_or_is_down_is_one_sentence(server: Server, tmp_pa
     with pytest.raises(UserError) as raised:
         ask_all(endpoint(server), CONTEXTS, tmp_path / "a.jsonl")
     assert "status 401" in one_sentence(raised)
-    with pytest.raises(UserError, match="can't be reached"):
+    assert len(server.asked) == 1
+    with pytest.raises(UserError, match="can't be reached") as raised:
         Endpoint("http://127.0.0.1:1/v1").ask(["x"])
-    with pytest.raises(UserError, match="is no address"):
-        Endpoint("file:///etc/passwd").ask(["x"])
+    one_sentence(raised)
+    with pytest.raises(UserError, match="can't be reached") as raised:
+        Endpoint(f"http://{'a' * 70}.example/v1").ask(["x"])
+    one_sentence(raised)
+    for address in ("file:///etc/passwd", "http://", "http://a:99999999", "localhost:8080/v1"):
+        with pytest.raises(UserError, match="is no address") as raised:
+            Endpoint(address)
+        one_sentence(raised)
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_what_may_pass_is_tried_again(server: Server, tmp_path: Path, status: int) -> None:
+    server.answers = [(status, b"")] * 2 + [(200, completion(GOOD))]
+    answers = ask_all(endpoint(server), {3: ["in «Tokyo»"]}, tmp_path / "a.jsonl")
+    assert list(answers) == [3] and len(server.asked) == 3
+    assert len({json.dumps(one) for one in server.asked}) == 1
+
+
+def test_a_server_that_stays_broken_is_one_sentence(server: Server, tmp_path: Path) -> None:
+    server.answers = [(503, b"")]
+    with pytest.raises(UserError) as raised:
+        ask_all(endpoint(server), CONTEXTS, tmp_path / "a.jsonl")
+    assert "status 503" in one_sentence(raised)
+    assert len(server.asked) == label_server.ATTEMPTS
+    server.answers = [(0, b"")]
+    with pytest.raises(UserError, match="can't be reached") as raised:
+        endpoint(server).ask(["x"])
+    one_sentence(raised)
+    assert len(server.asked) == 2 * label_server.ATTEMPTS
+
+
+def test_a_busy_server_says_how_long_to_wait(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers, server.retry_after = [(429, b""), (200, completion(GOOD))], "3600"
+    monkeypatch.setattr(label_server, "LONGEST_PAUSE", 0.3)
+    began = time.monotonic()
+    endpoint(server).ask(["x"])
+    assert 0.3 <= time.monotonic() - began < 10
+
+
+def test_a_silent_server_is_not_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_server, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(UserError, match="can't be reached") as raised:
+            Endpoint(f"http://127.0.0.1:{silent.getsockname()[1]}/v1").ask(["x"])
+        assert time.monotonic() - began < 0.4
+    one_sentence(raised)
+
+
+@pytest.mark.parametrize("key", ["secrét", "secret\n", "secret\r\nX: y"])
+def test_a_key_no_header_can_hold_is_one_sentence_without_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(label_server.KEY_VARIABLE, key)
+    with pytest.raises(UserError, match=label_server.KEY_VARIABLE) as raised:
+        endpoint(server).ask(["x"])
+    assert "secr" not in one_sentence(raised) and not server.asked
 
 
 @pytest.mark.parametrize(
@@ -139,8 +209,8 @@ def test_a_servers_labels_are_scored_like_our_own() -> None:
     ours = labels.make(contexts, near)
     answers = {2: ("right", ("word2",)), 4: ("wrong", ("word5",)), 99: ("nobody", ("x",))}
     found = scored(answers, ours, contexts, near)
-    assert (found[2].text, found[2].f1, found[2].told) == ("right", 1.0, True)
-    assert (found[4].text, found[4].told) == (UNCLEAR, False) and found[4].f1 < 0.3
+    assert (found[2].text, found[2].f1, found[2].distinguishes) == ("right", 1.0, True)
+    assert (found[4].text, found[4].distinguishes) == (UNCLEAR, False) and found[4].f1 < 0.3
     assert found[3] == ours[3]
 
 

@@ -119,7 +119,7 @@ def test_words_that_hold_score_high_and_another_latents_low() -> None:
     contexts, near = planted(0.0)
     found = labels.make(contexts, near)
     assert [one.text for one in found] == [f"word{n}" for n in range(12)]
-    assert all(one.f1 == 1 and one.told for one in found)
+    assert all(one.f1 == 1 and one.distinguishes for one in found)
     values = labels.summary(labels.to_table(found))
     assert values["f1_control_mean"] < 0.2 and values["unclear_share"] == 0
 
