@@ -4,22 +4,21 @@ import io
 import json
 from collections.abc import Callable
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.etree import ElementTree
 
+import altair as alt
 import networkx as nx
-import numpy as np
+import vl_convert
 
 from metasae.errors import UserError
-from metasae.explorer.graph import communities, positions
+from metasae.explorer.graph_chart import graph_chart, node_table
 
 FORMATS = ("graphml", "json", "svg")
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8ac00", "#888888")
-"""Of the communities (Okabe and Ito's, the yellow darkened for white paper), the largest first."""
-
 _PAPER = (1200, 900)
+"""Width and height of the picture in pixels, its margins not counted."""
 
-_MARGIN = 90
+_SVG = "http://www.w3.org/2000/svg"
 
 
 def exported(
@@ -28,7 +27,7 @@ def exported(
     """A graph as GraphML, node-link JSON or a picture (SVG), its nodes named.
 
     Args:
-        name_of: kind and number → a label.
+        name_of: kind ("latent" or "meta") and number → a label.
         about: what it came from; graph attributes.
 
     Raises:
@@ -51,48 +50,24 @@ def exported(
 
 
 def _picture(graph: nx.Graph, name_of: Callable[[str, int], str], about: dict[str, Any]) -> str:
-    """Squares for meta-latents, circles for latents, lines as thick as activations."""
-    places, groups = positions(graph), communities(graph)
-    x, y = np.array(list(places.values())).T
-    spans = max(np.ptp(x), 1e-9), max(np.ptp(y), 1e-9)
-    at = {
-        node: (
-            _MARGIN + (place[0] - x.min()) / spans[0] * (_PAPER[0] - 2 * _MARGIN),
-            _PAPER[1] - _MARGIN - (place[1] - y.min()) / spans[1] * (_PAPER[1] - 2 * _MARGIN),
-        )
-        for node, place in places.items()
-    }
-    note = json.dumps({key: str(value) for key, value in about.items()}, ensure_ascii=False)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_PAPER[0]} {_PAPER[1]}" '
-        'font-family="sans-serif" font-size="13" text-anchor="middle">',
-        f"<desc>{escape(note)}</desc>",
-        f'<rect width="{_PAPER[0]}" height="{_PAPER[1]}" fill="white"/>',
-    ]
-    for one, other, weight in graph.edges(data="weight"):
-        (x1, y1), (x2, y2) = at[one], at[other]
-        lines.append(
-            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#999" '
-            f'stroke-width="{1 + 9 * weight:.2f}" stroke-opacity="0.6"><title>{weight:.2f}</title>'
-            "</line>"
-        )
-    for node, values in graph.nodes(data=True):
-        (kind, index), (x1, y1) = node, at[node]
-        colour = COLOURS[min(groups[node], len(COLOURS) - 1)]
-        size = 12 if values["start"] else 8
-        lines.append(
-            f'<rect x="{x1 - size:.1f}" y="{y1 - size:.1f}" width="{2 * size}" height="{2 * size}" '
-            f'fill="{colour}"/>'
-            if kind == "meta"
-            else f'<circle cx="{x1:.1f}" cy="{y1:.1f}" r="{size}" fill="{colour}"/>'
-        )
-        bold = ' font-weight="bold"' if kind == "meta" or values["start"] else ""
-        name = _plain(name_of(kind, index)) or str(index)
-        lines.append(
-            f'<text x="{x1:.1f}" y="{y1 - size - 5:.1f}"{bold} stroke="white" stroke-width="3" '
-            f'paint-order="stroke">{escape(name)}</text>'
-        )
-    return "\n".join([*lines, "</svg>"]) + "\n"
+    """The graph's chart as SVG, what it came from in its description."""
+    nodes = node_table(graph, lambda kind, index: _plain(name_of(kind, index)))
+    width, height = _PAPER
+    chart = (
+        graph_chart(graph, nodes)
+        .properties(width=width, height=height, background="white")
+        .configure_view(stroke=None)
+    )
+    drawn = vl_convert.vegalite_to_svg(
+        chart.to_dict(), vl_version=".".join(alt.SCHEMA_VERSION.split(".")[:2])
+    )
+    picture = ElementTree.fromstring(drawn)
+    description = ElementTree.Element(f"{{{_SVG}}}desc")
+    note = {key: str(value) for key, value in about.items()}
+    description.text = json.dumps(note, ensure_ascii=False)
+    picture.insert(0, description)
+    ElementTree.register_namespace("", _SVG)
+    return ElementTree.tostring(picture, encoding="unicode") + "\n"
 
 
 def _plain(text: str) -> str:

@@ -12,8 +12,8 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer import graph, graph_files
 from metasae.explorer.explorer import META, Explorer
+from metasae.explorer.graph_chart import graph_chart, node_table
 from workbench import session
-from workbench.charts.graph import graph_chart
 from workbench.frame import ink
 from workbench.navigation import METAS, address, carried, go, keep_link
 from workbench.picking import choose, choose_point
@@ -23,6 +23,9 @@ _START = ("Tokyo", "Paris")
 
 _MOST = 6
 """Latents a graph may start from."""
+
+_LONGEST = 24
+"""Characters of a label in the picture."""
 
 _LINKED = "graph-linked"
 """Session key: what the address was last made to say of the sliders."""
@@ -122,32 +125,13 @@ def _named(explorer: Explorer, typed: str) -> list[int]:
 
 def draw(explorer: Explorer, made: nx.Graph) -> None:
     """The picture and beside it the table; either recentres."""
-    groups, places = graph.communities(made), graph.positions(made)
-    nodes = pd.DataFrame(
-        {
-            "kind": "meta-latent" if kind == "meta" else "latent",
-            "index": index,
-            "name": explorer.named(explorer.of_node(kind), index),
-            "label": explorer.label(explorer.of_node(kind), index) or f"{index}",
-            "start": bool(values["start"]),
-            "x": places[kind, index][0],
-            "y": places[kind, index][1],
-            "community": f"{groups[kind, index] + 1}",
-            "links": made.degree[(kind, index)],
-        }
-        for (kind, index), values in made.nodes(data=True)
-    )
-    edges = pd.DataFrame(
-        {
-            "x": places[one][0], "y": places[one][1],
-            "x2": places[other][0], "y2": places[other][1],
-            "activation": values["weight"],
-        }
-        for one, other, values in made.edges(data=True)
-    )  # fmt: skip
+    nodes = node_table(made, lambda kind, index: explorer.label(explorer.of_node(kind), index))
     picture, table = st.columns([7, 4], gap="medium")
     with picture:
-        chart = graph_chart(nodes, edges, ink())
+        colours = ink()
+        chart = graph_chart(
+            made, nodes, colours.other, colours.text, colours.paper, _LONGEST
+        ).properties(height=620, width="container")
         choose_point(
             chart, "graph", "picked", lambda node: _open(str(node["kind"]), int(node["index"]))
         )

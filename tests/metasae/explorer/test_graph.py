@@ -1,6 +1,7 @@
 """Graphs of latents and meta-latents, against the dense matrices."""
 
 import json
+import re
 from xml.etree import ElementTree
 
 import networkx as nx
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
-from metasae.explorer import graph, graph_files
+from metasae.explorer import graph, graph_chart, graph_files
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from tests.builders import one_sentence, orthonormal_decomposition
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def small(seed: int = 0, latents: int = 60) -> Decomposition:
@@ -129,23 +132,61 @@ def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
         made, "svg", lambda kind, index: f'{kind} <b>&" {index}', {"sae": "x@1"}
     )
     picture = ElementTree.fromstring(text)
-    names = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert names == [f'{kind} <b>&" {index}' for kind, index in made]
-    count = {
-        tag: len(list(picture.iter("{http://www.w3.org/2000/svg}" + tag)))
-        for tag in ("line", "circle", "rect")
+    names = [one.text for one in picture.iter(SVG + "text")]
+    assert sorted(map(str, names)) == sorted(f'{kind} <b>&" {index}' for kind, index in made)
+    lines = list(picture.iter(SVG + "line"))
+    weights = [weight for *_, weight in made.edges(data="weight")]
+    assert [float(one.attrib["stroke-width"]) for one in lines] == pytest.approx(
+        [0.5 + 6.5 / 0.8 * weight for weight in weights]
+    )
+    shapes = [
+        one for one in picture.iter(SVG + "path") if one.get("aria-roledescription") == "point"
+    ]
+    shown = [one.attrib["aria-label"] for one in shapes]
+    for (kind, index), label in zip(made, shown, strict=True):
+        named = {"latent": "latent", "meta": "meta-latent"}[kind]
+        assert f'kind: {named}; index: {index}; label: {kind} <b>&" {index};' in label
+    round_ones = ["A" in one.attrib["d"] for one in shapes]
+    assert round_ones == [kind == "latent" for kind, _ in made]
+    width, height = (float(picture.attrib[side]) for side in ("width", "height"))
+    for one in shapes:
+        x, y = map(float, re.findall(r"-?[\d.]+", one.attrib["transform"]))
+        assert 0 < x < width and 0 < y < height
+    (about,) = picture.iter(SVG + "desc")
+    assert json.loads(str(about.text)) == {"sae": "x@1"}
+
+
+def test_a_picture_may_be_large_or_have_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    lone = graph.around(small(), [1], 1, threshold=10.0)
+    text = graph_files.exported(lone, "svg", lambda kind, index: "", {})
+    assert [one.text for one in ElementTree.fromstring(text).iter(SVG + "text")] == ["1"]
+    star: nx.Graph = nx.star_graph(6000)
+    star = nx.relabel_nodes(star, {n: ("latent" if n else "meta", n) for n in star})
+    nx.set_node_attributes(star, {node: node[0] == "meta" for node in star}, "start")
+    nx.set_edge_attributes(star, 0.5, "weight")
+    monkeypatch.setattr(graph_chart, "communities", lambda made: dict.fromkeys(made, 0))
+    monkeypatch.setattr(graph_chart, "positions", lambda made: dict.fromkeys(made, (0.0, 1.0)))
+    nodes = graph_chart.node_table(star, lambda kind, index: "")
+    chart = graph_chart.graph_chart(star, nodes).to_dict()
+    assert {len(rows) for rows in chart["datasets"].values()} == {6000, 6001}
+
+
+def test_long_labels_are_cut_where_there_is_no_room() -> None:
+    made = graph.around(small(), [1], 1)
+    nodes = graph_chart.node_table(made, lambda kind, index: "a label that goes on and on")
+    assert set(nodes["label"]) == {"a label that goes on and on"}
+    shown = {
+        longest: {
+            row["short"]
+            for rows in graph_chart.graph_chart(made, nodes, longest=longest)
+            .to_dict()["datasets"]
+            .values()
+            for row in rows
+            if "short" in row
+        }
+        for longest in (None, 10)
     }
-    metas = sum(kind == "meta" for kind, _ in made)
-    assert count == {"line": made.size(), "circle": len(made) - metas, "rect": metas + 1}
-    for line, weight in zip(
-        picture.iter("{http://www.w3.org/2000/svg}line"),
-        (weight for *_, weight in made.edges(data="weight")),
-        strict=True,
-    ):
-        assert float(line.attrib["stroke-width"]) == pytest.approx(1 + 9 * weight, abs=0.01)
-    for one in picture.iter("{http://www.w3.org/2000/svg}circle"):
-        assert 0 < float(one.attrib["cx"]) < 1200 and 0 < float(one.attrib["cy"]) < 900
-    assert '"sae": "x@1"' in text.replace("&quot;", '"')
+    assert shown == {None: {"a label that goes on and on"}, 10: {"a label t…"}}
 
 
 def test_a_latent_out_of_range_is_said() -> None:
