@@ -95,16 +95,16 @@ def explained(content: str | bytes) -> dict[str, str]:
             rows = json.loads(text)
         except ValueError:
             rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        found: dict[str, str] = {}
+        labels: dict[str, str] = {}
         for row in rows:
             index = row["index"] if "index" in row else row["feature"]
-            found.setdefault(str(int(index)), str(row["description"])[:LONGEST])
+            labels.setdefault(str(int(index)), str(row["description"])[:LONGEST])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             "This is no file of Neuronpedia's explanations; it takes a list of objects with index "
             "and description."
         ) from error
-    return found
+    return labels
 
 
 LONGEST = 200
@@ -114,9 +114,9 @@ def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
     """The corrected labels of what is open; none where they are about another SAE."""
     path = cache.corrected_labels(preset.opened)
     if path.exists():
-        found = Corrections.from_json(path.read_text())
-        if (found.sae, found.meta_sae) == (sae, meta_sae):
-            return found
+        corrections = Corrections.from_json(path.read_text())
+        if (corrections.sae, corrections.meta_sae) == (sae, meta_sae):
+            return corrections
     return Corrections(sae, meta_sae, {})
 
 

@@ -90,8 +90,8 @@ def relabel(
     vocab = labels.vocabulary(lab.model)
     report: dict[str, Any] = {"sae": lab.provenance.sae, "meta_sae": lab.provenance.meta_sae}
     for width in widths:
-        found = made.evidence(width)
-        if found is None:
+        collected = made.evidence(width)
+        if collected is None:
             raise UserError(
                 f"Nobody has collected where the {width:,} latents fire; leave out --labels-only."
             )
@@ -102,13 +102,13 @@ def relabel(
                 "this machine; leave out --labels-only to collect it anew."
             )
         sae = made.decomposition(width).sae
-        contexts, forms = labels.bags(text, found, vocab)
+        contexts, forms = labels.bags(text, collected, vocab)
         near = neighbours.siblings(sae.W_dec)
         promoted = _promoted(lab, sae.W_dec, vocab)
         stage = f"Labels of {width:,} latents"
         written = labels.make(contexts, near, promoted, progress, stage)
         if asking is not None:
-            answers = _asked(lab, found, text, out, width, asking, progress)
+            answers = _asked(lab, collected, text, out, width, asking, progress)
             written = label_server.scored(answers, written, contexts, near)
         table = labels.to_table(written, forms)
         _write(table, out / f"labels-{width}.parquet")
@@ -130,7 +130,7 @@ def relabel(
 
 def _asked(
     lab: Lab,
-    found: Evidence,
+    collected: Evidence,
     text: Windows,
     out: Path,
     width: int,
@@ -138,11 +138,11 @@ def _asked(
     progress: Progress,
 ) -> dict[int, tuple[str, tuple[str, ...]]]:
     """A server's labels of the latents that fire most, from the contexts that aren't held out."""
-    often = found.counts.sum(1).argsort()[::-1][: asking.most].tolist()
+    often = collected.counts.sum(1).argsort()[::-1][: asking.most].tolist()
     lines = {
         latent: [_marked(evidence.snippet(lab.model, text, one)) for one in shown]
         for latent in often
-        if (shown := found.of(latent)[::2])
+        if (shown := collected.of(latent)[::2])
     }
     requests, tokens = label_server.cost(lines)
     if not asking.agreed:
@@ -160,11 +160,11 @@ def _marked(shown: evidence.Snippet) -> str:
 
 def _promoted(lab: Lab, directions: Float[Tensor, "F D"], vocab: Sequence[str]) -> list[list[str]]:
     """The tokens each direction raises most."""
-    found: list[list[str]] = []
+    tokens: list[list[str]] = []
     for part in directions.split(256):
         top = lab.model.vocabulary_scores(part).topk(6, dim=1).indices
-        found += [[vocab[token] for token in row] for row in top.tolist()]
-    return found
+        tokens += [[vocab[token] for token in row] for row in top.tolist()]
+    return tokens
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

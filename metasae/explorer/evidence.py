@@ -85,12 +85,12 @@ class Evidence:
     def of(self, latent: int) -> tuple[Context, ...]:
         """A latent's contexts, the strongest first."""
         rows = self.contexts.iloc[self._starts[latent] : self._starts[latent + 1]]
-        found: dict[int, Context] = {}
+        contexts: dict[int, Context] = {}
         columns = (rows[name].tolist() for name in ("context", "window", "position", "activation"))
         for number, window, position, activation in zip(*columns, strict=True):
-            one = found.setdefault(number, Context(window, {}, number >= TOP))
+            one = contexts.setdefault(number, Context(window, {}, number >= TOP))
             one.activations[position] = activation
-        return tuple(found[number] for number in sorted(found))
+        return tuple(contexts[number] for number in sorted(contexts))
 
     def density(self, latent: int) -> float:
         """Share of the tokens a latent fires on."""

@@ -104,18 +104,18 @@ class Explorer:
         Raises:
             UserError: no network on first use.
         """
-        found = self.evidence(width or self.lab.n_latents)
-        if found is None:
+        collected = self.evidence(width or self.lab.n_latents)
+        if collected is None:
             return None
-        if found.text not in self._texts:
+        if collected.text not in self._texts:
             preset = self.lab.preset
             for made in (
                 lambda: kept_windows.own_text(preset),
                 lambda: kept_windows.text_of(preset, self.lab.model, (), progress),
             ):
-                if found.text not in self._texts and (text := made()) is not None:
+                if collected.text not in self._texts and (text := made()) is not None:
                     self._texts[kept_windows.fingerprint(text)] = text
-        return self._texts.get(found.text)
+        return self._texts.get(collected.text)
 
     def table(self, kind: str) -> pd.DataFrame | None:
         """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
@@ -203,15 +203,15 @@ class Explorer:
         model = self.lab.model
         decomposition = self.lab.decomposition if kind == META else self.decomposition(int(kind))
         directions = decomposition.meta.W_dec if kind == META else decomposition.sae.W_dec
-        found: dict[int, float] = {}
+        scored: dict[int, float] = {}
         for word in dict.fromkeys((f" {wanted}", f" {wanted.capitalize()}")):
             tokens = model.encode(word)
             if len(tokens) == 1:
                 scores = directions @ model.raising(tokens[0])
                 top = scores.topk(min(PROMOTING, len(scores)))
                 for index, score in zip(top.indices.tolist(), top.values.tolist(), strict=True):
-                    found[index] = max(score, found.get(index, score))
-        return sorted(found, key=lambda index: -found[index])[:PROMOTING]
+                    scored[index] = max(score, scored.get(index, score))
+        return sorted(scored, key=lambda index: -scored[index])[:PROMOTING]
 
     def firing_on(self, width: int, typed: str) -> pd.DataFrame:
         """Which latents of a width fire on a text: columns position, token, latent, activation,
@@ -264,11 +264,11 @@ class Explorer:
             for meta in range(self.lab.n_meta):
                 if wanted in self.lab.meta_card(meta).title.casefold():
                     rows.setdefault(meta, "title")
-        found = [
+        matches = [
             {"index": index, "label": self.label(kind, index), "why": why}
             for index, why in list(rows.items())[:most]
         ]
-        return pd.DataFrame(found, columns=["index", "label", "why"])
+        return pd.DataFrame(matches, columns=["index", "label", "why"])
 
 
 def open_explorer(lab: Lab) -> Explorer:

@@ -207,8 +207,8 @@ def make(
     """
     text = text_of(preset, model, texts, progress)
     began = time.monotonic()
-    found = collect(model, text, saes, median_norm, tokens, progress)
-    for width, one in found.items():
+    collected = collect(model, text, saes, median_norm, tokens, progress)
+    for width, one in collected.items():
         one.save(out, width)
-    read = max((one.tokens for one in found.values()), default=0)
-    return {"tokens": read, "seconds": time.monotonic() - began, "widths": sorted(found)}
+    read = max((one.tokens for one in collected.values()), default=0)
+    return {"tokens": read, "seconds": time.monotonic() - began, "widths": sorted(collected)}

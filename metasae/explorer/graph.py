@@ -109,8 +109,8 @@ def _join(graph: nx.Graph, known: Node, other: Node, weight: float, distance: in
 
 def communities(graph: nx.Graph, seed: int = 0) -> dict[Node, int]:
     """The community of every node (Louvain on the activations), the largest first."""
-    found = nx.community.louvain_communities(graph, weight="weight", seed=seed)
-    ordered = sorted(found, key=lambda one: (-len(one), min(one)))
+    groups = nx.community.louvain_communities(graph, weight="weight", seed=seed)
+    ordered = sorted(groups, key=lambda one: (-len(one), min(one)))
     return {node: number for number, group in enumerate(ordered) for node in group}
 
 

@@ -97,7 +97,7 @@ def bags(
         The bags, in lower case, and for each word the commonest of its written forms.
     """
     forms: dict[str, Counter[str]] = defaultdict(Counter)
-    found: list[list[Bag]] = [[] for _ in range(len(evidence.counts))]
+    of_latents: list[list[Bag]] = [[] for _ in range(len(evidence.counts))]
     table = evidence.contexts
     peak = table.loc[
         table.groupby(["latent", "context"], sort=True)["activation"].idxmax(),
@@ -113,10 +113,10 @@ def bags(
             end += 1
         before = "".join(vocab[token] for token in row[max(1, at - _BEFORE) : at])
         words = _WORD.findall(before + "".join(vocab[token] for token in row[at:end]))
-        found[latent].append({**_bag(words), **_weighed(kinds(vocab[row[at]], before, words))})
+        of_latents[latent].append({**_bag(words), **_weighed(kinds(vocab[row[at]], before, words))})
         for word in words[-_NEAR:]:
             forms[word.lower()][word] += 1
-    return found, {word: counted.most_common(1)[0][0] for word, counted in forms.items()}
+    return of_latents, {word: counted.most_common(1)[0][0] for word, counted in forms.items()}
 
 
 def _weighed(kinds_there: Mapping[str, float]) -> Bag:
@@ -249,26 +249,26 @@ def make(
         for number, one in enumerate(contexts)
     ]
     drawn = np.random.default_rng(seed).permutation(len(contexts))
-    found = []
+    made = []
     for number, one in enumerate(contexts):
         if number % 2000 == 0:
             progress(stage, number / len(contexts), f"{number:,} of {len(contexts):,}")
         if len(one) < FEWEST or not words[number]:
-            found.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
+            made.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
             continue
         value, distinguishes = held.score(words[number], number)
         text = ", ".join(words[number]) if value >= CLEAR else UNCLEAR
         control, _ = held.score(words[int(drawn[number])], number)
-        found.append(Label(text, value, distinguishes, control, words[number]))
+        made.append(Label(text, value, distinguishes, control, words[number]))
     progress(stage, 1.0, "")
-    return found
+    return made
 
 
 def meta_contexts(
     decomposition: Decomposition, contexts: Sequence[Sequence[Bag]], most: int = STRONGEST
 ) -> list[list[Bag]]:
     """For every meta-latent what its strongest latents fire on: one bag a latent, merged."""
-    found: list[list[Bag]] = []
+    of_metas: list[list[Bag]] = []
     for meta in range(decomposition.n_meta):
         rows: list[Bag] = []
         for latent in list(decomposition.latents_of(meta))[:most]:
@@ -279,8 +279,8 @@ def meta_contexts(
             # Divided at the end: what stands at every peak keeps a weight of exactly 1.
             mean = {word: weight / len(contexts[latent]) for word, weight in merged.items()}
             rows.append({word: weight for word, weight in mean.items() if weight >= _OFTEN})
-        found.append(rows)
-    return found
+        of_metas.append(rows)
+    return of_metas
 
 
 _OFTEN = 0.08

@@ -37,7 +37,7 @@ def knowledge(
     A fact is known when one of its accepted forms has a higher log-probability than every other
     answer in the whole table (all countries, all languages, …) after the question's prompt.
     """
-    found = []
+    answered = []
     for number, city in enumerate(cities):
         own = {attribute: city.answers(attribute) for attribute in ATTRIBUTES}
         prompts = _asked(model, city, own)
@@ -62,9 +62,9 @@ def knowledge(
             parts = against.questions.split(against.baseline)
             for attribute, rival in zip(asked, parts, strict=True):
                 known[attribute] = bool(scores[attribute].max() >= rival.max())
-        found.append((likeliest, known))
+        answered.append((likeliest, known))
         progress("Asking the model about the cities", (number + 1) / len(cities), city.name)
-    return found
+    return answered
 
 
 def _asked(model: LanguageModel, city: City, answers: Mapping[str, tuple[str, ...]]) -> PromptSet:
@@ -96,7 +96,7 @@ def records(
         table: see `name_latents.activation_table`.
     """
     share = selectivity(table)
-    found = []
+    ranked = []
     for number, city in enumerate(cities):
         forms, knows = known[number]
         score = table[number] * share[number]
@@ -108,7 +108,7 @@ def records(
             prompts = _asked(model, city, {name: (form,) for name, form in forms.items()})
             at = [name_position(model, one.prompt, city.name) for one in prompts.questions]
             lost = lost_without(prompts, sae, candidates, at, median_norm)
-        found.append(
+        ranked.append(
             CityRecord(
                 name=city.name,
                 country=city.country,
@@ -132,7 +132,7 @@ def records(
             )
         )
         progress("Ranking the cities' latents", (number + 1) / len(cities), city.name)
-    return found
+    return ranked
 
 
 def _choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
@@ -149,11 +149,11 @@ def _choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
     return tuple(sorted(marked, key=lambda r: (not r.chosen, -r.activation * r.selectivity)))
 
 
-def counted(found: Sequence[CityRecord]) -> dict[str, Any]:
+def counted(cities: Sequence[CityRecord]) -> dict[str, Any]:
     """How many cities there are, have a latent of their own, and are known."""
     return {
-        "total": len(found),
-        "with_latent": sum(record.has_own_latent for record in found),
-        "known_facts": {a: sum(record.known[a] for record in found) for a in ATTRIBUTES},
-        "all_four_known": sum(all(record.known.values()) for record in found),
+        "total": len(cities),
+        "with_latent": sum(record.has_own_latent for record in cities),
+        "known_facts": {a: sum(record.known[a] for record in cities) for a in ATTRIBUTES},
+        "all_four_known": sum(all(record.known.values()) for record in cities),
     }

@@ -76,7 +76,7 @@ def make_tables(
     median = usual_norm(model)
     known = knowledge(model, cities, progress)
     table = activation_table(model, decomposition.sae, cities, median, progress)
-    found = records(model, decomposition.sae, cities, known, table, median, progress)
+    ranked = records(model, decomposition.sae, cities, known, table, median, progress)
     weights = f"{META}/{formats.WEIGHTS}"
     try:
         quality = quality_of(json.loads((folder / META / REPORT).read_text()))
@@ -92,13 +92,13 @@ def make_tables(
         "median_norm": median,
         "saes": [],
         "meta_sae": quality,
-        "cities": counted(found),
+        "cities": counted(ranked),
         "weights_sha256": {weights: sha256(folder / weights)},
     }
     # The cities last: their file says that all is there.
     for name, values in (
         ("report.json", report),
-        ("cities.json", {"cities": [record.to_dict() for record in found]}),
+        ("cities.json", {"cities": [record.to_dict() for record in ranked]}),
     ):
         write_json(folder / name, values)
 

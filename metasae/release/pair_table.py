@@ -22,16 +22,16 @@ def pair_table(lab: Lab, source: str, target: str) -> dict[str, Any]:
         mine, theirs = pair.source.latents[which], pair.target.latents[which]
         experiment = lab.experiment(lab.subject(source, mine), lab.subject(target, theirs))
         options = EditOptions(keep_error=keep_error)
-        for found in search(experiment, Combinations.of(experiment, options)):
-            key = tuple(found.pattern.values())
-            if key not in best or found.margin > best[key]["margin"]:
+        for one in search(experiment, Combinations.of(experiment, options)):
+            key = tuple(one.pattern.values())
+            if key not in best or one.margin > best[key]["margin"]:
                 best[key] = {
-                    "pattern": found.pattern,
+                    "pattern": one.pattern,
                     "source_latents": mine,
                     "target_latents": theirs,
-                    "edit": found.edit.to_dict(),
-                    "margin": found.margin,
-                    "sentence": found.sentence,
+                    "edit": one.edit.to_dict(),
+                    "margin": one.margin,
+                    "sentence": one.sentence,
                 }
     return {
         "baseline": pair.apply(NO_EDIT).to_dict()["attributes"],

@@ -126,21 +126,21 @@ def checks(explorer: Explorer, post: Post | None = None) -> list[Check]:
     ]  # fmt: skip
 
 
-def _numbers(name: str, published: Sequence[float], found: Sequence[float]) -> Check:
-    agrees = len(found) == len(published) and all(
-        abs(a - b) < 0.0051 for a, b in zip(published, found, strict=True)
+def _numbers(name: str, published: Sequence[float], ours: Sequence[float]) -> Check:
+    agrees = len(ours) == len(published) and all(
+        abs(a - b) < 0.0051 for a, b in zip(published, ours, strict=True)
     )
-    return Check(name, _listed(published), _listed(found), agrees)
+    return Check(name, _listed(published), _listed(ours), agrees)
 
 
 def _listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.2f}" for value in values)
 
 
-def _near(name: str, published: float, found: float, room: float) -> Check:
+def _near(name: str, published: float, ours: float, room: float) -> Check:
     digits = ".4f" if isinstance(published, float) else "d"
-    agrees = math.isclose(published, found, abs_tol=room)
-    return Check(f"{name} (± {room:g})", f"{published:{digits}}", f"{found:{digits}}", agrees)
+    agrees = math.isclose(published, ours, abs_tol=room)
+    return Check(f"{name} (± {room:g})", f"{published:{digits}}", f"{ours:{digits}}", agrees)
 
 
 def _language_and_currency(explorer: Explorer) -> Check:

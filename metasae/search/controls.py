@@ -53,7 +53,7 @@ class Control:
 
 
 def control(
-    experiment: Experiment, found: Sequence[FoundEdit], draws: int = DRAWS, seed: int = 0
+    experiment: Experiment, edits: Sequence[FoundEdit], draws: int = DRAWS, seed: int = 0
 ) -> tuple[Control, ...]:
     """Set each found edit against random ones of its size, in the order of ``found``.
 
@@ -64,10 +64,10 @@ def control(
     Raises:
         UserError: when the pair leaves too few meta-latents to draw from.
     """
-    reached = [_drawn(experiment, one, draws if one.edit.strengths else 0, seed) for one in found]
+    reached = [_drawn(experiment, one, draws if one.edit.strengths else 0, seed) for one in edits]
     pooled = [np.concatenate(kind) for kind in zip(*reached, strict=True)]
     controls = []
-    for one, mine in zip(found, reached, strict=True):
+    for one, mine in zip(edits, reached, strict=True):
         moves = any(one.pattern.values())
         drawn = mine if moves else pooled
         random, shuffled = (_share(experiment, kind, one) for kind in drawn)

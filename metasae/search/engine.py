@@ -79,17 +79,17 @@ class Engine:
         if not len(change):
             return torch.empty(0, self.prepared.count)
         tail = self.prepared.prefilled.resid.shape[1]
-        found, begin = [], 0
+        scores, begin = [], 0
         while begin < len(change):
             size = self._size()
             rows = change[begin : begin + max(1, size // tail)]
             began = time.perf_counter()
-            found.append(self.prepared.logprobs(rows, drop_error))
+            scores.append(self.prepared.logprobs(rows, drop_error))
             if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
                 self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
             self.positions += len(rows) * tail
-        return torch.cat(found)
+        return torch.cat(scores)
 
     def _size(self) -> int:
         """Tail positions of the next batch: each size twice, then the fastest.

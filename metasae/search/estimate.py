@@ -100,7 +100,7 @@ class Changes:
 
     def plain(self, numbers: np.ndarray) -> list[Float[Tensor, "N K"]]:
         """The same in the residual stream's own units."""
-        options, found = self.combinations.options, []
+        options, parts = self.combinations.options, []
         for begin in range(0, len(numbers), _CHUNK):
             some = numbers[begin : begin + _CHUNK]
             made = self.experiment.space.directions(
@@ -109,8 +109,8 @@ class Changes:
             )
             change = (made - self._own) @ self._basis
             change[torch.from_numpy(some == 0)] = 0.0
-            found.append(change.double())
-        change = torch.cat(found)
+            parts.append(change.double())
+        change = torch.cat(parts)
         return [torch.einsum("rs,nsk->nrk", firing, change).flatten(1) for firing in self._firing]
 
 
@@ -133,12 +133,12 @@ class Picks:
         """Those of all questions."""
         questions = experiment.questions
         targets = questions.split(questions.belonging_to(experiment.target.label))
-        found = []
+        picks = []
         for answers, own in zip(questions.slices, targets, strict=True):
             before = int(experiment.baseline[answers].argmax())
             others = [place for place in own.nonzero()[:, 0].tolist() if place != before]
-            found.append(Picks(answers, before, tuple(others)))
-        return found
+            picks.append(Picks(answers, before, tuple(others)))
+        return picks
 
     def leads(
         self, values: Float[Tensor, "N A"], doubt: Float[Tensor, "N A A"] | float = 0.0
@@ -221,31 +221,31 @@ class Estimator:
         best = self._best()
         pool = np.arange(self.count) if self.listed else self._moved(doubt)
         leads = self._leads(pool, doubt)
-        found: dict[int, float] = {}
+        gains: dict[int, float] = {}
         for code, known in zip(self.codes, best, strict=True):
             margin = _margin(leads, code)
             at = int(margin.argmax())
             gain = float(margin[at]) - known
             if gain > 0:
                 number = int(pool[at])
-                found[number] = max(gain, found.get(number, gain))
-        return np.array(sorted(found, key=lambda number: -found[number])[:most], dtype=np.int64)
+                gains[number] = max(gain, gains.get(number, gain))
+        return np.array(sorted(gains, key=lambda number: -gains[number])[:most], dtype=np.int64)
 
     def _best(self) -> list[float]:
         """Per pattern the largest margin scored so far; 0 where none reaches it."""
         judged = self.engine.experiment.verdict(self.scores)
-        found = []
+        margins = []
         for code in self.codes:
             bits = sum(bit << place for place, bit in enumerate(code))
             here = judged.pattern == bits
             # Nothing moves best where nothing is done.
             done = bool((here & (self.numbers == 0)).any()) and not bits
-            found.append(math.inf if done else float(judged.margin[here].max(initial=0.0)))
-        return found
+            margins.append(math.inf if done else float(judged.margin[here].max(initial=0.0)))
+        return margins
 
     def _leads(self, numbers: np.ndarray, doubt: float) -> Float[Tensor, "N Q 2"]:
         """What unscored combinations may lead by at best; −∞ where there is nothing to learn."""
-        found = []
+        parts = []
         for begin in range(0, len(numbers), _CHUNK):
             some = numbers[begin : begin + _CHUNK]
             leads, open_ = [], torch.zeros(len(some), dtype=torch.bool)
@@ -255,8 +255,8 @@ class Estimator:
                 leads.append(pick.leads(mean, doubt * width))
                 open_ |= width.amax((1, 2)) > CERTAIN
             open_ &= torch.from_numpy(~np.isin(some, self.numbers))
-            found.append(torch.stack(leads, dim=1).masked_fill_(~open_[:, None, None], -math.inf))
-        return torch.cat(found)
+            parts.append(torch.stack(leads, dim=1).masked_fill_(~open_[:, None, None], -math.inf))
+        return torch.cat(parts)
 
     def _moved(self, doubt: float) -> np.ndarray:
         """Combinations worth a look when they cannot all be listed."""
@@ -282,11 +282,11 @@ class Estimator:
     def _neighbours(self, numbers: np.ndarray) -> np.ndarray:
         """Some combinations and all that differ from one of them in one piece."""
         digits = numbers[:, None] // self._strides % self._levels
-        found = [numbers]
+        parts = [numbers]
         for turn in range(1, int(self._levels.max())):
             moved = (digits + turn) % self._levels
-            found.append((numbers[:, None] + (moved - digits) * self._strides).ravel())
-        return np.unique(np.concatenate(found))
+            parts.append((numbers[:, None] + (moved - digits) * self._strides).ravel())
+        return np.unique(np.concatenate(parts))
 
 
 def _margin(leads: Float[Tensor, "N Q 2"], code: Sequence[int]) -> Float[Tensor, " N"]:

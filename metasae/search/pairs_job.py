@@ -77,13 +77,13 @@ def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -
         screened = screens(spec, len(combinations), lambda: fast)
         began, scored = time.perf_counter(), len(combinations)
         if spec.estimating:
-            found, scored = estimated(experiment, combinations)
+            patterns, scored = estimated(experiment, combinations)
         else:
-            found = search(experiment, combinations, screened, most)
+            patterns = search(experiment, combinations, screened, most)
     except UserError as error:
         return {"problem": str(error)}
     seconds = time.perf_counter() - began
-    return Summary(found, len(combinations), scored, seconds, screened).to_dict()
+    return Summary(patterns, len(combinations), scored, seconds, screened).to_dict()
 
 
 def here(lab: Lab) -> Spread:
@@ -267,14 +267,14 @@ class PairsJob:
                 else [
                     row
                     | {
-                        "pattern": "".join(str(int(moved)) for moved in found.pattern.values()),
-                        "margin": found.margin,
-                        "edit": json.dumps(found.edit.to_dict()),
-                        "sentence": found.sentence,
-                        "combination": found.number,
-                        "reached_by": found.reached_by,
+                        "pattern": "".join(str(int(moved)) for moved in one.pattern.values()),
+                        "margin": one.margin,
+                        "edit": json.dumps(one.edit.to_dict()),
+                        "sentence": one.sentence,
+                        "combination": one.number,
+                        "reached_by": one.reached_by,
                     }
-                    for found in summary.patterns
+                    for one in summary.patterns
                 ]
             )
         return pa.Table.from_pylist(rows, schema=_PAIRS).to_pandas(types_mapper=_NULLABLE.get)

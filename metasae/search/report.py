@@ -101,7 +101,7 @@ def _lead_of(scores: Float[Tensor, " a"], place: int) -> float | None:
 
 
 def effects_and_controls(
-    lab: Lab, experiment: Experiment, found: Sequence[FoundEdit], progress: Progress = silent
+    lab: Lab, experiment: Experiment, edits: Sequence[FoundEdit], progress: Progress = silent
 ) -> list[dict[str, Any]]:
     """What each found edit did besides, and whether chance would have done the same.
 
@@ -115,7 +115,7 @@ def effects_and_controls(
     """
     around = SideEffectProbe(lab, experiment)
     notes: list[dict[str, Any]] = []
-    for number, one in enumerate(found, 1):
+    for number, one in enumerate(edits, 1):
         sides = around.side_effects(one.edit).to_dict()
         outcome = experiment.apply(one.edit)
         top = {
@@ -123,9 +123,9 @@ def effects_and_controls(
             for attribute, pick in _tops(experiment.model, outcome).items()
         }
         notes.append({"side_effects": sides, "top": top, "leads": leads(outcome)})
-        progress("Measuring side effects", number / len(found), f"{number} of {len(found)} edits")
+        progress("Measuring side effects", number / len(edits), f"{number} of {len(edits)} edits")
     progress("Trying random edits", 0.0, "")
-    for note, against in zip(notes, control(experiment, found), strict=True):
+    for note, against in zip(notes, control(experiment, edits), strict=True):
         note["control"] = against.to_dict()
     return notes
 

@@ -230,13 +230,13 @@ class SideEffectProbe:
     def _sharing(self) -> dict[str, float]:
         """Cities whose records hold some of the source's latents, and how strongly they fire."""
         mine = set(self.experiment.source.latents)
-        found = {
+        activation = {
             record.name: sum(one.activation for one in record.latents if one.latent in mine)
             for record in self.lab.records.values()
             if record.name != self.experiment.source.city
         }
-        strongest = sorted(found, key=lambda name: (-found[name], name))[:OTHER_CITIES]
-        return {name: found[name] for name in strongest if found[name] > 0}
+        strongest = sorted(activation, key=lambda name: (-activation[name], name))[:OTHER_CITIES]
+        return {name: activation[name] for name in strongest if activation[name] > 0}
 
     @cached_property
     def _facts(self) -> list[tuple[str, Question]]:

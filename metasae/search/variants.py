@@ -153,12 +153,12 @@ def variants(
         _Plan(f"latents of the {width:,}-wide SAE", partial(_narrower, default, lab, width))
         for width in sorted(width for width in lab.preset.widths if width < lab.n_latents)[-1:]
     ]
-    found: list[Variant] = []
+    tried: list[Variant] = []
     for number, plan in enumerate(plans):
         progress("More ways to edit", number / len(plans), plan.name)
-        found.append(_tried(plan, most, found[0] if found else None))
+        tried.append(_tried(plan, most, tried[0] if tried else None))
     progress("More ways to edit", 1.0, "")
-    return tuple(found)
+    return tuple(tried)
 
 
 def _tried(plan: _Plan, most: int, default: Variant | None) -> Variant:

@@ -48,7 +48,7 @@ def pieces(
         UserError: for a latent out of range.
     """
     sides = [_strongest(decomposition, source), _strongest(decomposition, target)]
-    found = []
+    owned = []
     for meta in {**sides[0], **sides[1]}:
         on_source, on_target = (side.get(meta, 0.0) for side in sides)
         side: Literal["source", "target", "shared"] = "shared"
@@ -56,8 +56,8 @@ def pieces(
             side = "source"
         elif not on_source:
             side = "target"
-        found.append(Piece(meta, side, on_source, on_target))
-    return tuple(sorted(found, key=lambda p: -max(p.on_source, p.on_target)))
+        owned.append(Piece(meta, side, on_source, on_target))
+    return tuple(sorted(owned, key=lambda p: -max(p.on_source, p.on_target)))
 
 
 def _strongest(decomposition: Decomposition, latents: Sequence[int]) -> dict[int, float]:
@@ -118,7 +118,7 @@ class EditSpace:
             UserError: when it names a meta-latent out of range or of neither side.
         """
         place = {piece.meta: column for column, piece in enumerate(self.pieces)}
-        found = self.defaults.clone()
+        strengths = self.defaults.clone()
         for meta, strength in edit.strengths:
             self.decomposition.check_meta(meta)
             if meta not in place:
@@ -126,8 +126,8 @@ class EditSpace:
                     f"Meta-latent {meta} is active on neither the source's nor the target's "
                     f"latents; choose from {', '.join(map(str, sorted(place)))}."
                 )
-            found[place[meta]] = strength
-        return found
+            strengths[place[meta]] = strength
+        return strengths
 
     def directions(
         self,
