@@ -25,7 +25,8 @@ from metasae.progress import to_stream
 from metasae.release.figures import ordered_pairs, well_known
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.search.estimate import LISTED, SHARE, rounds
+from metasae.search.estimate import SHARE, rounds
+from metasae.search.estimator import LISTED
 from metasae.search.exhaustive import scan
 from metasae.search.patterns import Chunk
 from metasae.steering.edits import EditOptions

@@ -112,7 +112,8 @@ def graph_chart(
 
 def _inline(rows: pd.DataFrame) -> Any:
     """A table as chart data of any length: a data frame may have 5,000 rows at most."""
-    return alt.InlineData(values=rows.to_dict("records"))
+    values: list[Any] = rows.to_dict("records")
+    return alt.InlineData(values=values)
 
 
 def _short(name: str, longest: int | None) -> str:

@@ -18,8 +18,8 @@ Log-probabilities and margins are in nats.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from torch import Tensor
 from metasae.lab.lab import Lab
 from metasae.lm.matmul import fast_dtype_of_products
 from metasae.progress import Progress, silent
-from metasae.search.engine import POSITIONS, Engine
+from metasae.search.engine import POSITIONS, Engine, RememberingEngine
 from metasae.search.estimate import reported, rounds, usual_budget
 from metasae.search.exhaustive import AHEAD, CHUNK, MOST_EXACT, check_size, scan, verified
 from metasae.search.export import export
@@ -45,10 +45,10 @@ from metasae.search.job_files import (
 )
 from metasae.search.loop import gather
 from metasae.search.part_files import PartFiles, PartWriter, ScoredWriter
-from metasae.search.patterns import BestByPattern, FoundEdit
+from metasae.search.patterns import BestByPattern
 from metasae.search.spec import Spec, combinations_of, experiment_about, experiment_of
+from metasae.search.summary import Summary
 from metasae.sources import cache
-from metasae.sources.records import from_values, to_values
 from metasae.steering.experiment import Experiment
 from metasae.steering.verdict import OTHER, pattern_name
 
@@ -82,54 +82,6 @@ def screens(spec: Spec, count: int, fast: Callable[[], bool]) -> bool:
 def bf16_is_fast() -> bool:
     """Whether this processor runs products much faster in bf16."""
     return fast_dtype_of_products() == torch.bfloat16
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a finished search found.
-
-    Attributes:
-        patterns: the clearest edit of every reachable pattern, fewest moves first; fp32.
-        combinations: how many there are.
-        scored: how many of them were run; all, unless the search was an estimating one.
-        seconds: spent on them, interruptions not counted.
-        screened: whether the others' scores are from bf16.
-    """
-
-    patterns: tuple[FoundEdit, ...]
-    combinations: int
-    scored: int
-    seconds: float
-    screened: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return to_values(self)
-
-    @staticmethod
-    def from_dict(values: Any) -> "Summary":
-        """What `to_dict` wrote, beside which there may be more; raises ValueError for anything
-        else."""
-        return from_values(Summary, values)
-
-
-@dataclass
-class _Remembering(Engine):
-    """An engine that looks up what is known already.
-
-    Attributes:
-        known: combination → its scores.
-    """
-
-    known: dict[int, Tensor] = field(default_factory=dict)
-
-    def logprobs(self, numbers: Sequence[int] | np.ndarray) -> Tensor:
-        """See `Engine.logprobs`."""
-        asked = np.asarray(numbers, dtype=np.int64).tolist()
-        fresh = [number for number in asked if number not in self.known]
-        if fresh:
-            self.known |= dict(zip(fresh, super().logprobs(fresh), strict=True))
-        return torch.stack([self.known[number] for number in asked])
 
 
 class Job:
@@ -294,7 +246,7 @@ class Job:
             rows = torch.tensor(table.select(list(self.columns)).to_pandas().to_numpy())
             known = dict(zip(table["combination"].to_pylist(), rows, strict=True))
         self._seen = best = BestByPattern()
-        engine = _Remembering(self.experiment, self.combinations, known=known)
+        engine = RememberingEngine(self.experiment, self.combinations, known=known)
         writer = ScoredWriter(self._files, len(known), spent)
         if not gather(rounds(engine, progress=progress), best, writer, cancelled):
             return None

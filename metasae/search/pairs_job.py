@@ -21,7 +21,7 @@ from metasae.progress import Progress, silent
 from metasae.search.estimate import estimated
 from metasae.search.exhaustive import MOST_EXACT, search
 from metasae.search.export import export
-from metasae.search.job import Job, Summary, bf16_is_fast, screens
+from metasae.search.job import Job, bf16_is_fast, screens
 from metasae.search.job_files import (
     State,
     claim,
@@ -30,6 +30,7 @@ from metasae.search.job_files import (
     write_json,
 )
 from metasae.search.spec import UNITS, Spec, combinations_of, experiment_about, experiment_of
+from metasae.search.summary import Summary
 from metasae.sources import cache
 from metasae.text.prompts import WORDINGS
 

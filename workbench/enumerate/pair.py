@@ -10,9 +10,10 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.search.exhaustive import MOST_EXACT
-from metasae.search.job import Job, Summary
+from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob
 from metasae.search.patterns import FoundEdit
+from metasae.search.summary import Summary
 from workbench import session
 from workbench.charts.combinations import leads_chart
 from workbench.enumerate import searches

@@ -18,17 +18,8 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.search.estimate import (
-    BUDGETS,
-    FIRST,
-    LISTED,
-    SHARE,
-    Changes,
-    Estimator,
-    Picks,
-    estimated,
-    rounds,
-)
+from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds
+from metasae.search.estimator import FIRST, LISTED, Changes, Estimator, Picks
 from metasae.search.exhaustive import search
 from metasae.search.gaussian_process import Process
 from metasae.steering.edit_space import EditSpace

@@ -29,11 +29,12 @@ from metasae.search import job as job_module
 from metasae.search import spec as spec_module
 from metasae.search.exhaustive import search
 from metasae.search.export import check_output
-from metasae.search.job import Job, Summary
+from metasae.search.job import Job
 from metasae.search.job_files import State
 from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, searched
 from metasae.search.patterns import FoundEdit
 from metasae.search.spec import Spec, combinations_of
+from metasae.search.summary import Summary
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
