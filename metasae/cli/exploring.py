@@ -166,7 +166,7 @@ class Drawn:
 
     content: str
     out: Path | None = None
-    told: str = ""
+    said: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -175,7 +175,7 @@ class Drawn:
 
     def text(self) -> str:
         """See `arguments.Result`."""
-        return self.content if self.out is None else self.told
+        return self.content if self.out is None else self.said
 
 
 def decompose(arguments: argparse.Namespace) -> Decomposed:
@@ -240,7 +240,7 @@ def graph(arguments: argparse.Namespace) -> Drawn:
     lab = explorer.lab
     if arguments.whole:
         statistics = projected(lab.decomposition, arguments.threshold).statistics()
-        content, told = json.dumps(statistics, indent=1), "The statistics are in"
+        content, said = json.dumps(statistics, indent=1), "The statistics are in"
     else:
         made = around(
             lab.decomposition,
@@ -255,8 +255,8 @@ def graph(arguments: argparse.Namespace) -> Drawn:
             lambda kind, index: explorer.label(explorer.of_node(kind), index),
             asdict(lab.provenance),
         )
-        told = f"{made.number_of_nodes()} nodes and {made.number_of_edges()} edges:"
+        said = f"{made.number_of_nodes()} nodes and {made.number_of_edges()} edges:"
     if arguments.out is not None:
         with written_whole(arguments.out) as part:
             part.write_text(content, "utf-8")
-    return Drawn(content, arguments.out, f"{told} {arguments.out}")
+    return Drawn(content, arguments.out, f"{said} {arguments.out}")

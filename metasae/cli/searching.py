@@ -72,7 +72,7 @@ class Searched:
             for pair in values.get("pairs", [])
             if pair["problem"]
         ]
-        lines += map(_way, values.get("ways", []))
+        lines += map(_variant, values.get("ways", []))
         return "\n".join(lines)
 
 
@@ -90,12 +90,12 @@ def _pattern(one: dict[str, Any]) -> list[str]:
     ]
 
 
-def _way(way: dict[str, Any]) -> str:
-    new = [one for one in way["reached"] if one["new"]]
+def _variant(values: dict[str, Any]) -> str:
+    new = [one for one in values["reached"] if one["new"]]
     moved = ["+".join(n for n, yes in one["pattern"].items() if yes) or "none" for one in new]
-    patterns = f"{len(way['reached'])} patterns" + (f", new: {', '.join(moved)}" if new else "")
-    note = f" ({way['note']})" if way["note"] else ""
-    return f"{way['name']}: {patterns}{note}"
+    patterns = f"{len(values['reached'])} patterns" + (f", new: {', '.join(moved)}" if new else "")
+    note = f" ({values['note']})" if values["note"] else ""
+    return f"{values['name']}: {patterns}{note}"
 
 
 def search(arguments: argparse.Namespace) -> Searched:

@@ -24,7 +24,7 @@ class Corrections:
     labels: Mapping[str, Mapping[str, str]]
 
     def with_label(self, kind: str, index: int, text: str) -> "Corrections":
-        """With one label changed; an empty text takes it back."""
+        """The corrections with one label changed; an empty text takes it back."""
         changed = {name: dict(group) for name, group in self.labels.items()}
         group = changed.setdefault(kind, {})
         text = " ".join(text.split())[:LONGEST]
@@ -35,7 +35,7 @@ class Corrections:
         return Corrections(self.sae, self.meta_sae, changed)
 
     def merged(self, other: "Corrections") -> "Corrections":
-        """With another's labels, which win.
+        """The corrections with another's labels added, which win.
 
         Raises:
             UserError: when they are about other SAEs.
@@ -56,16 +56,16 @@ class Corrections:
         return Corrections(self.sae, self.meta_sae, joined)
 
     def to_json(self) -> str:
-        """The file people share."""
+        """The content of the file people share."""
         values = {"sae": self.sae, "meta_sae": self.meta_sae, "labels": self.labels}
         return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
     @staticmethod
     def from_json(content: str | bytes) -> "Corrections":
-        """What `to_json` wrote.
+        """The corrections `to_json` wrote.
 
         Raises:
-            UserError: when it did not.
+            UserError: for any other content.
         """
         try:
             values: dict[str, Any] = json.loads(content)
@@ -108,6 +108,7 @@ def explained(content: str | bytes) -> dict[str, str]:
 
 
 LONGEST = 200
+"""Characters of a label that are kept."""
 
 
 def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
@@ -121,7 +122,7 @@ def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
 
 
 def save_corrections(preset: Preset, corrections: Corrections) -> None:
-    """Keep them.
+    """Keep a preset's corrected labels in the cache.
 
     Raises:
         UserError: when the cache can't be written.

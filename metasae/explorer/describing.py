@@ -47,10 +47,10 @@ def describe(
     """Collect the evidence of some widths, label their latents and the meta-latents, write both.
 
     Args:
-        widths: the one that is taken apart when left out.
-        texts: the user's own text; else the shipped SAEs'.
-        tokens: about how many are read; None: all.
-        asking: who else writes labels.
+        widths: of SAEs; that of the open one when left out.
+        texts: the user's own text; the shipped SAEs' when left out.
+        tokens: about how many are read; all for None.
+        asking: a server that writes labels too.
 
     Returns:
         What was read, how fast, and how good the labels are, beside their control.

@@ -1,11 +1,12 @@
 """A lab with the evidence and the labels behind its latents: what the explorer reads.
 
 Evidence and labels are shipped for the embedded default; for any other preset, and for a text of
-the user's own, `describe` makes them.
+the user's own, `describing.describe` makes them.
 """
 
 import functools
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
 from metasae.text import kept_windows
 from metasae.text.windows import Windows
+
+_log = logging.getLogger(__name__)
 
 PROMOTING = 8
 """Directions that raise a word most, among those a search finds."""
@@ -57,7 +60,7 @@ class Explorer:
         """The SAE of a width, taken apart by the lab's meta-SAE; fetched on first use.
 
         Raises:
-            UserError: for a width there is none of, and whatever `autoencoders.open_sae` raises.
+            UserError: for a width there is none of, and whatever `saes.formats.open_sae` raises.
         """
         if width == self.lab.n_latents:
             return self.lab.decomposition
@@ -139,6 +142,7 @@ class Explorer:
         try:
             about = json.loads((folder / "labels.json").read_text())["meta_sae"]
         except (OSError, ValueError, KeyError):
+            _log.info("%s does not say which meta-SAE it is about", folder, exc_info=True)
             return False
         return bool(about == self.lab.provenance.meta_sae)
 
@@ -177,7 +181,11 @@ class Explorer:
         return f"{words} (?)" if words and table is not None else words
 
     def scored(self, kind: str, index: int) -> dict[str, Any]:
-        """The label with its score: label, f1, told (see `labels.Label`), None where unknown."""
+        """The label with its score, f1 and told (`labels.Label.distinguishes`) None where unknown.
+
+        Returns:
+            Keys label, f1 and told.
+        """
         table = self.table(kind)
         corrected = str(index) in self.corrections.labels.get(kind, {})
         known = table is not None and not corrected and not pd.isna(table.loc[index]["f1"])

@@ -1,9 +1,8 @@
 """A few words for every latent and meta-latent, made here, and a score that says how far they hold.
 
-A latent's words are those that set its contexts apart: the word it fires on, its kind (`kinds`),
-the words before it, and the tokens its direction promotes, each weighted by how rare it is among
-all latents' contexts.
-Half of the contexts are kept back; there the words must tell the latent's contexts from those of
+A latent's words are those that set its contexts apart: the word it fires on, its kind (see
+`text.word_kinds`), the words before it, and the tokens its direction promotes, each weighted by how
+rare it is among all latents' contexts. Half of the contexts are kept back; there the words must tell the latent's contexts from those of
 its siblings, the latents whose directions are closest, and of any others. What they do not tell is
 called unclear.
 """
@@ -32,7 +31,7 @@ CLEAR = 0.5
 """F1 on held-out contexts below which a label is unclear."""
 
 FAR = 4
-"""Times as many contexts of any latents, beside the siblings', that a label has to be told from."""
+"""Contexts of any latents, for each one of the siblings', that a label is scored against."""
 
 COVERED = 0.85
 """Share of the contexts after which no more words are added."""
@@ -202,7 +201,8 @@ class HeldOut:
         self._owner = np.repeat(np.arange(len(contexts)), [len(one[1::2]) for one in contexts])
 
     def others(self, latent: int) -> list[Bag]:
-        """As many contexts of its siblings as it has, and `FAR` times as many of any latents."""
+        """The contexts a latent's label is scored against: as many of its siblings as it has, and
+        `FAR` times as many of any latents."""
         count = len(self.contexts[latent][1::2])
         near = self.near[latent]
         share = -(-count // len(near))

@@ -32,7 +32,7 @@ def knowledge(
     cities: Sequence[City],
     progress: Progress = silent,
 ) -> list[Knowledge]:
-    """What the unedited model answers about each city.
+    """Per city, what the unedited model answers about it.
 
     A fact is known when one of its accepted forms has a higher log-probability than every other
     answer in the whole table (all countries, all languages, …) after the question's prompt.
@@ -89,7 +89,9 @@ def records(
     median_norm: float,
     progress: Progress = silent,
 ) -> list[CityRecord]:
-    """Rank each city's latents by activation, selectivity and causal effect, and choose.
+    """The cities with their latents ranked by activation, selectivity and causal effect.
+
+    Shapes: C cities, F latents.
 
     Args:
         known: see `knowledge`.

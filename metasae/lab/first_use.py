@@ -1,4 +1,4 @@
-"""What a preset that isn't shipped needs once: its meta-SAE and the tables of cities.
+"""Makes what a preset that isn't shipped needs once: its meta-SAE and the tables of cities.
 
 Made on first use with progress, kept in the cache, and gone on with where a stopped run left off.
 """

@@ -35,13 +35,13 @@ from metasae.training.meta_sae_run import REPORT, quality_of
 
 @dataclass(frozen=True, repr=False)
 class Lab:
-    """Everything one preset opens. Holds no state that an edit changes.
+    """One preset opened: its model, SAE, meta-SAE and tables. No edit changes its state.
 
     Attributes:
         records: cities that can be edited, by name.
         words: per latent, the words it is most active on, strongest first.
         median_norm: of the residual stream at the hook.
-        report: how the SAEs were made and how good they are (see `build.measure`).
+        report: how the SAEs were made and how good they are (see `release.build.measure`).
     """
 
     preset: Preset
@@ -167,7 +167,7 @@ class Lab:
         """A source, a target and questions, ready to be edited.
 
         Raises:
-            UserError: when source and target are the same, and whatever `Case` raises.
+            UserError: when source and target are the same, and whatever `Experiment` raises.
         """
         if source.label == target.label:
             raise UserError(

@@ -1,7 +1,9 @@
-"""Finding a name's latents: which fire on it and hardly on any other's.
+"""Activations of latents on names, and how selective they are: which fire on one name alone.
 
 The name is put into varied contexts, and a latent counts for it by its mean activation on the
 name's last token, and by that activation's share of the same over all names (its selectivity).
+
+Shapes: C cities, F latents, P prompts, D = d_model.
 """
 
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ and on at most the second share of all other cities'."""
 def sharing(
     decomposition: Decomposition, records: Sequence[CityRecord]
 ) -> dict[str, float | int | list[str]]:
-    """Do cities of one country share a meta-latent, and does each country have its own?
+    """How often cities of one country share a meta-latent, and how many countries have their own.
 
     A city stands for the meta-latents of its best latent.
     """

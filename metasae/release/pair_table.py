@@ -10,7 +10,7 @@ from metasae.steering.edits import NO_EDIT, EditOptions, LatentSwap
 
 
 def pair_table(lab: Lab, source: str, target: str) -> dict[str, Any]:
-    """One pair before, after the swap, and the best edit found for every pattern it can reach.
+    """One pair before, after the swap, and the best edit for every pattern it can reach.
 
     All combinations are searched with both cities' default latents and with the best latent of
     each, with the SAE's error kept and dropped; of equal patterns the larger margin stands.

@@ -5,6 +5,7 @@ the meta-SAE is from another training run there, whose seed isn't known, so the 
 the published ones with the room a second run is given.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from metasae.saes.neighbours import VERY_SIMILAR, nearest, split_into
 from metasae.search.combinations import Combinations
 from metasae.search.exhaustive import search
 from metasae.sources.presets import GPT2, Preset
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Check:
     """One figure of the post beside ours.
 
     Attributes:
+        published, found: the post's figure and ours, as text.
         agrees: to the digits the post gives, or within the room of another run.
     """
 
@@ -71,7 +75,7 @@ def check_has_examples(preset: Preset) -> None:
     """Refuse a preset the post has no examples of.
 
     Raises:
-        UserError: then.
+        UserError: for such a preset.
     """
     if preset.name not in OF_PRESET:
         raise UserError(
@@ -144,7 +148,7 @@ def _near(name: str, published: float, ours: float, room: float) -> Check:
 
 
 def _language_and_currency(explorer: Explorer) -> Check:
-    """The finding: language and currency move, country and continent stay."""
+    """Whether some edit moves language and currency while country and continent stay."""
     name = "Some edit of Tokyo→Paris moves language and currency alone"
     lab = explorer.lab
     wanted = {"country": False, "language": True, "continent": False, "currency": True}
@@ -152,5 +156,6 @@ def _language_and_currency(explorer: Explorer) -> Check:
         experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
         reached = [one.pattern for one in search(experiment, Combinations.of(experiment))]
     except UserError as error:
+        _log.info("no search of Tokyo to Paris", exc_info=True)
         return Check(name, "yes", str(error), False)
     return Check(name, "yes", "yes" if wanted in reached else "no", wanted in reached)

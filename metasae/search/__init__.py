@@ -1,4 +1,4 @@
-"""From combinations of meta-latents to the patterns they reach: engines, jobs, effects, controls.
+"""From combinations of meta-latents to the patterns they reach: engine, jobs, controls.
 
 Called, it is the search itself: ``metasae.search(experiment)``, see `exhaustive.search`. A package
 and a function of one name can't both be attributes of ``metasae``, so the package is callable.

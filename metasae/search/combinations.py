@@ -21,6 +21,8 @@ from metasae.steering.experiment import Experiment
 class Combinations:
     """Every choice of strengths for a pair's own pieces, by number; number 0 changes nothing.
 
+    Shapes: N combinations, P pieces.
+
     Attributes:
         pieces: all pieces of the pair.
         levels: for each of them the strengths it may take, its default first.

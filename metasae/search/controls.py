@@ -21,7 +21,7 @@ from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.experiment import Experiment
 
 DRAWS = 64
-"""Random edits of each kind a found edit is set against."""
+"""Random edits of each kind that an edit is compared with."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Control:
         pattern: attribute → moved.
         real: share of the real combinations that reach it.
         random: share of edits in random directions that do; each changes the source's directions by
-            as much as the found edit and leaves them as long.
-        shuffled: share that do of the found edit with meta-latents neither city has, at the same
-            activations, in the place of those it removes and adds.
+            as much as the search's edit and leaves them as long.
+        shuffled: share of edits that do which are the search's with meta-latents neither city has,
+            at the same activations, in the place of those it removes and adds.
         draws: of each kind. For the pattern of no change they are those of all other patterns.
         marked: whether a control reaches it at least as often as the real combinations; never for
             the pattern of no change.
@@ -55,10 +55,10 @@ class Control:
 def control(
     experiment: Experiment, edits: Sequence[FoundEdit], draws: int = DRAWS, seed: int = 0
 ) -> tuple[Control, ...]:
-    """Set each found edit against random ones of its size, in the order of ``found``.
+    """Compare each edit with random ones of its size, in the order of ``edits``.
 
     Args:
-        found: by a search of this experiment.
+        edits: what a search of this experiment reports.
         draws: of each kind, for each edit that changes something.
 
     Raises:

@@ -1,4 +1,4 @@
-"""All ways to change the strengths of a pair's own meta-latents, and what each one reaches.
+"""Every choice of strengths for a pair's own meta-latents scored, and the patterns they reach.
 
 Nothing is done twice: the lower layers and everything before the first edited token run once per
 prompt (`steering.experiment.Experiment`), prompts and answers share what they begin with, only
@@ -43,7 +43,7 @@ def scan(
     done: int = 0,
     progress: Progress = silent,
 ) -> Iterator[Chunk]:
-    """Score combinations one after the other, some at a time.
+    """Yields combinations in the order of their numbers, scored, at most `CHUNK` at a time.
 
     Args:
         spans: which; all when left out. No chunk holds combinations of two spans.
@@ -60,10 +60,10 @@ def scan(
 
 
 def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:
-    """Raise when there are too many combinations to score them all.
+    """Refuse combinations that are too many to score them all.
 
     Raises:
-        UserError: then.
+        UserError: for more than ``most``.
     """
     if len(combinations) > most:
         raise UserError(

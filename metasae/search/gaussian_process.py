@@ -65,7 +65,7 @@ class Process:
 
     @cached_property
     def sizes(self) -> Float[Tensor, "A A"]:
-        """Of the difference of any two outputs."""
+        """Standard deviation of the difference of any two outputs, in the values' unit."""
         return torch.cdist(self.white.T, self.white.T) / math.sqrt(len(self.white))
 
 

@@ -96,7 +96,7 @@ class Job:
         folder: another place than the cache.
 
     Raises:
-        UserError: see `case_of` and `combinations_of`.
+        UserError: see `experiment_of` and `combinations_of`.
     """
 
     def __init__(self, lab: Lab, spec: Spec, folder: Path | None = None) -> None:
@@ -111,7 +111,7 @@ class Job:
         self.folder = folder or cache.search(self.id)
         self.columns = _columns(self.experiment)
         self._seen = BestByPattern()
-        # What an estimating search scores is found out on the way: it has no parts.
+        # What an estimating search scores is decided on the way: it has no parts.
         count = 0 if spec.estimating else len(self.combinations)
         size = max(1, STEP * -(-count // (PARTS * STEP)))
         self._files = PartFiles(
@@ -143,7 +143,7 @@ class Job:
         return State(done, len(self.combinations), finished)
 
     def summary(self) -> Summary | None:
-        """What was found, once the job is done.
+        """What the search reached, once the job is done; None before.
 
         Raises:
             UserError: when the file that says so is damaged, or the folder another search's.
@@ -201,7 +201,7 @@ class Job:
             most: combinations up to which all are scored.
 
         Returns:
-            What was found; None when cancelled.
+            What the search reached; None when cancelled.
 
         Raises:
             UserError: for too many combinations, a folder that can't be written, or a damaged file

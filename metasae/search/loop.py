@@ -10,7 +10,7 @@ Sink = Callable[[Chunk], None]
 
 
 def ignore(chunk: Chunk) -> None:
-    """A sink for who wants the best alone."""
+    """A sink that drops what comes, where only the best are wanted."""
 
 
 def gather(

@@ -1,6 +1,7 @@
 """Searches of many pairs as one job, on disk: one small file a pair, resumed pair by pair."""
 
 import json
+import logging
 import re
 import threading
 import time
@@ -34,6 +35,8 @@ from metasae.search.summary import Summary
 from metasae.sources import cache
 from metasae.text.prompts import WORDINGS
 
+_log = logging.getLogger(__name__)
+
 
 def open_job(lab: Lab, identity: str) -> "Job | PairsJob":
     """The job of that id, begun earlier on this machine: by another tab, or before a restart.
@@ -63,7 +66,7 @@ def _remembered(values: Any) -> "Callable[[Lab], Job | PairsJob]":
 
 
 Entry = dict[str, Any]
-"""What one pair of `Pairs` reached: a `Summary` as JSON-able values, or the "problem" it has."""
+"""What one pair of a `PairsJob` reached: a `Summary` as JSON-able values, or its "problem"."""
 
 Spread = Callable[[Sequence[Spec], int, bool], Generator[tuple[int, Entry], None, None]]
 """``spread(specs, most, fast)``: searches them somewhere and yields the place and entry of each as
@@ -71,7 +74,8 @@ it is done; `fast` says whether long ones are screened in bf16."""
 
 
 def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -> Entry:
-    """Search one pair in memory; what is wrong with the pair is told, not raised."""
+    """Search one pair in memory; a pair that can't be searched gives its "problem" and raises
+    nothing."""
     try:
         experiment = experiment_of(lab, spec)
         combinations = combinations_of(experiment, spec)
@@ -82,13 +86,14 @@ def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -
         else:
             patterns = search(experiment, combinations, screened, most)
     except UserError as error:
+        _log.info("%s to %s is not searched", spec.source, spec.target, exc_info=True)
         return {"problem": str(error)}
     seconds = time.perf_counter() - began
     return Summary(patterns, len(combinations), scored, seconds, screened).to_dict()
 
 
 def here(lab: Lab) -> Spread:
-    """One pair after the other in this process."""
+    """A `Spread` that searches one pair after the other in this process."""
 
     def spread(
         specs: Sequence[Spec], most: int, fast: bool
@@ -191,7 +196,9 @@ class PairsJob:
                 continue
             try:
                 job = Job(self.lab, spec, self.folder)
-            except UserError:  # it gets its line in the table
+            except UserError:
+                # It gets its line in the table.
+                _log.info("%s to %s costs nothing", spec.source, spec.target, exc_info=True)
                 continue
             if not each:
                 each = job.cost()[0] / max(1, job.state().total)

@@ -1,8 +1,8 @@
-"""The pairs of `jobs.Pairs` spread over the machines of a Ray cluster.
+"""The pairs of a `pairs_job.PairsJob` spread over the machines of a Ray cluster.
 
-Every worker opens the preset once and searches one pair after the other, exactly as `jobs.here`
-does; what is found comes back to the process that asked, which alone writes. A worker needs this
-package and its weights, not a shared disk.
+Every worker opens the preset once and searches one pair after the other, exactly as
+`pairs_job.here` does; the results come back to the process that asked, which alone writes. A worker
+needs this package and its weights, not a shared disk.
 """
 
 import os
@@ -29,7 +29,7 @@ PATIENCE = 10.0
 
 
 class Searcher:
-    """What a worker is: a preset, opened for its first pair."""
+    """A worker: it opens a preset for its first pair and keeps it."""
 
     def __init__(self, preset: Opened) -> None:
         self._preset = preset
@@ -41,12 +41,12 @@ class Searcher:
         return open_lab(preset_of(self._preset))
 
     def search(self, place: int, spec: Spec, most: int, fast: bool) -> tuple[int, Entry]:
-        """See `jobs.searched`."""
+        """The pair's place, and what `pairs_job.searched` returns."""
         return place, searched(self._lab, spec, most, fast)
 
 
 def over_ray(address: str = LOCAL, workers: int | None = None) -> Spread:
-    """Search on a Ray cluster.
+    """A `pairs_job.Spread` that searches on a Ray cluster.
 
     Args:
         address: of a running cluster ("host:6379" or "ray://host:10001"), or `LOCAL`.

@@ -103,7 +103,7 @@ def _lead_of(scores: Float[Tensor, " a"], place: int) -> float | None:
 def effects_and_controls(
     lab: Lab, experiment: Experiment, edits: Sequence[FoundEdit], progress: Progress = silent
 ) -> list[dict[str, Any]]:
-    """What each found edit did besides, and whether chance would have done the same.
+    """What each edit a search reports did besides, and whether chance would have done the same.
 
     Returns:
         For each edit ``side_effects``, ``control``, ``top`` and ``leads`` as JSON-able values;
@@ -137,12 +137,12 @@ def of_pair(
     more_ways: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Run one pair's search and say all that is reported of it, as JSON-able values.
+    """Run one pair's search; all that is reported of it as JSON-able values.
 
     Args:
         most: combinations up to which all are scored.
         out: file for everything that was scored.
-        more_ways: also what each further way of editing would add.
+        more_ways: also what each variant of the edit would add (see `variants.variants`).
 
     Raises:
         UserError: whatever `Job.run` and `effects_and_controls` raise.
@@ -160,7 +160,7 @@ def of_pair(
     if more_ways:
         pair = job.experiment.source, job.experiment.target
         tried = variants(job.lab, *pair, progress=progress)
-        values["ways"] = [way.to_dict() for way in tried]
+        values["ways"] = [one.to_dict() for one in tried]
     return values
 
 
@@ -176,11 +176,11 @@ def of_pairs(
     spread: Spread | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Run many pairs' searches and say all that is reported of them, as JSON-able values.
+    """Run many pairs' searches; all that is reported of them as JSON-able values.
 
     Args:
         out: file for the table of what each pair reached.
-        side_effects: measure those and the controls too, a few seconds a pair.
+        side_effects: measure side effects and controls too, a few seconds a pair.
         spread: where to search; here when left out.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How far an edit moves the model where it was to do nothing: neutral text, and other cities.
+"""Side effects of an edit: what it changes on neutral text and on other cities' facts.
 
 Shapes: R rows of text, T positions, D = d_model, V vocabulary, A answers.
 """
@@ -190,7 +190,8 @@ class _Text:
 
 
 class SideEffectProbe:
-    """What a case's edits should leave alone, run once unedited: build it once for many edits."""
+    """Measures side effects of one experiment's edits; neutral text and other cities' questions run
+    unedited once, whatever the number of edits."""
 
     def __init__(self, lab: Lab, experiment: Experiment) -> None:
         self.lab, self.experiment = lab, experiment
@@ -298,7 +299,11 @@ class SideEffectProbe:
         )
 
     def side_effects(self, edit: Edit) -> SideEffects:
-        """See `side_effects`."""
+        """What an edit does to neutral text and to other cities.
+
+        Raises:
+            UserError: when the edit does not fit the experiment.
+        """
         compiled = self.experiment.compiled(edit)
         about, elsewhere = self._with_city, self._without_city
         everywhere = edit.options.position == "all"
@@ -311,9 +316,11 @@ class SideEffectProbe:
 
 
 def side_effects(lab: Lab, experiment: Experiment, edit: Edit) -> SideEffects:
-    """What an edit does to neutral text and to other cities; for several edits see `Surroundings`.
+    """What an edit does to neutral text and to other cities.
+
+    For several edits of one experiment a `SideEffectProbe` computes what they share once.
 
     Raises:
-        UserError: when the edit does not fit the case.
+        UserError: when the edit does not fit the experiment.
     """
     return SideEffectProbe(lab, experiment).side_effects(edit)

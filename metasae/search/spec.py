@@ -27,12 +27,12 @@ class Spec:
         preset: what is opened; in JSON its text form.
         source, target: a city, or latents like "#12, #45".
         source_latents, target_latents: these instead of the city's own choice.
-        attributes: which questions are asked; kept in the order of `prompts.QUESTIONS`.
+        attributes: which questions are asked; kept in the order of `text.prompts.QUESTIONS`.
         options: what all edits have in common.
         removed: strengths a piece of the source's own may take beside 1.
         added: strengths a piece of the target's own may take beside 0.
         screened: go through all in bf16 first; None: where that is fast and worth it.
-        wording: how the questions are asked, a key of `prompts.WORDINGS`.
+        wording: how the questions are asked, a key of `text.prompts.WORDINGS`.
         estimating: score only what promises most (`estimate`) instead of all.
 
     Raises:

@@ -1,5 +1,6 @@
-"""What each further way of editing adds to the patterns a pair can reach."""
+"""Variants of a pair's edit: which patterns each reaches that the default does not."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,12 +33,13 @@ from metasae.steering.verdict import pattern_name
 from metasae.text.cities import find_city
 from metasae.training.threshold import with_threshold
 
+_log = logging.getLogger(__name__)
+
 HIGHER_K = 6.0
 """Mean number of meta-latents a latent has under the lower threshold, instead of 4."""
 
-MOST_A_WAY = 4096
-"""Combinations up to which all of one way of editing are scored; of more, those an estimate
-chooses."""
+MOST_A_VARIANT = 4096
+"""Combinations up to which all of one variant are scored; of more, those an estimate chooses."""
 
 COMPANY = 6
 """Further cities against which a smaller SAE's latents are measured for selectivity."""
@@ -45,11 +47,11 @@ COMPANY = 6
 
 @dataclass(frozen=True)
 class Reached:
-    """A pattern one way of editing reaches, with its clearest edit.
+    """A pattern one variant reaches, with its clearest edit.
 
     Attributes:
-        margin: as in `Found`, nats.
-        new: whether the default way does not reach it.
+        margin: as in `patterns.FoundEdit`, in nats.
+        new: whether the default does not reach it.
     """
 
     pattern: dict[str, bool]
@@ -60,17 +62,17 @@ class Reached:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of editing a pair, beside the default.
+    """One variant of a pair's edit, or the default.
 
     Attributes:
         name: what differs.
         source_latents, target_latents: what is edited, and towards what.
         removable, addable: own pieces of the source and of the target.
-        combinations: there are.
-        searched: of them.
+        combinations: how many there are.
+        searched: how many of them were scored.
         reached: the patterns, no change included, fewest moves first.
-        seconds: it took, its preparation included.
-        note: why not all was searched, or nothing; empty otherwise.
+        seconds: the search took, its preparation included.
+        note: why not all combinations, or none, were scored; empty otherwise.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Variant:
 
     @property
     def added(self) -> tuple[Reached, ...]:
-        """What the default way does not reach."""
+        """The patterns the default does not reach."""
         return tuple(one for one in self.reached if one.new)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,7 +103,7 @@ GRID = ((0.0, -1.0), (1.0, 2.0))
 
 @dataclass(frozen=True)
 class _Plan:
-    """A way of editing, before it is tried."""
+    """A variant before it is searched."""
 
     name: str
     experiment: Callable[[], Experiment]
@@ -114,16 +116,16 @@ def variants(
     lab: Lab,
     source: Subject,
     target: Subject,
-    most: int = MOST_A_WAY,
+    most: int = MOST_A_VARIANT,
     progress: Progress = silent,
 ) -> tuple[Variant, ...]:
-    """What each further way of editing adds to what the default reaches; the default comes first.
+    """The default edit and its variants, each with the patterns it reaches; the default first.
 
-    A way that does not work for the pair comes with nothing reached and a note that says why.
+    A variant that does not work for the pair reaches nothing and has a note that says why.
 
     Args:
-        most: combinations up to which all of a way are scored; of more, those that promise most
-            (see `estimate.rounds`).
+        most: combinations up to which all of a variant are scored; of more, those that promise
+            most (see `estimate.rounds`).
 
     Raises:
         UserError: when source and target are the same.
@@ -172,6 +174,7 @@ def _tried(plan: _Plan, most: int, default: Variant | None) -> Variant:
         chunks = scan(engine) if len(combinations) <= most else rounds(engine, some)
         searched, reached = _reached(engine, chunks, known)
     except UserError as error:
+        _log.info("%s is not searched", plan.name, exc_info=True)
         seconds = time.perf_counter() - began
         return Variant(plan.name, (), (), 0, 0, 0, 0, (), seconds, str(error))
     sides = [piece.side for piece in experiment.pieces]
