@@ -2,9 +2,9 @@
 
 A latent's words are those that set its contexts apart: the word it fires on, its kind (see
 `text.word_kinds`), the words before it, and the tokens its direction promotes, each weighted by how
-rare it is among all latents' contexts. Half of the contexts are kept back; there the words must tell the latent's contexts from those of
-its siblings, the latents whose directions are closest, and of any others. What they do not tell is
-called unclear.
+rare it is among all latents' contexts. Half of the contexts are kept back; there the words must
+tell the latent's contexts from those of its siblings, the latents whose directions are closest, and
+of any others. What they do not tell is called unclear.
 """
 
 import math
