@@ -24,8 +24,9 @@ def node_table(graph: nx.Graph, name_of: Callable[[str, int], str]) -> pd.DataFr
         name_of: kind ("latent" or "meta") and number → a label; the number stands for an empty one.
 
     Returns:
-        Columns kind (see `KINDS`), index, label, start (whether the graph begins there), x, y,
-        community (from 1, the largest first) and links (how many edges it has).
+        Columns kind (see `KINDS`), index, label, name (number and label), start (whether the graph
+        begins there), x, y, community (from 1, the largest first) and links (how many edges it
+        has).
     """
     places, groups = positions(graph), communities(graph)
     return pd.DataFrame(
@@ -33,6 +34,7 @@ def node_table(graph: nx.Graph, name_of: Callable[[str, int], str]) -> pd.DataFr
             "kind": KINDS[kind],
             "index": index,
             "label": name_of(kind, index) or f"{index}",
+            "name": _named(kind, index, name_of(kind, index)),
             "start": bool(start),
             "x": places[kind, index][0],
             "y": places[kind, index][1],
@@ -98,7 +100,7 @@ def graph_chart(
             ),
             size=alt.condition("datum.start", alt.value(520), alt.value(190)),
             color=alt.Color("colour:N", scale=None),
-            tooltip=["kind:N", "index:Q", "label:N", "links:Q", "community:N"],
+            tooltip=["kind:N", "name:N", "links:Q", "community:N"],
         )
         .add_params(alt.selection_point(name="picked", fields=["kind", "index"], on="click"))
     )
@@ -108,6 +110,11 @@ def graph_chart(
         dy=-16, fontSize=12, fontWeight="bold", color=text
     )
     return alt.layer(lines, points, light, heavy)
+
+
+def _named(kind: str, index: int, label: str) -> str:
+    number = f"meta-latent {index}" if kind == "meta" else f"#{index}"
+    return number if label == number else f"{number} {label}".strip()
 
 
 def _inline(rows: pd.DataFrame) -> Any:

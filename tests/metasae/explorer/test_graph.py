@@ -144,8 +144,8 @@ def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
     ]
     shown = [one.attrib["aria-label"] for one in shapes]
     for (kind, index), label in zip(made, shown, strict=True):
-        named = {"latent": "latent", "meta": "meta-latent"}[kind]
-        assert f'kind: {named}; index: {index}; label: {kind} <b>&" {index};' in label
+        named, number = {"latent": ("latent", "#"), "meta": ("meta-latent", "meta-latent ")}[kind]
+        assert f'kind: {named}; name: {number}{index} {kind} <b>&" {index};' in label
     round_ones = ["A" in one.attrib["d"] for one in shapes]
     assert round_ones == [kind == "latent" for kind, _ in made]
     width, height = (float(picture.attrib[side]) for side in ("width", "height"))
