@@ -21,8 +21,10 @@ import torch
 from metasae.lab.lab import open_lab
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import to_stream
-from metasae.release import build, starts
 from metasae.release.figures import sharing
+from metasae.release.material import material
+from metasae.release.recipe import SHIPPED
+from metasae.release.starts import country_directions
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import EMBEDDED
@@ -44,9 +46,9 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
     lab = open_lab(progress=report)
     sae, rows = lab.decomposition.sae, []
     decoder = TensorRows(sae.W_dec)
-    countries = starts.country_directions(lab.model, sae, lab.median_norm, report)
+    countries = country_directions(lab.model, sae, lab.median_norm, report)
     for width in widths:
-        config = replace(build.META, width=width)
+        config = replace(SHIPPED.meta, width=width)
         against = None
         if control:
             gaussian = gaussian_like(sae.W_dec)
@@ -61,7 +63,7 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
                 rows.append(
                     {
                         "meta_latents": width,
-                        "country_starts": starts is not None,
+                        "country_starts": started_at is not None,
                         "l0": quality.l0,
                         "fve": quality.fve,
                         "fve_control": against if l0 == L0S[0] else None,
@@ -77,14 +79,14 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
 
 def by_k() -> list[dict[str, Any]]:
     """Cross-entropy the widest SAE recovers when it is read with more latents a token."""
-    material = build.material(EMBEDDED, to_stream())
+    text = material(EMBEDDED, to_stream())
     sae = formats.open_sae(EMBEDDED.sae(EMBEDDED.width))
-    batches = held_out_batches(material.windows)
+    batches = held_out_batches(text.windows)
     rows = []
     for k in TOKENWISE:
         (row,) = base_quality(
-            material.model, {sae.width: replace(sae, k=k)}, batches,
-            material.activations.mean, material.activations.median_norm, to_stream(),
+            text.model, {sae.width: replace(sae, k=k)}, batches,
+            text.activations.mean, text.activations.median_norm, to_stream(),
         )  # fmt: skip
         rows.append({"k": k} | {name: row[name] for name in ("l0", "fve", "ce_recovered")})
     return rows

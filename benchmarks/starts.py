@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from metasae.progress import to_stream
-from metasae.release.build import META
+from metasae.release.recipe import SHIPPED
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources.presets import EMBEDDED
@@ -40,7 +40,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
     for k, selection, start in product(SPARSITIES, ("topk", "batch_topk"), ("data", "random")):
         config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
         sae = base_sae.train_base_sae(text, config, progress=report)
-        apart = replace(META, width=max(8, width // 21), steps=meta_steps)
+        apart = replace(SHIPPED.meta, width=max(8, width // 21), steps=meta_steps)
         fves = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
         rows.append(
             {"k": k, "selection": selection, "start": start}
@@ -60,7 +60,7 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
     """One row per start of a meta-SAE on the shipped widest SAE."""
     report = to_stream()
     decoder = formats.open_sae(EMBEDDED.sae(EMBEDDED.width)).W_dec
-    config = replace(META, width=EMBEDDED.meta_width, steps=steps)
+    config = replace(SHIPPED.meta, width=EMBEDDED.meta_width, steps=steps)
     starts: dict[str, SparseAutoencoder | None] = {"random": None, "data": None}
     starts["an earlier meta-SAE"] = train_meta_sae(
         TensorRows(decoder), replace(config, seed=1), report, "The earlier one"

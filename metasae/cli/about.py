@@ -75,20 +75,22 @@ def fetch(arguments: argparse.Namespace) -> Fetched:
 
 def build(arguments: argparse.Namespace) -> Report:
     """Make everything the preset ships."""
-    from metasae.release import build as release
+    from metasae.release.build import build as make
+    from metasae.release.material import shipped_folder
 
     preset = preset_of(arguments.preset)
-    out = writable(arguments.out, folder=True) or release.shipped_folder(preset)
-    return Report(release.build(preset, out, progress.to_stream()))
+    out = writable(arguments.out, folder=True) or shipped_folder(preset)
+    return Report(make(preset, out, progress.to_stream()))
 
 
 def info(arguments: argparse.Namespace) -> Report:
     """Read the figures of what is there, or measure them anew."""
     preset = preset_of(arguments.preset)
     if arguments.measure:
-        from metasae.release import build as release
+        from metasae.release.material import shipped_folder
+        from metasae.release.measure import measure
 
-        return Report(release.measure(preset, release.shipped_folder(preset), progress.to_stream()))
+        return Report(measure(preset, shipped_folder(preset), progress.to_stream()))
     from metasae.lab.stored_report import stored_report
 
     return Report(stored_report(preset))

@@ -41,7 +41,7 @@ class Lab:
         records: cities that can be edited, by name.
         words: per latent, the words it is most active on, strongest first.
         median_norm: of the residual stream at the hook.
-        report: how the SAEs were made and how good they are (see `release.build.measure`).
+        report: how the SAEs were made and how good they are (see `release.measure`).
     """
 
     preset: Preset

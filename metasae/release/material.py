@@ -1,0 +1,56 @@
+"""What the SAEs that ship are trained and measured on, and where they lie."""
+
+from collections import Counter
+from pathlib import Path
+
+from metasae.errors import UserError
+from metasae.lm.loading import load_model
+from metasae.progress import Progress, silent
+from metasae.sources import cache
+from metasae.sources.presets import EMBEDDED, Preset
+from metasae.text.windows import Windows, windows
+from metasae.training.base_sae import Text
+from metasae.training.residuals import collect
+
+
+def shipped_folder(preset: Preset) -> Path:
+    """Folder of what `build` makes and `measure` measures.
+
+    Raises:
+        UserError: for a preset of other people's SAEs.
+    """
+    if preset.weights is None:
+        raise UserError(
+            f"The SAEs of {preset.opened} are made elsewhere; build and measure are for "
+            f"{EMBEDDED.name}."
+        )
+    return preset.weights
+
+
+def material(preset: Preset, progress: Progress = silent) -> Text:
+    """The model, the text and the residuals, collected on first use.
+
+    Raises:
+        UserError: no network on first use, or no space.
+    """
+    model = load_model(preset, progress)
+    text = windows(model, progress)
+    folder = cache.build(preset.opened) / "activations"
+    return Text(model, text, collect(model, text, folder, progress))
+
+
+def text_used(windows: Windows) -> dict[str, dict[str, int]]:
+    """Documents and tokens of each source, trained on and held out."""
+    tokens: Counter[tuple[str, bool]] = Counter()
+    for document, length in zip(windows.document.tolist(), windows.lengths.tolist(), strict=True):
+        tokens[windows.sources[document], windows.held_out[document]] += length - 1
+    documents = Counter(zip(windows.sources, windows.held_out, strict=True))
+    return {
+        source: {
+            "documents": documents[source, False],
+            "tokens": tokens[source, False],
+            "held_out_documents": documents[source, True],
+            "held_out_tokens": tokens[source, True],
+        }
+        for source in dict.fromkeys(windows.sources)
+    }

@@ -1,0 +1,158 @@
+"""Measuring what a build made: the report, and the table of cities."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metasae.lab.city_table import counted, knowledge, records
+from metasae.lab.lab import open_lab
+from metasae.lab.name_latents import activation_table
+from metasae.lm.language_model import LanguageModel
+from metasae.progress import Progress, silent
+from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
+from metasae.release.material import material, text_used
+from metasae.release.pair_table import pair_table
+from metasae.release.recipe import SHIPPED, Recipe
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.sources import cache
+from metasae.sources.files import sha256, write_json
+from metasae.sources.presets import Preset
+from metasae.text.cities import load_cities
+from metasae.training import explained
+from metasae.training.base_sae import Text
+from metasae.training.controls import gaussian_like
+from metasae.training.held_out import base_quality, held_out_batches
+from metasae.training.meta_sae import train_meta_sae
+from metasae.training.rows import TensorRows
+
+
+def measure(
+    preset: Preset, out: Path, progress: Progress = silent, recipe: Recipe = SHIPPED
+) -> dict[str, Any]:
+    """Measure what ``out`` holds, all of it, and write its tables.
+
+    Args:
+        recipe: the one it was made with.
+
+    Returns:
+        The report, as `build` returns it.
+
+    Raises:
+        UserError: no network on first use, no space, or damaged or missing files.
+    """
+    text = material(preset, progress)
+    base = measure_base(preset, out, text, progress)
+    return measure_meta(preset, out, base, text.model, progress, recipe)
+
+
+def measure_base(
+    preset: Preset, out: Path, text: Text, progress: Progress = silent
+) -> dict[str, Any]:
+    """The report's figures of the base SAEs, on held-out text."""
+    saes = {width: formats.load(out / f"sae-{width}") for width in preset.widths}
+    batches = held_out_batches(text.windows)
+    median = text.activations.median_norm
+    return {
+        "median_norm": median,
+        "text": text_used(text.windows),
+        "saes": base_quality(text.model, saes, batches, text.activations.mean, median, progress),
+    }
+
+
+def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
+    """The same from the report that is there, if it was measured on the very same SAEs."""
+    try:
+        report = json.loads((out / "report.json").read_text())
+        for name in (f"sae-{width}/{formats.WEIGHTS}" for width in preset.widths):
+            if report["weights_sha256"][name] != sha256(out / name):
+                return None
+        return {name: report[name] for name in ("median_norm", "text", "saes")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measure_meta(
+    preset: Preset,
+    out: Path,
+    base: dict[str, Any],
+    model: LanguageModel,
+    progress: Progress = silent,
+    recipe: Recipe = SHIPPED,
+) -> dict[str, Any]:
+    """Measure the meta-SAE and the cities; write ``cities.json`` and ``report.json``.
+
+    Args:
+        base: what `measure_base` returned.
+    """
+    median = base["median_norm"]
+    largest = formats.load(out / f"sae-{preset.width}")
+    meta = formats.load(out / "meta-sae")
+    cities = load_cities()
+    known = knowledge(model, cities, progress)
+    table = activation_table(model, largest, cities, median, progress)
+    located = records(model, largest, cities, known, table, median, progress)
+    write_json(out / "cities.json", {"cities": [record.to_dict() for record in located]})
+    report: dict[str, Any] = {
+        "preset": str(preset.opened),
+        "model": model.name,
+        "hook": preset.hook_point,
+        **base,
+        "meta_sae": _meta_quality(preset, largest, meta, recipe, progress),
+        "cities": counted(located),
+        "sharing": sharing(Decomposition(largest, meta), located),
+        "recipe": recipe.to_dict(preset),
+        "weights_sha256": {
+            str(path.relative_to(out)): sha256(path) for path in sorted(out.rglob("*.safetensors"))
+        },
+    }
+    # Written twice: the lab that the swaps are made in reads the report.
+    write_json(out / "report.json", report)
+    lab = open_lab(replace(preset, weights=out), progress)
+    names = [record.name for record in well_known(located)]
+    experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
+    report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
+    report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")
+    write_json(out / "report.json", report)
+    return report
+
+
+def _meta_quality(
+    preset: Preset,
+    largest: SparseAutoencoder,
+    meta: SparseAutoencoder,
+    recipe: Recipe,
+    progress: Progress,
+) -> dict[str, Any]:
+    """How well the meta-SAE explains the largest SAE's directions, beside its control."""
+    own = explained.quality(meta, largest.W_dec)
+    control = gaussian_control(preset, recipe, progress)
+    against = explained.quality(control, gaussian_like(largest.W_dec))
+    return {
+        "width": meta.width,
+        "l0": own.l0,
+        "fve": own.fve,
+        "fve_centred": own.fve_centred,
+        "dead": own.dead,
+        "fve_control": against.fve,
+        "fve_centred_control": against.fve_centred,
+        "l0_control": against.l0,
+        "threshold": float(meta.threshold[0]) if meta.threshold is not None else 0.0,
+    }
+
+
+def gaussian_control(
+    preset: Preset, recipe: Recipe = SHIPPED, progress: Progress = silent
+) -> SparseAutoencoder:
+    """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
+    config = recipe.of_meta(preset)
+    folder = cache.build(preset.opened) / f"meta-sae-control-{config.width}"
+    if not folder.exists():
+        rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
+        control = train_meta_sae(TensorRows(rows), config, progress, "Control on Gaussian rows")
+        formats.save(control, folder)
+    return formats.load(folder)
