@@ -4,6 +4,7 @@ Random weights: what is tested is the opening and that all numbers agree with tr
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from metasae.sources.presets import GEMMA, GPT2, Hub, HubFile, Preset
-from metasae.text.cities import load_cities
+from metasae.text.cities import City, load_cities
 from metasae.text.prompts import QUESTIONS, fill
 
 D_MODEL, LAYERS, HOOK = 32, 4, 2
@@ -35,6 +36,52 @@ def tokenizer(start: str) -> Any:
         texts, trainers.BpeTrainer(vocab_size=700, initial_alphabet=alphabet, show_progress=False)
     )
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=start, eos_token=start)
+
+
+def llama(folder: Path, facts: Sequence[City] = (), steps: int = 0) -> Any:
+    """A Llama of four blocks, saved.
+
+    Args:
+        facts: cities whose four questions it is trained to answer first.
+        steps: of that training.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    words = tokenizer("<s>")
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
+        num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
+        max_position_embeddings=128, bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    if steps:
+        _learn(model, words, facts, steps)
+        model.save_pretrained(folder)
+        words.save_pretrained(folder)
+        return model.eval()
+    return _saved(model, words, folder)
+
+
+def _learn(model: Any, words: Any, facts: Sequence[City], steps: int) -> None:
+    """Train a model to answer the questions about some cities."""
+    rows = []
+    for city in facts:
+        for name, question in QUESTIONS.items():
+            prompt = [words.bos_token_id, *words.encode(fill(question, city.name))]
+            rows.append((prompt, words.encode(" " + city.answers(name)[0])))
+    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
+    tokens = torch.full((len(rows), longest), words.eos_token_id)
+    wanted = torch.full((len(rows), longest), -100)
+    for row, (prompt, answer) in enumerate(rows):
+        end = len(prompt) + len(answer)
+        tokens[row, :end] = torch.tensor([*prompt, *answer])
+        wanted[row, len(prompt) : end] = torch.tensor(answer)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        model(tokens, labels=wanted).loss.backward()
+        optimiser.step()
 
 
 def gpt2(folder: Path) -> Any:

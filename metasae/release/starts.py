@@ -23,8 +23,8 @@ def start_directions(
     """Centred residuals to start the decoder from.
 
     With ``city_starts`` the first is what the names of all cities have in common, then comes what
-    each city adds to it, and no other start is close to a city: a latent that starts on the name
-    of one city in one text would hold both.
+    each city adds to it, and no other start is close to a city as long as there are enough that
+    are not: a latent that starts on the name of one city in one text would hold both.
     """
     acts = material.activations
     draw = np.random.default_rng(config.seed)
@@ -34,8 +34,9 @@ def start_directions(
     common = cities.mean(0, keepdim=True)
     rows = acts.rows(draw.choice(len(acts), 2 * config.width, replace=False)) - acts.mean
     closest = torch.nn.functional.normalize(rows) @ torch.nn.functional.normalize(cities).T
-    others = rows[closest.amax(1) < NEAR_A_CITY]
-    return torch.cat([common, cities - common, others])[: config.width]
+    near = closest.amax(1) >= NEAR_A_CITY
+    # Those near a city come last, for a text that has too few others.
+    return torch.cat([common, cities - common, rows[~near], rows[near]])[: config.width]
 
 
 def city_means(material: Text, most: int = 256) -> Float[Tensor, "C D"]:

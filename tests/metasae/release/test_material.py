@@ -1,0 +1,37 @@
+"""What a release is trained on, counted."""
+
+import pytest
+import torch
+
+from metasae.errors import UserError
+from metasae.release.material import shipped_folder, text_used
+from metasae.sources.presets import EMBEDDED, GPT2
+from metasae.text.windows import Windows
+from tests.builders import one_sentence
+
+
+def test_documents_and_tokens_are_counted_by_hand() -> None:
+    # Document 0 is two windows long; a window's start token is no text.
+    windows = Windows(
+        tokens=torch.zeros(5, 96, dtype=torch.int32),
+        lengths=torch.tensor([96, 11, 6, 21, 9]),
+        document=torch.tensor([0, 0, 1, 2, 3]),
+        city=torch.full((5,), -1),
+        city_at=torch.zeros(5, dtype=torch.int64),
+        sources=("b", "a", "b", "b"),
+        held_out=(False, False, True, False),
+    )
+    assert text_used(windows) == {
+        "b": {
+            "documents": 2, "tokens": 95 + 10 + 8, "held_out_documents": 1, "held_out_tokens": 20,
+        },
+        "a": {"documents": 1, "tokens": 5, "held_out_documents": 0, "held_out_tokens": 0},
+    }  # fmt: skip
+    assert list(text_used(windows)) == ["b", "a"]
+
+
+def test_nothing_is_made_of_other_peoples_saes() -> None:
+    assert shipped_folder(EMBEDDED) == EMBEDDED.weights
+    with pytest.raises(UserError, match=r"gpt2-small are made elsewhere") as raised:
+        shipped_folder(GPT2)
+    one_sentence(raised)

@@ -1,0 +1,83 @@
+"""Measuring a release again gives its figures again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from metasae.lab.stored_report import stored_report
+from metasae.release.measure import kept_base, measure
+from metasae.saes import formats
+from metasae.training import explained
+from tests.metasae.release.conftest import RECIPE, Built
+
+pytestmark = pytest.mark.slow
+
+
+def test_measuring_again_reproduces_every_figure(built: Built, tmp_path: Path) -> None:
+    out = tmp_path / "weights"
+    shutil.copytree(built.folder, out)
+    for name in ("report.json", "cities.json"):
+        (out / name).unlink()
+    with built.release.open():
+        again = measure(built.release.preset, out, recipe=RECIPE)
+    assert again == built.report
+    for name in ("report.json", "cities.json"):
+        assert (out / name).read_bytes() == (built.folder / name).read_bytes()
+
+
+def test_the_report_is_of_the_weights_that_are_there(built: Built) -> None:
+    assert stored_report(built.release.preset) == json.loads(json.dumps(built.report))
+    largest = formats.load(built.folder / "sae-64")
+    quality = explained.quality(formats.load(built.folder / "meta-sae"), largest.W_dec)
+    told = built.report["meta_sae"]
+    assert (told["l0"], told["fve"], told["dead"]) == (quality.l0, quality.fve, quality.dead)
+    # Directions with structure are explained better than those without.
+    assert told["fve"] > told["fve_control"] > 0
+
+
+def test_the_cities_are_counted_and_swapped(built: Built) -> None:
+    count = len(built.release.cities)
+    assert built.report["cities"]["total"] == count
+    assert built.report["cities"]["all_four_known"] == count
+    swap = built.report["swap"]
+    assert swap["cities"] == [city.name for city in built.release.cities]
+    assert swap["pairs"] == count * (count - 1)
+    different = [
+        getattr(one, name) != getattr(other, name)
+        for one in built.release.cities
+        for other in built.release.cities
+        for name in ("country", "language", "continent", "currency")
+    ]
+    assert swap["attributes_that_differ"] == sum(different)
+    table = built.report["tokyo_paris"]
+    assert [one["attribute"] for one in table["baseline"]] == list(RECIPE_QUESTIONS)
+    patterns = [tuple(one["pattern"].values()) for one in table["patterns"]]
+    assert patterns == sorted(set(patterns)) and patterns[0] == (False,) * 4
+
+
+RECIPE_QUESTIONS = ("country", "language", "continent", "currency")
+
+
+@pytest.mark.parametrize("spoil", ["weights", "key", "json", "missing"])
+def test_figures_of_other_weights_are_not_kept(
+    built: Built, tmp_path: Path, spoil: str
+) -> None:
+    out = tmp_path / "weights"
+    shutil.copytree(built.folder, out)
+    preset = built.release.preset
+    kept = kept_base(preset, out)
+    assert kept == {name: built.report[name] for name in ("median_norm", "text", "saes")}
+    path = out / "report.json"
+    if spoil == "weights":
+        shutil.copy(out / "sae-32" / formats.WEIGHTS, out / "sae-16" / formats.WEIGHTS)
+    elif spoil == "key":
+        values = json.loads(path.read_text())
+        del values["saes"]
+        path.write_text(json.dumps(values))
+    elif spoil == "json":
+        path.write_text(path.read_text()[:-5])
+    else:
+        path.unlink()
+    assert kept_base(preset, out) is None
