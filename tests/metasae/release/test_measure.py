@@ -9,6 +9,7 @@ import pytest
 from metasae.lab.stored_report import stored_report
 from metasae.release.measure import kept_base, measure
 from metasae.saes import formats
+from metasae.text.cities import ATTRIBUTES
 from metasae.training import explained
 from tests.metasae.release.conftest import RECIPE, Built
 
@@ -48,22 +49,17 @@ def test_the_cities_are_counted_and_swapped(built: Built) -> None:
         getattr(one, name) != getattr(other, name)
         for one in built.release.cities
         for other in built.release.cities
-        for name in ("country", "language", "continent", "currency")
+        for name in ATTRIBUTES
     ]
     assert swap["attributes_that_differ"] == sum(different)
     table = built.report["tokyo_paris"]
-    assert [one["attribute"] for one in table["baseline"]] == list(RECIPE_QUESTIONS)
+    assert [one["attribute"] for one in table["baseline"]] == list(ATTRIBUTES)
     patterns = [tuple(one["pattern"].values()) for one in table["patterns"]]
     assert patterns == sorted(set(patterns)) and patterns[0] == (False,) * 4
 
 
-RECIPE_QUESTIONS = ("country", "language", "continent", "currency")
-
-
 @pytest.mark.parametrize("spoil", ["weights", "key", "json", "missing"])
-def test_figures_of_other_weights_are_not_kept(
-    built: Built, tmp_path: Path, spoil: str
-) -> None:
+def test_figures_of_other_weights_are_not_kept(built: Built, tmp_path: Path, spoil: str) -> None:
     out = tmp_path / "weights"
     shutil.copytree(built.folder, out)
     preset = built.release.preset
