@@ -11,6 +11,9 @@ from metasae.lab.lab import Lab, open_lab
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.sources.presets import EMBEDDED
+from metasae.text.cities import find_city
+from tests import small_models
+from tests.small_release import Built, SmallRelease, small_preset
 
 REAL_MODEL_FIXTURES = {"lab", "model", "language_model"}
 HERE = Path(__file__).parent
@@ -33,6 +36,37 @@ def model() -> LanguageModel:
 def lab() -> Lab:
     """The real default, as it is shipped."""
     return open_lab()
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small Llama that was taught what is true of `TAUGHT`."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("taught")
+    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=100)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_model(taught: Path) -> LanguageModel:
+    """That Llama, opened."""
+    return load_model(small_preset(taught, taught))
+
+
+@pytest.fixture(scope="session")
+def small_release(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
+    """A preset of that Llama, to be built."""
+    folder = tmp_path_factory.mktemp("release")
+    cities = tuple(map(find_city, small_models.TAUGHT))
+    return SmallRelease(small_preset(taught, folder / "weights"), folder / "cache", cities)
+
+
+@pytest.fixture(scope="session")
+def built(small_release: SmallRelease) -> Built:
+    """Everything made without a stop. Tests leave it as it is."""
+    folder = small_release.preset.weights
+    assert folder is not None
+    return Built(small_release, folder, small_release.build(folder))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ Random weights: what is tested is the opening and that all numbers agree with tr
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from metasae.text.prompts import QUESTIONS, fill
 
 D_MODEL, LAYERS, HOOK = 32, 4, 2
 WIDTHS = (48, 96)
+
+TAUGHT = ("Alexandria", "Cairo", "Kyoto", "Lyon", "Marseille", "Osaka", "Paris", "Tokyo")
+"""Cities whose facts the small Llama is taught."""
 
 
 def tokenizer(start: str) -> Any:
@@ -38,7 +41,7 @@ def tokenizer(start: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=start, eos_token=start)
 
 
-def llama(folder: Path, facts: Sequence[City] = (), steps: int = 0) -> Any:
+def llama(folder: Path, facts: Iterable[City] = (), steps: int = 0) -> Any:
     """A Llama of four blocks, saved.
 
     Args:
@@ -63,7 +66,7 @@ def llama(folder: Path, facts: Sequence[City] = (), steps: int = 0) -> Any:
     return _saved(model, words, folder)
 
 
-def _learn(model: Any, words: Any, facts: Sequence[City], steps: int) -> None:
+def _learn(model: Any, words: Any, facts: Iterable[City], steps: int) -> None:
     """Train a model to answer the questions about some cities."""
     rows = []
     for city in facts:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import torch
 
 from metasae.lab.lab import open_lab
 from metasae.saes import formats
+from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED
-from tests.metasae.release.conftest import RECIPE, Built
+from tests.small_release import RECIPE, Built
 
 pytestmark = pytest.mark.slow
 
@@ -22,10 +22,14 @@ FILES = {"cities.json", "report.json", "words.parquet", *(
     for name in ("cfg.json", formats.WEIGHTS)
 )}  # fmt: skip
 
-Hashes = Callable[[Path], dict[str, str]]
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256(path) for path in files}
 
 
-def test_every_file_is_made_as_the_recipe_says(built: Built, hashes: Hashes) -> None:
+def test_every_file_is_made_as_the_recipe_says(built: Built) -> None:
     assert set(hashes(built.folder)) == FILES
     preset = built.release.preset
     for width, steps in ((16, 20), (32, 20), (64, 40)):
@@ -97,7 +101,7 @@ ONCE = ("Residuals", "SAE of", "Following", "Collecting", "Meta-SAE", "Control")
 
 
 def test_a_build_that_is_stopped_again_and_again_ends_in_the_same(
-    built: Built, tmp_path: Path, hashes: Hashes
+    built: Built, tmp_path: Path
 ) -> None:
     release = replace(built.release, cache=tmp_path / "cache")
     out = tmp_path / "weights"
@@ -130,7 +134,7 @@ def test_a_build_that_is_stopped_again_and_again_ends_in_the_same(
     assert report == built.report
 
 
-def test_what_is_there_is_kept(built: Built, tmp_path: Path, hashes: Hashes) -> None:
+def test_what_is_there_is_kept(built: Built, tmp_path: Path) -> None:
     out = tmp_path / "weights"
     shutil.copytree(built.folder, out)
     shutil.rmtree(out / "sae-16")

@@ -11,7 +11,7 @@ from metasae.release.measure import kept_base, measure
 from metasae.saes import formats
 from metasae.text.cities import ATTRIBUTES
 from metasae.training import explained
-from tests.metasae.release.conftest import RECIPE, Built
+from tests.small_release import RECIPE, Built
 
 pytestmark = pytest.mark.slow
 

@@ -1,13 +1,12 @@
-"""A release of a model of four blocks that was taught a few cities' facts."""
+"""A release that can be built in a test: few documents, narrow SAEs, a handful of steps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from metasae.progress import Progress, silent
 from metasae.release import measure as measure_module
@@ -15,15 +14,12 @@ from metasae.release import starts
 from metasae.release.build import build
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.sources.cache import CACHE_VARIABLE
-from metasae.sources.files import sha256
 from metasae.sources.presets import ModelSource, Preset
 from metasae.text import windows as windows_module
-from metasae.text.cities import City, find_city
+from metasae.text.cities import City
 from metasae.text.city_sentences import ENDINGS, OPENINGS
 from metasae.text.document import Document
 from tests import small_models
-
-NAMES = ("Alexandria", "Cairo", "Kyoto", "Lyon", "Marseille", "Osaka", "Paris", "Tokyo")
 
 RECIPE = Recipe(
     base=replace(SHIPPED.base, steps=40, batch=256),
@@ -91,39 +87,19 @@ class Built:
     report: dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def small_release(tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
-    """A preset of a small model that knows the cities, and of SAEs nobody has made yet."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("release")
-    cities = tuple(map(find_city, NAMES))
-    small_models.llama(folder / "model", cities, steps=100)
-    preset = Preset(
+def small_preset(model: Path, weights: Path) -> Preset:
+    """A preset of a small Llama and of SAEs nobody has made yet.
+
+    Args:
+        model: folder of the Llama.
+        weights: folder where they are to be.
+    """
+    return Preset(
         name="small",
         title="A small model",
-        model=ModelSource("small", folder / "model", small_models.LAYERS, small_models.D_MODEL),
+        model=ModelSource("small", model, small_models.LAYERS, small_models.D_MODEL),
         hook_layer=small_models.HOOK,
         widths=(16, 32, 64),
         meta_width=12,
-        weights=folder / "weights",
+        weights=weights,
     )
-    return SmallRelease(preset, folder / "cache", cities)
-
-
-@pytest.fixture(scope="session")
-def built(small_release: SmallRelease) -> Built:
-    """Everything made without a stop. Tests leave it as it is."""
-    folder = small_release.preset.weights
-    assert folder is not None
-    return Built(small_release, folder, small_release.build(folder))
-
-
-@pytest.fixture
-def hashes() -> Callable[[Path], dict[str, str]]:
-    """The SHA-256 of every file in a folder."""
-
-    def of(folder: Path) -> dict[str, str]:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(folder)): sha256(path) for path in files}
-
-    return of
