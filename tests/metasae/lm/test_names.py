@@ -1,0 +1,48 @@
+"""Where a name stands in a prompt, with the real tokenizer."""
+
+import re
+
+import pytest
+
+from metasae.errors import UserError
+from metasae.lm.language_model import LanguageModel
+from metasae.lm.names import name_position
+from tests.builders import one_sentence
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Tokyo", "Tokyo"),
+        ("Tokyo is a city in the country of", "Tokyo"),
+        ("The currency used in Rio de Janeiro is the", "Rio de Janeiro"),
+        ("She moved from Tokyo to Kyoto, and back to Tokyo again", "Tokyo"),
+        ("“Tokyo”, he said", "Tokyo"),
+        ("Is it in N'Djamena?", "N'Djamena"),
+        ("Tokyo's mayor", "Tokyo"),
+        ("Juliet left Rome without Romeo, the Roman", "Rome"),
+    ],
+)
+def test_the_last_token_of_the_last_mention(model: LanguageModel, prompt: str, name: str) -> None:
+    at = name_position(model, prompt, name)
+    tokens = model.prompt_tokens(prompt)
+    # Up to and with that token the text ends with the name's end; one token less and it doesn't.
+    end = [match.end() for match in re.finditer(rf"\b{name}\b", prompt)][-1]
+    assert len(model.tokenizer.decode(tokens[1 : at + 1])) >= end
+    assert len(model.tokenizer.decode(tokens[1:at])) < end
+
+
+def test_the_position_of_a_name_by_hand(model: LanguageModel) -> None:
+    prompt = "The currency used in Paris is the"
+    words = [model.decode(token) for token in model.prompt_tokens(prompt)]
+    assert words[1:6] == ["The", " currency", " used", " in", " Paris"]
+    assert name_position(model, prompt, "Paris") == 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"), [("I like Kyoto", "Tokyo"), ("", "Tokyo"), ("x", ""), ("Romeo", "Rome")]
+)
+def test_a_prompt_without_the_name_is_refused(model: LanguageModel, prompt: str, name: str) -> None:
+    with pytest.raises(UserError) as raised:
+        name_position(model, prompt, name)
+    assert f"does not mention {name}" in one_sentence(raised)

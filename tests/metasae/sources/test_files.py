@@ -1,0 +1,193 @@
+"""Files that appear whole or not at all, and a sentence when they can't."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from metasae.errors import UserError
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.files import (
+    check_writable,
+    expanded,
+    need_space,
+    sha256,
+    write_json,
+    written_whole,
+)
+from tests.builders import one_sentence
+
+
+def files(folder: Path) -> list[str]:
+    """Everything below a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+# Written whole.
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.txt"
+    with written_whole(target) as part:
+        part.write_text("new")
+        assert not target.exists()
+        assert part.parent.parent == target.parent  # the same file system, so the move is atomic
+    assert target.read_text() == "new"
+    assert files(tmp_path) == ["new", "new/file.txt"]
+
+
+def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with written_whole(target) as part:
+        part.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert files(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for content in ("old", "new"):
+        with written_whole(target) as part:
+            part.mkdir()
+            (part / f"{content}.txt").write_text(content)
+    assert files(tmp_path) == ["folder", "folder/new.txt"]
+
+
+@pytest.mark.parametrize("raised", [ValueError("no"), KeyboardInterrupt(), UserError("No.")])
+@pytest.mark.parametrize("old", [True, False])
+def test_an_exception_leaves_the_old_file_and_no_scratch(
+    tmp_path: Path, raised: BaseException, old: bool
+) -> None:
+    target = tmp_path / "file.txt"
+    if old:
+        target.write_text("old")
+    with pytest.raises(type(raised)), written_whole(target) as part:
+        part.write_text("half")
+        raise raised
+    assert files(tmp_path) == (["file.txt"] if old else [])
+    assert not old or target.read_text() == "old"
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_an_exception_leaves_the_old_folder_and_no_scratch(tmp_path: Path, old: bool) -> None:
+    target = tmp_path / "folder"
+    if old:
+        target.mkdir()
+        (target / "old.txt").write_text("old")
+    with pytest.raises(ValueError), written_whole(target) as part:
+        part.mkdir()
+        (part / "half.txt").write_text("half")
+        raise ValueError
+    assert files(tmp_path) == (["folder", "folder/old.txt"] if old else [])
+
+
+def test_a_full_disk_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(UserError) as raised, written_whole(target) as part:
+        part.write_text("half")
+        raise OSError(28, "No space left on device")
+    text = one_sentence(raised)
+    assert "No space left on device" in text and "nothing was changed" in text
+    assert target.read_text() == "old" and files(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_that_cant_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError) as raised, written_whole(tmp_path / "file" / "x"):
+        raise AssertionError("never reached")
+    assert "can't be written" in one_sentence(raised)
+
+
+# Space, and what a file is.
+
+
+def test_need_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def usage(folder: Path) -> SimpleNamespace:
+        asked.append(folder)
+        return SimpleNamespace(free=5_000_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    need_space(tmp_path, 5_000_000, "Thinking")
+    with pytest.raises(UserError) as raised:
+        need_space(tmp_path, 5_000_001, "Thinking")
+    text = one_sentence(raised)
+    assert text.startswith(f"Thinking needs 5 MB in {tmp_path}, where 5 MB are free")
+    assert CACHE_VARIABLE in text
+    assert asked == [tmp_path, tmp_path]
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc" * 1_000_000)
+    expected = hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+    assert sha256(tmp_path / "file") == expected
+
+
+# JSON, places, and paths people type.
+
+
+def test_json_is_written_whole_and_read_back(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "values.json"
+    values = {"city": "São Paulo", "list": [1, 2.5, None, True]}
+    write_json(target, values)
+    text = target.read_text("utf-8")
+    assert json.loads(text) == values and text.endswith("}\n") and "São Paulo" in text
+    with pytest.raises(TypeError):
+        write_json(target, {"not": {"JSON"}})
+    assert target.read_text("utf-8") == text
+    assert files(tmp_path) == ["new", "new/values.json"]
+
+
+def test_json_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError) as raised:
+        write_json(tmp_path / "file" / "values.json", {})
+    assert "can't be written" in one_sentence(raised)
+
+
+def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep" / "file.txt")
+    assert files(tmp_path) == ["new", "new/deep"]
+    (tmp_path / "there").write_text("old")
+    check_writable(tmp_path / "there")
+    assert (tmp_path / "there").read_text() == "old"
+
+
+@pytest.mark.parametrize("below", ["x", "deeper/x"])
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError) as raised:
+        check_writable(tmp_path / "file" / below)
+    text = one_sentence(raised)
+    assert str(tmp_path / "file" / below) in text and "choose another place" in text
+
+
+def test_a_folder_without_permission_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(dir: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)  # root may write anywhere
+    with pytest.raises(UserError, match="Permission denied") as raised:
+        check_writable(tmp_path / "x")
+    one_sentence(raised)
+
+
+def test_a_typed_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert expanded("~/mine") == tmp_path / "mine"
+    assert expanded("mine/~") == Path("mine/~")
+    assert expanded("") == Path()
+    with pytest.raises(UserError, match="write the path in full") as raised:
+        expanded("~nobody-of-this-name/mine")
+    one_sentence(raised)
