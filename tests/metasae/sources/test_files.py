@@ -170,13 +170,25 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, below: str) -> N
     assert str(tmp_path / "file" / below) in text and "choose another place" in text
 
 
+def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    check_writable(tmp_path, folder=True)
+    for target, folder, said in (
+        (tmp_path, False, "is a folder; name a file"),
+        (tmp_path / "file", True, "is a file; name a folder"),
+    ):
+        with pytest.raises(UserError, match=said) as raised:
+            check_writable(target, folder=folder)
+        one_sentence(raised)
+
+
 def test_a_folder_without_permission_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(dir: Path) -> None:
+    def refused(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", refused)  # root may write anywhere
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refused)  # root may write anywhere
     with pytest.raises(UserError, match="Permission denied") as raised:
         check_writable(tmp_path / "x")
     one_sentence(raised)

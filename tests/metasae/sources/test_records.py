@@ -18,6 +18,10 @@ class Inner:
     share: float = 0.5
 
 
+def _text(numbers: tuple[int, ...]) -> str:
+    return " ".join(map(str, numbers))
+
+
 def _numbers(text: Any) -> tuple[int, ...]:
     if not isinstance(text, str):
         raise ValueError("no text")
@@ -39,6 +43,8 @@ class Outer:
         if self.count < 0:
             raise ValueError("count is negative")
 
+
+INNERS = st.builds(Inner, st.text(), st.floats(allow_nan=False, allow_infinity=False))
 
 OUTERS = st.builds(
     Outer,
