@@ -1,6 +1,5 @@
-"""Searches on disk: the same numbers as in memory, whatever stops them and however often."""
+"""A search kept on disk: stopped, damaged, gone on with, exported."""
 
-import csv
 import itertools
 import json
 import math
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,159 +18,24 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from metasae.search import engine, exhaustive, pairs_job
+from metasae.search import engine, exhaustive
 from metasae.search import job as job_module
-from metasae.search import spec as spec_module
 from metasae.search.exhaustive import search
-from metasae.search.export import check_output
 from metasae.search.job import Job
 from metasae.search.job_files import State
-from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, searched
-from metasae.search.patterns import FoundEdit
-from metasae.search.spec import Spec, combinations_of
+from metasae.search.pairs_job import open_job
+from metasae.search.spec import Spec
 from metasae.search.summary import Summary
-from metasae.sources.cache import CACHE_VARIABLE
-from metasae.sources.presets import EMBEDDED, Opened
-from metasae.steering.edits import NO_EDIT, VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
-from metasae.text.prompts import QUESTIONS, REWORDED, WORDINGS
+from metasae.sources.presets import Opened
+from metasae.steering.edits import EditOptions
+from metasae.text.prompts import REWORDED
 from tests.builders import cut_off, one_sentence
+from tests.metasae.search.jobs import Stop, read_export, stopping
 
 ROOT = Path(__file__).parents[3]
-PAIR = Spec(EMBEDDED.opened, "Tokyo", "Paris")
-
-# What is searched, as a value.
-
-strengths = st.lists(st.floats(-2, 2), max_size=3).map(tuple)
-latents = st.none() | st.lists(st.integers(0, 99), max_size=3).map(tuple)
-specs = st.builds(
-    Spec,
-    preset=st.sampled_from([EMBEDDED.opened, Opened("mine", "fine"), Opened("a+b/c.json")]),
-    source=st.just("Tokyo"),
-    target=st.text(st.characters(exclude_characters="#", exclude_categories=["Cs"])),
-    source_latents=latents,
-    target_latents=latents,
-    attributes=st.lists(st.sampled_from(list(QUESTIONS)), min_size=1).map(tuple),
-    options=st.builds(
-        EditOptions,
-        variant=st.sampled_from(VARIANTS),
-        keep_residual=st.booleans(),
-        keep_error=st.booleans(),
-        position=st.sampled_from(["last", "all"]),
-    ),
-    removed=strengths,
-    added=strengths,
-    screened=st.sampled_from([None, True, False]),
-    wording=st.sampled_from(list(WORDINGS)),
-    estimating=st.booleans(),
-)
-
-
-@given(specs)
-def test_a_spec_survives_json(spec: Spec) -> None:
-    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
-
-
-def test_attributes_are_in_the_questions_order_and_once() -> None:
-    spec = replace(PAIR, attributes=("currency", "country", "currency"))
-    assert spec.attributes == ("country", "currency")
-    assert spec == replace(PAIR, attributes=("country", "currency"))
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"attributes": ("mayor",)}, 'no attribute "mayor"; choose from country'),
-        ({"attributes": ()}, "needs an attribute"),
-        ({"wording": "rude"}, 'no wording "rude"; choose from post, reworded'),
-        ({"removed": (0.0, -2.5)}, "at strength -2.5"),
-        ({"added": (math.nan,)}, "at strength nan"),
-        ({"source": " #3", "source_latents": (4,)}, "names its latents already"),
-        ({"target": "#3", "target_latents": (4,)}, "names its latents already"),
-    ],
-)
-def test_a_spec_no_search_can_be_made_of(changes: dict[str, Any], text: str) -> None:
-    with pytest.raises(UserError) as raised:
-        replace(PAIR, **changes)
-    assert text in one_sentence(raised)
-
-
-@pytest.mark.parametrize("edit", [LatentSwap(), MetaLatentEdit(((3, 0.0),))])
-def test_the_edits_of_a_search_have_neither_a_swap_nor_strengths_in_common(edit: Edit) -> None:
-    with pytest.raises(UserError) as raised:
-        Spec.from_dict(PAIR.to_dict() | {"options": edit.to_dict()})
-    text = one_sentence(raised)
-    assert "give it no swap and no strengths of single meta-latents" in text
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        None,
-        [],
-        {},
-        {"preset": "p", "source": "Tokyo"},
-        PAIR.to_dict() | {"more": 1},
-        PAIR.to_dict() | {"target": 3},
-        PAIR.to_dict() | {"preset": 3},
-        PAIR.to_dict() | {"preset": None},
-        PAIR.to_dict() | {"preset": "smollm2-135m+../up"},
-        PAIR.to_dict() | {"screened": 1},
-        PAIR.to_dict() | {"estimating": 1},
-        PAIR.to_dict() | {"wording": ["post"]},
-        PAIR.to_dict() | {"attributes": "country"},
-        PAIR.to_dict() | {"removed": 0.5},
-        PAIR.to_dict() | {"removed": ["much"]},
-        PAIR.to_dict() | {"source_latents": [math.inf]},
-        PAIR.to_dict() | {"options": {"kind": "meta", "more": 1}},
-        PAIR.to_dict() | {"options": 3},
-    ],
-)
-def test_nonsense_is_no_spec(values: Any) -> None:
-    with pytest.raises(UserError) as raised:
-        Spec.from_dict(values)
-    one_sentence(raised)
-
-
-def test_a_share_nobody_counted_survives_strict_json() -> None:
-    found = FoundEdit(NO_EDIT, {"country": False}, 1.0, "Nothing.", 0, math.nan)
-    read = FoundEdit.from_dict(json.loads(json.dumps(FoundEdit.to_dict(found), allow_nan=False)))
-    assert math.isnan(read.reached_by) and replace(read, reached_by=0.0) == replace(
-        found, reached_by=0.0
-    )
-
-
-@pytest.mark.parametrize("margin", [0.25, math.inf])
-def test_a_found_edit_survives_strict_json(margin: float) -> None:
-    found = FoundEdit(MetaLatentEdit(((3, 0.5),)), {"country": True}, margin, "It moved.", 7, 0.125)
-    text = json.dumps(FoundEdit.to_dict(found), allow_nan=False)
-    assert FoundEdit.from_dict(json.loads(text)) == found
-
-
-def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    for path, text in (
-        (tmp_path / "out", "no ending"),
-        (tmp_path / "out.xlsx", "no ending"),
-        (file / "out.csv", "can't be written"),
-        (file / "below" / "out.csv", "can't be written"),
-    ):
-        with pytest.raises(UserError) as raised:
-            check_output(path)
-        assert text in one_sentence(raised) and str(path) in str(raised.value)
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(UserError, match="is a folder"):
-        check_output(tmp_path / "folder.csv")
-    check_output(tmp_path / "new" / "out.PARQUET")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder.csv", "new"]
-
-
-# One search, on the real model.
 
 
 @pytest.fixture
@@ -180,21 +44,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "STEP", 16)
     monkeypatch.setattr(exhaustive, "CHUNK", 8)
     monkeypatch.setattr(job_module, "PARTS", 1000)
-
-
-@pytest.fixture(scope="module")
-def spec(lab: Lab) -> Spec:
-    """A pair with enough combinations for several parts, few enough for a test."""
-    names = ["Tokyo", "Paris", "Cairo", *lab.city_names()]
-    for source, target in itertools.permutations(names, 2):
-        asked = ("language", "currency")
-        spec = Spec(lab.preset.opened, source, target, attributes=asked, screened=False)
-        try:
-            if 64 <= len(combinations_of(spec_module.experiment_of(lab, spec), spec)) <= 128:
-                return spec
-        except UserError:
-            continue
-    raise AssertionError("no pair has so many combinations")
 
 
 @pytest.fixture(scope="module")
@@ -216,21 +65,6 @@ def same(found: Summary | None, expected: Summary | None) -> None:
 
 def parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
-
-
-class Stop(Exception):
-    """Something that goes wrong in the middle."""
-
-
-def stopping(after: int) -> Callable[[str, float, str], None]:
-    """A progress that breaks off at the given report."""
-    reports = itertools.count(1)
-
-    def report(stage: str, fraction: float, note: str = "") -> None:
-        if next(reports) == after:
-            raise Stop
-
-    return report
 
 
 def test_a_job_finds_what_the_search_finds(whole: Job) -> None:
@@ -270,9 +104,6 @@ def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec
         name: REWORDED[name].replace("{city}", job.experiment.source.label)
         for name in spec.attributes
     }
-
-
-# An estimating search, on the real model.
 
 
 def test_an_estimating_job_reports_what_it_scored_and_goes_on_where_it_was(
@@ -607,21 +438,6 @@ def test_an_export_holds_everything(lab: Lab, spec: Spec, tmp_path: Path, ending
     }  # fmt: skip
 
 
-def read_export(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    if path.suffix == ".parquet":
-        table = pq.read_table(path)
-        return table.to_pandas(), json.loads(table.schema.metadata[b"metasae"])
-    text = path.read_text("utf-8")
-    if path.suffix == ".json":
-        values = json.loads(text, parse_constant=lambda _: pytest.fail("no JSON"))
-        return pd.DataFrame(values["rows"]), values["about"]
-    first, *_ = text.splitlines()
-    frame = pd.read_csv(path, skiprows=1, dtype={"pattern": str})
-    rows = list(csv.reader(text.splitlines()[1:]))
-    assert {len(row) for row in rows} == {len(frame.columns)}
-    return frame, json.loads(first.removeprefix("# "))
-
-
 @pytest.mark.usefixtures("small")
 def test_an_unfinished_search_can_be_exported(lab: Lab, spec: Spec, tmp_path: Path) -> None:
     job = Job(lab, spec, tmp_path / "job")
@@ -672,13 +488,6 @@ def test_jobs_that_cannot_be(lab: Lab, spec: Spec) -> None:
         assert text in one_sentence(raised)
 
 
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A cache of one's own; the lab is open already."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    return tmp_path / "searches"
-
-
 @pytest.mark.usefixtures("small")
 def test_a_job_is_found_again_by_its_id(lab: Lab, spec: Spec, cache: Path) -> None:
     job = Job(lab, spec)
@@ -700,191 +509,3 @@ def test_a_job_is_found_again_by_its_id(lab: Lab, spec: Spec, cache: Path) -> No
     (job.folder / "job.json").write_text('{"id": 3}')
     with pytest.raises(UserError, match="is damaged"):
         open_job(lab, job.id)
-
-
-# Many pairs.
-
-
-@pytest.fixture(scope="module")
-def template(lab: Lab) -> Spec:
-    return Spec(lab.preset.opened, "", "", attributes=("language",), screened=False)
-
-
-@pytest.fixture(scope="module")
-def cities(lab: Lab) -> list[str]:
-    """Three whose pairs have few combinations."""
-    for names in itertools.combinations(["Tokyo", "Paris", "Cairo", *lab.city_names()[:12]], 3):
-        try:
-            counts = [
-                len(combinations_of(spec_module.experiment_of(lab, spec), spec))
-                for a, b in itertools.permutations(names, 2)
-                for spec in [Spec(lab.preset.opened, a, b)]
-            ]
-        except UserError:
-            continue
-        if max(counts) <= 512:
-            return list(names)
-    raise AssertionError("no three cities have so few combinations")
-
-
-@pytest.fixture(scope="module")
-def pairs(
-    lab: Lab, cities: list[str], template: Spec, tmp_path_factory: pytest.TempPathFactory
-) -> PairsJob:
-    """All of them, never interrupted."""
-    found = all_pairs(lab, cities, template, tmp_path_factory.mktemp("pairs"))
-    assert found.run() is not None
-    return found
-
-
-def timeless(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.drop(columns="seconds")
-
-
-def test_all_pairs_are_as_many_searches(
-    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec
-) -> None:
-    frame = pairs.results()
-    assert pairs.state() == State(6, 6, True)
-    ends = list(frame[["source", "target"]].drop_duplicates().itertuples(index=False, name=None))
-    assert ends == list(itertools.permutations(cities, 2))
-    for source, target in ends[::3]:
-        spec = replace(template, source=source, target=target)
-        experiment = spec_module.experiment_of(lab, spec)
-        expected = search(experiment, combinations_of(experiment, spec), screened=False)
-        mine = frame[(frame["source"] == source) & (frame["target"] == target)]
-        assert mine["pattern"].tolist() == [
-            "".join("01"[moved] for moved in found.pattern.values()) for found in expected
-        ]
-        assert [Edit.from_dict(json.loads(text)) for text in mine["edit"]] == [
-            found.edit for found in expected
-        ]
-        assert mine["margin"].tolist() == pytest.approx([f.margin for f in expected], abs=1e-4)
-        assert mine["combination"].tolist() == [found.number for found in expected]
-        assert set(mine["patterns"]) == {len(expected)}
-        assert set(mine["combinations"]) == {len(combinations_of(experiment, spec))}
-        assert mine["problem"].isna().all()
-
-
-def only(calls: list[Spec], lab: Lab) -> pairs_job.Spread:
-    """`here`, and what it was asked."""
-
-    def spread(
-        specs: Sequence[Spec], most: int, fast: bool
-    ) -> Iterator[tuple[int, pairs_job.Entry]]:
-        for place, spec in enumerate(specs):
-            calls.append(spec)
-            yield place, searched(lab, spec, most, fast)
-
-    return spread  # type: ignore[return-value]
-
-
-def test_pairs_go_on_where_they_were(
-    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
-) -> None:
-    begun = all_pairs(lab, cities, template, tmp_path)
-    with pytest.raises(Stop):
-        begun.run(stopping(after=2))
-    assert begun.state() == State(2, 6, False)
-    cancelled = threading.Event()
-    cancelled.set()
-    assert begun.run(cancelled=cancelled) is None
-    assert begun.state() == State(3, 6, False)
-    assert len(begun.entries()) == 3
-    calls: list[Spec] = []
-    again = all_pairs(lab, cities, template, tmp_path)
-    assert again.id == pairs.id
-    frame = again.run(spread=only(calls, lab))
-    assert calls == list(again.specs[3:])
-    pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)
-    calls.clear()
-    again.run(spread=only(calls, lab))
-    assert calls == []
-
-
-def test_pairs_may_be_done_in_any_order(
-    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
-) -> None:
-    def backwards(specs: Sequence[Spec], most: int, fast: bool) -> Iterator[Any]:
-        yield from reversed(list(here(lab)(specs, most, fast)))
-
-    frame = all_pairs(lab, cities, template, tmp_path).run(spread=backwards)  # type: ignore[arg-type]
-    pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)
-
-
-def test_a_pair_with_a_problem_holds_up_no_other(
-    lab: Lab, cities: list[str], template: Spec, tmp_path: Path
-) -> None:
-    good = replace(template, source=cities[0], target=cities[1])
-    alike = replace(good, target_latents=lab.subject(cities[0]).latents)
-    count = len(combinations_of(spec_module.experiment_of(lab, good), good))
-    frame = PairsJob(lab, [alike, good], tmp_path / "one").run()
-    assert frame is not None
-    assert "no meta-latents of its own" in frame["problem"][0]
-    assert frame["combination"].isna().tolist() == [True] + [False] * (len(frame) - 1)
-    assert set(frame["patterns"][1:]) == {len(frame) - 1} and frame["patterns"][0] == 0
-    frame = PairsJob(lab, [good], tmp_path / "two", most=count - 1).run()
-    assert frame is not None and len(frame) == 1
-    assert f"There are {count:,} combinations" in frame["problem"][0]
-
-
-def test_a_damaged_pair_is_named(
-    pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
-) -> None:
-    for path in pairs.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    for text in ("", "[]", "{}", '{"patterns": [{}], "combinations": 1, "seconds": 1}'):
-        (tmp_path / "pair-00000004.json").write_text(text)
-        again = all_pairs(lab, cities, template, tmp_path)
-        for ask in (again.results, again.run):
-            with pytest.raises(UserError) as raised:
-                ask()
-            assert "pair-00000004.json is damaged" in one_sentence(raised)
-    (tmp_path / "pair-00000004.json").unlink()
-    frame = all_pairs(lab, cities, template, tmp_path).run()
-    pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)
-
-
-@pytest.mark.parametrize("ending", ["parquet", "csv", "json"])
-def test_the_table_of_pairs_can_be_exported(pairs: PairsJob, tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"out.{ending}"
-    pairs.export(path)
-    frame, about = read_export(path)
-    expected = pairs.results()
-    names = [name for name in expected if name != "problem"]
-    pd.testing.assert_frame_equal(frame[names].astype(expected[names].dtypes), expected[names])
-    assert about["attributes"] == ["language"] and list(about["prompts"]) == ["language"]
-    assert (about["done"], about["total"], about["finished"]) == (6, 6, True)
-    assert "source" not in about and about["meta_sae"] == pairs.lab.provenance.meta_sae
-
-
-def test_pairs_are_found_again_by_their_id(
-    lab: Lab, cities: list[str], template: Spec, cache: Path
-) -> None:
-    job = all_pairs(lab, cities, template, most=1000)
-    cancelled = threading.Event()
-    cancelled.set()
-    job.run(cancelled=cancelled)
-    again = open_job(lab, job.id)
-    assert isinstance(again, PairsJob) and again.specs == job.specs and again.most == 1000
-    assert again.state() == State(1, 6, False)
-
-
-def test_cities_that_make_no_pairs(lab: Lab, cities: list[str], template: Spec) -> None:
-    for names, text in (
-        ([], "at least two"),
-        (cities[:1], "at least two"),
-        ([*cities, cities[0].lower()], "twice"),
-        ([*cities, "Atlantis"], "did you mean"),
-    ):
-        with pytest.raises(UserError) as raised:
-            all_pairs(lab, names, template)
-        assert text in one_sentence(raised)
-    with pytest.raises(UserError, match="own latents"):
-        all_pairs(lab, cities, replace(template, source_latents=(1,)))
-    with pytest.raises(UserError, match="no pairs"):
-        PairsJob(lab, [])
-    without = [name for name, record in lab.records.items() if not record.chosen]
-    if without:
-        with pytest.raises(UserError, match="has no latent of its own"):
-            all_pairs(lab, [*cities, without[0]], template)

@@ -1,4 +1,4 @@
-"""The training kernel: selection against a plain top-k, hand-written gradients against autograd."""
+"""The trainer that base SAEs and meta-SAEs share."""
 
 import json
 from collections.abc import Iterator
@@ -7,17 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from metasae.errors import UserError
-from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.saes.selection import Entries, select_batch_topk, select_topk
 from metasae.training import explained
 from metasae.training.config import TrainConfig
-from metasae.training.gradients import Parameters, loss_and_gradients
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Moment, Trainer
@@ -30,85 +25,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def parameters(width: int, d_in: int, seed: int = 0) -> Parameters:
-    draw = torch.Generator().manual_seed(seed)
-    W_dec = torch.randn(width, d_in, generator=draw)
-    return Parameters(
-        W_enc=torch.randn(width, d_in, generator=draw),
-        b_enc=0.1 * torch.randn(width, generator=draw),
-        W_dec=W_dec / W_dec.norm(dim=1, keepdim=True),
-        b_dec=0.1 * torch.randn(d_in, generator=draw),
-    )
-
-
-@pytest.mark.parametrize(("width", "k"), [(1024, 3), (1024, 4), (640, 2), (37, 5)])
-def test_topk_selects_what_a_plain_topk_selects(width: int, k: int) -> None:
-    pre = torch.randn(50, width)
-    entries = select_topk(pre, k)
-    dense = torch.zeros(50, width, dtype=torch.bool)
-    dense[entries.row, entries.latent] = True
-    expected = torch.zeros_like(dense).scatter_(1, pre.topk(k, dim=1).indices, True)
-    assert torch.equal(dense, expected)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 9), st.integers(2, 30), st.integers(1, 2), st.integers(0, 99))
-def test_batch_topk_keeps_the_k_times_b_largest(rows: int, width: int, k: int, seed: int) -> None:
-    pre = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
-    entries = select_batch_topk(pre, k)
-    kept = pre[entries.row, entries.latent]
-    assert len(kept) == k * rows
-    assert len(set(zip(entries.row.tolist(), entries.latent.tolist(), strict=True))) == len(kept)
-    mask = torch.ones_like(pre, dtype=torch.bool)
-    mask[entries.row, entries.latent] = False
-    if mask.any():
-        assert kept.min() >= pre[mask].max()
-
-
-@pytest.mark.parametrize("auxiliary_k", [2, 50])
-def test_gradients_equal_autograd(auxiliary_k: int) -> None:
-    p = parameters(24, 8)
-    x = torch.randn(10, 8, generator=torch.Generator().manual_seed(1))
-    dead = torch.tensor([3, 5, 11, 20])
-    pre = (x - p.b_dec) @ p.W_enc.T + p.b_enc
-    entries = select_batch_topk(pre, 3)
-    result = loss_and_gradients(p, x, entries, dead, 0.25, auxiliary_k)
-
-    for tensor in p.tensors().values():
-        tensor.requires_grad_(True)
-    pre = (x - p.b_dec) @ p.W_enc.T + p.b_enc
-    chosen = torch.zeros_like(pre)
-    chosen[entries.row, entries.latent] = 1.0
-    recon = (pre.relu() * chosen) @ p.W_dec + p.b_dec
-    loss = (x - recon).square().sum() / len(x)
-    left = (x - recon).detach()
-    acts = pre.relu()[:, dead]
-    top = acts.topk(min(auxiliary_k, len(dead)), dim=1)
-    acts = torch.zeros_like(acts).scatter(1, top.indices, top.values)
-    auxiliary = (left - acts @ p.W_dec[dead]).square().sum() / len(x)
-    (loss + 0.25 * auxiliary).backward()
-    assert result.loss == pytest.approx(loss.item(), rel=1e-5)
-    for name, tensor in p.tensors().items():
-        torch.testing.assert_close(result.gradients[name], tensor.grad, rtol=1e-4, atol=1e-5)
-
-
-def test_the_loss_of_one_row_by_hand() -> None:
-    p = Parameters(
-        W_enc=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
-        b_enc=torch.tensor([0.0, -0.5]),
-        W_dec=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
-        b_dec=torch.zeros(2),
-    )
-    x = torch.tensor([[3.0, 2.0]])
-    # Only latent 1 is selected: it is active at 2 − 0.5 = 1.5, so (3, 0.5) is left: 9.25.
-    result = loss_and_gradients(p, x, Entries(torch.tensor([0]), torch.tensor([1])))
-    assert result.loss == pytest.approx(9.25)
-    # d/d recon = −2 · (3, 0.5); the decoder row gets it times the activation.
-    torch.testing.assert_close(result.gradients["W_dec"][1], torch.tensor([-9.0, -1.5]))
-    torch.testing.assert_close(result.gradients["b_enc"], torch.tensor([0.0, -1.0]))
-    assert result.active.tolist() == [1]
 
 
 def planted(count: int = 3000, atoms: int = 12, d_in: int = 24) -> torch.Tensor:
@@ -255,21 +171,6 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:100])
     with pytest.raises(UserError, match="damaged"):
         trainer.restore(tmp_path / "c")
-
-
-def test_quality_by_hand() -> None:
-    sae = SparseAutoencoder(
-        W_enc=torch.eye(2), b_enc=torch.zeros(2), W_dec=torch.eye(2), b_dec=torch.zeros(2),
-        threshold=torch.tensor([0.5, 5.0]),
-    )  # fmt: skip
-    x = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
-    # Only latent 0 is ever above its threshold: (0, 2) and (0, 0) are left of 1 + 4 + 9.
-    found = explained.quality(sae, x)
-    assert found.l0 == 1.0
-    assert found.dead == 1
-    assert found.fve == pytest.approx(1 - 4 / 14)
-    # Around the mean (2, 1) the rows have 1 + 1 + 1 + 1.
-    assert found.fve_centred == pytest.approx(1 - 4 / 4)
 
 
 def test_the_batches_of_an_epoch_are_a_permutation() -> None:

@@ -1,0 +1,217 @@
+"""Random and shuffled edits of the same size."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from metasae.errors import UserError
+from metasae.search import controls
+from metasae.search.combinations import Combinations
+from metasae.search.controls import (
+    Control,
+    control,
+    foreign_meta_latents,
+    random_changes,
+    shuffled_changes,
+)
+from metasae.search.patterns import FoundEdit
+from metasae.steering.edit_space import EditSpace
+from metasae.steering.edits import (
+    NO_EDIT,
+    EditOptions,
+    MetaLatentEdit,
+)
+from metasae.steering.experiment import Experiment
+from metasae.steering.questions import Answer, Question, Subject
+from tests.builders import judging, one_sentence, orthonormal_decomposition
+
+SOME = 8
+"""Draws of a control on the real model."""
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 3), st.integers(2, 6))
+def test_random_directions_have_the_norms_of_the_edit(seed: int, count: int, width: int) -> None:
+    draw = np.random.default_rng(seed)
+    original = torch.from_numpy(draw.normal(size=(count, width))).float()
+    made = torch.from_numpy(draw.normal(size=(count, width))).float()
+    changes = random_changes(original, made, 5, np.random.default_rng(seed))
+    assert changes.shape == (5, count, width)
+    for latent in range(count):
+        for change in changes[:, latent]:
+            size = float((made - original)[latent].norm())
+            assert float(change.norm()) == pytest.approx(size, rel=1e-4, abs=1e-5)
+            result = float((original[latent] + change).norm())
+            assert result == pytest.approx(float(made[latent].norm()), rel=1e-4, abs=1e-5)
+
+
+def test_random_directions_are_random_and_repeatable() -> None:
+    original, made = torch.eye(8)[:2] * 3, torch.eye(8)[2:4]
+    first, again, other = (
+        random_changes(original, made, 400, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again) and not torch.isclose(first, other).all(-1).any()
+    # The parts across the original direction point everywhere alike: their mean is near zero, of
+    # length 1 / √400 times that of one of them, which is 1.
+    across = first[:, 0, 1:]
+    assert across.norm(dim=1).tolist() == pytest.approx([1.0] * 400, rel=1e-4)
+    assert float(across.mean(0).norm()) < 0.15
+    assert not (first[:, 0] == first[:, 1]).all(-1).any()  # each latent has its own
+
+
+def test_no_change_of_norm_is_no_change() -> None:
+    original = torch.eye(4)[:1]
+    changes = random_changes(original, original, 3, np.random.default_rng(0))
+    assert float(changes.abs().max()) < 1e-6
+
+
+def small(source: tuple[int, ...] = (0,), target: tuple[int, ...] = (2,)) -> Any:
+    """What the controls ask of a case: latent 0 has meta-latents 0, 1, 2; latent 2 has 0 and 4."""
+    pair = EditSpace(orthonormal_decomposition((0.1, -0.2, 0.0, 0.3, 0.0, 0.0)), source, target)
+    return SimpleNamespace(
+        decomposition=pair.decomposition,
+        pair=pair,
+        pieces=pair.pieces,
+        source=Subject("Rome", "Rome", source, ()),
+        target=Subject("Oslo", "Oslo", target, ()),
+        compiled=pair.compiled,
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        NO_EDIT,
+        MetaLatentEdit(options=EditOptions(keep_residual=True)),
+        MetaLatentEdit(options=EditOptions(variant="hundredfold")),
+    ],
+)
+def test_shuffled_with_its_own_meta_latents_is_the_edit_itself(options: MetaLatentEdit) -> None:
+    experiment = small((0, 1), (2,))
+    for strengths in (((1, 0.0),), ((1, 0.0), (4, 0.5)), ((0, -1.0), (1, 0.25), (3, 2.0))):
+        edit = replace(options, strengths=strengths)
+        metas = torch.tensor([[meta for meta, _ in edit.strengths]])
+        change = shuffled_changes(experiment, edit, metas)[0]
+        torch.testing.assert_close(change, experiment.compiled(edit).from_source, rtol=0, atol=1e-6)
+
+
+def test_shuffled_by_hand() -> None:
+    experiment = small()
+    basis = experiment.decomposition.meta.W_dec
+    own = experiment.decomposition.pieces(0)
+    edit = MetaLatentEdit(((1, 0.0), (4, 2.0)))
+    added = experiment.decomposition.pieces(2)[4]
+    change = shuffled_changes(experiment, edit, torch.tensor([[3, 5]]))[0, 0]
+    made = sum(own[meta] * basis[meta] for meta in own) + experiment.decomposition.meta.b_dec
+    made = made - own[1] * basis[3] + 2 * added * basis[5]
+    original = experiment.decomposition.sae.W_dec[0]
+    made = made / made.norm() * original.norm()
+    torch.testing.assert_close(change, made - original, rtol=0, atol=1e-6)
+
+
+def test_strangers_are_alive_distinct_and_nobodys() -> None:
+    # Of six, the pair has 0, 1, 2 and 4, and 5 is active on no latent at all.
+    found = foreign_meta_latents(small(), MetaLatentEdit(((1, 0.0),)), 4, np.random.default_rng(0))
+    assert found.tolist() == [[3]] * 4
+    with pytest.raises(
+        UserError, match="needs 2 meta-latents that neither side has, but there"
+    ) as e:
+        foreign_meta_latents(
+            small(), MetaLatentEdit(((1, 0.0), (2, 0.0))), 4, np.random.default_rng(0)
+        )
+    one_sentence(e)
+
+
+def planted(moves: Callable[[Tensor], Tensor]) -> Any:
+    """A case of one question whose pick moves to the target where ``moves`` says so of a change."""
+    question = Question("country", "", (Answer(("Rome",), "Italy"), Answer(("Oslo",), "Norway")))
+
+    def logprobs(change: Tensor, drop_error: bool) -> Tensor:
+        return torch.stack([torch.zeros(len(change)), moves(change).float() * 2 - 1], dim=1)
+
+    return judging(
+        **vars(small()),
+        questions=(question,),
+        baseline=torch.tensor([0.0, -1.0]),
+        prepared=lambda edit: SimpleNamespace(logprobs=logprobs),
+    )
+
+
+EDIT = MetaLatentEdit(((1, 0.0),))
+
+
+def found_by(share: float, edit: MetaLatentEdit = EDIT, moved: bool = True) -> FoundEdit:
+    return FoundEdit(
+        edit, {"country": moved}, 1.0, "", number=int(bool(edit.strengths)), reached_by=share
+    )
+
+
+def test_a_pattern_that_any_change_reaches_is_marked() -> None:
+    experiment = planted(lambda change: change.flatten(1).norm(dim=1) > 0.01)
+    found = (found_by(0.1, NO_EDIT, moved=False), found_by(0.9))
+    nothing, moved = control(experiment, found, draws=16)
+    assert moved == Control({"country": True}, 0.9, 1.0, 1.0, 16, True)
+    [always] = control(experiment, [found_by(1.0)], draws=16)
+    assert always.marked  # as often is enough
+    # The pattern of no change is never marked; its draws are those of the others.
+    assert nothing == Control({"country": False}, 0.1, 0.0, 0.0, 16, False)
+
+
+def test_a_pattern_that_only_the_edit_itself_reaches_is_not_marked() -> None:
+    actual = small().compiled(EDIT).from_source
+    experiment = planted(lambda change: (change - actual).flatten(1).norm(dim=1) < 0.01)
+    [moved] = control(experiment, [found_by(0.1)], draws=16)
+    assert moved == Control({"country": True}, 0.1, 0.0, 0.0, 16, False)
+
+
+@pytest.mark.parametrize("real, marked", [(0.2, True), (0.999, False)])
+def test_one_control_suffices_to_mark(real: float, marked: bool) -> None:
+    # Half of all random directions; the shuffled edit has nothing of meta-latent 4.
+    fifth = orthonormal_decomposition().meta.W_dec[4]
+    experiment = planted(lambda change: (change @ fifth)[:, 0] > 0.01)
+    [moved] = control(experiment, [found_by(real)], draws=64)
+    assert 0.25 < moved.random < 0.75 and moved.shuffled == 0.0
+    assert moved.marked == marked
+    assert json.loads(json.dumps(moved.to_dict()))["random"] == moved.random
+
+
+def test_controls_are_repeatable_and_depend_on_the_seed(
+    experiment: Experiment, found: tuple[FoundEdit, ...]
+) -> None:
+    moving = [one for one in found if any(one.pattern.values())]
+    first = control(experiment, moving, SOME, seed=1)
+    assert first == control(experiment, moving, SOME, seed=1)
+    # An edit's draws do not depend on what else was found.
+    assert control(experiment, moving[-1:], SOME, seed=1) == first[-1:]
+    for one, mine in zip(moving, first, strict=True):
+        assert (mine.pattern, mine.real, mine.draws) == (one.pattern, one.reached_by, SOME)
+        assert mine.marked == (max(mine.random, mine.shuffled) >= mine.real)
+    drawn = [
+        foreign_meta_latents(experiment, moving[-1].edit, SOME, np.random.default_rng([seed, 7]))
+        for seed in (1, 2)
+    ]
+    assert not torch.equal(*drawn)
+    mine = {piece.meta for piece in experiment.pieces}
+    assert all(len(set(row)) == len(row) and not set(row) & mine for row in drawn[0].tolist())
+
+
+@pytest.mark.parametrize("keep_error", [True, False])
+def test_a_control_judges_as_the_search_does(experiment: Experiment, keep_error: bool) -> None:
+    options = EditOptions(keep_error=keep_error)
+    combinations = Combinations.of(experiment, options)
+    numbers = [1, len(combinations) // 2, len(combinations) - 1]
+    for number in numbers:
+        edit = combinations.edit(number)
+        metas = torch.tensor([[meta for meta, _ in edit.strengths]])
+        # Shuffled with its own meta-latents, the control is the edit itself.
+        [pattern] = controls._patterns(experiment, edit, shuffled_changes(experiment, edit, metas))
+        assert pattern == experiment.verdict(experiment.apply(edit).logprobs[None]).pattern[0]

@@ -1,0 +1,67 @@
+"""The engine's scores against full hooked passes."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.search import full_pass
+from metasae.search.combinations import Combinations
+from metasae.search.engine import Engine
+from metasae.steering.edits import EditOptions
+from metasae.steering.experiment import Experiment
+
+OPTIONS = {
+    "as the page has it": EditOptions(),
+    "residual kept": EditOptions(keep_residual=True),
+    "error dropped": EditOptions(keep_error=False),
+    "the post's variant": EditOptions(variant="hundredfold"),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+def test_every_log_probability_is_that_of_full_hooked_passes(
+    experiment: Experiment, options: EditOptions
+) -> None:
+    combinations = Combinations.of(experiment, options, (0.0, -1.0), (1.0, 2.0))
+    draw = np.random.default_rng(0)
+    numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
+    found = Engine(experiment, combinations).logprobs(numbers)
+    expected = torch.stack([full_pass(experiment, combinations, n) for n in numbers.tolist()])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
+    combinations = Combinations.of(experiment)
+    found = Engine(experiment, combinations).logprobs([0])[0]
+    torch.testing.assert_close(found, full_pass(experiment, combinations, 0), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, experiment.baseline, rtol=0, atol=1e-4)
+
+
+def test_edits_at_all_positions_are_scored_as_one_by_one(experiment: Experiment) -> None:
+    combinations = Combinations.of(experiment, EditOptions(position="all"))
+    numbers = [0, 1, len(combinations) // 2, len(combinations) - 1]
+    found = Engine(experiment, combinations).logprobs(numbers)
+    for row, number in zip(found, numbers, strict=True):
+        expected = experiment.apply(combinations.edit(number)).logprobs
+        torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
+
+
+def test_equal_directions_are_run_once(experiment: Experiment) -> None:
+    # With a single piece left its strength is normalised away: 0.5, 1 and 2 give one direction.
+    combinations = Combinations.of(experiment, EditOptions(), (0.0,), (0.5, 1.0, 2.0))
+    own = [column for column, piece in enumerate(experiment.pieces) if piece.side == "target"]
+    numbers = []
+    for number in range(len(combinations)):
+        row = combinations.strengths([number])[0]
+        gone = [n for n, piece in enumerate(experiment.pieces) if piece.side == "source"]
+        if not row[gone].any() and int((row[own] > 0).sum()) == 1:
+            numbers.append(number)
+    engine = Engine(experiment, combinations)
+    engine.logprobs(numbers)
+    shared = any(piece.side == "shared" for piece in experiment.pieces)
+    bias = float(experiment.decomposition.meta.b_dec.norm()) > 1e-6
+    each = 3 if shared or bias else 1
+    assert engine.scored == each * len(own)
+    twice = Engine(experiment, combinations)
+    twice.logprobs([*numbers, *numbers])
+    assert twice.scored == engine.scored

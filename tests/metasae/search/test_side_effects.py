@@ -1,0 +1,243 @@
+"""What an edit changes elsewhere, against full passes."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metasae.lab.city_records import CityRecord
+from metasae.lab.lab import Lab
+from metasae.lm.names import name_position
+from metasae.search import side_effects as probing
+from metasae.search.patterns import FoundEdit
+from metasae.search.side_effects import (
+    WITH_CITY,
+    WITHOUT_CITY,
+    SideEffectProbe,
+    SideEffects,
+    kl,
+    side_effects,
+)
+from metasae.steering.edits import (
+    NO_EDIT,
+    Edit,
+    LatentSwap,
+    edit_of_kind,
+)
+from metasae.steering.experiment import Experiment
+from metasae.steering.questions import Subject
+from metasae.text.prompts import CITY, PLACES, QUESTIONS, fill
+from tests.metasae.search.full_passes import logits
+
+
+def test_kl_by_hand() -> None:
+    before = torch.tensor([[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]).log()
+    after = torch.tensor([[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]).log().clamp(min=-50)
+    by_hand = [0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75), 0.0, math.log(2)]
+    assert kl(before.clamp(min=-50), after).tolist() == pytest.approx(by_hand, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=6))
+def test_kl_is_no_distance_but_never_negative(logits: list[tuple[float, float]]) -> None:
+    before, after = torch.tensor(logits).T
+    found = kl(before[None], after[None])
+    p, q = before.double().softmax(0), after.double().softmax(0)
+    expected = float((p * (p / q).log()).sum())
+    assert found.item() == pytest.approx(expected, abs=1e-5) and found.item() >= 0
+    # What every logit gains alike changes nothing.
+    assert kl(before[None], before[None] + 3).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_neutral_texts() -> None:
+    assert len(WITH_CITY) == len(set(WITH_CITY)) >= 12
+    assert len(WITHOUT_CITY) == len(set(WITHOUT_CITY)) >= 12
+    for sentence in WITH_CITY:
+        assert sentence.count(CITY) == 1
+        assert len(sentence.split(CITY)[1].split()) >= 4  # something to predict after it
+    assert not any(CITY in sentence for sentence in WITHOUT_CITY)
+    assert not set(WITH_CITY) & {*PLACES, *QUESTIONS.values()}
+
+
+def slow_divergence(
+    experiment: Experiment, sentences: list[str], edit: Edit, where: Callable[[str], str | int]
+) -> tuple[float, float]:
+    """Mean and largest KL over the positions from the first changed one on, by full passes."""
+    values: list[float] = []
+    for sentence in sentences:
+        tokens = experiment.model.prompt_tokens(sentence)
+        before = logits(experiment, tokens, None, "all")[1:].double().log_softmax(-1)
+        after = logits(experiment, tokens, edit, where(sentence))[1:].double().log_softmax(-1)
+        each = (before.exp() * (before - after)).sum(-1)
+        changed = (each.abs() > 1e-9).nonzero()
+        values += each[int(changed[0]) if len(changed) else 0 :].tolist()
+    return float(np.mean(values)), max(values)
+
+
+def close(found: probing.Divergence, expected: tuple[float, float]) -> None:
+    assert (found.mean, found.largest) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+def test_divergence_on_the_citys_name_is_that_of_full_passes(
+    experiment: Experiment, lab: Lab, found: tuple[FoundEdit, ...]
+) -> None:
+    sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
+    one = SideEffectProbe(lab, experiment).side_effects(found[-1].edit)
+    expected = slow_divergence(
+        experiment,
+        sentences,
+        found[-1].edit,
+        lambda text: name_position(experiment.model, text, "Tokyo"),
+    )
+    assert expected[0] > 0.01
+    close(one.with_city, expected)
+    assert one.with_city.changed == one.with_city.sentences == len(WITH_CITY)
+    # On text without the city there is nothing to edit.
+    assert one.without_city.largest == one.without_city.changed == 0
+    assert one.without_city.positions == sum(
+        len(experiment.model.encode(sentence)) for sentence in WITHOUT_CITY
+    )
+
+
+def own_piece_gone(experiment: Experiment, **options: Any) -> Edit:
+    piece = next(piece for piece in experiment.pieces if piece.side == "source")
+    return edit_of_kind("meta", ((piece.meta, 0.0),), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"position": "all"}, {"position": "all", "keep_error": False}],
+    ids=["last", "all", "all, error dropped"],
+)
+def test_what_leaks_is_that_of_full_passes(
+    leaking: Experiment, lab: Lab, options: dict[str, Any]
+) -> None:
+    edit = own_piece_gone(leaking, **options)
+    one = side_effects(lab, leaking, edit)
+    assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
+    if edit.options.position == "all" and edit.options.keep_error:
+        assert one.without_city == one.leak  # it acts where the latent fires anyway
+        return
+    close(one.leak, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "fires"))
+    if edit.options.position == "last":
+        assert one.without_city.largest == 0
+    else:
+        close(one.without_city, slow_divergence(leaking, list(WITHOUT_CITY), edit, lambda _: "all"))
+        assert one.without_city.mean > one.leak.mean
+        assert one.without_city.changed == one.without_city.sentences
+
+
+def test_no_edit_has_no_side_effects(experiment: Experiment, lab: Lab) -> None:
+    one = side_effects(lab, experiment, NO_EDIT)
+    for part in (one.with_city, one.without_city, one.leak):
+        assert (part.mean, part.largest, part.changed) == (0, 0, 0)
+    assert one.held == one.facts
+    assert json.loads(json.dumps(one.to_dict()))["with_city"]["mean"] == 0
+
+
+def quiet_city(lab: Lab) -> CityRecord:
+    """A city all of whose facts the model knows, with another country than the others here."""
+    used = ("Japan", "France", "Egypt")
+    known = (r for r in lab.records.values() if all(r.known.values()) and r.country not in used)
+    return next(known)
+
+
+@pytest.fixture(scope="module")
+def sharing(lab: Lab) -> Lab:
+    """The records say that a quiet city has Tokyo's first latent, and that Tokyo is well known."""
+    tokyo, quiet = lab.records["Tokyo"], quiet_city(lab)
+    planted = replace(tokyo.chosen[0], activation=999.0)
+    records = {
+        "Tokyo": replace(tokyo, known=dict.fromkeys(QUESTIONS, True)),
+        quiet.name: replace(quiet, latents=(planted,)),
+    }
+    return replace(lab, records=lab.records | records)
+
+
+@pytest.fixture(scope="module")
+def borrowed(lab: Lab) -> Experiment:
+    """Paris edited towards Cairo by Tokyo's latents: Tokyo has everything to lose."""
+    latents = tuple(one.latent for one in lab.records["Tokyo"].chosen)
+    return lab.experiment(lab.subject("Paris", latents), lab.subject("Cairo"))
+
+
+def slow_logprob(experiment: Experiment, prompt: str, answer: str, edit: Edit | None) -> float:
+    tokens, rest = experiment.model.prompt_tokens(prompt), experiment.model.encode(" " + answer)
+    found = logits(experiment, [*tokens, *rest[:-1]], edit, "fires")[len(tokens) - 1 :].log_softmax(
+        -1
+    )
+    return float(found[torch.arange(len(rest)), torch.tensor(rest)].sum())
+
+
+def slow_facts(
+    experiment: Experiment, lab: Lab, name: str, edit: Edit
+) -> tuple[int, tuple[str, ...]]:
+    """How many facts of a city the unedited model knows, and which it loses, by full passes."""
+    known, lost = 0, []
+    for question in lab.questions(Subject(name, name, (), ()), experiment.target, "Paris"):
+        whose = [answer.cities[0] for answer in question.answers]
+        assert whose[0] == name and set(whose[1:]) <= {"Cairo", "Paris"}
+        was, now = (
+            [
+                slow_logprob(experiment, question.prompt, answer.text, one)
+                for answer in question.answers
+            ]
+            for one in (None, edit)
+        )
+        if len(whose) > 1 and max(was) == was[0]:
+            known += 1
+            lost += [question.attribute] * (max(now) != now[0])
+    return known, tuple(lost)
+
+
+def test_facts_of_cities_that_share_latents_are_those_of_full_passes(
+    borrowed: Experiment, lab: Lab, sharing: Lab
+) -> None:
+    edit, quiet = LatentSwap(), quiet_city(lab).name
+    surroundings = SideEffectProbe(sharing, borrowed)
+    found = surroundings.side_effects(edit)
+    silent, tokyo = found.others[:2]  # the most active first
+    assert (silent.name, silent.activation, silent.fired) == (quiet, 999.0, False)
+    assert (silent.known, silent.lost) == slow_facts(borrowed, lab, quiet, edit)
+    assert silent.known and not silent.lost  # no latent fires there, so nothing is edited
+    chosen = lab.records["Tokyo"].chosen
+    assert (tokyo.name, tokyo.fired) == ("Tokyo", True)
+    assert tokyo.activation == pytest.approx(sum(one.activation for one in chosen))
+    assert (tokyo.known, tokyo.lost) == slow_facts(borrowed, lab, "Tokyo", edit)
+    # The model puts Tokyo in Europe, whatever the record says.
+    assert 0 < tokyo.known < len(QUESTIONS) and tokyo.lost
+    assert found.facts == sum(city.known for city in found.others)
+    assert found.held == found.facts - sum(len(city.lost) for city in found.others)
+    unedited = surroundings.side_effects(NO_EDIT)
+    assert unedited.held == unedited.facts == found.facts
+
+
+def test_running_only_the_changed_rows_is_running_all(borrowed: Experiment, sharing: Lab) -> None:
+    text = SideEffectProbe(sharing, borrowed)._with_city
+    compiled = borrowed.compiled(LatentSwap())
+    where = text.usable.clone()
+    where[::3] = False
+    changed, found = text.edited(compiled, where)
+    assert 0 < int(changed.any(1).sum()) < len(changed) and not changed[0].any()
+    resid = text.prefilled.resid
+    change = compiled.change(text.firing).view(resid.shape) * where[..., None]
+    expected = text.prefilled.finish(resid + change)
+    real = text.prefilled.real
+    torch.testing.assert_close(found[real], expected[real], rtol=1e-4, atol=1e-3)
+
+
+def test_a_source_nobody_shares_latents_with_has_no_others(
+    lab: Lab, experiment: Experiment
+) -> None:
+    held = {one.latent for record in lab.records.values() for one in record.latents}
+    free = next(latent for latent in range(lab.n_latents) if latent not in held)
+    alone = lab.experiment(lab.subject(f"#{free}"), lab.subject("Paris"))
+    one = side_effects(lab, alone, LatentSwap())
+    assert isinstance(one, SideEffects) and one.others == () and one.facts == 0
