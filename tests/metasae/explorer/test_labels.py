@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from metasae.errors import UserError
 from metasae.explorer import labels
-from metasae.explorer.corrections import Corrections
 from metasae.explorer.labels import UNCLEAR
 from metasae.saes import neighbours
-from tests.builders import one_sentence
 
 
 def bag(*words: str) -> dict[str, float]:
@@ -136,41 +133,3 @@ def test_too_few_contexts_are_not_scored() -> None:
     contexts[3] = contexts[3][:2]
     found = labels.make(contexts, near)[3]
     assert found.text == UNCLEAR and math.isnan(found.f1) and found.words == ("word3",)
-
-
-def test_siblings_are_the_closest_others() -> None:
-    rows = torch.nn.functional.normalize(torch.randn(50, 8))
-    found = neighbours.siblings(rows, 3, chunk=7)
-    for number in range(50):
-        cosine = (rows @ rows[number]).tolist()
-        cosine[number] = -2
-        assert found[number].tolist() == sorted(range(50), key=lambda n: -cosine[n])[:3]
-
-
-def test_corrections_are_shared_as_a_file() -> None:
-    mine = Corrections("sae@1", "meta@2", {}).with_label("meta", 5, "  Japan \n and more ")
-    assert mine.labels == {"meta": {"5": "Japan and more"}}
-    again = Corrections.from_json(mine.to_json())
-    assert again == mine
-    theirs = Corrections("sae@1", "meta@2", {"meta": {"5": "Nippon", "6": "yen"}})
-    assert mine.merged(theirs).labels == {"meta": {"5": "Nippon", "6": "yen"}}
-    assert mine.with_label("meta", 5, "").labels == {"meta": {}}
-
-
-def test_labels_of_another_sae_are_refused() -> None:
-    mine = Corrections("sae@1", "meta@2", {})
-    with pytest.raises(UserError) as raised:
-        mine.merged(Corrections("sae@9", "meta@2", {}))
-    assert "sae@9" in one_sentence(raised)
-    with pytest.raises(UserError, match="meta-SAE other"):
-        mine.merged(Corrections("sae@1", "other", {}))
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "[]", '{"labels": 3}', '{"sae": "a", "meta_sae": "b", "labels": {"m": {"x": 1}}}'],
-)
-def test_a_file_that_holds_no_labels_is_refused(content: str) -> None:
-    with pytest.raises(UserError) as raised:
-        Corrections.from_json(content)
-    assert "no file of labels" in one_sentence(raised)

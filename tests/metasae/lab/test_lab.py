@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,11 +22,8 @@ from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.sources.user_presets import find_preset
 from metasae.text.cities import ATTRIBUTES, load_cities
-from metasae.text.prompts import QUESTIONS, fill
 from metasae.training import explained, meta_sae, meta_sae_run
 from tests.builders import city_record, cut_off, one_sentence, random_sae
-
-# Opening, with a small preset of made-up files.
 
 
 def unit_sae(d_in: int, width: int) -> SparseAutoencoder:
@@ -118,9 +114,6 @@ def test_the_version_is_the_packages() -> None:
     assert version == "uninstalled" or f'version = "{version}"' in pyproject
 
 
-# The real one.
-
-
 def test_the_cities_are_the_tables(lab: Lab) -> None:
     assert set(lab.records) == {city.name for city in load_cities()}
     assert list(lab.city_names()) == sorted(lab.city_names())
@@ -208,30 +201,6 @@ def test_source_and_target_must_differ(lab: Lab, source: str, target: str) -> No
     assert "choose two different ones" in one_sentence(raised)
 
 
-def test_the_questions_are_the_four_attributes(lab: Lab) -> None:
-    found = lab.questions(lab.subject("Tokyo"), lab.subject("Paris"))
-    assert [question.attribute for question in found] == list(ATTRIBUTES)
-    for question in found:
-        assert question.prompt == fill(QUESTIONS[question.attribute], "Tokyo")
-        cities = [name for one in question.answers for name in one.cities]
-        assert sorted(cities) == ["Cairo", "Paris", "Tokyo"]
-        for one in question.answers:
-            assert one.text == lab.records[one.cities[0]].answers[question.attribute]
-
-
-def test_cities_with_the_same_fact_share_an_answer(lab: Lab) -> None:
-    found = lab.questions(lab.subject("Paris"), lab.subject("Rome"))
-    by_attribute = {question.attribute: question.answers for question in found}
-    assert [one.city for one in by_attribute["currency"]] == ["Paris, Rome", "Cairo"]
-    assert [one.city for one in by_attribute["country"]] == ["Paris", "Rome", "Cairo"]
-
-
-def test_the_bystander_may_be_one_of_the_two(lab: Lab) -> None:
-    for question in lab.questions(lab.subject("Cairo"), lab.subject("Tokyo")):
-        cities = [name for one in question.answers for name in one.cities]
-        assert sorted(cities) == ["Cairo", "Tokyo"]
-
-
 def test_words_and_cards(lab: Lab) -> None:
     latent = lab.subject("Tokyo").latents[0]
     assert "Tokyo" in " ".join(lab.latent_words(latent))
@@ -246,20 +215,6 @@ def test_words_and_cards(lab: Lab) -> None:
     assert card.active_on == pytest.approx(float(on))
     with pytest.raises(UserError, match="There is no meta-latent"):
         lab.meta_card(lab.n_meta)
-
-
-def test_promoted_tokens_are_the_logit_lens(lab: Lab) -> None:
-    meta = next(iter(lab.decomposition.pieces(lab.subject("Tokyo").latents[0])))
-    direction = lab.decomposition.meta.W_dec[meta]
-    hf: Any = lab.model.hf
-    with torch.inference_mode():
-        scores = (direction * hf.model.norm.weight) @ hf.lm_head.weight.T
-    best = [lab.model.decode(token).strip() for token in scores.topk(36).indices.tolist()]
-    readable = [word for word in best if word and "\ufffd" not in word]
-    # The same word with another capital or space counts once.
-    once = {word.casefold(): word for word in reversed(readable)}
-    expected = [word for word in dict.fromkeys(readable) if word in once.values()][:6]
-    assert list(lab.meta_card(meta).promoted) == expected
 
 
 @pytest.mark.real_model

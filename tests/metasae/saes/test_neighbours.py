@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from metasae.saes import neighbours
 from metasae.saes.neighbours import nearest, nearest_cosine
 
 
@@ -33,3 +34,12 @@ def test_the_nearest_are_the_largest_cosines() -> None:
     assert found["latent"].tolist() == order.tolist()
     assert found["cosine"].tolist() == pytest.approx(cosine[order].tolist(), abs=1e-5)
     assert nearest(directions, directions[7], 1)["latent"].tolist() == [7]
+
+
+def test_siblings_are_the_closest_others() -> None:
+    rows = torch.nn.functional.normalize(torch.randn(50, 8))
+    found = neighbours.siblings(rows, 3, chunk=7)
+    for number in range(50):
+        cosine = (rows @ rows[number]).tolist()
+        cosine[number] = -2
+        assert found[number].tolist() == sorted(range(50), key=lambda n: -cosine[n])[:3]

@@ -19,17 +19,17 @@ from metasae.sources.cache import CACHE_VARIABLE
 from metasae.steering.experiment import Experiment
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def experiment(lab: Lab) -> Experiment:
     return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def found(experiment: Experiment) -> tuple[FoundEdit, ...]:
     return search(experiment, screened=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def leaking(lab: Lab) -> Experiment:
     """Towards Paris from a latent that fires here and there in the text without a city."""
     experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
@@ -47,7 +47,7 @@ def leaking(lab: Lab) -> Experiment:
     return lab.experiment(lab.subject(f"#{latent}"), lab.subject("Paris"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def spec(lab: Lab) -> Spec:
     """A pair with enough combinations for several parts, few enough for a test."""
     names = ["Tokyo", "Paris", "Cairo", *lab.city_names()]

@@ -1,0 +1,36 @@
+"""Labels people wrote, as a file."""
+
+import pytest
+
+from metasae.errors import UserError
+from metasae.explorer.corrections import Corrections
+from tests.builders import one_sentence
+
+
+def test_corrections_are_shared_as_a_file() -> None:
+    mine = Corrections("sae@1", "meta@2", {}).with_label("meta", 5, "  Japan \n and more ")
+    assert mine.labels == {"meta": {"5": "Japan and more"}}
+    again = Corrections.from_json(mine.to_json())
+    assert again == mine
+    theirs = Corrections("sae@1", "meta@2", {"meta": {"5": "Nippon", "6": "yen"}})
+    assert mine.merged(theirs).labels == {"meta": {"5": "Nippon", "6": "yen"}}
+    assert mine.with_label("meta", 5, "").labels == {"meta": {}}
+
+
+def test_labels_of_another_sae_are_refused() -> None:
+    mine = Corrections("sae@1", "meta@2", {})
+    with pytest.raises(UserError) as raised:
+        mine.merged(Corrections("sae@9", "meta@2", {}))
+    assert "sae@9" in one_sentence(raised)
+    with pytest.raises(UserError, match="meta-SAE other"):
+        mine.merged(Corrections("sae@1", "other", {}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"labels": 3}', '{"sae": "a", "meta_sae": "b", "labels": {"m": {"x": 1}}}'],
+)
+def test_a_file_that_holds_no_labels_is_refused(content: str) -> None:
+    with pytest.raises(UserError) as raised:
+        Corrections.from_json(content)
+    assert "no file of labels" in one_sentence(raised)
