@@ -262,6 +262,70 @@ def test_shipped_weights_stay_small() -> None:
     assert not {path.suffix for path in sizes} & {".pt", ".pth", ".bin", ".pkl", ".pickle", ".npy"}
 
 
+TESTS = ROOT / "tests"
+
+SMALL = 30
+"""Lines up to which a module needs no file of tests of its own."""
+
+TESTED_THROUGH: dict[str, tuple[str, ...]] = {
+    # Commands have no logic of their own: they are called as a person calls them.
+    "cli/test_cli.py": (
+        "cli/about",
+        "cli/arguments",
+        "cli/cities",
+        "cli/exploring",
+        "cli/main",
+        "cli/searching",
+        "cli/steering",
+        "cli/training",
+        "explorer/describing",
+    ),
+    # Opening models of other families end to end, from the hub or a person's own folder.
+    "lm/test_other_models.py": ("lm/families", "lab/first_use", "sources/hub"),
+    "sources/test_presets.py": ("sources/user_presets",),
+    "test_public.py": ("__init__",),
+    # Values that only mean something in the hands of the module they are made for.
+    "explorer/test_graph.py": ("explorer/graph_files",),
+    "lab/test_lab.py": ("lab/meta_cards",),
+    "release/test_measure.py": ("lab/stored_report", "release/pair_table"),
+    "saes/test_formats.py": ("saes/autoencoder",),
+    "saes/test_directions.py": ("sources/releases",),
+    "search/test_job.py": ("search/job_files",),
+    "steering/test_experiment.py": ("steering/outcome", "steering/provenance"),
+    "lab/test_city_questions.py": ("text/prompts",),
+    "training/test_base_sae.py": ("training/residuals",),
+}
+"""Files of tests → the modules without one of their own that they test."""
+
+ACROSS = {"cli/test_cli", "cli/test_bounds", "lm/test_other_models", "test_public"}
+"""Files of tests about no single module."""
+
+
+def mirror(path: Path) -> str:
+    """Where the tests of a module belong, below ``tests/metasae``."""
+    below = path.relative_to(LIBRARY_FOLDER)
+    return below.with_name(f"test_{below.name}").as_posix()
+
+
+def test_every_module_has_its_file_of_tests() -> None:
+    through = {one for modules in TESTED_THROUGH.values() for one in modules}
+    alone = set()
+    for path in LIBRARY:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > SMALL and not (TESTS / "metasae" / mirror(path)).exists():
+            alone.add(path.relative_to(LIBRARY_FOLDER).with_suffix("").as_posix())
+    assert alone - through == set(), "without tests"
+    assert through - alone == set(), "no longer exceptions"
+    assert [name for name in TESTED_THROUGH if not (TESTS / "metasae" / name).exists()] == []
+
+
+def test_every_file_of_tests_is_a_modules() -> None:
+    modules = {mirror(path) for path in LIBRARY} | {f"{name}.py" for name in ACROSS}
+    files = (TESTS / "metasae").rglob("test_*.py")
+    names = {path.relative_to(TESTS / "metasae").as_posix() for path in files}
+    assert names - modules == set()
+
+
 def test_the_app_is_reachable_from_this_machine_only() -> None:
     config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))
     assert config["server"]["address"] in ("localhost", "127.0.0.1")

@@ -21,7 +21,6 @@ from metasae.search.engine import Engine
 from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds
 from metasae.search.estimator import FIRST, LISTED, Changes, Estimator, Picks
 from metasae.search.exhaustive import search
-from metasae.search.gaussian_process import Process
 from metasae.steering.edit_space import EditSpace
 from metasae.steering.edits import NO_EDIT, EditOptions
 from metasae.steering.experiment import Experiment
@@ -30,6 +29,7 @@ from metasae.steering.verdict import OTHER
 from tests.builders import judging
 
 D_MODEL = 48
+
 
 QUESTIONS = (
     Question("country", "", (Answer(("Rome",), "Italy"), Answer(("Oslo",), "Norway"))),
@@ -130,47 +130,6 @@ def clearest(scorer: Any, numbers: Any) -> dict[int, float]:
     }
 
 
-# What is learnt.
-
-
-def test_a_process_of_one_known_value_by_hand() -> None:
-    process = Process.fitted(torch.zeros(1, 2).double(), torch.tensor([[3.0]]).double())
-    assert (process.length, process.linear) == (0.7, 0.1)  # nothing to tell lengths by: the first
-    far = math.sqrt(5) * 1.4 / 0.7
-    shared = (1 + far + far**2 / 3) * math.exp(-far) + 10
-    mean, spread = process.estimate(torch.tensor([[0.0, 1.4], [0.0, 0.0]]).double())
-    assert mean[:, 0].tolist() == pytest.approx([3 * shared / 11.00001, 3 * 11 / 11.00001])
-    assert spread[0] == pytest.approx(math.sqrt(11 + 0.1 * 1.4**2 - shared**2 / 11.00001))
-    assert spread[1] == pytest.approx(math.sqrt(1e-5), rel=1e-3)
-
-
-def test_sizes_are_of_differences() -> None:
-    x = torch.tensor([[0.0], [1.0]]).double()
-    process = Process.fitted(x, torch.tensor([[0.0, 1.0, 3.0], [0.0, 2.0, 6.0]]).double())
-    sizes = process.sizes
-    # The third output is three times the second, the first is nothing.
-    assert sizes[0, 2] == pytest.approx(3 * float(sizes[0, 1]))
-    assert sizes[1, 2] == pytest.approx(2 * float(sizes[0, 1]))
-    assert torch.equal(sizes, sizes.T)
-    size = float((process.white[:, 1] ** 2).mean().sqrt())
-    assert sizes[0, 1] == pytest.approx(size)
-
-
-def test_a_process_knows_how_wrong_it_is() -> None:
-    draw = torch.Generator().manual_seed(0)
-    inner, outer = 0.4 * torch.randn(4, 9, generator=draw), torch.randn(9, 2, generator=draw)
-    x = torch.randn(300, 4, generator=draw).double()
-    y = torch.tanh(x.float() @ inner).double() @ outer.double()
-    process = Process.fitted(x[:60], y[:60])
-    mean, spread = process.estimate(x[60:])
-    off = (y[60:] - mean)[:, 0] / (spread * process.white[:, 0].square().mean().sqrt())
-    assert (mean - y[60:]).square().mean() < 0.1 * y.var()
-    assert 0.5 < float(off.square().mean().sqrt()) < 1.5
-    again, surely = process.estimate(x[:60])
-    assert torch.allclose(again, y[:60], atol=1e-3)
-    assert float(surely.max()) < 0.01
-
-
 @pytest.mark.parametrize("latents", [1, 2])
 def test_changes_keep_distances(latents: int) -> None:
     scorer: Any = Scorer(5, latents=latents)
@@ -188,9 +147,6 @@ def test_changes_are_in_units_of_their_spread() -> None:
     numbers = np.arange(256)
     for x in Changes(scorer, numbers).of(numbers):
         assert float((x - x.mean(0)).square().sum(1).mean()) == pytest.approx(1.0)
-
-
-# What it is judged by.
 
 
 def test_picks_and_leads_by_hand() -> None:
@@ -233,9 +189,6 @@ def test_leads_say_what_judging_says(values: Any) -> None:
                 assert lead == pytest.approx(margin)
             else:
                 assert lead <= 0
-
-
-# The search.
 
 
 @pytest.mark.parametrize("listed", [LISTED, 0], ids=["listed", "by moves"])
@@ -328,9 +281,6 @@ def test_progress_reaches_the_end() -> None:
         rounds(engine(Scorer(4)), 60, progress=lambda stage, fraction, note: told.append(fraction))
     )
     assert told == sorted(told) and told[-1] == 1.0
-
-
-# On the real model.
 
 
 @pytest.fixture(scope="module")
