@@ -26,7 +26,7 @@ def lower_layers(
     model: LanguageModel, dtype: torch.dtype
 ) -> Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T D"]]:
     """The model up to the hook in another precision, as a function of tokens."""
-    lower = _copy(model, dtype)
+    lower = base_model_copy(model, dtype)
     layers, norm = model.family.stack
     setattr(lower, layers, getattr(lower, layers)[: model.hook_layer])
     setattr(lower, norm, torch.nn.Identity())
@@ -42,7 +42,7 @@ def upper_layers(
     model: LanguageModel, dtype: torch.dtype
 ) -> Callable[[Float[Tensor, "B T D"]], Float[Tensor, "B T D"]]:
     """The model above the hook in another precision, its final norm included; differentiable."""
-    upper = _copy(model, dtype)
+    upper = base_model_copy(model, dtype)
     upper.layers = upper.layers[model.hook_layer :]
 
     def run(resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
@@ -51,7 +51,7 @@ def upper_layers(
     return run
 
 
-def _copy(model: LanguageModel, dtype: torch.dtype) -> Any:
+def base_model_copy(model: LanguageModel, dtype: torch.dtype) -> Any:
     from transformers import AutoModel
 
     whole = AutoModel.from_config(model.hf.config).to(dtype).eval().requires_grad_(False)

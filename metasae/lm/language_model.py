@@ -161,22 +161,6 @@ class LanguageModel:
             logits: Tensor = LibraryBlocks(self.hf, range(0)).unembed(hidden)
             return logits
 
-    def vocabulary_scores(self, direction: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """How much a direction in the residual stream raises every token, by the logit lens.
-
-        Up to a factor: the final norm divides by the length of the residual it is given.
-        """
-        with torch.inference_mode():
-            scores: Tensor = self.hf.lm_head(self.family.gain(self.family.norm(self.hf), direction))
-            return scores
-
-    def raising(self, token: int) -> Float[Tensor, " D"]:
-        """What a direction is multiplied with to give its `vocabulary_scores` of one token."""
-        with torch.inference_mode():
-            unit = self.family.gain(self.family.norm(self.hf), torch.eye(self.d_model))
-            raised: Tensor = unit @ self.hf.lm_head.weight[token]
-            return raised
-
     @torch.inference_mode()
     def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":
         """Compute once what no edit at some places can change.

@@ -6,6 +6,7 @@ and the faster one is used.
 """
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
+
+_log = logging.getLogger(__name__)
 
 _ROWS = 256
 """Rows oneDNN lays a weight out for; other numbers are run as well."""
@@ -57,6 +60,7 @@ def laid_out_is_faster(dtype: torch.dtype) -> bool:
             laid_out = _laid_out(weight)
             return seconds(lambda: _onednn(x, laid_out)) < seconds(lambda: linear(x, weight))
         except (AttributeError, RuntimeError):  # a build or a processor without oneDNN
+            _log.info("oneDNN can't lay out weights here; PyTorch chooses", exc_info=True)
             return False
 
 

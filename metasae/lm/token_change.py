@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.logit_lens import ends
+from metasae.lm.logit_lens import highest_and_lowest
 
 NEUTRAL = ("I think that the", "He said it was", "This is about a")
 """Prompts on whose last token a direction is added to see what it changes."""
@@ -40,8 +40,8 @@ def token_change(
     up, down = change.clone(), change.clone()
     up[~likely] = -torch.inf
     down[~likely] = torch.inf
-    raised, _ = ends(model, up, count, "nats")
-    _, lowered = ends(model, down, count, "nats")
+    raised, _ = highest_and_lowest(model, up, count, "nats")
+    _, lowered = highest_and_lowest(model, down, count, "nats")
     return raised[raised["nats"] > 0], lowered[lowered["nats"] < 0]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from metasae.errors import UserError
@@ -76,7 +76,7 @@ class Directions:
         return self.parts[0].shape[1]
 
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
-        """Unit rows at some indices, fp32, in any order."""
+        """Unit rows at some indices, fp32, in the order of the indices."""
         if len(self.parts) == 1:
             return self._part(0, torch.from_numpy(index))
         out = torch.empty(len(index), self.d_in)
@@ -185,9 +185,7 @@ def _safetensors(path: Path) -> Tensor:
         with safe_open(path, "pt") as file:
             shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
             return file.get_tensor(_only_matrix(str(path), shapes))
-    except UserError:
-        raise
-    except Exception as error:  # safetensors has a family of errors of its own
+    except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path} is damaged or no safetensors file; fetch or write it again."
         ) from error
@@ -209,7 +207,7 @@ def _checkpoint(path: Path) -> Tensor:
         if isinstance(tensors, Tensor):
             return tensors
         shapes = {key: value.shape for key, value in tensors.items() if isinstance(value, Tensor)}
-    except Exception as error:  # whatever unpickling raises
+    except Exception as error:  # the unpickler raises whatever damaged bytes make it stumble over
         raise UserError(
             f"{path} is damaged or holds more than tensors, and is not opened; save its tensors "
             "alone, best as .safetensors."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -90,7 +91,7 @@ def load(folder: Path) -> SparseAutoencoder:
     """
     config, tensors = _read(folder)
     architecture = config.get("architecture")
-    if architecture not in _WEIGHTS:
+    if not isinstance(architecture, str) or architecture not in _WEIGHTS:
         raise UserError(
             f"The SAE in {folder} has the architecture {architecture!r}; this version opens "
             f"{', '.join(_WEIGHTS)}."
@@ -143,7 +144,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
 
             config = handle_config_defaulting(config)
-    except Exception as error:  # safetensors and json have their own families of errors
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The last three for a configuration whose values are of another kind than SAELens expects.
         raise UserError(
             f"The SAE in {folder} is damaged (cut off or overwritten); fetch it again."
         ) from error

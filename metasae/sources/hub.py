@@ -76,7 +76,7 @@ def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except OSError:  # it was given its final name since it was listed
         return 0
 
 

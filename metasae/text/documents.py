@@ -83,15 +83,14 @@ def _dataset(name: str) -> Iterator[Document]:
     try:
         from datasets import load_dataset
 
-        rows = load_dataset(name, split="train", streaming=True)
-        for row in islice(rows, DATASET_DOCUMENTS):
-            if str(row["text"]).strip():
-                text = str(row["text"]).strip()
+        rows = islice(load_dataset(name, split="train", streaming=True), DATASET_DOCUMENTS)
+        for row in rows:
+            if "text" not in row:
+                raise UserError(f"The dataset {name} has no column text; choose one of plain text.")
+            if text := str(row["text"]).strip():
                 yield Document(name, text, _share(text) < OWN_HELD_OUT_SHARE)
-    except KeyError as error:
-        raise UserError(
-            f"The dataset {name} has no column text; choose one of plain text."
-        ) from error
+    except UserError:
+        raise
     except Exception as error:  # network, hub and file errors of many libraries
         raise UserError(
             f"The dataset {name} could not be read ({type(error).__name__}); check its name and "

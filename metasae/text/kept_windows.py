@@ -1,6 +1,8 @@
 """A preset's text as token windows, kept on disk once they are made."""
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
 from metasae.text.documents import own_documents as files
 from metasae.text.windows import Windows, windows
+
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What NumPy and the archive it reads raise for a damaged file."""
 
 
 def fingerprint(text: Windows) -> str:
@@ -74,5 +81,5 @@ def _read_windows(path: Path) -> Windows:
                 sources=tuple(found["sources"].tolist()),
                 held_out=tuple(found["held_out"].tolist()),
             )
-    except Exception as error:  # numpy and zip have their own families of errors
+    except _DAMAGED as error:
         raise UserError(f"{path} is damaged; delete it and start again.") from error

@@ -119,7 +119,9 @@ def train_base_sae(
     draw = np.random.default_rng(config.seed)
     directions = None
     if config.start == "data":
-        directions = acts.rows(draw.choice(len(acts), config.width, replace=False)) - acts.mean
+        # In the order of the text, so that a latent's number says about where it started.
+        drawn = np.sort(draw.choice(len(acts), config.width, replace=False))
+        directions = acts.rows(drawn) - acts.mean
     trainer = Trainer(
         acts, config, directions, acts.mean, initial, scale=text.scale, dtype=fast_dtype()
     )

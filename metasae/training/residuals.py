@@ -45,8 +45,12 @@ class Residuals:
         return len(self.resid)
 
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
-        """The residuals at some indices, fp32."""
-        return torch.from_numpy(self.resid[np.sort(index)]).float()
+        """The residuals at some indices, fp32, in the order of the indices."""
+        # Read in the file's order, which a disk is much faster at, and put back in the asked one.
+        order = np.argsort(index)
+        rows = np.empty((len(index), self.resid.shape[1]), self.resid.dtype)
+        rows[order] = self.resid[index[order]]
+        return torch.from_numpy(rows).float()
 
 
 def collect(

@@ -16,7 +16,7 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
-        """The rows at some indices, fp32, in any order."""
+        """The rows at some indices, fp32: the n-th row is that of the n-th index."""
         ...
 
 
@@ -35,7 +35,7 @@ class TensorRows:
         return len(self.tensor)
 
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
-        """The rows at some indices."""
+        """The rows at some indices, in the order of the indices."""
         return self.tensor.index_select(0, torch.from_numpy(index))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -251,15 +252,18 @@ class Trainer:
         Raises:
             UserError: when it belongs to another configuration or other data or can't be read.
         """
-        from safetensors import safe_open
-
         try:
             with safe_open(path, "pt") as file:
                 header = dict(file.metadata())
             # What a configuration said nothing of then was as it is now by default.
             made_with = TrainConfig(**json.loads(header["config"]))
             tensors = load_file(path)
-        except Exception as error:
+            step, silent = int(header["step"]), tensors["silent"]
+            values = {
+                name: (tensors[name], tensors[f"m.{name}"], tensors[f"v.{name}"])
+                for name in self.p.tensors()
+            }
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"The checkpoint {path} is damaged; delete it to start again."
             ) from error
@@ -272,14 +276,14 @@ class Trainer:
             raise UserError(
                 f"The checkpoint {path} was made from other data; delete it or train on the same."
             )
-        self.step = int(header["step"])
-        self.silent = tensors["silent"].to(self.device)
+        self.step, self.silent = step, silent.to(self.device)
         for name, tensor in self.p.tensors().items():
-            tensor.copy_(tensors[name])
+            value, first_moment, second_moment = values[name]
+            tensor.copy_(value)
             self._optimiser.state[tensor] = {
                 "step": torch.tensor(float(self.step), device=self.device),
-                "exp_avg": tensors[f"m.{name}"].to(self.device),
-                "exp_avg_sq": tensors[f"v.{name}"].to(self.device),
+                "exp_avg": first_moment.to(self.device),
+                "exp_avg_sq": second_moment.to(self.device),
             }
 
     def result(self) -> SparseAutoencoder:
