@@ -145,7 +145,7 @@ def family_of(hf: Any) -> Family:
     return FAMILIES[kind]
 
 
-def longest(hf: Any) -> int:
+def max_positions(hf: Any) -> int:
     """Most positions of a prompt; a sliding window counts, beyond which a block sees less."""
     config = hf.config
     most = int(config.max_position_embeddings)

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.families import LibraryBlocks, family_of, longest, make_blocks
+from metasae.lm.families import LibraryBlocks, family_of, make_blocks, max_positions
 from metasae.lm.fused_blocks import Blocks, KeysValues
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
@@ -136,10 +136,10 @@ class LanguageModel:
         positions: Int[Tensor, "B T"],
         attend: Bool[Tensor, "B T T"],
     ) -> Float[Tensor, "B T D"]:
-        if int(positions.max()) >= longest(self.hf):
+        if int(positions.max()) >= max_positions(self.hf):
             raise UserError(
                 f"The text has {int(positions.max()) + 1:,} tokens; {self.name} is run on "
-                f"{longest(self.hf):,} at most."
+                f"{max_positions(self.hf):,} at most."
             )
         with self.lock:
             hidden = self.family.embed(self.hf.base_model, tokens, positions)

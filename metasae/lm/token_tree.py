@@ -47,7 +47,7 @@ class TokenTree:
 
 
 @dataclass(frozen=True)
-class Stem:
+class PromptWithContinuations:
     """A prompt and what may follow it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Grown:
+class TreePlaces:
     """Where a stem stands in the tree.
 
     Attributes:
@@ -75,7 +75,9 @@ class Grown:
     read: tuple[tuple[int, ...], ...]
 
 
-def grow(stems: Sequence[Stem]) -> tuple[TokenTree, list[Grown]]:
+def shared_prefix_tree(
+    stems: Sequence[PromptWithContinuations],
+) -> tuple[TokenTree, list[TreePlaces]]:
     """Prompts and their continuations as one tree; what begins alike is there once.
 
     A continuation's last token is only predicted, so it is not part of the tree.
@@ -104,5 +106,5 @@ def grow(stems: Sequence[Stem]) -> tuple[TokenTree, list[Grown]]:
             for token in continuation[:-1]:
                 places.append(follow(places[-1], token))
             read[continuation] = tuple(places)
-        grown.append(Grown(tuple(path), tuple(read[tuple(c)] for c in stem.continuations)))
+        grown.append(TreePlaces(tuple(path), tuple(read[tuple(c)] for c in stem.continuations)))
     return TokenTree(tuple(tokens), tuple(parents)), grown

@@ -41,7 +41,7 @@ class Directions:
         parts: their matrices, (N, D) each.
 
     Raises:
-        UserError: for a matrix that can't hold directions (see `checked`), or widths that differ.
+        UserError: for a matrix that can't hold directions (see `row_norms`), or widths that differ.
     """
 
     names: tuple[str, ...]
@@ -60,7 +60,7 @@ class Directions:
     @cached_property
     def _scales(self) -> tuple[Float[Tensor, " N"], ...]:
         return tuple(
-            1 / checked(name, part) for name, part in zip(self.names, self.parts, strict=True)
+            1 / row_norms(name, part) for name, part in zip(self.names, self.parts, strict=True)
         )
 
     @cached_property
@@ -98,7 +98,7 @@ class Directions:
         return self.names[number], row - int(self._starts[number])
 
 
-def checked(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
+def row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
     """Norms of a matrix's rows.
 
     Raises:

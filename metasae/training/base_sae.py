@@ -29,14 +29,14 @@ from metasae.text.documents import default_documents as documents
 from metasae.text.documents import own_documents as files
 from metasae.text.windows import Windows, windows
 from metasae.training import explained
-from metasae.training.config import TrainConfig
+from metasae.training.config import TrainConfig, check_positive
 from metasae.training.held_out import held_out_batches
-from metasae.training.meta_sae import check_positive
-from metasae.training.meta_sae_run import REPORT, check_free
+from metasae.training.meta_sae_run import REPORT
 from metasae.training.residuals import Residuals, collect
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Trainer
+from metasae.training.unfinished import check_free
 
 TOKENS = 500_000
 """Tokens that are read unless something else is asked for."""

@@ -1,7 +1,10 @@
 """How one SAE is trained."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+from metasae.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,21 @@ class TrainConfig:
         rising = (step + 1) / max(1, self.warmup)
         falling = (self.steps - step) / max(1.0, self.decay * self.steps)
         return self.lr * min(1.0, rising, falling)
+
+
+def check_positive(config: TrainConfig) -> None:
+    """Refuse a recipe of nothing.
+
+    Raises:
+        UserError: for a width, k, number of steps or batch below 1, a learning rate that is not
+            positive, or a start with fewer latents than k.
+    """
+    for name in ("width", "k", "steps", "batch"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+    if not 0 < config.lr < math.inf:
+        raise UserError(f"The learning rate is {config.lr}; it must be above 0, such as 1e-3.")
+    if not 1 <= config.first_k < math.inf:
+        raise UserError(
+            f"The training would begin with {config.first_k} times k; it must be 1 or more."
+        )

@@ -37,7 +37,7 @@ class Parameters:
         }
 
 
-Further = Callable[[Float[Tensor, "B D"], float], Float[Tensor, "B D"]]
+ExtraGradient = Callable[[Float[Tensor, "B D"], float], Float[Tensor, "B D"]]
 """A loss beside the squared error: takes the reconstruction and the squared error, gives the loss's
 gradient with respect to the reconstruction."""
 
@@ -59,7 +59,7 @@ def loss_and_gradients(
     dead: Int[Tensor, " M"] | None = None,
     auxiliary: float = 0.0,
     auxiliary_k: int = 256,
-    further: Further | None = None,
+    extra_gradient: ExtraGradient | None = None,
 ) -> StepResult:
     """Mean over the rows of ‖x − x̂‖², plus the auxiliary loss, and their exact gradients.
 
@@ -67,7 +67,7 @@ def loss_and_gradients(
     residual, computed from their own unsparsified activations.
 
     Args:
-        further: a loss beside the squared error; not part of the loss in the result.
+        extra_gradient: a loss beside the squared error; not part of the loss in the result.
     """
     batch, width = len(x), len(p.W_dec)
     by_row = _Sparse.of(entries.row, entries.latent, batch)
@@ -80,8 +80,8 @@ def loss_and_gradients(
     loss = float(torch.linalg.vector_norm(left).square() / batch)
     # The factor goes onto the few sums that are made of the gradient, not onto all of it.
     grad_recon, factor = left, -2.0 / batch
-    if further is not None:
-        grad_recon, factor = left * factor + further(x - left, loss), 1.0
+    if extra_gradient is not None:
+        grad_recon, factor = left * factor + extra_gradient(x - left, loss), 1.0
     grad_pre = by_row.dots(grad_recon, p.W_dec).mul_(factor) * (pre > 0)
     order, by_latent = by_row.transposed(width)
     b_enc = torch.zeros_like(p.b_enc).index_add_(0, by_row.column, grad_pre)

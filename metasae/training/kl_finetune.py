@@ -19,7 +19,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.text.windows import Windows, length_batches
 from metasae.training.config import TrainConfig
-from metasae.training.gradients import Further
+from metasae.training.gradients import ExtraGradient
 from metasae.training.residuals import Residuals
 from metasae.training.trainer import Trainer
 
@@ -52,7 +52,7 @@ class KLFinetuner(Trainer):
         self._unembed = model.hf.lm_head.weight.to(dtype)
         self.divergence = float("nan")
 
-    def draw(self, step: int) -> tuple[Float[Tensor, "N D"], Further]:
+    def draw(self, step: int) -> tuple[Float[Tensor, "N D"], ExtraGradient]:
         """The rows of a step, and the gradient of the divergence at their reconstruction."""
         epoch, place = divmod(step, len(self.sequences))
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.sequences))
@@ -69,7 +69,7 @@ class KLFinetuner(Trainer):
         compared = compared[torch.from_numpy(chosen)]
         return resid[put] * self.scale, self._divergence(resid, put, compared)
 
-    def _divergence(self, resid: Tensor, put: Tensor, compared: Tensor) -> Further:
+    def _divergence(self, resid: Tensor, put: Tensor, compared: Tensor) -> ExtraGradient:
         """The loss's gradient with respect to a reconstruction of ``resid[put]``."""
         row, at = compared.unbind(1)
 

@@ -6,7 +6,6 @@ that revives, and one threshold for inference at which the directions have the t
 Shapes: N directions, D their width, F meta-latents.
 """
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources.presets import usual_width
-from metasae.training.config import TrainConfig
+from metasae.training.config import TrainConfig, check_positive
 from metasae.training.rows import Rows, width_of
 from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Trainer, Watch
@@ -52,25 +51,7 @@ PROBE = 3
 """Steps a training's cost is estimated from."""
 
 
-def check_positive(config: TrainConfig) -> None:
-    """Refuse a recipe of nothing.
-
-    Raises:
-        UserError: for a width, k, number of steps or batch below 1, a learning rate that is not
-            positive, or a start with fewer latents than k.
-    """
-    for name in ("width", "k", "steps", "batch"):
-        if getattr(config, name) < 1:
-            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
-    if not 0 < config.lr < math.inf:
-        raise UserError(f"The learning rate is {config.lr}; it must be above 0, such as 1e-3.")
-    if not 1 <= config.first_k < math.inf:
-        raise UserError(
-            f"The training would begin with {config.first_k} times k; it must be 1 or more."
-        )
-
-
-def check(count: int, config: TrainConfig) -> None:
+def check_recipe(count: int, config: TrainConfig) -> None:
     """Refuse a recipe that can't work.
 
     Raises:
@@ -109,9 +90,9 @@ def train_meta_sae(
         dtype: precision of the product that finds the candidates.
 
     Raises:
-        UserError: see `check`; a checkpoint of another recipe, or a full disk.
+        UserError: see `check_recipe`; a checkpoint of another recipe, or a full disk.
     """
-    check(len(directions), config)
+    check_recipe(len(directions), config)
     drawn = None
     if starts is not None:
         generator = torch.Generator().manual_seed(config.seed)
@@ -138,9 +119,9 @@ def seconds_a_step(directions: Rows, config: TrainConfig) -> float:
     """Seconds a step of training takes here, measured on a few.
 
     Raises:
-        UserError: see `check`.
+        UserError: see `check_recipe`.
     """
-    check(len(directions), config)
+    check_recipe(len(directions), config)
     trainer = Trainer(directions, replace(config, start="random"), dtype=fast_dtype())
     trainer.advance()
     began = time.perf_counter()

@@ -24,7 +24,7 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.selection import select_batch_topk, select_topk
 from metasae.sources.files import written_whole
 from metasae.training.config import TrainConfig
-from metasae.training.gradients import Further, Parameters, StepResult, loss_and_gradients
+from metasae.training.gradients import ExtraGradient, Parameters, StepResult, loss_and_gradients
 from metasae.training.rows import Rows, width_of
 
 _ALIGNED = 32
@@ -133,7 +133,7 @@ class Trainer:
         rows = self.rows.rows(self._order[place * size : (place + 1) * size]).to(self.device)
         return rows if self.scale == 1.0 else rows * self.scale
 
-    def draw(self, step: int) -> tuple[Float[Tensor, "B D"], Further | None]:
+    def draw(self, step: int) -> tuple[Float[Tensor, "B D"], ExtraGradient | None]:
         """What a step is trained on: its rows, and a loss beside the squared error."""
         return self.batch(step), None
 
@@ -141,14 +141,14 @@ class Trainer:
     def advance(self) -> StepResult:
         """One step of training."""
         config, p = self.config, self.p
-        x, further = self.draw(self.step)
+        x, extra_gradient = self.draw(self.step)
         pre = self._candidates(x)
         select = select_topk if config.selection == "topk" else select_batch_topk
         entries = select(pre, config.active(self.step))
         del pre
         dead = (self.silent > config.dead_after).nonzero()[:, 0]
         result = loss_and_gradients(
-            p, x, entries, dead, config.auxiliary, config.auxiliary_k, further
+            p, x, entries, dead, config.auxiliary, config.auxiliary_k, extra_gradient
         )
         gradient = result.gradients["W_dec"]
         # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
