@@ -1,9 +1,8 @@
-"""Directions to take apart: decoder rows, from wherever people keep theirs.
+"""Unit decoder directions that a meta-SAE is trained on, read from one SAE's files or several.
 
-Opened are SAELens releases (``RELEASE:ID``, from the hub) and folders of any architecture, the
-post's authors' checkpoints (``config.json`` and ``sae.pt``), and plain matrices (``.safetensors``,
-``.npy``, ``.pt``). Nothing is unpickled but tensors. Several sources together keep each row's
-origin.
+Read are SAELens releases (``RELEASE:ID``, from the hub) and folders of any architecture, the post's
+authors' checkpoints (``config.json`` and ``sae.pt``), and plain matrices (``.safetensors``,
+``.npy``, ``.pt``). Nothing is unpickled but tensors.
 
 Shapes: N directions, D their width.
 """
@@ -32,16 +31,17 @@ _CHUNK = 16384
 
 @dataclass(frozen=True)
 class Directions:
-    """Unit decoder rows of one SAE or of several, one after the other.
+    """Unit decoder rows of one SAE, or of several one after the other.
 
-    The matrices are held once, in the precision they came in; rows are scaled when they are read.
+    The matrices are held once, in the precision of their files; rows are scaled when they are read.
 
     Attributes:
-        names: of the sources.
-        parts: their matrices, (N, D) each.
+        names: the sources' names.
+        parts: their decoder matrices, (N, D) each.
 
     Raises:
-        UserError: for a matrix that can't hold directions (see `row_norms`), or widths that differ.
+        UserError: for a matrix that can't hold directions (see `row_norms`), or of another width
+            than the first.
     """
 
     names: tuple[str, ...]
@@ -93,13 +93,16 @@ class Directions:
         return rows.mul_(self._scales[number][index, None])
 
     def origin(self, row: int) -> tuple[str, int]:
-        """Source and latent a row stands for."""
+        """Name of the source a row is from, and the latent there."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self.names[number], row - int(self._starts[number])
 
 
 def row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
-    """Norms of a matrix's rows.
+    """Norms of a matrix's rows, all finite and positive.
+
+    Args:
+        name: of the matrix, for the error.
 
     Raises:
         UserError: when it is no matrix, or a row is zero or holds NaN or infinities.
@@ -123,13 +126,13 @@ def row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
 
 
 def open_directions(sources: Sequence[str]) -> Directions:
-    """Open one source or several.
+    """The directions of one source or several.
 
     Args:
         sources: folders, files, or ``RELEASE:ID`` of SAELens.
 
     Raises:
-        UserError: when one can't be opened, with what to do about it.
+        UserError: when one can't be opened or holds no directions, or their widths differ.
     """
     if not sources:
         raise UserError("Name at least one SAE to take apart.")
@@ -167,7 +170,7 @@ def _matrix(source: str) -> Tensor:
 
 
 def _only_matrix(name: str, tensors: dict[str, Any]) -> str:
-    """Key of the decoder, or of the one matrix there is."""
+    """Key of the decoder, or of the only matrix."""
     for decoder in DECODERS:
         if decoder in tensors:
             return decoder

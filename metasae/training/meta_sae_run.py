@@ -1,4 +1,4 @@
-"""A meta-SAE, its controls and its report as one run that resumes where it was stopped."""
+"""A training run of a meta-SAE with its controls and report, resumable after a stop."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ REPORT = "report.json"
 
 
 def quality_of(report: dict[str, Any]) -> dict[str, Any]:
-    """A report's figures under the names a preset's report has for its meta-SAE."""
+    """A training report's quality under the names that a preset's report has for its meta-SAE."""
     control = report["controls"].get("gaussian", {}).get("fve")
     return report["quality"] | {"width": report["config"]["width"], "fve_control": control}
 
@@ -49,32 +49,43 @@ def make(
     watch: Watch | None = None,
     initial: SparseAutoencoder | None = None,
 ) -> TrainedMetaSAE:
-    """Train a meta-SAE and its controls and write the folder SAELens opens, with the report.
+    """A meta-SAE trained with its controls, and written to a folder in SAELens's format.
 
-    What a run that was stopped had done lies beside ``out`` until the folder is whole.
+    The report is written to `REPORT` in that folder. Until the folder is whole, the request and the
+    checkpoints lie beside it.
 
     Args:
-        controls: keys of `CONTROLS`.
-        resume: go on from what a stopped run left.
-        watch: sees every step of the meta-SAE itself, and may stop it.
+        out: the folder, which must not exist or be empty.
+        controls: keys of `controls.CONTROLS`.
+        resume: go on from the checkpoints of a stopped run.
+        watch: called after every step of the meta-SAE itself; stops it by returning True.
         initial: meta-SAE to start from, for ``config.start`` "sae".
 
     Raises:
-        UserError: when ``out`` holds something already, a stopped run's rest lies there and
-            ``resume`` is not set, and whatever `train_meta` raises.
+        UserError: when ``out`` holds something already, or a checkpoint lies beside it and
+            ``resume`` is not set; and as `meta_sae.train_meta_sae`.
+        Stopped: when ``watch`` stopped it; the checkpoint is written.
     """
     check_recipe(len(directions), config)
     request = TrainingRequest(out, directions.names, config, tuple(controls))
-    places = request.checkpoints
-    check_free(out, places.values(), resume)
+    checkpoints = request.checkpoints
+    check_free(out, checkpoints.values(), resume)
     request.write()
     dtype = fast_dtype()
     began = time.monotonic()
     meta = train_meta_sae(
-        directions, config, progress, "Meta-SAE", None, places["meta-sae"], dtype, watch, initial
+        directions,
+        config,
+        progress,
+        "Meta-SAE",
+        None,
+        checkpoints["meta-sae"],
+        dtype,
+        watch,
+        initial,
     )
     seconds = time.monotonic() - began
-    found = explained.quality(meta, directions)
+    quality = explained.quality(meta, directions)
     assert meta.threshold is not None
     report = {
         "data": [
@@ -84,9 +95,9 @@ def make(
         "d_in": directions.d_in,
         "config": asdict(config),
         "precision_of_selection": str(dtype).removeprefix("torch."),
-        "quality": asdict(found) | {"threshold": float(meta.threshold[0])},
+        "quality": asdict(quality) | {"threshold": float(meta.threshold[0])},
         "controls": {
-            name: CONTROLS[name](directions, config, progress, places[name])
+            name: CONTROLS[name](directions, config, progress, checkpoints[name])
             for name in dict.fromkeys(controls)
         },
         "seconds_training": seconds,

@@ -1,4 +1,4 @@
-"""What SAEs are trained on: rows by index."""
+"""Training rows of SAEs, read by index."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Rows(Protocol):
-    """Something to train on: rows by index."""
+    """A source of training rows."""
 
     def __len__(self) -> int: ...
 
@@ -21,13 +21,13 @@ class Rows(Protocol):
 
 
 def width_of(rows: Rows) -> int:
-    """D of some rows."""
+    """Width of a source's rows."""
     return rows.rows(np.zeros(1, dtype=np.int64)).shape[1]
 
 
 @dataclass(frozen=True)
 class TensorRows:
-    """Rows held in memory, such as a decoder."""
+    """Training rows in memory, such as a decoder's."""
 
     tensor: Float[Tensor, "N D"]
 
@@ -40,7 +40,7 @@ class TensorRows:
 
 
 def parts_of(x: Rows | Float[Tensor, "N D"], chunk: int = 4096) -> Iterator[Float[Tensor, "n D"]]:
-    """All rows in order, some at a time."""
+    """All rows in order, at most ``chunk`` at a time."""
     for begin in range(0, len(x), chunk):
         end = min(begin + chunk, len(x))
         yield x[begin:end] if isinstance(x, Tensor) else x.rows(np.arange(begin, end))
