@@ -57,7 +57,7 @@ class Text:
 
     @property
     def scale(self) -> float:
-        """Factor that brings the residuals' median norm to √d_model, as the learning rates expect."""
+        """Factor that brings the residuals' median norm to √d_model, for which the rates are."""
         return float(self.model.d_model**0.5 / self.activations.median_norm)
 
 
