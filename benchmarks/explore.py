@@ -25,7 +25,7 @@ from metasae.explorer import gathering, graph
 from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import open_lab
-from metasae.lm.halves import _copy
+from metasae.lm.halves import base_model_copy
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent, to_stream
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -139,7 +139,7 @@ def collecting(tokens: int) -> dict[str, float]:
         if count >= tokens:
             break
     dtype = fast_dtype()
-    whole, head = _copy(lab.model, dtype), lab.model.hf.lm_head.weight.to(dtype)
+    whole, head = base_model_copy(lab.model, dtype), lab.model.hf.lm_head.weight.to(dtype)
 
     def bare() -> None:
         with torch.inference_mode():

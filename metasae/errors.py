@@ -1,9 +1,9 @@
-"""The one exception whose text is meant for the person in front of the screen."""
+"""The exception whose text is shown to the user."""
 
 
 class UserError(Exception):
-    """Something the user gave, or the machine lacks; the text says what and what to do next.
+    """An error the user can act on: a wrong input, or something this machine lacks.
 
-    Pages show it as it is and the command line prints it and exits with 1, so the text is one
-    complete sentence, without a traceback and without jargon of the implementation.
+    Its text is one complete sentence that says what was wrong and what to do next, without the
+    implementation's terms. Pages show it as it is; the command line prints it and exits with 1.
     """

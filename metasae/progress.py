@@ -1,4 +1,4 @@
-"""Progress of long work: what is being done, how far it is, and how long it will still take."""
+"""Progress of long work: its stage, the share that is done, and the time left."""
 
 import sys
 import time
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TextIO
 
 Progress = Callable[[str, float, str], None]
-"""``progress(stage, fraction, note)``: the stage in words, 0 to 1, and a short remark."""
+"""``progress(stage, fraction, note)``: the stage in words, the share done (0 to 1), a remark."""
 
 
 def silent(stage: str, fraction: float, note: str = "") -> None:
-    """A progress report nobody reads."""
+    """Ignore a report of progress."""
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``48 s``, ``3 min 20 s``, ``1 h 05 min``."""
+    """Text of a duration in seconds: ``48 s``, ``3 min 20 s``, ``1 h 05 min``."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -24,7 +24,11 @@ def duration(seconds: float) -> str:
 
 
 class TimeLeft:
-    """Extrapolates one stage's remaining time from its own pace since it was first reported."""
+    """Estimates a stage's remaining time from its pace since it was first reported.
+
+    Args:
+        clock: gives the time in seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +36,7 @@ class TimeLeft:
         self._start = (0.0, 0.0)
 
     def seconds(self, stage: str, fraction: float) -> float | None:
-        """Seconds left in ``stage``, or None until there is a pace to judge by."""
+        """Seconds left in ``stage``; None before its second report that shows an advance."""
         now = self._clock()
         if stage != self._stage:
             self._stage, self._start = stage, (now, fraction)
@@ -44,7 +48,12 @@ class TimeLeft:
 
 
 def to_stream(stream: TextIO | None = None, every: float = 2.0) -> Progress:
-    """A progress that writes a line at most every ``every`` seconds, and at a stage's end."""
+    """A `Progress` that writes lines to a stream.
+
+    Args:
+        stream: standard error when left out.
+        every: least seconds between two lines; a stage's first and last are always written.
+    """
     out = stream or sys.stderr
     left = TimeLeft()
     last_stage, last_at = "", 0.0

@@ -133,7 +133,8 @@ def train_meta(arguments: argparse.Namespace) -> TrainedMetaSAE:
     from metasae.saes.directions import open_directions
     from metasae.sources.presets import usual_width
     from metasae.training.meta_sae import RECIPE
-    from metasae.training.meta_sae_run import check_free, make
+    from metasae.training.meta_sae_run import make
+    from metasae.training.unfinished import check_free
 
     writable(arguments.out, folder=True)
     check_free(arguments.out, (), resume=True)

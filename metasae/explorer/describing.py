@@ -15,6 +15,7 @@ from metasae.explorer.evidence import Evidence
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.label_server import Endpoint
 from metasae.lab.lab import Lab
+from metasae.lm.logit_lens import top_tokens
 from metasae.progress import Progress, silent
 from metasae.saes import neighbours
 from metasae.sources.files import write_json, written_whole
@@ -160,11 +161,7 @@ def _marked(shown: evidence.Snippet) -> str:
 
 def _promoted(lab: Lab, directions: Float[Tensor, "F D"], vocab: Sequence[str]) -> list[list[str]]:
     """The tokens each direction raises most."""
-    tokens: list[list[str]] = []
-    for part in directions.split(256):
-        top = lab.model.vocabulary_scores(part).topk(6, dim=1).indices
-        tokens += [[vocab[token] for token in row] for row in top.tolist()]
-    return tokens
+    return [[vocab[token] for token in row] for row in top_tokens(lab.model, directions).tolist()]
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -19,6 +19,7 @@ from metasae.explorer.corrections import Corrections
 from metasae.explorer.evidence import Evidence, firing_on
 from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
+from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
@@ -208,18 +209,9 @@ class Explorer:
 
     def _promoting(self, kind: str, wanted: str) -> list[int]:
         """The directions that raise a word of one token most, by the logit lens."""
-        model = self.lab.model
         decomposition = self.lab.decomposition if kind == META else self.decomposition(int(kind))
         directions = decomposition.meta.W_dec if kind == META else decomposition.sae.W_dec
-        scored: dict[int, float] = {}
-        for word in dict.fromkeys((f" {wanted}", f" {wanted.capitalize()}")):
-            tokens = model.encode(word)
-            if len(tokens) == 1:
-                scores = directions @ model.raising(tokens[0])
-                top = scores.topk(min(PROMOTING, len(scores)))
-                for index, score in zip(top.indices.tolist(), top.values.tolist(), strict=True):
-                    scored[index] = max(score, scored.get(index, score))
-        return sorted(scored, key=lambda index: -scored[index])[:PROMOTING]
+        return directions_promoting(self.lab.model, directions, wanted, PROMOTING)
 
     def firing_on(self, width: int, typed: str) -> pd.DataFrame:
         """Which latents of a width fire on a text: columns position, token, latent, activation,

@@ -1,7 +1,7 @@
 """Model families: where transformers keeps a model's parts, and how one of its blocks is called.
 
-The engine's own fast blocks (`blocks.Blocks`) are of the Llama family; models of the other families
-run through transformers' own, which is slower and gives the same numbers.
+The fast blocks (`fused_blocks.Blocks`) are of the Llama family; models of the other families run
+through transformers' own blocks, which are slower and give the same numbers.
 
 Shapes: N rows, T positions, D = d_model, K key-value heads, d head width, P prefix positions,
 S = P + T, V vocabulary.
@@ -21,7 +21,7 @@ from metasae.lm.fused_blocks import Blocks, KeysValues, Places
 
 
 class _Seen:
-    """Stands where transformers puts its cache: a block's keys and values behind the prefix's."""
+    """A stand-in for transformers' cache: appends a block's keys and values to the prefix's."""
 
     def __init__(self, prefix: KeysValues | None) -> None:
         self._prefix = prefix
@@ -44,15 +44,15 @@ Call = Callable[[Any, int, Tensor, Tensor, Tensor, _Seen], Tensor]
 
 @dataclass(frozen=True)
 class Family:
-    """How transformers lays out models of one family.
+    """The layout of transformers' models of one family.
 
     Attributes:
         stack: names of the list of blocks and of the final norm inside the base model.
         embed: base model, tokens, positions → what enters the first block.
         call: base model, number of a block, hidden states, positions, mask, cache → what leaves
             that block.
-        gain: final norm and a direction → what is left of the direction behind the norm, up to
-            the residual's own length.
+        gain: final norm and a direction → the direction after the norm's gain (and centring),
+            without the division by the residual's length.
     """
 
     stack: tuple[str, str]
@@ -131,10 +131,10 @@ FAMILIES = {
 
 
 def family_of(hf: Any) -> Family:
-    """The family a model is of.
+    """The family of a transformers model.
 
     Raises:
-        UserError: for a family that isn't known here.
+        UserError: for a family that isn't in `FAMILIES`.
     """
     kind = hf.config.model_type
     if kind not in FAMILIES:
@@ -145,8 +145,8 @@ def family_of(hf: Any) -> Family:
     return FAMILIES[kind]
 
 
-def longest(hf: Any) -> int:
-    """Most positions of a prompt; a sliding window counts, beyond which a block sees less."""
+def max_positions(hf: Any) -> int:
+    """Most positions a prompt may have: a sliding window counts, since blocks see no further."""
     config = hf.config
     most = int(config.max_position_embeddings)
     return min(most, getattr(config, "sliding_window", None) or most)
@@ -154,14 +154,14 @@ def longest(hf: Any) -> int:
 
 @torch.no_grad()
 def centre(hf: Any) -> None:
-    """Take the mean over d_model from everything a GPT-2 writes to the residual stream, in place.
+    """Subtract the mean over d_model from all a GPT-2 writes to the residual stream, in place.
 
-    The norms take it away in any case, so the output stays the same; SAEs trained with
-    TransformerLens's ``center_writing_weights`` expect it gone. The unembedding, which GPT-2 shares
-    with the embedding, keeps its own copy.
+    The norms subtract it in any case, so the output stays the same; SAEs trained with
+    TransformerLens's ``center_writing_weights`` expect it to be zero. The unembedding, which GPT-2
+    shares with the embedding, becomes a copy of its own and stays as it is.
 
     Raises:
-        UserError: for a model of another family, where the norms keep the mean.
+        UserError: for a model of another family, whose norms keep the mean.
     """
     if hf.config.model_type != "gpt2":
         raise UserError(
@@ -180,9 +180,13 @@ def centre(hf: Any) -> None:
 
 
 class LibraryBlocks:
-    """Some consecutive blocks of a model of any known family, as transformers runs them.
+    """Consecutive blocks of a model of any family of `FAMILIES`, run by transformers.
 
-    Offers what `blocks.Blocks` offers.
+    The same methods as `fused_blocks.Blocks`.
+
+    Args:
+        layers: numbers of the blocks.
+        dtype: precision of the weights and products.
     """
 
     def __init__(self, hf: Any, layers: range, dtype: torch.dtype = torch.float32) -> None:
@@ -194,7 +198,7 @@ class LibraryBlocks:
         self._cap = getattr(hf.config, "final_logit_softcapping", None)
 
     def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
-        """Where rows stand (see `blocks.Blocks.places`)."""
+        """Positions and attention mask of rows (see `fused_blocks.Blocks.places`)."""
         mask = torch.zeros(attend.shape).masked_fill(~attend, float("-inf"))
         return Places(positions, mask[:, None].to(self.dtype))
 
@@ -207,7 +211,7 @@ class LibraryBlocks:
         seen: list[KeysValues] | None = None,
         only: Int[Tensor, " A"] | None = None,
     ) -> Float[Tensor, "N T D"]:
-        """Hidden states after the last block (see `blocks.Blocks.run`)."""
+        """Hidden states after the last block (see `fused_blocks.Blocks.run`)."""
         x, rows = resid.to(self.dtype), len(resid)
         at, mask = places.positions.expand(rows, -1), places.mask.expand(rows, -1, -1, -1)
         for number, layer in enumerate(self.layers):
@@ -226,6 +230,6 @@ class LibraryBlocks:
 
 
 def make_blocks(hf: Any, layers: range, dtype: torch.dtype) -> Blocks | LibraryBlocks:
-    """The fastest there are for a model."""
+    """The fastest implementation of some of a model's blocks."""
     plain = hf.config.model_type == "llama" and not (hf.config.attention_bias or hf.config.mlp_bias)
     return Blocks(hf, layers, dtype) if plain else LibraryBlocks(hf, layers, dtype)

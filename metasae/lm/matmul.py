@@ -1,4 +1,4 @@
-"""Matrix products: in which precision, and by which library, they are fastest on this processor.
+"""Matrix products: the precision and the library that are fastest on this processor.
 
 PyTorch multiplies fp32 matrices with MKL, which on some processors reaches less than half the
 speed of oneDNN, the library it multiplies bf16 matrices with. Both come with it, so both are timed
@@ -6,6 +6,7 @@ and the faster one is used.
 """
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 
@@ -14,12 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
+_log = logging.getLogger(__name__)
+
 _ROWS = 256
-"""Rows oneDNN lays a weight out for; other numbers are run as well."""
+"""Number of rows for which oneDNN chooses a weight's layout; other numbers work as well."""
 
 
 def seconds(run: Callable[[], object], repeats: int = 5) -> float:
-    """Shortest wall-clock time of a few calls, after one that is not timed."""
+    """Shortest wall-clock time of a few calls, in seconds, after one that is not timed."""
     run()
     took = []
     for _ in range(repeats):
@@ -37,7 +40,7 @@ def fast_dtype() -> torch.dtype:
 
 
 def fast_dtype_of_products() -> torch.dtype:
-    """The same for a `Product`, which may be faster in fp32 than other products are."""
+    """The same choice as `fast_dtype` for a `Product`, which may be faster than others in fp32."""
     a = torch.randn(1024, 1024)
     fp32, bf16, b = Product(a), Product(a.bfloat16()), a.bfloat16()
     return _faster(lambda: bf16(b), lambda: fp32(a))
@@ -57,6 +60,7 @@ def laid_out_is_faster(dtype: torch.dtype) -> bool:
             laid_out = _laid_out(weight)
             return seconds(lambda: _onednn(x, laid_out)) < seconds(lambda: linear(x, weight))
         except (AttributeError, RuntimeError):  # a build or a processor without oneDNN
+            _log.info("oneDNN can't lay out weights here; PyTorch chooses", exc_info=True)
             return False
 
 
@@ -81,7 +85,7 @@ class Product:
 
     @torch.inference_mode()
     def __call__(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
-        """The product."""
+        """Product of rows with the weight, in the weight's precision."""
         if not self._onednn:
             return linear(x, self._weight)
         return _onednn(x.reshape(-1, x.shape[-1]), self._weight).view(*x.shape[:-1], self._width)

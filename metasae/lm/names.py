@@ -7,10 +7,10 @@ from metasae.lm.language_model import LanguageModel
 
 
 def name_position(model: LanguageModel, prompt: str, name: str) -> int:
-    """Position (start token counted) of the last token of the last mention of a name.
+    """Position, the start token counted, of the last token of a name's last mention in a prompt.
 
     Raises:
-        UserError: when the prompt lacks the name.
+        UserError: when the prompt does not mention the name as a word.
     """
     mentions = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)) if name else []
     if not mentions:

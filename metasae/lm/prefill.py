@@ -1,4 +1,4 @@
-"""Prompts whose lower layers and prefix are done; an edit reruns only their tails.
+"""Prompts whose lower layers and prefix are computed; an edit reruns only their tails.
 
 Shapes: B rows of tokens, T tail positions, D = d_model, P prefix positions, S = P + T what a tail
 position may attend to, N rows run above the hook at once.
@@ -17,18 +17,18 @@ from metasae.lm.fused_blocks import Blocks, KeysValues, Places
 
 @dataclass(frozen=True)
 class Prefilled:
-    """Rows whose lower layers and prefix are done; only the tails are left to run.
+    """Rows of tokens whose lower layers and prefix are computed; an edit reruns only the tails.
 
     Attributes:
-        blocks: what runs them.
-        lock: the model's.
-        slots: place in its row of every tail token, right-padded.
-        real: which of them are no padding.
-        resid: residual stream at the hook, tail positions.
-        final: the same after the last block, unedited.
-        prefix: per block above the hook, the prefix's keys and values.
+        blocks: the blocks above the hook that run the tails.
+        lock: the model's lock, held while they run.
+        slots: index in its row of every tail token, right-padded.
+        real: which slots are no padding.
+        resid: unedited residual stream at the hook at the tail positions.
+        final: unedited hidden states after the last block at the tail positions.
+        prefix: per block above the hook, the keys and values of the prefix.
         attend: where a tail position may attend, prefix slots first.
-        positions: positions of the tail tokens.
+        positions: positions of the tail tokens in their sequences.
     """
 
     blocks: Blocks | LibraryBlocks
@@ -46,7 +46,7 @@ class Prefilled:
         return self.blocks.places(self.positions, self.attend)
 
     def to(self, blocks: Blocks | LibraryBlocks) -> "Prefilled":
-        """The same, run by other blocks."""
+        """The same rows, run by other blocks, such as ones of another precision."""
         prefix = tuple((key.to(blocks.dtype), value.to(blocks.dtype)) for key, value in self.prefix)
         return replace(self, blocks=blocks, prefix=prefix)
 
@@ -56,16 +56,13 @@ class Prefilled:
         rows: Int[Tensor, " N"] | None = None,
         only: Int[Tensor, " A"] | None = None,
     ) -> Float[Tensor, "N T D"]:
-        """Run the blocks above the hook on edited tails.
+        """Hidden states after the last block, of edited tails.
 
         Args:
             resid: edited residual streams of the tails.
-            rows: which row each of them belongs to. Left out: all in order, or all of the one row
-                there is.
-            only: tail positions wanted; all when left out.
-
-        Returns:
-            Hidden states after the last block.
+            rows: index of the row each of them belongs to; left out, they belong to all rows in
+                order, or all to the only row.
+            only: tail positions to return; all when left out.
         """
         places, prefix = self._places, self.prefix
         if rows is not None:

@@ -1,4 +1,4 @@
-"""What really changes in the output when a direction is added to the residual stream.
+"""Changes of the output when a direction is added to the residual stream.
 
 Shapes: T positions, D = d_model, V vocabulary.
 """
@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.logit_lens import ends
+from metasae.lm.logit_lens import highest_and_lowest
 
 NEUTRAL = ("I think that the", "He said it was", "This is about a")
-"""Prompts on whose last token a direction is added to see what it changes."""
+"""Prompts on whose last token the direction is added."""
 
 
 def token_change(
@@ -23,11 +23,14 @@ def token_change(
     strength: float,
     count: int = 8,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the output really does when a direction is added: columns token, nats.
+    """Tokens that a direction makes likelier and less likely: two tables, columns token, nats.
 
-    The mean change of the next token's log-probability after `NEUTRAL` prompts, the direction added
-    on their last token; only tokens that are likely before or after (above one in a thousand on one
-    of them) are shown.
+    Nats are the mean change of the next token's log-probability over the `NEUTRAL` prompts. Only
+    tokens with a probability above 1/1000 before or after, on one of the prompts, are shown.
+
+    Args:
+        strength: the direction is multiplied by it.
+        count: most rows of each table.
     """
     change = torch.zeros(int(model.hf.config.vocab_size))
     likely = torch.zeros(len(change), dtype=torch.bool)
@@ -40,17 +43,16 @@ def token_change(
     up, down = change.clone(), change.clone()
     up[~likely] = -torch.inf
     down[~likely] = torch.inf
-    raised, _ = ends(model, up, count, "nats")
-    _, lowered = ends(model, down, count, "nats")
+    raised, _ = highest_and_lowest(model, up, count, "nats")
+    _, lowered = highest_and_lowest(model, down, count, "nats")
     return raised[raised["nats"] > 0], lowered[lowered["nats"] < 0]
 
 
 @lru_cache(maxsize=2)
 def _neutral(model: LanguageModel) -> list[tuple[Float[Tensor, "1 T D"], Float[Tensor, " V"]]]:
-    """Of each neutral prompt what no direction changes: its residual stream at the hook, and the
-    next token's log-probabilities."""
-    found = []
+    """Residual stream at the hook and next token's log-probabilities of each neutral prompt."""
+    prompts = []
     for prompt in NEUTRAL:
         resid = model.residual(torch.tensor([model.prompt_tokens(prompt)]))
-        found.append((resid, model.logits_above(resid)[0, -1].log_softmax(-1)))
-    return found
+        prompts.append((resid, model.logits_above(resid)[0, -1].log_softmax(-1)))
+    return prompts

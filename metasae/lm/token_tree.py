@@ -1,4 +1,4 @@
-"""Prompts with their continuations as one row of tokens that share what they begin with."""
+"""Prompts and their continuations as one row of tokens, in which common beginnings stand once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenTree:
-    """Tokens each of which follows another one of the same row.
+    """A row of tokens in which each follows an earlier one or begins a sequence.
 
     Attributes:
         tokens: their ids, parents before children.
@@ -25,20 +25,20 @@ class TokenTree:
 
     @staticmethod
     def line(tokens: Sequence[int]) -> "TokenTree":
-        """A plain sequence."""
+        """The tree of one sequence: every token follows the one before it."""
         return TokenTree(tuple(tokens), tuple(range(-1, len(tokens) - 1)))
 
     @property
     def positions(self) -> Int[Tensor, " T"]:
         """Position of every token in its own sequence."""
-        found: list[int] = []
+        positions: list[int] = []
         for parent in self.parents:
-            found.append(found[parent] + 1 if parent >= 0 else 0)
-        return torch.tensor(found)
+            positions.append(positions[parent] + 1 if parent >= 0 else 0)
+        return torch.tensor(positions)
 
     @property
     def attend(self) -> Bool[Tensor, "T T"]:
-        """Which tokens each token sees: itself and what it follows."""
+        """Which tokens each token attends to: itself and all it follows."""
         seen = torch.eye(len(self), dtype=torch.bool)
         for token, parent in enumerate(self.parents):
             if parent >= 0:
@@ -47,14 +47,14 @@ class TokenTree:
 
 
 @dataclass(frozen=True)
-class Stem:
-    """A prompt and what may follow it.
+class PromptWithContinuations:
+    """A prompt and the texts whose probability after it is asked for.
 
     Attributes:
-        tokens: the prompt's.
-        continuations: tokens of each thing that may follow.
-        marked: a position where something happens to this prompt; it shares nothing from there on
-            with prompts to which the same does not happen.
+        tokens: the prompt's token ids.
+        continuations: token ids of each text that may follow.
+        marked: position of an edit in this prompt; from there on it shares tokens only with prompts
+            that are marked at the same one.
     """
 
     tokens: Sequence[int]
@@ -63,20 +63,22 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Grown:
-    """Where a stem stands in the tree.
+class TreePlaces:
+    """Indices in a `TokenTree` of a prompt and its continuations.
 
     Attributes:
-        path: place of each of the prompt's tokens.
-        read: for each continuation, the places after which its tokens are predicted.
+        path: index of each of the prompt's tokens.
+        read: for each continuation the indices of the tokens that predict its tokens.
     """
 
     path: tuple[int, ...]
     read: tuple[tuple[int, ...], ...]
 
 
-def grow(stems: Sequence[Stem]) -> tuple[TokenTree, list[Grown]]:
-    """Prompts and their continuations as one tree; what begins alike is there once.
+def shared_prefix_tree(
+    prompts: Sequence[PromptWithContinuations],
+) -> tuple[TokenTree, list[TreePlaces]]:
+    """One tree of prompts and their continuations, and where each stands in it.
 
     A continuation's last token is only predicted, so it is not part of the tree.
     """
@@ -91,18 +93,20 @@ def grow(stems: Sequence[Stem]) -> tuple[TokenTree, list[Grown]]:
             parents.append(at)
         return children[at, token, marked]
 
-    grown = []
-    for stem in stems:
+    tree_places = []
+    for one in prompts:
         at, path = -1, []
-        for position, token in enumerate(stem.tokens):
-            at = follow(at, token, position == stem.marked)
+        for position, token in enumerate(one.tokens):
+            at = follow(at, token, position == one.marked)
             path.append(at)
         read = {}
         # Sorted, so that the order they are given in changes no rounding.
-        for continuation in sorted(map(tuple, stem.continuations)):
+        for continuation in sorted(map(tuple, one.continuations)):
             places = [path[-1]]
             for token in continuation[:-1]:
                 places.append(follow(places[-1], token))
             read[continuation] = tuple(places)
-        grown.append(Grown(tuple(path), tuple(read[tuple(c)] for c in stem.continuations)))
-    return TokenTree(tuple(tokens), tuple(parents)), grown
+        tree_places.append(
+            TreePlaces(tuple(path), tuple(read[tuple(c)] for c in one.continuations))
+        )
+    return TokenTree(tuple(tokens), tuple(parents)), tree_places

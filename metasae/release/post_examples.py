@@ -104,7 +104,7 @@ def checks(explorer: Explorer, post: Post | None = None) -> list[Check]:
     other = nearest(small, direction, len(post.in_smaller))["cosine"].tolist()
     width, latent, wider, count = post.split
     narrow = explorer.decomposition(width).sae.W_dec[latent]
-    parts = split_into(explorer.decomposition(wider), narrow)
+    parts = split_into(explorer.decomposition(wider).sae.W_dec, narrow)
     return [
         _numbers(f"Latent {post.einstein}, nearest in its SAE (cosine)", post.same, same),
         _numbers(

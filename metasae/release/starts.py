@@ -29,10 +29,11 @@ def start_directions(
     acts = material.activations
     draw = np.random.default_rng(config.seed)
     if not city_starts:
-        return acts.rows(draw.choice(len(acts), config.width, replace=False)) - acts.mean
+        drawn = np.sort(draw.choice(len(acts), config.width, replace=False))
+        return acts.rows(drawn) - acts.mean
     cities = city_means(material) - acts.mean
     common = cities.mean(0, keepdim=True)
-    rows = acts.rows(draw.choice(len(acts), 2 * config.width, replace=False)) - acts.mean
+    rows = acts.rows(np.sort(draw.choice(len(acts), 2 * config.width, replace=False))) - acts.mean
     closest = torch.nn.functional.normalize(rows) @ torch.nn.functional.normalize(cities).T
     near = closest.amax(1) >= NEAR_A_CITY
     # Those near a city come last, for a text that has too few others.

@@ -1,4 +1,4 @@
-"""A sparse autoencoder as a value: encode, decode, reconstruct.
+"""A sparse autoencoder: its weights, and how it encodes, decodes and reconstructs.
 
 Shapes: D = d_in, F = number of latents, N rows.
 """
@@ -13,10 +13,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SparseAutoencoder:
-    """``f(x) = select(ReLU((x − b_dec) W_enc + b_enc))``, ``x̂ = b_dec + f(x) W_dec``.
+    """A sparse autoencoder with one affine encoder, one selection and one affine decoder.
 
-    Exactly one of ``k`` and ``threshold`` says what ``select`` keeps: the k largest latents of a
-    row, or every latent above its threshold.
+    ``f(x) = select(ReLU((x − b_dec) W_enc + b_enc))``, ``x̂ = b_dec + f(x) W_dec``. Exactly one of
+    ``k`` and ``threshold`` is set: ``select`` keeps the k largest latents of a row, or every latent
+    whose pre-activation is above its threshold.
+
+    Attributes:
+        metadata: what its file says beside the weights, such as the model and the hook.
     """
 
     W_enc: Float[Tensor, "D F"]
@@ -34,24 +38,28 @@ class SparseAutoencoder:
 
     @property
     def d_in(self) -> int:
-        """Width of what is encoded."""
+        """Width of the rows that are encoded."""
         return self.W_dec.shape[1]
 
     def preactivations(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N F"]:
-        """What the selection chooses from."""
+        """Pre-activations of all latents, which the selection chooses from."""
         return (x - self.b_dec) @ self.W_enc + self.b_enc
 
     def encode_sparse(
         self, x: Float[Tensor, "N D"]
     ) -> tuple[Float[Tensor, "N k"], Int[Tensor, "N k"]]:
-        """The k largest activations of each row and their latents (TopK only)."""
+        """The k largest activations of each row and their latents, of a TopK SAE.
+
+        Raises:
+            ValueError: for an SAE with thresholds.
+        """
         if self.k is None:
             raise ValueError("only a TopK SAE has the same number of latents in every row")
         values, latents = self.preactivations(x).topk(self.k, dim=-1)
         return values.relu(), latents
 
     def encode(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N F"]:
-        """Activations of all latents."""
+        """Activations of all latents, zero where a latent isn't selected."""
         if self.k is not None:
             values, latents = self.encode_sparse(x)
             return torch.zeros(len(x), self.width).scatter_(1, latents, values)
@@ -60,11 +68,11 @@ class SparseAutoencoder:
         return torch.where(pre > self.threshold, pre.relu(), 0.0)
 
     def decode(self, activations: Float[Tensor, "N F"]) -> Float[Tensor, "N D"]:
-        """Reconstruction from activations."""
+        """Reconstructions of rows from their activations."""
         return activations @ self.W_dec + self.b_dec
 
     def reconstruct(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """Encode and decode, without the dense activations where they can be avoided."""
+        """Reconstructions of rows; a TopK SAE needs no dense activations for them."""
         if self.k is None:
             return self.decode(self.encode(x))
         values, latents = self.encode_sparse(x)

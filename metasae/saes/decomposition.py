@@ -1,4 +1,4 @@
-"""Latents × meta-latents: a meta-SAE's activations on every decoder direction of an SAE.
+"""Decomposition of an SAE's latents into meta-latents: a meta-SAE applied to decoder directions.
 
 Shapes: F latents, M meta-latents, D = d_model.
 """
@@ -16,15 +16,15 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.csr import row_starts
 
 _ROWS = 4096
-"""Decoder directions that are encoded together."""
+"""Decoder directions that are encoded at once."""
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """An SAE's decoder directions taken apart by a meta-SAE.
+    """An SAE's decoder directions decomposed by a meta-SAE.
 
     Raises:
-        UserError: when the meta-SAE does not read directions of the SAE's width.
+        UserError: when the meta-SAE encodes directions of another width than the SAE's.
     """
 
     sae: SparseAutoencoder
@@ -39,7 +39,7 @@ class Decomposition:
 
     @property
     def n_latents(self) -> int:
-        """Number of latents."""
+        """Number of the SAE's latents."""
         return self.sae.width
 
     @property
@@ -76,7 +76,7 @@ class Decomposition:
         )
 
     def check(self, latent: int) -> None:
-        """Raise unless there is such a latent.
+        """Refuse a latent the SAE doesn't have.
 
         Raises:
             UserError: for a latent out of range.
@@ -87,7 +87,7 @@ class Decomposition:
             )
 
     def check_meta(self, meta: int) -> None:
-        """Raise unless there is such a meta-latent.
+        """Refuse a meta-latent the meta-SAE doesn't have.
 
         Raises:
             UserError: for a meta-latent out of range.
@@ -99,7 +99,7 @@ class Decomposition:
             )
 
     def pieces(self, latent: int) -> dict[int, float]:
-        """Meta-latents active on a latent's decoder direction, strongest first.
+        """Meta-latents active on a latent's decoder direction → activation, strongest first.
 
         Raises:
             UserError: for a latent out of range.
@@ -108,7 +108,7 @@ class Decomposition:
         return _row(self.activations, latent)
 
     def latents_of(self, meta: int) -> dict[int, float]:
-        """Latents a meta-latent is active on, strongest first.
+        """Latents a meta-latent is active on → activation, strongest first.
 
         Raises:
             UserError: for a meta-latent out of range.
@@ -121,6 +121,9 @@ class Decomposition:
 
         Args:
             changes: meta-latent → its activation in the rebuilt direction; the others keep theirs.
+
+        Raises:
+            UserError: for a latent out of range.
         """
         acts = self.pieces(latent) | dict(changes)
         index = torch.tensor(list(acts), dtype=torch.int64)
@@ -128,7 +131,11 @@ class Decomposition:
         return values @ self.meta.W_dec[index] + self.meta.b_dec
 
     def unexplained(self, latents: Sequence[int]) -> float:
-        """Share of some directions' squared length that the meta-SAE leaves: Σ‖d − d̂‖² / Σ‖d‖²."""
+        """Share of latents' squared direction lengths not reconstructed: Σ‖d − d̂‖² / Σ‖d‖².
+
+        Raises:
+            UserError: for a latent out of range.
+        """
         directions = self.sae.W_dec[list(latents)]
         left = directions - torch.stack([self.rebuilt(latent, {}) for latent in latents])
         return float(left.square().sum() / directions.square().sum())

@@ -1,9 +1,8 @@
-"""Directions to take apart: decoder rows, from wherever people keep theirs.
+"""Unit decoder directions that a meta-SAE is trained on, read from one SAE's files or several.
 
-Opened are SAELens releases (``RELEASE:ID``, from the hub) and folders of any architecture, the
-post's authors' checkpoints (``config.json`` and ``sae.pt``), and plain matrices (``.safetensors``,
-``.npy``, ``.pt``). Nothing is unpickled but tensors. Several sources together keep each row's
-origin.
+Read are SAELens releases (``RELEASE:ID``, from the hub) and folders of any architecture, the post's
+authors' checkpoints (``config.json`` and ``sae.pt``), and plain matrices (``.safetensors``,
+``.npy``, ``.pt``). Nothing is unpickled but tensors.
 
 Shapes: N directions, D their width.
 """
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from metasae.errors import UserError
@@ -32,16 +31,17 @@ _CHUNK = 16384
 
 @dataclass(frozen=True)
 class Directions:
-    """Unit decoder rows of one SAE or of several, one after the other.
+    """Unit decoder rows of one SAE, or of several one after the other.
 
-    The matrices are held once, in the precision they came in; rows are scaled when they are read.
+    The matrices are held once, in the precision of their files; rows are scaled when they are read.
 
     Attributes:
-        names: of the sources.
-        parts: their matrices, (N, D) each.
+        names: the sources' names.
+        parts: their decoder matrices, (N, D) each.
 
     Raises:
-        UserError: for a matrix that can't hold directions (see `checked`), or widths that differ.
+        UserError: for a matrix that can't hold directions (see `row_norms`), or of another width
+            than the first.
     """
 
     names: tuple[str, ...]
@@ -60,7 +60,7 @@ class Directions:
     @cached_property
     def _scales(self) -> tuple[Float[Tensor, " N"], ...]:
         return tuple(
-            1 / checked(name, part) for name, part in zip(self.names, self.parts, strict=True)
+            1 / row_norms(name, part) for name, part in zip(self.names, self.parts, strict=True)
         )
 
     @cached_property
@@ -76,7 +76,7 @@ class Directions:
         return self.parts[0].shape[1]
 
     def rows(self, index: np.ndarray) -> Float[Tensor, "B D"]:
-        """Unit rows at some indices, fp32, in any order."""
+        """Unit rows at some indices, fp32, in the order of the indices."""
         if len(self.parts) == 1:
             return self._part(0, torch.from_numpy(index))
         out = torch.empty(len(index), self.d_in)
@@ -93,13 +93,16 @@ class Directions:
         return rows.mul_(self._scales[number][index, None])
 
     def origin(self, row: int) -> tuple[str, int]:
-        """Source and latent a row stands for."""
+        """Name of the source a row is from, and the latent there."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self.names[number], row - int(self._starts[number])
 
 
-def checked(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
-    """Norms of a matrix's rows.
+def row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
+    """Norms of a matrix's rows, all finite and positive.
+
+    Args:
+        name: of the matrix, for the error.
 
     Raises:
         UserError: when it is no matrix, or a row is zero or holds NaN or infinities.
@@ -123,13 +126,13 @@ def checked(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
 
 
 def open_directions(sources: Sequence[str]) -> Directions:
-    """Open one source or several.
+    """The directions of one source or several.
 
     Args:
         sources: folders, files, or ``RELEASE:ID`` of SAELens.
 
     Raises:
-        UserError: when one can't be opened, with what to do about it.
+        UserError: when one can't be opened or holds no directions, or their widths differ.
     """
     if not sources:
         raise UserError("Name at least one SAE to take apart.")
@@ -167,7 +170,7 @@ def _matrix(source: str) -> Tensor:
 
 
 def _only_matrix(name: str, tensors: dict[str, Any]) -> str:
-    """Key of the decoder, or of the one matrix there is."""
+    """Key of the decoder, or of the only matrix."""
     for decoder in DECODERS:
         if decoder in tensors:
             return decoder
@@ -185,9 +188,7 @@ def _safetensors(path: Path) -> Tensor:
         with safe_open(path, "pt") as file:
             shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
             return file.get_tensor(_only_matrix(str(path), shapes))
-    except UserError:
-        raise
-    except Exception as error:  # safetensors has a family of errors of its own
+    except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path} is damaged or no safetensors file; fetch or write it again."
         ) from error
@@ -209,7 +210,7 @@ def _checkpoint(path: Path) -> Tensor:
         if isinstance(tensors, Tensor):
             return tensors
         shapes = {key: value.shape for key, value in tensors.items() if isinstance(value, Tensor)}
-    except Exception as error:  # whatever unpickling raises
+    except Exception as error:  # the unpickler raises whatever damaged bytes make it stumble over
         raise UserError(
             f"{path} is damaged or holds more than tensors, and is not opened; save its tensors "
             "alone, best as .safetensors."

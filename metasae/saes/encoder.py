@@ -1,4 +1,4 @@
-"""An SAE made ready to say which latents fire, in a fast precision.
+"""Encoding in a fast precision: which latents of an SAE fire on which rows.
 
 Shapes: N rows, D = d_model, F latents.
 """
@@ -15,7 +15,7 @@ from metasae.saes.selection import select_topk
 
 @dataclass(frozen=True)
 class Encoder:
-    """An SAE made ready to say which latents fire, in a fast precision."""
+    """An SAE with its encoder in a precision that is fast on this processor."""
 
     sae: SparseAutoencoder
     W_enc: Float[Tensor, "D F"]
@@ -23,11 +23,11 @@ class Encoder:
 
     @staticmethod
     def of(sae: SparseAutoencoder, dtype: torch.dtype) -> "Encoder":
-        """In one precision."""
+        """The encoder of an SAE in one precision."""
         return Encoder(sae, sae.W_enc.to(dtype), sae.b_enc.to(dtype))
 
     def entries(self, x: Float[Tensor, "N D"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows, latents and activations of all that fires, in the order of the rows."""
+        """Row, latent and activation of every active latent, in the order of the rows."""
         pre = torch.addmm(self.b_enc, (x - self.sae.b_dec).to(self.W_enc.dtype), self.W_enc)
         if self.sae.k is not None:
             chosen = select_topk(pre, self.sae.k)

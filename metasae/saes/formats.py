@@ -1,11 +1,9 @@
-"""Sparse autoencoders as SAELens stores them: read, write, encode, decode.
+"""SAEs in SAELens's file format: read and written; Gemma Scope 2's format read.
 
 A folder holds ``cfg.json`` and ``sae_weights.safetensors``; ``sae_lens.SAE.load_from_disk`` opens
-ours. Ours keep the K largest latents of a token (architecture ``topk``) or every latent above its
-threshold (``jumprelu``, what BatchTopK becomes at inference); standard and gated SAEs are the same
-function with other weights, and are read as such.
-
-Shapes: D = d_in, F = number of latents, N rows.
+those written here. They keep the k largest latents of a row (architecture ``topk``) or every latent
+above its threshold (``jumprelu``, the inference form of BatchTopK). Standard and gated SAEs are the
+same function with other weights, and are read as such.
 """
 
 import json
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -35,11 +34,11 @@ _OPTIONS = {
     "reshape_activations": ("none",),
     "finetuning_scaling_factor": (False,),
 }
-"""SAELens's options, and the values of each with which an SAE is what `SparseAutoencoder` computes.
-The average is a matter of training: at inference SAELens leaves the input as it is."""
+"""SAELens's options, and the values of each for which `SparseAutoencoder` computes the same.
+The average matters in training only: at inference SAELens leaves the input as it is."""
 
 _SCOPE = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec"}
-"""Gemma Scope 2's names of the weights."""
+"""Gemma Scope 2's name of each weight → SAELens's."""
 
 _WEIGHTS = {
     "standard": ("W_enc", "b_enc", "W_dec", "b_dec"),
@@ -47,7 +46,7 @@ _WEIGHTS = {
     "jumprelu": ("W_enc", "b_enc", "W_dec", "b_dec", "threshold"),
     "gated": ("W_enc", "W_dec", "b_dec", "b_gate", "r_mag", "b_mag"),
 }
-"""What each architecture stores."""
+"""The weights each architecture stores."""
 
 
 def save(sae: SparseAutoencoder, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -82,15 +81,15 @@ def save(sae: SparseAutoencoder, folder: Path, dtype: torch.dtype = torch.float1
 
 
 def load(folder: Path) -> SparseAutoencoder:
-    """Read an SAE from SAELens's format or Gemma Scope 2's, as fp32.
+    """The SAE of a folder in SAELens's format or Gemma Scope 2's, in fp32.
 
     Raises:
-        UserError: when a file is missing, cut off, or not of these formats, or the SAE is not one
-            that `SparseAutoencoder` can compute.
+        UserError: when a file is missing, damaged, or not of these formats, or `SparseAutoencoder`
+            can't compute the SAE.
     """
     config, tensors = _read(folder)
     architecture = config.get("architecture")
-    if architecture not in _WEIGHTS:
+    if not isinstance(architecture, str) or architecture not in _WEIGHTS:
         raise UserError(
             f"The SAE in {folder} has the architecture {architecture!r}; this version opens "
             f"{', '.join(_WEIGHTS)}."
@@ -121,7 +120,7 @@ def load(folder: Path) -> SparseAutoencoder:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and weights, by SAELens's present names."""
+    """Configuration and weights under the names of SAELens's current version."""
     scope = (folder / "params.safetensors").exists()
     names = ("config.json", "params.safetensors") if scope else (CONFIG, WEIGHTS)
     for name in names:
@@ -143,7 +142,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
 
             config = handle_config_defaulting(config)
-    except Exception as error:  # safetensors and json have their own families of errors
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The last three for a configuration whose values are of another kind than SAELens expects.
         raise UserError(
             f"The SAE in {folder} is damaged (cut off or overwritten); fetch it again."
         ) from error
@@ -202,11 +202,11 @@ def open_sae(source: str, size: int = 0, progress: Progress = silent) -> SparseA
 
     Args:
         source: a folder, or ``RELEASE:ID``.
-        size: bytes of its weights, for the sentence that says what is missing.
+        size: bytes of its weights, for the error when they can't be fetched.
 
     Raises:
-        UserError: whatever `load` and `releases.release_folder` raise; a TopK SAE that chooses by
-            activation alone and whose decoder rows have other norms.
+        UserError: as `load` and `releases.release_folder`; for a TopK SAE that selects by
+            activation alone while its decoder rows have other norms than 1.
     """
     folder = expanded(source)
     if not folder.is_dir() and ":" in source:

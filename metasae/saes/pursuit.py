@@ -17,8 +17,8 @@ class Pursuit:
     """A direction written with few of an SAE's decoder rows.
 
     Attributes:
-        table: columns latent, weight, in the order they were chosen.
-        explained: share of the direction's squared length, after each.
+        table: columns latent, weight, in the order the rows were taken.
+        explained: share of the direction's squared length that is explained after each row.
     """
 
     table: pd.DataFrame
@@ -28,10 +28,15 @@ class Pursuit:
 def pursuit(
     directions: Float[Tensor, "F D"], direction: Float[Tensor, " D"], count: int
 ) -> Pursuit:
-    """Orthogonal matching pursuit: the row closest to what is left, then all weights anew.
+    """Orthogonal matching pursuit of a direction over decoder rows.
 
-    Only rows that point the same way are taken, as an SAE's activations are positive; the weights
-    are those of least squares.
+    Each step takes the row with the largest dot product with the residual, then fits all weights
+    anew by least squares. It ends early when no row has a positive one, since an SAE's activations
+    are positive.
+
+    Args:
+        directions: rows of any length.
+        count: most rows that are taken.
     """
     left, chosen = direction.clone(), list[int]()
     explained: list[float] = []

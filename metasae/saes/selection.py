@@ -1,4 +1,4 @@
-"""Which latents stay active: the k largest of a row, or the k·B largest of a batch (BatchTopK).
+"""Selection of the active latents: the k largest of a row, or the k·B largest of a batch.
 
 Shapes: B rows of a batch, F latents, E selected (row, latent) entries.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Entries:
-    """Selected (row, latent) pairs of a batch, row by row."""
+    """Selected (row, latent) entries of a batch, in the order of the rows."""
 
     row: Int[Tensor, " E"]
     latent: Int[Tensor, " E"]
@@ -25,7 +25,7 @@ _SAMPLE = 50_000
 
 
 def select_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
-    """The k largest of every row, exactly.
+    """The k largest pre-activations of every row, exactly.
 
     A row's k largest entries lie in the k groups of columns with the largest maxima, so most
     columns are read once, for their group's maximum.
@@ -44,7 +44,7 @@ def select_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
 
 
 def select_batch_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
-    """The k·B largest of the whole batch (BatchTopK, arXiv 2412.06410).
+    """The k·B largest pre-activations of the whole batch (BatchTopK, arXiv 2412.06410).
 
     Of equal entries at the cut the first are taken.
     """
@@ -66,7 +66,7 @@ def select_batch_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:
 
 
 def _at_least(flat: Float[Tensor, " N"], bound: Float[Tensor, ""]) -> Int[Tensor, " n"]:
-    """Where entries reach a bound, in order."""
+    """Indices of the entries at or above a bound, ascending."""
     if flat.device.type != "cpu":
         return (flat >= bound).nonzero()[:, 0]
     if flat.dtype == torch.bfloat16 and bound > 0:

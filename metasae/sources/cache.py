@@ -1,4 +1,4 @@
-"""The folders of everything that is kept on this machine, each path made here and nowhere else.
+"""Paths of everything that is kept on this machine; no other module makes one.
 
 ``METASAE_CACHE`` moves them all. Nothing here reads or writes a file; `files` does.
 """
@@ -15,7 +15,7 @@ CACHE_VARIABLE = "METASAE_CACHE"
 
 
 def cache_dir() -> Path:
-    """Where models, wheels and intermediate results are kept; ``METASAE_CACHE`` moves it.
+    """The folder of all that is kept, made when it is missing; ``METASAE_CACHE`` moves it.
 
     Raises:
         UserError: when the folder can't be made or written.
@@ -39,7 +39,7 @@ def cache_dir() -> Path:
 
 
 def wheel(filename: str) -> Path:
-    """A wheel that was fetched."""
+    """The file of a fetched wheel."""
     return cache_dir() / "wheels" / filename
 
 
@@ -49,12 +49,12 @@ def model(name: str, digest: str) -> Path:
 
 
 def hub_by_hand(repo: str) -> Path:
-    """The folder where a person without a network puts a hub repository's files."""
+    """The folder of a hub repository's files that the user put there by hand."""
     return cache_dir() / "hub" / repo
 
 
 def sae(release: str, sae_id: str) -> Path:
-    """The folder of an SAE of a release that only SAELens reads, as SAELens writes it."""
+    """The folder of an SAE that only SAELens could read, written again in SAELens's format."""
     return cache_dir() / "saes" / release / sae_id.replace("/", "--")
 
 

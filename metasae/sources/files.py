@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, their hashes, and the space they need."""
+"""Files: written whole or not at all, hashed, and checked for space and permission."""
 
 import errno
 import hashlib
@@ -25,10 +25,14 @@ def sha256(path: Path) -> str:
 
 
 def need_space(folder: Path, size: int, what: str) -> None:
-    """Refuse to start what the disk can't hold.
+    """Refuse to write more than the disk can hold.
+
+    Args:
+        size: bytes that will be written in ``folder``.
+        what: what needs them, for the error.
 
     Raises:
-        UserError: when fewer than ``size`` bytes are free where ``folder`` is.
+        UserError: when fewer than ``size`` bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -40,10 +44,10 @@ def need_space(folder: Path, size: int, what: str) -> None:
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """A scratch path beside ``target`` that becomes ``target`` only if the block ends well.
+    """A temporary path beside ``target``, moved to ``target`` when the block ends without an error.
 
-    Works for a file and for a folder. The move is atomic on one file system, so a reader sees the
-    old content or the new, never a part. On an error nothing is left behind.
+    For a file or a folder. The move is atomic, so a reader sees the old content or the new, never
+    a part. After an error nothing is left behind.
 
     Raises:
         UserError: when the disk is full or the folder can't be written.
@@ -68,7 +72,7 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON-able values whole or not at all.
+    """Write values as a JSON file, whole or not at all.
 
     Raises:
         UserError: when the disk is full or the folder can't be written.
@@ -78,13 +82,13 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def check_writable(target: Path, folder: bool = False) -> None:
-    """See that a file or folder can be made, before hours go into what is to be in it.
+    """Refuse a path that can't be written, before hours of work whose result is to be there.
 
     Args:
-        folder: whether it is to be a folder.
+        folder: whether ``target`` is to be a folder.
 
     Raises:
-        UserError: when a folder is where the file is to be or the other way round, when its parent
+        UserError: when ``target`` is a folder instead of a file or the other way round, its parent
             folder can't be made or written, or its name can't be that of a file.
     """
     try:
@@ -105,10 +109,10 @@ def check_writable(target: Path, folder: bool = False) -> None:
 
 
 def expanded(text: str) -> Path:
-    """A path a person typed, ``~`` replaced by their home folder.
+    """The path a user typed, with ``~`` replaced by the home folder.
 
     Raises:
-        UserError: for the home folder of somebody who isn't known here.
+        UserError: for the home folder of a user this machine doesn't know.
     """
     try:
         return Path(text).expanduser()

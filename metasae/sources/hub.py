@@ -1,7 +1,7 @@
-"""Files of the Hugging Face hub: found where they lie, or fetched once, checked, and kept.
+"""Files of the Hugging Face hub: taken from this machine, or downloaded once and verified.
 
-Looked for in turn: a folder of ours that a person can fill by hand, the hub's own cache, the hub.
-Downloads go through ``huggingface_hub``, which resumes what was cut off.
+Looked for in turn: the folder `cache.hub_by_hand`, which the user can fill, the hub's cache, the
+hub itself. Downloads go through ``huggingface_hub``, which resumes interrupted ones.
 """
 
 import errno
@@ -19,19 +19,18 @@ from metasae.sources.presets import Hub, HubFile
 
 
 def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
-    """Folder that holds a repository's files under the names they have there.
+    """The folder that holds a repository's files under the names they have in it.
 
     Raises:
-        UserError: no network, a licence that wasn't accepted, no space, or a file that is not the
-            pinned one. It names what is missing, its size, and where to put it.
+        UserError: when there is no network or no space, the licence wasn't accepted, or a file is
+            not the pinned one; it says which files are missing, their size, and where to put them.
     """
     folder = cache.hub_by_hand(hub.repo)
     if all((folder / file.name).exists() for file in hub.files):
         for file in hub.files:
             _check(folder / file.name, file.sha256)
         return folder
-    found = [_kept(hub, file) for file in hub.files]
-    missing = [file for file, path in zip(hub.files, found, strict=True) if path is None]
+    missing = [file for file in hub.files if _kept(hub, file) is None]
     if missing:
         need_space(cache_dir(), sum(file.size for file in missing), f"Downloading {hub.repo}")
     for file in missing:
@@ -44,11 +43,11 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
 
 
 def _kept(hub: Hub, file: HubFile) -> Path | None:
-    """The file in the hub's cache, if it is there."""
+    """Path of a file in the hub's cache; None when it isn't there."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(hub.repo, file.name, revision=hub.revision)
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(hub.repo, file.name, revision=hub.revision)
+    return Path(path) if isinstance(path, str) else None
 
 
 def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) -> None:
@@ -66,7 +65,7 @@ def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) 
     try:
         path = Path(task.result())
     except Exception as error:  # network, hub and file errors of several libraries
-        raise _said(hub, missing, error) from error
+        raise _explained(hub, missing, error) from error
     # The hub keeps a large file under its own hash, which is the only pin where we have none.
     own = path.resolve().name
     _check(path, file.sha256 or (own if re.fullmatch(r"[0-9a-f]{64}", own) else ""))
@@ -76,7 +75,7 @@ def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except OSError:  # it was given its final name since it was listed
         return 0
 
 
@@ -87,7 +86,8 @@ def _check(path: Path, digest: str) -> None:
         )
 
 
-def _said(hub: Hub, missing: list[HubFile], error: Exception) -> UserError:
+def _explained(hub: Hub, missing: list[HubFile], error: Exception) -> UserError:
+    """The sentence for an error of a download: what the user can do about it."""
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 
     if isinstance(error, GatedRepoError):

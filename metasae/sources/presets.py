@@ -17,7 +17,7 @@ _WITH_META_SAE = re.compile(rf"(.*)\+({NAME.pattern})", re.DOTALL)
 
 @dataclass(frozen=True)
 class Opened:
-    """What is opened: a preset, and a meta-SAE of the user's where one is chosen in it.
+    """A preset by name, and the user's meta-SAE where one is chosen in it.
 
     Its text form stands in links, commands, searches and exports: ``NAME``, or ``NAME+MINE``.
     `str` writes it and `from_text` reads it; nothing else joins or splits the two.
@@ -46,10 +46,10 @@ class Opened:
 
     @classmethod
     def from_text(cls, text: str) -> "Opened":
-        """What a text form means.
+        """The names a text form stands for.
 
         Raises:
-            UserError: when it is none.
+            UserError: when it isn't a text form.
         """
         both = _WITH_META_SAE.fullmatch(text)
         return cls(both[1], both[2]) if both else cls(text)
@@ -57,14 +57,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Wheel:
-    """One pinned file of the Python package index, told apart from any other by its hash."""
+    """A wheel of the Python package index, pinned by its hash."""
 
     project: str
     version: str
     filename: str
     sha256: str
     size: int
-    """Bytes, so that a download can show how far it is."""
+    """In bytes."""
     licence: str
 
 
@@ -83,18 +83,18 @@ class HubFile:
 
     name: str
     size: int
-    """Bytes, about, where the hub has not been asked."""
+    """In bytes; an estimate where the exact size isn't known."""
     sha256: str = ""
-    """Where it is known beforehand; else what the hub says of the file is checked."""
+    """Pinned hash; empty: the hash in the hub's own name of the file is checked."""
 
 
 @dataclass(frozen=True)
 class Hub:
-    """Some files of one revision of a repository on the Hugging Face hub."""
+    """Files of one revision of a repository on the Hugging Face hub."""
 
     repo: str
     revision: str
-    """A commit, which pins every file; "main" where nobody has pinned one."""
+    """A commit, which pins every file, or "main"."""
     files: tuple[HubFile, ...]
 
 
@@ -107,53 +107,53 @@ class ModelSource:
     layers: int
     d_model: int
     start_token: int | None = None
-    """Token put in front of every prompt; None: the tokenizer's own start of a text."""
+    """Id of the token in front of every prompt; None: the tokenizer's start of a sequence."""
     centred: bool = False
-    """Whether what is written to the residual stream has its mean over d_model taken away, as for
-    SAEs trained with TransformerLens's ``center_writing_weights``."""
+    """Whether the mean over d_model is subtracted from all that is written to the residual stream,
+    as SAEs trained with TransformerLens's ``center_writing_weights`` expect."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One thing the workbench can open: everything on screen is about exactly one preset."""
+    """A model, the hook its SAEs read, its SAEs and its meta-SAE: what is opened together."""
 
     name: str
     title: str
     model: ModelSource
     hook_layer: int
-    """The SAEs read the residual stream just before this block."""
+    """Number of the block before which the SAEs read the residual stream."""
     widths: tuple[int, ...]
     meta_width: int
     weights: Path | None = None
     """Folder of the shipped SAEs, meta-SAE, city latents and report; None where nothing is shipped
-    and the meta-SAE and the tables are made on first use (see `first_use`)."""
+    and the meta-SAE and the tables are made on first use (`lab.first_use`)."""
     text: tuple[Wheel, ...] = ()
     saes: tuple[str, ...] = ()
     """For each width a folder or ``RELEASE:ID`` of SAELens; empty where all are in ``weights``."""
     opened_width: int = 0
-    """Width of the SAE that is taken apart; 0: the largest."""
+    """Width of the SAE whose latents are decomposed; 0: the largest."""
     neuronpedia: str = ""
-    """Neuronpedia's name of the SAE of a width, ``{width}`` in its place."""
+    """Neuronpedia's name of the SAE of a width, with ``{width}`` for the width; empty: none."""
     meta_sae: str = ""
     """Name of the user's meta-SAE in place of the preset's own; empty: the preset's own."""
 
     @property
     def opened(self) -> Opened:
-        """Its name and its meta-SAE, by which it is found again."""
+        """Its name and its meta-SAE's, by which `user_presets.preset_of` gives it again."""
         return Opened(self.name, self.meta_sae)
 
     @property
     def hook_point(self) -> str:
-        """TransformerLens's name of the place the SAEs read and an edit writes."""
+        """Name in TransformerLens of the hook that the SAEs read and edits write."""
         return f"blocks.{self.hook_layer}.hook_resid_pre"
 
     @property
     def width(self) -> int:
-        """Number of latents of the SAE the meta-SAE takes apart."""
+        """Number of latents of the SAE that the meta-SAE decomposes."""
         return self.opened_width or max(self.widths)
 
     def sae(self, width: int) -> str:
-        """Where the SAE of a width is: a folder, or ``RELEASE:ID`` of SAELens."""
+        """Source of the SAE of a width: a folder, or ``RELEASE:ID`` of SAELens."""
         if self.saes:
             return self.saes[self.widths.index(width)]
         return str((self.weights or Path()) / f"sae-{width}")
@@ -287,11 +287,11 @@ GEMMA = Preset(
 )
 
 SHARE = 21
-"""Latents for each meta-latent, as in the post (49,152 and 2,304)."""
+"""Latents per meta-latent of the usual meta-SAE, as in the post (49,152 and 2,304)."""
 
 
 def usual_width(count: int) -> int:
-    """Meta-latents for so many latents."""
+    """Usual number of meta-latents for a number of latents."""
     return max(1, count // SHARE)
 
 

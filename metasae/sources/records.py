@@ -17,10 +17,11 @@ _PLAIN = (dict, str, int, float, bool, list, type(None))
 
 
 def as_json(write: Callable[[Any], Any], read: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """How a field is written and read, for its annotation: ``Annotated[Kind, *as_json(...)]``.
+    """Annotations of a field whose JSON has another shape: ``Annotated[Kind, *as_json(...)]``.
 
     Args:
-        read: gets JSON-able values only; raises ValueError for what it did not write.
+        write: makes JSON-able values of the field's value.
+        read: makes the field's value of JSON-able values; raises ValueError for any it can't read.
     """
     return (
         PlainSerializer(write),
@@ -29,7 +30,7 @@ def as_json(write: Callable[[Any], Any], read: Callable[[Any], Any]) -> tuple[An
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
-"""Made once for each kind of record: making one takes longer than using it."""
+"""By kind of record; made once, since making one takes longer than using it."""
 
 
 def _adapter(kind: type) -> TypeAdapter[Any]:
@@ -39,17 +40,17 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def to_values(record: Any) -> dict[str, Any]:
-    """A record as JSON-able values."""
+    """The JSON-able values of a record."""
     values: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
     return values
 
 
 def from_values(kind: type[T], values: Any) -> T:
-    """The record of JSON-able values.
+    """The record of a kind that JSON-able values describe.
 
     Raises:
-        ValueError: when they are none of its (pydantic's ValidationError, which says where), and
-            whatever the record itself raises.
+        ValueError: when they describe none (pydantic's ValidationError, which says where), and
+            whatever the record's own checks raise.
         TypeError: when they are not JSON-able.
     """
     record: T = _adapter(kind).validate_json(json.dumps(values), strict=True)

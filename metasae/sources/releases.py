@@ -1,7 +1,7 @@
-"""SAELens's releases: the files of one SAE, in a folder that `autoencoders` and `directions` open.
+"""SAELens's releases: one SAE's files in a folder that `saes.formats` and `saes.directions` read.
 
-The two layouts the presets need, SAELens's own and Gemma Scope 2's, are fetched as they are. Any
-other goes through SAELens, which knows how to read it, and is kept as SAELens writes it.
+The layouts of SAELens and of Gemma Scope 2 are downloaded as they are. SAEs of any other layout are
+read by SAELens and kept in its format.
 """
 
 from pathlib import Path
@@ -16,18 +16,18 @@ LAYOUTS = {
     None: ("cfg.json", "sae_weights.safetensors"),
     "gemma_3": ("config.json", "params.safetensors"),
 }
-"""SAELens's name of a conversion → the files of an SAE: its configuration and its weights."""
+"""SAELens's name of a layout's conversion → names of the configuration and the weights."""
 
 
 def release_folder(source: str, size: int = 0, progress: Progress = silent) -> Path:
-    """Folder of an SAE, fetched on first use.
+    """The folder of an SAE of a release, fetched on first use.
 
     Args:
         source: ``RELEASE:ID`` as in SAELens's table of pretrained SAEs.
-        size: bytes of its weights, for the sentence that says what is missing.
+        size: bytes of its weights, for the error when they can't be fetched.
 
     Raises:
-        UserError: for a release or id SAELens doesn't know, and whatever `hub.hub_folder` raises.
+        UserError: for a release or id SAELens doesn't know, and as `hub.hub_folder`.
     """
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 

@@ -1,4 +1,4 @@
-"""Which preset a name or a file means: built in, written by the user, or with their meta-SAE.
+"""Presets by name or file: the built-in ones and those the user wrote.
 
 A user's preset is a JSON file with ``name``, ``model`` (a folder, or ``REPO@COMMIT`` of the hub),
 ``saes`` (folders or ``RELEASE:ID``, narrow to wide) and, where the SAEs' own configuration doesn't
@@ -36,7 +36,7 @@ _HOOK = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
 
 
 def names() -> tuple[str, ...]:
-    """All presets that can be chosen by name, the built-in ones first."""
+    """Names of all presets: the built-in ones, then the user's, sorted."""
     own = (path.stem for path in cache.own_presets().glob("*.json"))
     return (*PRESETS, *sorted(name for name in own if NAME.fullmatch(name)))
 
@@ -51,10 +51,10 @@ def find_preset(text: str) -> Preset:
 
 
 def preset_of(opened: Opened) -> Preset:
-    """The preset with what was chosen in it.
+    """The preset of a name or a file, with the meta-SAE chosen in it.
 
     Raises:
-        UserError: when there is none, with those there are; when a file isn't a preset.
+        UserError: when there is none of that name, with the names there are; as `read_preset`.
     """
     name = opened.name
     own = cache.own_presets() / f"{name}.json"
@@ -70,10 +70,10 @@ def preset_of(opened: Opened) -> Preset:
 
 
 def keep(values: Mapping[str, Any]) -> Preset:
-    """Check a preset and keep it, so that its name opens it from now on.
+    """The preset that values describe, kept so that its name opens it from now on.
 
     Raises:
-        UserError: whatever `parse` raises; a name that is taken.
+        UserError: as `parse`; for a name that is taken; when the cache can't be written.
     """
     preset = parse(values)
     if preset.name in names():
@@ -86,7 +86,7 @@ def read_preset(path: Path) -> Preset:
     """The preset a file describes.
 
     Raises:
-        UserError: when the file is missing or is no JSON object, and whatever `parse` raises.
+        UserError: when the file is missing or holds no JSON object, and as `parse`.
     """
     try:
         values = json.loads(path.read_text())
@@ -100,11 +100,11 @@ def read_preset(path: Path) -> Preset:
 
 
 def parse(values: Mapping[str, Any]) -> Preset:
-    """A preset from its values; what they leave out is read from the SAEs' configuration.
+    """The preset that values describe; what they leave out is read from the SAEs' configurations.
 
     Raises:
-        UserError: for a key that isn't known or is missing, a value of the wrong kind, or
-            something only the user can know that is said nowhere.
+        UserError: for an unknown or missing key, a value of the wrong kind, or a value that is
+            missing from the configurations as well.
     """
     if unknown := set(values) - _KEYS:
         raise UserError(
@@ -120,8 +120,8 @@ def parse(values: Mapping[str, Any]) -> Preset:
         )
     if not isinstance(saes, list) or not all(isinstance(one, str) for one in saes):
         raise UserError('A preset\'s saes are a list, like ["folder"].')
-    said = [_said(source) for source in saes]
-    widths = values.get("widths") or [one.get("d_sae") for one in said]
+    configurations = [_configuration(source) for source in saes]
+    widths = values.get("widths") or [one.get("d_sae") for one in configurations]
     if len(widths) != len(saes) or not all(isinstance(one, int) and one > 0 for one in widths):
         raise UserError(
             "How many latents the SAEs have is said nowhere; give the preset's widths, one for "
@@ -129,7 +129,7 @@ def parse(values: Mapping[str, Any]) -> Preset:
         )
     if len(set(widths)) < len(widths):
         raise UserError("Two of the preset's saes have the same width; give one of each.")
-    hook = values.get("hook_layer", _hook_layer(said))
+    hook = values.get("hook_layer", _hook_layer(configurations))
     if not isinstance(hook, int) or isinstance(hook, bool) or hook < 0:
         raise UserError(
             "Which block the SAEs read before is said nowhere; give the preset's hook_layer, a "
@@ -152,26 +152,25 @@ def parse(values: Mapping[str, Any]) -> Preset:
     )
 
 
-def _said(source: str) -> dict[str, Any]:
-    """What an SAE's own configuration says, where it lies in a folder."""
+def _configuration(source: str) -> dict[str, Any]:
+    """An SAE's own configuration; empty for an SAE of a release, which isn't fetched for it."""
     path = expanded(source) / "cfg.json"
     if not expanded(source).is_dir():
         if ":" in source:
             return {}
         raise UserError(f'There is no SAE folder "{source}"; for one of the hub write RELEASE:ID.')
     try:
-        found = json.loads(path.read_text())
-        return dict(found)
+        return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is missing or damaged; choose a folder that SAELens wrote."
         ) from error
 
 
-def _hook_layer(said: list[dict[str, Any]]) -> int | None:
-    """The block the SAEs read before, as their configurations name the hook."""
+def _hook_layer(configurations: list[dict[str, Any]]) -> int | None:
+    """Number of the block before the hook the configurations name; None unless they agree."""
     layers = set()
-    for one in said:
+    for one in configurations:
         more = one.get("metadata") or {}
         name = one.get("hook_name") or one.get("hook_point") or more.get("hook_name") or ""
         match = _HOOK.fullmatch(str(name))

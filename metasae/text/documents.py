@@ -1,8 +1,8 @@
-"""The documents SAEs are trained on: the embedded default's own, or the user's.
+"""The documents SAEs are trained on: those of the embedded default, or the user's.
 
-Three kinds of text, all made from data wheels and none of it committed: encyclopaedia (Wikipedia
-summaries in English, some in French and Spanish; the World Factbook, whole), and sentences that
-place cities in varied contexts (`city_sentences`).
+The embedded default's are of three kinds, all made from data wheels: Wikipedia summaries in
+English, some in French and Spanish; the whole World Factbook; and sentences that name cities in
+varied contexts (`city_sentences`).
 """
 
 import hashlib
@@ -21,20 +21,23 @@ from metasae.text.city_sentences import city_sentences
 from metasae.text.document import Document
 
 HELD_OUT_SHARE = 0.02
-"""Share of the encyclopaedia's documents that are kept for measuring and never trained on."""
+"""Share of the English summaries and the Factbook that is kept for measuring, not trained on."""
 
 DATASET = "hf:"
+"""Prefix of a name that means a dataset of the Hugging Face hub instead of a path."""
 
 DATASET_DOCUMENTS = 20_000
+"""Most documents read from a dataset."""
 
 OWN_HELD_OUT_SHARE = 0.05
-"""The same of a user's own text."""
+"""Share of a user's own text that is kept for measuring."""
 
 OTHER_LANGUAGES_SHARE = 0.2
+"""Share of the French and Spanish summaries that is used."""
 
 
 def default_documents(progress: Progress = silent) -> Iterator[Document]:
-    """All documents of the embedded default, in a fixed order.
+    """Documents of the embedded default, in a fixed order.
 
     Raises:
         UserError: when a data wheel can't be fetched.
@@ -47,19 +50,23 @@ def default_documents(progress: Progress = silent) -> Iterator[Document]:
 
 
 def own_documents(paths: Sequence[Path]) -> Iterator[Document]:
-    """The user's own text: files, and all ``.txt`` and ``.md`` in folders, cut at empty lines.
+    """Documents of the user's own text, cut at empty lines.
 
-    ``hf:NAME`` is a dataset of the Hugging Face hub: its ``train`` split, column ``text``, the
-    first 20,000 documents. About every twentieth part is kept for measuring.
+    About one in twenty is held out.
+
+    Args:
+        paths: files, folders of which all ``.txt`` and ``.md`` files are read, or ``hf:NAME``: the
+            first `DATASET_DOCUMENTS` of column ``text`` of a hub dataset's ``train`` split.
 
     Raises:
-        UserError: for a file that is missing, is no UTF-8 text, or when all are empty.
+        UserError: when a file is missing or no UTF-8 text, a dataset can't be read, or all are
+            empty.
     """
-    found = False
+    empty = True
     for path in paths:
         if str(path).startswith(DATASET):
             for document in _dataset(str(path).removeprefix(DATASET)):
-                found = True
+                empty = False
                 yield document
             continue
         inside = [path]
@@ -72,9 +79,9 @@ def own_documents(paths: Sequence[Path]) -> Iterator[Document]:
                 raise UserError(f"{file} can't be read as UTF-8 text.") from error
             for part in re.split(r"\n\s*\n", text):
                 if part.strip():
-                    found = True
+                    empty = False
                     yield Document(file.name, part.strip(), _share(part) < OWN_HELD_OUT_SHARE)
-    if not found:
+    if empty:
         names = ", ".join(map(str, paths))
         raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
 
@@ -83,15 +90,14 @@ def _dataset(name: str) -> Iterator[Document]:
     try:
         from datasets import load_dataset
 
-        rows = load_dataset(name, split="train", streaming=True)
-        for row in islice(rows, DATASET_DOCUMENTS):
-            if str(row["text"]).strip():
-                text = str(row["text"]).strip()
+        rows = islice(load_dataset(name, split="train", streaming=True), DATASET_DOCUMENTS)
+        for row in rows:
+            if "text" not in row:
+                raise UserError(f"The dataset {name} has no column text; choose one of plain text.")
+            if text := str(row["text"]).strip():
                 yield Document(name, text, _share(text) < OWN_HELD_OUT_SHARE)
-    except KeyError as error:
-        raise UserError(
-            f"The dataset {name} has no column text; choose one of plain text."
-        ) from error
+    except UserError:
+        raise
     except Exception as error:  # network, hub and file errors of many libraries
         raise UserError(
             f"The dataset {name} could not be read ({type(error).__name__}); check its name and "

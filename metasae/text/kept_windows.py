@@ -1,6 +1,8 @@
-"""A preset's text as token windows, kept on disk once they are made."""
+"""A preset's text as token windows, kept in the cache once they are cut."""
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +15,17 @@ from metasae.progress import Progress, silent
 from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
-from metasae.text.documents import own_documents as files
+from metasae.text.documents import own_documents
 from metasae.text.windows import Windows, windows
+
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What NumPy and the archive it reads raise for a damaged file."""
 
 
 def fingerprint(text: Windows) -> str:
-    """Tells one text, cut into one model's tokens, from any other."""
+    """Hexadecimal hash of a text's tokens, which tells it from any other text or tokenizer."""
     return hashlib.sha256(text.tokens.numpy().tobytes()).hexdigest()[:16]
 
 
@@ -28,18 +35,20 @@ def text_of(
     texts: Sequence[Path] = (),
     progress: Progress = silent,
 ) -> Windows:
-    """A text as token windows, kept once they are made.
+    """Token windows of a preset's text or the user's own, which are kept in the cache.
 
     Args:
-        texts: the user's own (see `own_text`); the one the shipped evidence is about without any.
+        texts: files or folders of the user's own text, read anew; the embedded default's documents
+            when left out.
 
     Raises:
-        UserError: no such text, no network on first use.
+        UserError: when a text can't be read, there is no network on first use, or what was kept is
+            damaged.
     """
     path = cache.windows(preset.name, own=bool(texts))
     if not texts and path.exists():
         return _read_windows(path)
-    made = windows(model, progress, list(files(texts)) if texts else None)
+    made = windows(model, progress, list(own_documents(texts)) if texts else None)
     with written_whole(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
@@ -53,10 +62,10 @@ def text_of(
 
 
 def own_text(preset: Preset) -> Windows | None:
-    """The user's own text that was read last, if there is one.
+    """Token windows of the user's own text that was read last for a preset; None without one.
 
     Raises:
-        UserError: when what was kept of it is damaged.
+        UserError: when the kept file is damaged.
     """
     path = cache.windows(preset.name, own=True)
     return _read_windows(path) if path.exists() else None
@@ -64,15 +73,15 @@ def own_text(preset: Preset) -> Windows | None:
 
 def _read_windows(path: Path) -> Windows:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(path, allow_pickle=False) as arrays:
             return Windows(
-                tokens=torch.from_numpy(found["tokens"]),
-                lengths=torch.from_numpy(found["lengths"].astype(np.int64)),
-                document=torch.from_numpy(found["document"].astype(np.int64)),
-                city=torch.from_numpy(found["city"].astype(np.int64)),
-                city_at=torch.from_numpy(found["city_at"].astype(np.int64)),
-                sources=tuple(found["sources"].tolist()),
-                held_out=tuple(found["held_out"].tolist()),
+                tokens=torch.from_numpy(arrays["tokens"]),
+                lengths=torch.from_numpy(arrays["lengths"].astype(np.int64)),
+                document=torch.from_numpy(arrays["document"].astype(np.int64)),
+                city=torch.from_numpy(arrays["city"].astype(np.int64)),
+                city_at=torch.from_numpy(arrays["city_at"].astype(np.int64)),
+                sources=tuple(arrays["sources"].tolist()),
+                held_out=tuple(arrays["held_out"].tolist()),
             )
-    except Exception as error:  # numpy and zip have their own families of errors
+    except _DAMAGED as error:
         raise UserError(f"{path} is damaged; delete it and start again.") from error

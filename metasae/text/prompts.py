@@ -1,6 +1,6 @@
-"""Prompts about cities: the four questions, and the neutral contexts a city's latents are found in.
+"""Prompts about cities: the four questions, and contexts in which a city's latents are looked for.
 
-None of the texts here occurs in the training text (`corpus` writes its own sentences).
+None of them occurs in the training text, which has its own (`city_sentences`).
 """
 
 from metasae.text.cities import ATTRIBUTES
@@ -11,7 +11,7 @@ QUESTIONS: dict[str, str] = {
     "continent": "{city} is a city on the continent of",
     "currency": "The currency used in {city} is the",
 }
-"""The post's question on each attribute; the model's next words answer it."""
+"""The post's question for each attribute; the model's next words answer it."""
 
 REWORDED: dict[str, str] = {
     "country": "If you travel to {city}, you are in",
@@ -19,10 +19,10 @@ REWORDED: dict[str, str] = {
     "continent": "On a globe you find {city} on the continent of",
     "currency": "Shops in {city} only take the",
 }
-"""The same four asked in other words: does an edit hold beyond the post's prompts?"""
+"""The same four in other words, to see whether an edit holds beyond the post's prompts."""
 
 WORDINGS: dict[str, dict[str, str]] = {"post": QUESTIONS, "reworded": REWORDED}
-"""The sets of questions a search can ask."""
+"""The sets of questions a search can ask, by name."""
 
 assert tuple(QUESTIONS) == tuple(REWORDED) == ATTRIBUTES
 
@@ -40,11 +40,12 @@ PLACES: tuple[str, ...] = (
     "There is heavy traffic around {city}",
     "Hotels near the old centre of {city}",
 )
-"""Contexts that end with a city's name: where its latents are looked for."""
+"""Contexts that end with a city's name, on which its latents are looked for."""
 
 CITY = "{city}"
+"""What stands for the city's name in a template."""
 
 
 def fill(template: str, city: str) -> str:
-    """The template with the city's name in it."""
+    """The template with a city's name in place of `CITY`."""
     return template.replace(CITY, city)

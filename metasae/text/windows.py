@@ -1,4 +1,4 @@
-"""Token windows: documents cut into what one forward pass reads."""
+"""Token windows: documents cut into rows of a forward pass, of at most `WINDOW` tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from metasae.text.document import Document
 from metasae.text.documents import default_documents
 
 WINDOW = 96
-"""Tokens of a window, the start token included; longer documents are cut into several."""
+"""Most tokens of a window, the start token included; longer documents are cut into several."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Token windows: what one forward pass reads.
+    """Token windows of some documents.
 
     Attributes:
         tokens: right-padded with the start token.
@@ -28,8 +28,8 @@ class Windows:
         document: index of the document each window is from.
         city: index in the city table of the city the window was written for, or -1.
         city_at: position of that name's last token.
-        sources: source of every document.
-        held_out: whether the document is kept for measuring.
+        sources: every document's source.
+        held_out: whether each document is kept for measuring.
     """
 
     tokens: Int[Tensor, "N T"]
@@ -41,7 +41,7 @@ class Windows:
     held_out: tuple[bool, ...]
 
     def some(self, index: Int[Tensor, " M"]) -> "Windows":
-        """Some of the windows; the documents stay."""
+        """The windows at some indices; ``sources`` and ``held_out`` keep all documents."""
         return replace(
             self,
             tokens=self.tokens[index],
@@ -55,10 +55,13 @@ class Windows:
 def windows(
     model: LanguageModel, progress: Progress = silent, texts: Sequence[Document] | None = None
 ) -> Windows:
-    """Cut documents into windows of at most `WINDOW` tokens, the start token before each.
+    """Windows of at most `WINDOW` tokens of some documents, the start token first in each.
 
     Args:
-        texts: the embedded default's when left out.
+        texts: the embedded default's documents when left out.
+
+    Raises:
+        UserError: when the embedded default's documents can't be fetched.
     """
     texts = list(default_documents(progress)) if texts is None else list(texts)
     rows: list[list[int]] = []
@@ -94,10 +97,11 @@ def windows(
 
 
 _TOKENS_PER_BATCH = 4096
+"""Most tokens of a batch of windows, padding included."""
 
 
 def length_batches(windows: Windows) -> list[np.ndarray]:
-    """Training windows of like length together, the batches in a seeded random order."""
+    """Batches of indices of training windows, of similar length each, in a seeded random order."""
     held_out = np.array(windows.held_out)[windows.document.numpy()]
     order = np.flatnonzero(~held_out)
     lengths = windows.lengths.numpy()

@@ -1,7 +1,7 @@
-"""What kind of word a word is, as a reader would say it: a city, a year, a preposition, P….
+"""Kinds of words, as a reader names them: a city, a year, a preposition, words that begin with P….
 
-A label made of words alone can't say what "Berlin", "Milan" and "Lima" have in common. These kinds
-stand beside the words as further candidates; none of them can be mistaken for a word.
+Labels are made of words and kinds: words alone can't say what "Berlin", "Milan" and "Lima" have in
+common. No kind is a single word, so the two can't be mistaken for each other.
 """
 
 import re
@@ -39,24 +39,24 @@ _TYPICAL = {
 }
 
 _FOREIGN = 2
-"""Such words before a place from which on the text counts as of that language."""
+"""Typical words among those before a token from which on the text counts as of that language."""
 
 _INSIDE = "inside a word"
 
 _LONGEST_NAME = 4
-"""Words a name is looked up with at most."""
+"""Most words of a name that is looked up."""
 
 _ENDING = 3
-"""Letters of a word's ending."""
+"""Letters of an ending that is a kind."""
 
 
 @cache
 def _names() -> dict[str, frozenset[str]]:
-    """Lower-case name → the kinds it is of."""
-    found: dict[str, set[str]] = {}
+    """Kinds of each name or word, by its lower-case form."""
+    kinds_of: dict[str, set[str]] = {}
 
     def put(name: str, kind: str) -> None:
-        found.setdefault(name.lower(), set()).add(kind)
+        kinds_of.setdefault(name.lower(), set()).add(kind)
 
     for city in load_cities():
         put(city.name, "a city")
@@ -70,41 +70,41 @@ def _names() -> dict[str, frozenset[str]]:
     for kind, words in _CLOSED.items():
         for word in words.split():
             put(word, kind)
-    return {name: frozenset(kinds) for name, kinds in found.items()}
+    return {name: frozenset(kinds) for name, kinds in kinds_of.items()}
 
 
 def kinds(token: str, before: str, words: Sequence[str]) -> dict[str, float]:
-    """The kinds of what stands at one place, each with how much it says, 1 at most.
+    """The kinds of a token's word → weight as a label: 1, or less for a kind that says little.
 
     Args:
-        token: the token there.
+        token: the token's text.
         before: the text up to it.
-        words: those up to and including the one the token is part of.
+        words: the words up to and including the one the token is part of.
     """
     lower = [word.lower() for word in words]
-    found = {
+    weights = {
         kind: 1.0
         for kind, typical in _TYPICAL.items()
         if sum(word in typical for word in lower) >= _FOREIGN
     }
     bare = token.strip()
     if not any(map(str.isalnum, bare)):
-        return found | {
+        return weights | {
             f"“{bare}”" if bare else "a line break" if "\n" in token else "a space": 1.0
         }
     if not words:
-        return found
+        return weights
     word = words[-1]
     for count in range(1, _LONGEST_NAME + 1):
-        found |= dict.fromkeys(_names().get(" ".join(lower[-count:]), ()), 1.0)
+        weights |= dict.fromkeys(_names().get(" ".join(lower[-count:]), ()), 1.0)
     if word.isdecimal():
         year = len(word) == 4 and 1000 <= int(word) < 2100
-        return found | {"a year" if year else "a number": 1.0}
+        return weights | {"a year" if year else "a number": 1.0}
     if re.search(r"[^\W_]$", before) and not token[:1].isspace():
         # True of every second token of a rare name, so it says little.
-        return found | {_INSIDE: 0.25}
+        return weights | {_INSIDE: 0.25}
     if bare[0].isalpha():
-        found[f"{bare[0]}…"] = 1.0
+        weights[f"{bare[0]}…"] = 1.0
     if len(word) >= _ENDING + 2 and word.isalpha():
-        found[f"…{lower[-1][-_ENDING:]}"] = 1.0
-    return found
+        weights[f"…{lower[-1][-_ENDING:]}"] = 1.0
+    return weights

@@ -1,6 +1,6 @@
-"""A base SAE of one's own: any preset's model, any text, any recipe of the kernel.
+"""Training of a base SAE on any preset's model, any text and any configuration.
 
-The embedded default's SAEs are made by `build`; this is the same trainer with the choices open.
+The embedded default's SAEs are trained in `release.build`, by the same trainer.
 """
 
 import hashlib
@@ -24,34 +24,32 @@ from metasae.saes.neighbours import nearest_cosine
 from metasae.sources import cache
 from metasae.sources.files import write_json
 from metasae.sources.presets import Preset
-from metasae.text.document import Document
-from metasae.text.documents import default_documents as documents
-from metasae.text.documents import own_documents as files
+from metasae.text.documents import default_documents, own_documents
 from metasae.text.windows import Windows, windows
 from metasae.training import explained
-from metasae.training.config import TrainConfig
+from metasae.training.config import TrainConfig, check_positive
 from metasae.training.held_out import held_out_batches
-from metasae.training.meta_sae import check_positive
-from metasae.training.meta_sae_run import REPORT, check_free
+from metasae.training.meta_sae_run import REPORT
 from metasae.training.residuals import Residuals, collect
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Trainer
+from metasae.training.unfinished import check_free
 
 TOKENS = 500_000
-"""Tokens that are read unless something else is asked for."""
+"""Tokens that are read by default."""
 
 RECIPE = TrainConfig(width=4608, k=4, steps=1200)
-"""What is used unless something else is asked for: sparse for its text and started from data, which
-makes latents that are composites (see `benchmarks.starts`)."""
+"""The default configuration: few latents a token, started from data, which makes latents that are
+composites (see `benchmarks.starts`)."""
 
 _CALIBRATED = 32768
-"""Rows the inference threshold of a BatchTopK SAE is found on."""
+"""Most rows from which the inference threshold of a BatchTopK SAE is computed."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """What one base SAE is trained and measured on."""
+    """A model, a text as token windows, and the residuals of its training windows."""
 
     model: LanguageModel
     windows: Windows
@@ -59,7 +57,7 @@ class Text:
 
     @property
     def scale(self) -> float:
-        """Brings the median norm of a residual to √d_model, where the learning rates were found."""
+        """Factor that brings the residuals' median norm to √d_model, for which the rates are."""
         return float(self.model.d_model**0.5 / self.activations.median_norm)
 
 
@@ -69,18 +67,18 @@ def read(
     tokens: int = TOKENS,
     progress: Progress = silent,
 ) -> Text:
-    """Residuals of a model on some text, collected once and kept.
+    """A text with its residuals at a preset's hook, collected once and kept in the cache.
 
     Args:
-        texts: files or folders of plain text; the embedded default's own text when left out.
-        tokens: about how many are read, drawn by seed from all there are.
+        texts: files or folders of plain text; the embedded default's documents when left out.
+        tokens: about how many are read, drawn by seed from all of the text.
 
     Raises:
-        UserError: no such text, too little of it, no network on first use, or no space.
+        UserError: when a text can't be read, or there is no network on first use or no space.
     """
-    found: list[Document] = list(files(texts) if texts else documents(progress))
+    documents = list(own_documents(texts) if texts else default_documents(progress))
     model = load_model(preset, progress)
-    text = windows(model, progress, found)
+    text = windows(model, progress, documents)
     order = np.random.default_rng(0).permutation(len(text.lengths))
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
     text = text.some(torch.from_numpy(np.sort(order[:enough])))
@@ -96,14 +94,15 @@ def train_base_sae(
     checkpoint: Path | None = None,
     progress: Progress = silent,
 ) -> SparseAutoencoder:
-    """Train one SAE; a BatchTopK one gets the threshold that gives its L0 at inference.
+    """A base SAE trained on a text; a BatchTopK one has the threshold that gives its L0.
 
     Args:
         initial: SAE to start from, for ``config.start`` "sae".
+        checkpoint: file that is written now and then, and that the training goes on from.
 
     Raises:
-        UserError: more latents than rows, an SAE to start from that doesn't fit, a checkpoint of
-            another recipe, or a full disk.
+        UserError: for more latents than tokens, an initial SAE of another size, a checkpoint of
+            another configuration or other data, or a full disk.
     """
     acts = text.activations
     if len(acts) < config.width:
@@ -119,7 +118,9 @@ def train_base_sae(
     draw = np.random.default_rng(config.seed)
     directions = None
     if config.start == "data":
-        directions = acts.rows(draw.choice(len(acts), config.width, replace=False)) - acts.mean
+        # In the order of the text, so that a latent's number says about where it started.
+        drawn = np.sort(draw.choice(len(acts), config.width, replace=False))
+        directions = acts.rows(drawn) - acts.mean
     trainer = Trainer(
         acts, config, directions, acts.mean, initial, scale=text.scale, dtype=fast_dtype()
     )
@@ -132,10 +133,17 @@ def train_base_sae(
 
 
 def measure(text: Text, sae: SparseAutoencoder, most: int = 64) -> dict[str, Any]:
-    """Quality at inference on held-out windows, and how much like composites its latents are.
+    """Quality of a base SAE at inference on held-out windows, and how close its latents are.
 
     Args:
-        most: batches of held-out windows that are read.
+        most: most batches of held-out windows that are read.
+
+    Returns:
+        ``l0``, ``fve``, ``fve_centred`` and ``tokens_measured`` on held-out text; ``silent``, the
+        latents active on none of every eighth training row; ``nearest_cosine``.
+
+    Raises:
+        UserError: when no text was held out.
     """
     kept = []
     for tokens, lengths in held_out_batches(text.windows)[:most]:
@@ -145,13 +153,13 @@ def measure(text: Text, sae: SparseAutoencoder, most: int = 64) -> dict[str, Any
         kept.append(resid[inside & not_massive(resid.norm(dim=-1), text.activations.median_norm)])
     if not kept:
         raise UserError("No text was held out to measure on; give more of it.")
-    found = explained.quality(sae, torch.cat(kept))
+    held_out = explained.quality(sae, torch.cat(kept))
     sample = text.activations.rows(np.arange(0, len(text.activations), 8))
     used = explained.quality(sae, sample)
     return {
-        "l0": found.l0,
-        "fve": found.fve,
-        "fve_centred": found.fve_centred,
+        "l0": held_out.l0,
+        "fve": held_out.fve,
+        "fve_centred": held_out.fve_centred,
         "tokens_measured": sum(map(len, kept)),
         "silent": used.dead,
         "nearest_cosine": nearest_cosine(sae.W_dec),
@@ -168,12 +176,18 @@ def make(
     resume: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Train an SAE and write the folder SAELens opens, with the report.
+    """The report of a base SAE that is trained and written to a folder in SAELens's format.
+
+    The report is written to `REPORT` in that folder.
+
+    Args:
+        out: the folder, which must not exist or be empty.
+        resume: go on from the checkpoint of a stopped training.
 
     Raises:
-        UserError: when ``out`` holds something already, a stopped run's rest lies beside it and
-            ``resume`` is not set; for more latents than tokens, or a k above the width; and
-            whatever `read` and `train_base_sae` raise.
+        UserError: when ``out`` holds something already, or a checkpoint lies beside it and
+            ``resume`` is not set; for more latents than tokens, or a k above the width; and as
+            `read` and `train_base_sae`.
     """
     check_positive(config)
     if config.k > config.width:

@@ -1,7 +1,10 @@
 """How one SAE is trained."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+from metasae.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -10,19 +13,24 @@ class TrainConfig:
 
     Attributes:
         width: number of latents.
-        k: latents a row on average; exactly k a row when ``selection`` is "topk".
-        selection: the k largest of every row, or the k·B largest of the batch.
-        first_k: a training begins with this many times k latents a row, which become k; begun with
+        k: active latents a row at the end, on average; exactly k when ``selection`` is "topk".
+        steps: number of optimiser steps.
+        batch: rows a step.
+        selection: the k largest of every row, or the k·B largest of a batch of B rows.
+        first_k: the first steps have this many times k active latents a row, which fall to k; with
             2 a meta-SAE explains more in the end than with 1.
-        settled: share of the steps over which they become fewer.
-        start: decoder rows from given directions, random ones, or all from an existing SAE.
+        settled: share of the steps over which they fall.
+        start: decoder rows from given directions, random ones, or all weights from an existing SAE.
         encoder_scale: the encoder starts as this many times the decoder.
-        warmup: steps of linear rise of the learning rate.
-        decay: share of the steps, at the end, over which it falls to zero.
-        auxiliary: weight of the loss that lets dead latents explain what is left over.
-        dead_after: steps of silence after which a latent counts as dead.
-        auxiliary_k: dead latents a row that take part in that loss.
-        train_decoder: false leaves the decoder where it starts.
+        lr: learning rate at its highest.
+        betas: Adam's decay rates of its moments.
+        warmup: steps over which the learning rate rises linearly.
+        decay: share of the steps, at the end, over which it falls linearly to zero.
+        auxiliary: weight of the auxiliary loss, in which dead latents explain the residual.
+        dead_after: steps without an activation after which a latent counts as dead.
+        auxiliary_k: most dead latents a row that take part in the auxiliary loss.
+        seed: of the start and of the order of the rows.
+        train_decoder: false leaves the decoder as it starts.
     """
 
     width: int
@@ -45,12 +53,30 @@ class TrainConfig:
     train_decoder: bool = True
 
     def active(self, step: int) -> int:
-        """Latents a row, on average, of a step."""
+        """Active latents a row, on average, at a step."""
         left = max(0.0, 1 - step / max(1.0, self.settled * self.steps))
         return min(self.width, round(self.k * (1 + (self.first_k - 1) * left)))
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step."""
+        """Learning rate at a step."""
         rising = (step + 1) / max(1, self.warmup)
         falling = (self.steps - step) / max(1.0, self.decay * self.steps)
         return self.lr * min(1.0, rising, falling)
+
+
+def check_positive(config: TrainConfig) -> None:
+    """Refuse a configuration that nothing can be trained with.
+
+    Raises:
+        UserError: for a width, k, number of steps or batch below 1, a learning rate that is not
+            positive, or a ``first_k`` below 1.
+    """
+    for name in ("width", "k", "steps", "batch"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+    if not 0 < config.lr < math.inf:
+        raise UserError(f"The learning rate is {config.lr}; it must be above 0, such as 1e-3.")
+    if not 1 <= config.first_k < math.inf:
+        raise UserError(
+            f"The training would begin with {config.first_k} times k; it must be 1 or more."
+        )

@@ -1,4 +1,4 @@
-"""What a meta-SAE's explained variance is set against."""
+"""Controls of a meta-SAE: what its explained variance is compared with."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,16 +17,16 @@ from metasae.training.rows import Rows, TensorRows, parts_of, width_of
 
 
 def gaussian_like(directions: Float[Tensor, "N D"], seed: int = 0) -> Float[Tensor, "N D"]:
-    """Random unit directions of the same shape: the control of a meta-SAE's explained variance."""
+    """Random unit directions, of the same shape as some given ones."""
     rows = torch.randn(directions.shape, generator=torch.Generator().manual_seed(seed))
     return rows / rows.norm(dim=1, keepdim=True)
 
 
 @torch.no_grad()
 def principal_components(directions: Rows, k: int) -> dict[str, float]:
-    """Variance explained when each direction keeps its k largest principal coefficients.
+    """L0 and variance explained when each direction keeps its k largest principal coefficients.
 
-    Uncentred components, as the meta-SAE's variance is uncentred; D of them.
+    The D components are uncentred, as the meta-SAE's explained variance is.
     """
     width = width_of(directions)
     second = torch.zeros(width, width, dtype=torch.float64)
@@ -41,6 +41,7 @@ def principal_components(directions: Rows, k: int) -> dict[str, float]:
 
 
 Control = Callable[[Rows, TrainConfig, Progress, Path], dict[str, float]]
+"""``control(directions, config, progress, checkpoint)``: L0 and explained variance (fve)."""
 
 
 def _trained(
@@ -48,8 +49,8 @@ def _trained(
 ) -> dict[str, float]:
     config = replace(config, start="random")
     meta = train_meta_sae(rows, config, progress, stage, None, checkpoint, fast_dtype())
-    found = explained.quality(meta, rows)
-    return {"l0": found.l0, "fve": found.fve}
+    quality = explained.quality(meta, rows)
+    return {"l0": quality.l0, "fve": quality.fve}
 
 
 def _gaussian(
@@ -74,6 +75,5 @@ def _pca(
 
 
 CONTROLS: dict[str, Control] = {"gaussian": _gaussian, "pca": _pca, "random": _random_decoder}
-"""What a meta-SAE's explained variance is set against, each at the same k: the same training on
-Gaussian rows of the same shape; the k largest principal coefficients of each direction; a decoder
-of random directions that stays as it is while the encoder is trained."""
+"""By name, each at the meta-SAE's k: the same training on Gaussian rows of the same shape; the k
+largest principal coefficients of each direction; the same training with a fixed random decoder."""

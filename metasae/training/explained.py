@@ -1,4 +1,4 @@
-"""How well an SAE explains some rows, at inference."""
+"""Quality of an SAE at inference: how much of some rows it explains, with how many latents."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from metasae.training.rows import Rows, parts_of
 
 @dataclass(frozen=True)
 class Quality:
-    """How well an SAE explains some rows, at inference.
+    """Quality of an SAE on some rows, at inference.
 
     Attributes:
         l0: mean number of active latents a row.
-        fve: 1 − Σ‖x − x̂‖² / Σ‖x‖².
-        fve_centred: 1 − Σ‖x − x̂‖² / Σ‖x − mean‖².
-        dead: latents active on none of the rows.
-        l0_counts: rows with 0, 1, 2, … active latents.
-        density: share of the rows a latent is active on, at the quantiles 0, ¼, ½, ¾ and 1 of the
-            latents.
+        fve: fraction of variance explained, uncentred: 1 − Σ‖x − x̂‖² / Σ‖x‖².
+        fve_centred: the same around the mean: 1 − Σ‖x − x̂‖² / Σ‖x − mean‖².
+        dead: number of latents active on none of the rows.
+        l0_counts: number of rows with 0, 1, 2, … active latents.
+        density: share of the rows on which a latent is active, at the quantiles 0, ¼, ½, ¾ and 1
+            of the latents.
     """
 
     l0: float
@@ -34,7 +34,11 @@ class Quality:
 
 @torch.no_grad()
 def quality(sae: SparseAutoencoder, x: Rows | Float[Tensor, "N D"], chunk: int = 2048) -> Quality:
-    """Measure an SAE on rows, at inference."""
+    """Quality of an SAE on some rows.
+
+    Args:
+        chunk: rows that are encoded at once.
+    """
     left, total = 0.0, 0.0
     summed = torch.zeros(sae.d_in, dtype=torch.float64)
     active = torch.zeros(sae.width, dtype=torch.int64)

@@ -20,7 +20,7 @@ from metasae.saes.selection import Entries
 
 @dataclass
 class Parameters:
-    """What is trained; decoder rows are unit vectors after every step."""
+    """The weights that are trained; decoder rows are unit vectors after every step."""
 
     W_enc: Float[Tensor, "F D"]
     b_enc: Float[Tensor, " F"]
@@ -28,7 +28,7 @@ class Parameters:
     b_dec: Float[Tensor, " D"]
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name, in a fixed order."""
+        """The weights by name, in a fixed order."""
         return {
             "W_enc": self.W_enc,
             "b_enc": self.b_enc,
@@ -37,14 +37,21 @@ class Parameters:
         }
 
 
-Further = Callable[[Float[Tensor, "B D"], float], Float[Tensor, "B D"]]
-"""A loss beside the squared error: takes the reconstruction and the squared error, gives the loss's
-gradient with respect to the reconstruction."""
+ExtraGradient = Callable[[Float[Tensor, "B D"], float], Float[Tensor, "B D"]]
+"""``gradient(recon, squared)``: gradient of a further loss with respect to the reconstruction;
+``squared`` is the loss beside it, so that the two can be weighed."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Loss (mean squared norm of what is left, per row), its gradients, and who was active."""
+    """Result of a step.
+
+    Attributes:
+        loss: mean squared norm of a row's residual, ‖x − x̂‖².
+        l0: mean number of active latents a row.
+        gradients: by the name of the weight (`Parameters.tensors`).
+        active: latents active on some row.
+    """
 
     loss: float
     l0: float
@@ -59,15 +66,20 @@ def loss_and_gradients(
     dead: Int[Tensor, " M"] | None = None,
     auxiliary: float = 0.0,
     auxiliary_k: int = 256,
-    further: Further | None = None,
+    extra_gradient: ExtraGradient | None = None,
 ) -> StepResult:
-    """Mean over the rows of ‖x − x̂‖², plus the auxiliary loss, and their exact gradients.
+    """The loss of a batch and its exact gradients.
 
-    The auxiliary loss is the squared norm of what the dead latents leave of the (detached)
-    residual, computed from their own unsparsified activations.
+    The loss is the mean over the rows of ‖x − x̂‖², plus ``auxiliary`` times the mean of ‖r − r̂‖²,
+    where r = x − x̂ is held constant and r̂ is its reconstruction from the activations of the dead
+    latents alone.
 
     Args:
-        further: a loss beside the squared error; not part of the loss in the result.
+        entries: the selected (row, latent) entries.
+        dead: latents that count as dead.
+        auxiliary: weight of the auxiliary loss.
+        auxiliary_k: most dead latents a row that take part in it.
+        extra_gradient: gradient of a further loss, which is not part of the result's ``loss``.
     """
     batch, width = len(x), len(p.W_dec)
     by_row = _Sparse.of(entries.row, entries.latent, batch)
@@ -80,8 +92,8 @@ def loss_and_gradients(
     loss = float(torch.linalg.vector_norm(left).square() / batch)
     # The factor goes onto the few sums that are made of the gradient, not onto all of it.
     grad_recon, factor = left, -2.0 / batch
-    if further is not None:
-        grad_recon, factor = left * factor + further(x - left, loss), 1.0
+    if extra_gradient is not None:
+        grad_recon, factor = left * factor + extra_gradient(x - left, loss), 1.0
     grad_pre = by_row.dots(grad_recon, p.W_dec).mul_(factor) * (pre > 0)
     order, by_latent = by_row.transposed(width)
     b_enc = torch.zeros_like(p.b_enc).index_add_(0, by_row.column, grad_pre)
@@ -110,7 +122,7 @@ def loss_and_gradients(
 
 @dataclass(frozen=True)
 class _Sparse:
-    """Places of a sparse matrix's entries, row by row (CSR).
+    """Positions of a sparse matrix's entries in CSR form.
 
     Every operation reads the dense rows it needs where they lie; gathering them first would move
     ten times as many bytes.

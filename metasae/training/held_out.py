@@ -1,7 +1,4 @@
-"""How good base SAEs are on held-out text.
-
-Text is held out by `text.documents`, which keeps it from training.
-"""
+"""Quality of base SAEs on held-out text, which `text.documents` marks."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,6 +16,7 @@ from metasae.saes.neighbours import nearest_cosine
 from metasae.text.windows import Windows
 
 HELD_OUT_WINDOWS = 160
+"""Held-out windows that are measured on by default."""
 
 _BATCH = 16
 
@@ -26,7 +24,11 @@ _BATCH = 16
 def held_out_batches(
     windows: Windows, count: int = HELD_OUT_WINDOWS
 ) -> list[tuple[Tensor, Tensor]]:
-    """Held-out windows as (tokens, lengths), like lengths together, spread over the text."""
+    """Batches (tokens, lengths) of held-out windows of similar length, spread over the text.
+
+    Args:
+        count: most windows.
+    """
     kept = torch.tensor(windows.held_out)[windows.document] & (windows.lengths > 8)
     index = kept.nonzero()[:, 0]
     index = index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]
@@ -49,9 +51,15 @@ def base_quality(
 ) -> list[dict[str, Any]]:
     """L0, explained variance and recovered cross-entropy of each SAE on held-out text.
 
-    An SAE is spliced in at every position but the start token's and massive activations'. Its
-    recovered share is (ablated − spliced) / (ablated − clean), cross-entropy in nats a token, where
-    ablated puts the mean residual in the same positions.
+    An SAE's reconstruction replaces the residual at every position except the start token's and
+    massive activations'. The recovered share is (ablated − spliced) / (ablated − clean), where
+    "ablated" has the mean residual at the same positions; cross-entropies are in nats a token.
+
+    Args:
+        saes: TopK SAEs by their width.
+        batches: as `held_out_batches` gives them.
+        mean: mean residual of the training text.
+        median_norm: median norm of the training text's residuals.
     """
     nats: dict[Any, float] = defaultdict(float)
     left: dict[int, float] = defaultdict(float)

@@ -1,12 +1,12 @@
-"""The last steps of a base SAE: what the model makes of the reconstruction counts, too.
+"""Finetuning of a base SAE on the KL divergence of the model's output with it spliced in.
 
-Squared error treats every direction of the residual stream alike; the blocks above the hook do not.
-So, when an SAE has been trained on squared error, it is trained on for a little while with the KL
-divergence of the next-token distribution (unedited from spliced) beside it, both with the same
-weight (as arXiv 2503.17272 proposes). The gradient of that loss with respect to the reconstruction
-comes from a backward pass through the blocks above the hook; the rest is the trainer's own.
+Squared error weighs every direction of the residual stream alike; the blocks above the hook do not.
+So an SAE that was trained on squared error is trained for some more steps on the sum of the squared
+error and the KL divergence of the next-token distribution (spliced from unedited), both with the
+same weight (as arXiv 2503.17272 proposes). The divergence's gradient with respect to the
+reconstruction comes from a backward pass through the blocks above the hook.
 
-Shapes: B sequences, T positions, D = d_model, N rows (the positions an SAE may be asked about).
+Shapes: B sequences, T positions, D = d_model, N rows (positions without massive activations).
 """
 
 import numpy as np
@@ -19,19 +19,22 @@ from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.text.windows import Windows, length_batches
 from metasae.training.config import TrainConfig
-from metasae.training.gradients import Further
+from metasae.training.gradients import ExtraGradient
 from metasae.training.residuals import Residuals
 from metasae.training.trainer import Trainer
 
 
 class KLFinetuner(Trainer):
-    """Trains an SAE on so that the model's output with it spliced in follows the unedited output.
+    """Trains an SAE further, on the KL divergence of the spliced from the unedited output as well.
 
     Args:
+        windows: the training text.
+        activations: its residuals.
         sae: the SAE to start from.
-        config: ``batch`` is the number of tokens whose next-token distribution is compared at each
-            step; the sequences they are drawn from hold about 4,096.
-        scale: as in the training before.
+        config: ``batch`` is the number of tokens whose next-token distributions are compared at
+            each step; the sequences they are drawn from hold about 4,096.
+        scale: the factor of the residuals in the training before.
+        dtype: precision of the model's halves and of the product that finds the candidates.
     """
 
     def __init__(
@@ -52,8 +55,8 @@ class KLFinetuner(Trainer):
         self._unembed = model.hf.lm_head.weight.to(dtype)
         self.divergence = float("nan")
 
-    def draw(self, step: int) -> tuple[Float[Tensor, "N D"], Further]:
-        """The rows of a step, and the gradient of the divergence at their reconstruction."""
+    def draw(self, step: int) -> tuple[Float[Tensor, "N D"], ExtraGradient]:
+        """Rows of a step, and the divergence's gradient as a function of their reconstruction."""
         epoch, place = divmod(step, len(self.sequences))
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.sequences))
         index = torch.from_numpy(self.sequences[order[place]])
@@ -69,7 +72,7 @@ class KLFinetuner(Trainer):
         compared = compared[torch.from_numpy(chosen)]
         return resid[put] * self.scale, self._divergence(resid, put, compared)
 
-    def _divergence(self, resid: Tensor, put: Tensor, compared: Tensor) -> Further:
+    def _divergence(self, resid: Tensor, put: Tensor, compared: Tensor) -> ExtraGradient:
         """The loss's gradient with respect to a reconstruction of ``resid[put]``."""
         row, at = compared.unbind(1)
 

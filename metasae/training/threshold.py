@@ -13,10 +13,10 @@ from metasae.training.rows import Rows, parts_of
 def with_threshold(
     sae: SparseAutoencoder, x: Rows | Float[Tensor, "N D"], k: float
 ) -> SparseAutoencoder:
-    """The SAE with the one threshold at which the rows have k active latents on average.
+    """The SAE with one threshold for all latents, at which rows have k active latents on average.
 
-    BatchTopK is coupled across a batch; this is its inference form. Of all pre-activations only
-    those that can still be among the largest are held.
+    BatchTopK selects across a batch; this is its inference form, which doesn't. Of all
+    pre-activations only those that can still be among the k·N largest are held in memory.
     """
     count = round(k * len(x)) + 1
     held, bound = torch.empty(0), 0.0

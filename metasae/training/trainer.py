@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.selection import select_batch_topk, select_topk
 from metasae.sources.files import written_whole
 from metasae.training.config import TrainConfig
-from metasae.training.gradients import Further, Parameters, StepResult, loss_and_gradients
+from metasae.training.gradients import ExtraGradient, Parameters, StepResult, loss_and_gradients
 from metasae.training.rows import Rows, width_of
 
 _ALIGNED = 32
@@ -31,12 +32,14 @@ _ALIGNED = 32
 
 @dataclass(frozen=True)
 class Moment:
-    """How a training stands after a step.
+    """State of a training after a step.
 
     Attributes:
-        loss: mean squared norm of what is left of a row, on the step's batch.
+        step: steps done.
+        steps: steps in all.
+        loss: mean squared norm of a row's residual, ‖x − x̂‖², on the step's batch.
         l0: mean number of active latents a row, on the step's batch.
-        dead: latents silent for longer than the configuration allows.
+        dead: number of latents without an activation for more than ``config.dead_after`` steps.
     """
 
     step: int
@@ -47,27 +50,29 @@ class Moment:
 
 
 Watch = Callable[[Moment], bool]
-"""Sees a training after every step; stops it by answering True."""
+"""Called after every step of a training; stops it by returning True."""
 
 
 class Stopped(UserError):
-    """A training was stopped by who watched it; its checkpoint is written."""
+    """A training was stopped by its `Watch`; the checkpoint is written."""
 
 
 class Trainer:
-    """Trains one SAE; every step depends only on the configuration, the rows and the step's number.
+    """Training of one SAE, determined by the configuration, the rows and the start alone.
 
     Args:
-        rows: what to train on.
-        config: how.
-        directions: decoder rows to start from, (F, D), scaled to unit norm; needed for a start
-            from data.
-        centre: where b_dec starts; zero when left out.
-        initial: SAE to start from; needed for a start from one.
-        scale: rows are multiplied by this first.
+        rows: the training rows.
+        directions: decoder rows to start from, scaled to unit norm; needed when ``config.start`` is
+            "data".
+        centre: b_dec to start from; zero when left out.
+        initial: SAE to start from; needed when ``config.start`` is "sae".
+        scale: factor the rows are multiplied by.
         dtype: precision of the product that finds the candidates.
-        device: where it is trained; by default on the GPU where there is one. The rows stay where
-            they are, a batch at a time is brought there.
+        device: where the weights are; by default the GPU where there is one. The rows stay where
+            they are, and a batch at a time is moved there.
+
+    Raises:
+        ValueError: when what ``config.start`` needs is left out.
     """
 
     def __init__(
@@ -122,7 +127,7 @@ class Trainer:
         self._order = np.empty(0, dtype=np.int64)
 
     def batch(self, step: int) -> Float[Tensor, "B D"]:
-        """The rows of a step: a fresh seeded permutation every epoch."""
+        """Rows of a step, from a permutation that the seed and the epoch determine."""
         size = min(self.config.batch, len(self.rows))
         per_epoch = len(self.rows) // size
         epoch, place = divmod(step, per_epoch)
@@ -132,22 +137,26 @@ class Trainer:
         rows = self.rows.rows(self._order[place * size : (place + 1) * size]).to(self.device)
         return rows if self.scale == 1.0 else rows * self.scale
 
-    def draw(self, step: int) -> tuple[Float[Tensor, "B D"], Further | None]:
-        """What a step is trained on: its rows, and a loss beside the squared error."""
+    def draw(self, step: int) -> tuple[Float[Tensor, "B D"], ExtraGradient | None]:
+        """Rows of a step, and the gradient of a loss beside the squared error, if there is one."""
         return self.batch(step), None
 
     @torch.no_grad()
     def advance(self) -> StepResult:
-        """One step of training."""
+        """Do one training step.
+
+        Returns:
+            Its loss and what was active.
+        """
         config, p = self.config, self.p
-        x, further = self.draw(self.step)
+        x, extra_gradient = self.draw(self.step)
         pre = self._candidates(x)
         select = select_topk if config.selection == "topk" else select_batch_topk
         entries = select(pre, config.active(self.step))
         del pre
         dead = (self.silent > config.dead_after).nonzero()[:, 0]
         result = loss_and_gradients(
-            p, x, entries, dead, config.auxiliary, config.auxiliary_k, further
+            p, x, entries, dead, config.auxiliary, config.auxiliary_k, extra_gradient
         )
         gradient = result.gradients["W_dec"]
         # The decoder stays on the unit sphere: only the tangent part of its gradient counts.
@@ -194,11 +203,15 @@ class Trainer:
         """Train to the last step, from the checkpoint if there is one.
 
         Args:
-            every: seconds after which the checkpoint is written anew; what a kill can cost.
+            checkpoint: file that is written now and then, and that the training goes on from.
+            every: seconds between two writes of it: the most work a kill can cost.
+            stage: name of the training in the progress.
+            watch: called after every step; stops the training by returning True.
 
         Raises:
-            Stopped: when ``watch`` said so, after saving.
-            UserError: when the checkpoint is of another configuration or damaged, or the disk full.
+            Stopped: when ``watch`` stopped it, after saving.
+            UserError: when the checkpoint is of another configuration or other data or damaged, or
+                the disk is full.
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
@@ -224,7 +237,11 @@ class Trainer:
             )
 
     def save(self, path: Path) -> None:
-        """Write everything the next step depends on."""
+        """Write a checkpoint: everything the next step depends on.
+
+        Raises:
+            UserError: when the disk is full or the folder can't be written.
+        """
         tensors = dict(self.p.tensors()) | {"silent": self.silent}
         for name, tensor in self.p.tensors().items():
             state = self._optimiser.state[tensor]
@@ -239,27 +256,30 @@ class Trainer:
 
     @functools.cached_property
     def _about_rows(self) -> str:
-        """Tells what is trained on from other data: its size, and a few of its rows."""
+        """Size of the rows and a hash of a few, which tell them from other data in a checkpoint."""
         some = np.linspace(0, len(self.rows) - 1, 16).astype(np.int64)
         rows = self.rows.rows(some).contiguous()
         digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
         return f"{len(self.rows)} × {rows.shape[1]}, {digest}"
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Raises:
-            UserError: when it belongs to another configuration or other data or can't be read.
+            UserError: when it is of another configuration or other data, or damaged.
         """
-        from safetensors import safe_open
-
         try:
             with safe_open(path, "pt") as file:
                 header = dict(file.metadata())
             # What a configuration said nothing of then was as it is now by default.
             made_with = TrainConfig(**json.loads(header["config"]))
             tensors = load_file(path)
-        except Exception as error:
+            step, silent = int(header["step"]), tensors["silent"]
+            values = {
+                name: (tensors[name], tensors[f"m.{name}"], tensors[f"v.{name}"])
+                for name in self.p.tensors()
+            }
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"The checkpoint {path} is damaged; delete it to start again."
             ) from error
@@ -272,18 +292,18 @@ class Trainer:
             raise UserError(
                 f"The checkpoint {path} was made from other data; delete it or train on the same."
             )
-        self.step = int(header["step"])
-        self.silent = tensors["silent"].to(self.device)
+        self.step, self.silent = step, silent.to(self.device)
         for name, tensor in self.p.tensors().items():
-            tensor.copy_(tensors[name])
+            value, first_moment, second_moment = values[name]
+            tensor.copy_(value)
             self._optimiser.state[tensor] = {
                 "step": torch.tensor(float(self.step), device=self.device),
-                "exp_avg": tensors[f"m.{name}"].to(self.device),
-                "exp_avg_sq": tensors[f"v.{name}"].to(self.device),
+                "exp_avg": first_moment.to(self.device),
+                "exp_avg_sq": second_moment.to(self.device),
             }
 
     def result(self) -> SparseAutoencoder:
-        """The SAE in the rows' own units (the training scale folded away); TopK selection."""
+        """The SAE in the rows' own units, without the training scale, with TopK selection."""
         return SparseAutoencoder(
             W_enc=self.p.W_enc.T.clone().cpu(),
             b_enc=self.p.b_enc.cpu() / self.scale,

@@ -47,8 +47,9 @@ from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS
 from metasae.steering.edits import Edit
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import make, unfinished
+from metasae.training.meta_sae_run import make
 from metasae.training.trainer import Stopped
+from metasae.training.unfinished import unfinished_trainings
 from tests.small_models import small_gpt2
 from workbench import shared
 from workbench.enumerate.choose import from_query, to_query
@@ -609,7 +610,7 @@ def test_a_training_begun_earlier_is_gone_on_with(
             shutil.move(trained_in / name, kept / name)
     for name in files:
         shutil.copy(kept / name, trained_in)
-    (order,) = unfinished(trained_in)
+    (order,) = unfinished_trainings(trained_in)
     assert (order.out.name, order.sources, order.controls) == ("out", ("rows.npy",), ())
     assert order.config == CONFIG
     assert main([*TRAIN]) == 1 and "--resume" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from metasae.explorer.evidence import Snippet
 from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
+from metasae.lm.logit_lens import token_direction, vocabulary_scores
 from metasae.sources.cache import CACHE_VARIABLE, cache_dir
 from workbench import shared
 from workbench.explore.contexts import snippets_html
@@ -236,9 +237,11 @@ def test_without_evidence_it_says_how_to_make_it(
 def test_a_word_finds_what_promotes_it(found: Explorer) -> None:
     model, W_dec = found.lab.model, found.lab.decomposition.sae.W_dec
     (token,) = model.encode(" Japan")
-    scores = model.vocabulary_scores(W_dec[:512])[:, token]
-    torch.testing.assert_close(W_dec[:512] @ model.raising(token), scores, rtol=1e-4, atol=1e-4)
-    best = int((W_dec @ model.raising(token)).argmax())
+    scores = vocabulary_scores(model, W_dec[:512])[:, token]
+    torch.testing.assert_close(
+        W_dec[:512] @ token_direction(model, token), scores, rtol=1e-4, atol=1e-4
+    )
+    best = int((W_dec @ token_direction(model, token)).argmax())
     hits = found.find("18432", "japan").set_index("index")["why"]
     assert best in hits.index and "promotes it" in set(hits)
 

@@ -15,7 +15,7 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import Order
+from metasae.training.unfinished import TrainingRequest
 from tests.fakes import FakeLab
 from workbench import shared
 from workbench.train import shelf, trainings
@@ -159,7 +159,9 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
 
 def test_directions_that_are_gone_are_said_when_a_training_is_to_go_on(tmp_path: Path) -> None:
     config = replace(RECIPE, width=8, k=1, batch=32)
-    Order(cache.meta_saes(EMBEDDED.name) / "gone", (str(tmp_path / "nowhere"),), config, ()).write()
+    TrainingRequest(
+        cache.meta_saes(EMBEDDED.name) / "gone", (str(tmp_path / "nowhere"),), config, ()
+    ).write()
     (cache.meta_saes(EMBEDDED.name) / "odd.order.json").write_text("[]")
     app = train_page()
     app.button(key="resume-gone").click().run()

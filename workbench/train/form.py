@@ -13,7 +13,7 @@ from metasae.sources.presets import NAME, usual_width
 from metasae.training.config import TrainConfig
 from metasae.training.controls import CONTROLS
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import unfinished
+from metasae.training.unfinished import unfinished_trainings
 from workbench.frame import failed
 from workbench.text import escape
 from workbench.train import trainings
@@ -73,7 +73,11 @@ def _taken(lab: Lab) -> set[str]:
     """Names of meta-SAEs that are there, in the making or stopped."""
     folder = cache.meta_saes(lab.preset.name)
     made = {one.name for one in folder.glob("*")}
-    return made | {*trainings.trainings()} | {order.out.name for order in unfinished(folder)}
+    return (
+        made
+        | {*trainings.trainings()}
+        | {request.out.name for request in unfinished_trainings(folder)}
+    )
 
 
 def _sources(lab: Lab) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.sources import cache
-from metasae.training.meta_sae_run import Order, unfinished
+from metasae.training.unfinished import TrainingRequest, unfinished_trainings
 from workbench.charts.training import training_curve
 from workbench.frame import failed, ink
 from workbench.text import escape
@@ -31,33 +31,33 @@ def progress_of_all(lab: Lab) -> None:
 
 def stopped(lab: Lab) -> None:
     """Trainings that a closed or killed workbench left; each can go on where it was."""
-    for order in unfinished(cache.meta_saes(lab.preset.name)):
-        name = order.out.name
+    for request in unfinished_trainings(cache.meta_saes(lab.preset.name)):
+        name = request.out.name
         if name in trainings.trainings():
             continue
         with st.container(border=True):
             st.subheader(f"Meta-SAE “{escape(name)}”", anchor=False)
             st.markdown(
-                f"Stopped before its end ({order.config.width:,} meta-latents, k {order.config.k}, "
-                f"{order.config.steps:,} steps). What was done is kept."
+                f"Stopped before its end ({request.config.width:,} meta-latents, "
+                f"k {request.config.k}, {request.config.steps:,} steps). What was done is kept."
             )
-            st.caption("Of " + escape(", ".join(order.sources)))
+            st.caption("Of " + escape(", ".join(request.sources)))
             with st.container(horizontal=True):
                 if st.button("Go on", key=f"resume-{name}", type="primary"):
-                    _resume(order)
+                    _resume(request)
                 if st.button("Delete", key=f"forget-{name}"):
-                    order.forget()
+                    request.forget()
                     st.rerun()
 
 
-def _resume(order: Order) -> None:
+def _resume(request: TrainingRequest) -> None:
     try:
-        directions = trainings.get_directions(order.sources)
+        directions = trainings.get_directions(request.sources)
     except UserError as error:
         failed(error)
         return
-    trainings.trainings()[order.out.name] = Training(
-        directions, order.config, order.controls, order.out
+    trainings.trainings()[request.out.name] = Training(
+        directions, request.config, request.controls, request.out
     )
     st.rerun()
 

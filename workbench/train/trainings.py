@@ -9,7 +9,7 @@ from metasae.progress import Progress
 from metasae.saes.directions import Directions, open_directions
 from metasae.training.config import TrainConfig
 from metasae.training.meta_sae import seconds_a_step
-from metasae.training.meta_sae_run import Made, make
+from metasae.training.meta_sae_run import TrainedMetaSAE, make
 from metasae.training.trainer import Moment
 from workbench.background import Work, kept
 
@@ -25,7 +25,7 @@ class Training:
         self._cancelled = threading.Event()
         self.work = Work(self._train, "Training")
 
-    def _train(self, progress: Progress) -> Made:
+    def _train(self, progress: Progress) -> TrainedMetaSAE:
         return make(
             self.directions, self.config, self.out, self.controls, True, progress, self._watch
         )

@@ -3,7 +3,7 @@
 import torch
 
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.token_tree import Stem, TokenTree, grow
+from metasae.lm.token_tree import PromptWithContinuations, TokenTree, shared_prefix_tree
 from tests.metasae.lm.prompts import PROMPTS
 
 
@@ -48,7 +48,7 @@ def test_answers_that_share_a_prompt_finish_as_sequences_of_their_own(
 ) -> None:
     prompt = model.prompt_tokens(PROMPTS[0])
     continuations = [model.encode(text) for text in (" Japanese yen", " Japanese", " euro zone")]
-    tree, [grown] = grow([Stem(prompt, continuations)])
+    tree, [grown] = shared_prefix_tree([PromptWithContinuations(prompt, continuations)])
     prefilled = model.prefill([tree], [[2]])
     assert prefilled.slots[0].tolist() == list(range(2, len(tree)))
     change = 20 * torch.randn(3, *prefilled.resid.shape[1:])
@@ -71,8 +71,11 @@ def test_prompts_that_share_a_row_finish_as_rows_of_their_own(model: LanguageMod
     texts = ("Tokyo is a city in the country of", "Tokyo is a city on the continent of", PROMPTS[1])
     prompts = [model.prompt_tokens(text) for text in texts]
     marked = [2, 2, 4]
-    stems = [Stem(tokens, marked=at) for tokens, at in zip(prompts, marked, strict=True)]
-    tree, grown = grow(stems)
+    stems = [
+        PromptWithContinuations(tokens, marked=at)
+        for tokens, at in zip(prompts, marked, strict=True)
+    ]
+    tree, grown = shared_prefix_tree(stems)
     edited = [one.path[at] for one, at in zip(grown, marked, strict=True)]
     assert edited[0] == edited[1] and len(tree) < sum(map(len, prompts)) - 4
     prefilled = model.prefill([tree], [edited])

@@ -80,7 +80,7 @@ def test_the_split_is_sorted_by_cosine() -> None:
     rows = of_rows(at_cosine([0.71, 0.9, 0.69]), meta)
     axis = torch.zeros(16)
     axis[0] = 2.0
-    assert split_into(rows, axis) == [1, 0]
+    assert split_into(rows.sae.W_dec, axis) == [1, 0]
 
 
 def test_another_preset_has_no_examples(lab: Lab) -> None:

@@ -177,6 +177,7 @@ def changed_weights(change: Callable[[dict[str, Any]], object]) -> Callable[[Pat
         (changed_config(d_in=None), "latents of width None"),
         (changed_config(architecture="temporal"), "the architecture 'temporal'"),
         (changed_config(architecture=None), "the architecture None"),
+        (changed_config(architecture=["topk"]), "the architecture ['topk']"),
         (changed_config(architecture="jumprelu"), "lacks the weights threshold"),
         (changed_config(k=None), "k is None"),
         (changed_config(k=0), "k is 0"),

@@ -92,7 +92,7 @@ def test_a_further_loss_adds_its_gradient_to_every_parameters() -> None:
     entries = Entries(torch.arange(5).repeat_interleave(2), torch.randint(0, 7, (10,)))
     entries.latent[1::2] = (entries.latent[::2] + 1) % 7
     plain = loss_and_gradients(p, x, entries)
-    both = loss_and_gradients(p, x, entries, further=lambda recon, squared: r)
+    both = loss_and_gradients(p, x, entries, extra_gradient=lambda recon, squared: r)
     assert both.loss == plain.loss
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in p.tensors().items()}
     acts = torch.zeros(5, 7)

@@ -168,6 +168,14 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     save_file({"silent": torch.zeros(1)}, tmp_path / "strange")
     with pytest.raises(UserError, match="damaged"):
         trainer.restore(tmp_path / "strange")
+    with safe_open(tmp_path / "c", "pt") as file:
+        header = file.metadata()
+    tensors = load_file(tmp_path / "c")
+    for name in ("silent", "W_dec", "m.W_enc", "v.b_dec"):
+        rest = {key: value for key, value in tensors.items() if key != name}
+        save_file(rest, tmp_path / "incomplete", header)
+        with pytest.raises(UserError, match="damaged"):
+            trainer.restore(tmp_path / "incomplete")
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:100])
     with pytest.raises(UserError, match="damaged"):
         trainer.restore(tmp_path / "c")

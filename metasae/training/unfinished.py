@@ -1,0 +1,94 @@
+"""Trainings of meta-SAEs that have not ended: what they were asked for, kept as a file each."""
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from metasae.errors import UserError
+from metasae.sources.files import write_json
+from metasae.sources.records import from_values, to_values
+from metasae.training.config import TrainConfig
+
+_log = logging.getLogger(__name__)
+
+SUFFIX = ".order.json"
+"""How the name of a request's file ends."""
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A training of a meta-SAE as it was asked for; a file beside its folder until that is whole.
+
+    Attributes:
+        out: the folder that will hold the meta-SAE.
+        sources: names of the directions, as `directions.open_directions` takes them.
+        controls: keys of `controls.CONTROLS`.
+    """
+
+    out: Path
+    sources: tuple[str, ...]
+    config: TrainConfig
+    controls: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The request's file."""
+        return self.out.with_name(f"{self.out.name}{SUFFIX}")
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        """The checkpoints of the meta-SAE ("meta-sae") and of its controls, by name."""
+        names = ("meta-sae", *dict.fromkeys(self.controls))
+        return {name: self.out.with_name(f"{self.out.name}.{name}.checkpoint") for name in names}
+
+    def write(self) -> None:
+        """Write the request's file.
+
+        Raises:
+            UserError: when the disk is full or the folder can't be written.
+        """
+        values = to_values(self)
+        del values["out"]
+        write_json(self.path, values)
+
+    def forget(self) -> None:
+        """Delete the request's file and the checkpoints."""
+        for path in (self.path, *self.checkpoints.values()):
+            path.unlink(missing_ok=True)
+
+
+def unfinished_trainings(folder: Path) -> list[TrainingRequest]:
+    """Trainings into ``folder`` that have not ended: stopped, or still run by another process.
+
+    A request that can't be read is passed over, and the log says why.
+    """
+    requests = []
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        out = path.with_name(path.name.removesuffix(SUFFIX))
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            requests.append(from_values(TrainingRequest, {**values, "out": str(out)}))
+        except (OSError, TypeError, ValueError):
+            _log.info("%s can't be read and is passed over", path, exc_info=True)
+    return requests
+
+
+def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:
+    """Refuse to overwrite a folder, or to start beside a stopped training's checkpoints.
+
+    Args:
+        resume: whether the training is to go on from those checkpoints.
+
+    Raises:
+        UserError: when ``out`` holds something already, or one of the checkpoints exists and
+            ``resume`` is not set.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} holds something already; choose another folder.")
+    if not resume and any(place.exists() for place in checkpoints):
+        raise UserError(
+            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
+            f"{out.name}.*.checkpoint beside it."
+        )
