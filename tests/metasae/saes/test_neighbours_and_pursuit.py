@@ -11,6 +11,7 @@ from metasae.lm.logit_lens import vocabulary_ends
 from metasae.lm.token_change import NEUTRAL, token_change
 from metasae.saes.neighbours import nearest
 from metasae.saes.pursuit import pursuit
+from tests import oracle
 
 
 def rows(seed: int, count: int = 40, width: int = 10) -> torch.Tensor:
@@ -69,17 +70,16 @@ def test_the_change_is_that_of_a_hooked_pass(lab: Lab) -> None:
     raised, lowered = token_change(model, direction, tokyo.activation)
     expected = torch.zeros(model.hf.config.vocab_size)
     for prompt in NEUTRAL:
-        tokens = torch.tensor([model.prompt_tokens(prompt)])
+        tokens = model.prompt_tokens(prompt)
 
-        def write(resid: torch.Tensor, start: int) -> torch.Tensor:
+        def write(resid: torch.Tensor) -> torch.Tensor:
             out = resid.clone()
-            out[0, -1] += tokyo.activation * direction
+            out[-1] += tokyo.activation * direction
             return out
 
-        with torch.inference_mode():
-            before = model.hf(tokens, use_cache=False).logits[0, -1].log_softmax(-1)
-            with model.edited(write):
-                after = model.hf(tokens, use_cache=False).logits[0, -1].log_softmax(-1)
+        before, after = (
+            oracle.full_pass(model, tokens, one)[-1].log_softmax(-1) for one in (torch.clone, write)
+        )
         expected += (after - before) / len(NEUTRAL)
     both: list[pd.DataFrame] = [raised, lowered]
     for table in both:

@@ -17,7 +17,6 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.lab.city_records import CityRecord
 from metasae.lab.lab import Lab
-from metasae.lm.halves import not_massive
 from metasae.lm.names import name_position
 from metasae.search import controls, report
 from metasae.search import side_effects as probing
@@ -54,6 +53,7 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question, Subject
 from metasae.steering.verdict import pattern_name
 from metasae.text.prompts import CITY, PLACES, QUESTIONS, fill
+from tests import oracle
 from tests.builders import judging, one_sentence, orthonormal_decomposition
 
 SOME = 8
@@ -251,37 +251,17 @@ def found(experiment: Experiment) -> tuple[FoundEdit, ...]:
     return search(experiment, screened=False)
 
 
-def logits(
-    experiment: Experiment, tokens: list[int], edit: Edit | None, where: str | int
-) -> Tensor:
-    """Of every position by one full pass, edited at one position, or "all", or where it "fires"."""
-    compiled = experiment.compiled(edit) if edit else None
-
-    def write(resid: Tensor, start: int) -> Tensor:
-        if compiled is None:
-            return resid
-        firing = experiment.firing(resid[0])
-        touched = torch.arange(len(tokens)) > 0
-        if where == "fires":
-            touched &= firing.source.sum(1) > 0
-        elif where != "all":
-            touched &= torch.arange(len(tokens)) == where
-        touched &= not_massive(resid[0].norm(dim=-1), experiment.median_norm)
-        return resid + compiled.change(firing) * touched[:, None]
-
-    with experiment.model.edited(write), torch.inference_mode():
-        return experiment.model.hf(torch.tensor([tokens]), use_cache=False).logits[0]
-
-
 def slow_divergence(
-    experiment: Experiment, sentences: list[str], edit: Edit, where: Callable[[str], str | int]
+    experiment: Experiment, sentences: list[str], edit: Edit, where: Callable[[str], oracle.Where]
 ) -> tuple[float, float]:
     """Mean and largest KL over the positions from the first changed one on, by full passes."""
     values: list[float] = []
     for sentence in sentences:
         tokens = experiment.model.prompt_tokens(sentence)
-        before = logits(experiment, tokens, None, "all")[1:].double().log_softmax(-1)
-        after = logits(experiment, tokens, edit, where(sentence))[1:].double().log_softmax(-1)
+        before, after = (
+            oracle.logits(experiment, tokens, made, where(sentence))[1:].double().log_softmax(-1)
+            for made in (NO_EDIT, edit)
+        )
         each = (before.exp() * (before - after)).sum(-1)
         changed = (each.abs() > 1e-9).nonzero()
         values += each[int(changed[0]) if len(changed) else 0 :].tolist()
@@ -393,12 +373,10 @@ def borrowed(lab: Lab) -> Experiment:
     return lab.experiment(lab.subject("Paris", latents), lab.subject("Cairo"))
 
 
-def slow_logprob(experiment: Experiment, prompt: str, answer: str, edit: Edit | None) -> float:
+def slow_logprob(experiment: Experiment, prompt: str, answer: str, edit: Edit) -> float:
     tokens, rest = experiment.model.prompt_tokens(prompt), experiment.model.encode(" " + answer)
-    found = logits(experiment, [*tokens, *rest[:-1]], edit, "fires")[len(tokens) - 1 :].log_softmax(
-        -1
-    )
-    return float(found[torch.arange(len(rest)), torch.tensor(rest)].sum())
+    logits = oracle.logits(experiment, [*tokens, *rest[:-1]], edit, "fires")[len(tokens) - 1 :]
+    return float(logits.log_softmax(-1)[torch.arange(len(rest)), rest].sum())
 
 
 def slow_facts(
@@ -414,7 +392,7 @@ def slow_facts(
                 slow_logprob(experiment, question.prompt, answer.text, one)
                 for answer in question.answers
             ]
-            for one in (None, edit)
+            for one in (NO_EDIT, edit)
         )
         if len(whose) > 1 and max(was) == was[0]:
             known += 1
@@ -497,9 +475,9 @@ def test_top_of_vocabulary_is_that_of_full_passes(
     outcome = experiment.apply(edit).answers
     for question in experiment.questions:
         tokens = experiment.model.prompt_tokens(question.prompt)
-        at = experiment.edit_position(question.prompt)
-        for state, made, column in (("before", None, "baseline"), ("after", edit, "logprob")):
-            likeliest = int(logits(experiment, tokens, made, at)[-1].argmax())
+        at = oracle.place(experiment, edit, question.prompt)
+        for state, made, column in (("before", NO_EDIT, "baseline"), ("after", edit, "logprob")):
+            likeliest = int(oracle.logits(experiment, tokens, made, at)[-1].argmax())
             rows = outcome[outcome["attribute"] == question.attribute]
             answer = rows.loc[rows[column].idxmax(), "answer"]
             pick = tops[question.attribute][state]

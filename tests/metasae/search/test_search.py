@@ -11,7 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.search import full_pass
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
@@ -24,6 +23,7 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Answer, Question
 from metasae.steering.verdict import OTHER
+from tests import oracle
 from tests.builders import judging
 
 PIECES = (
@@ -236,14 +236,15 @@ def test_every_log_probability_is_that_of_full_hooked_passes(
     draw = np.random.default_rng(0)
     numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
     found = Engine(experiment, combinations).logprobs(numbers)
-    expected = torch.stack([full_pass(experiment, combinations, n) for n in numbers.tolist()])
+    edits = [combinations.edit(number) for number in numbers.tolist()]
+    expected = torch.stack([oracle.logprobs(experiment, edit) for edit in edits])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
     combinations = Combinations.of(experiment)
     found = Engine(experiment, combinations).logprobs([0])[0]
-    torch.testing.assert_close(found, full_pass(experiment, combinations, 0), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, oracle.logprobs(experiment, NO_EDIT), rtol=0, atol=1e-4)
     torch.testing.assert_close(found, experiment.baseline, rtol=0, atol=1e-4)
 
 
