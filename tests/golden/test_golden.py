@@ -134,7 +134,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.real_model
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_json_has_the_keys_it_had(
     opened: Lab, folder: Path, name: str, capsys: pytest.CaptureFixture[str]

@@ -17,8 +17,6 @@ from metasae.lab.lab import Lab
 from metasae.text import kept_windows
 from tests.builders import one_sentence
 
-pytestmark = pytest.mark.real_model
-
 
 @pytest.fixture
 def own(lab: Lab, tmp_path: Path) -> Explorer:

@@ -262,7 +262,6 @@ def test_promoted_tokens_are_the_logit_lens(lab: Lab) -> None:
     assert list(lab.meta_card(meta).promoted) == expected
 
 
-@pytest.mark.real_model
 def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

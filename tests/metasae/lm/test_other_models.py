@@ -47,7 +47,9 @@ class Opened:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=list(MAKERS))
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in MAKERS]
+)
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
@@ -304,6 +306,7 @@ def mine(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, objec
     return {"name": "mine", "model": str(model), "saes": [str(sae)]}
 
 
+@pytest.mark.slow
 def test_a_file_of_ones_own_opens(
     mine: dict[str, object], nothing_here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -349,6 +352,7 @@ def test_the_sidebar_says_what_an_opening_costs(
 Change = Callable[[dict[str, object]], dict[str, object]]
 
 
+@pytest.mark.slow
 def test_the_snippet_opens_the_preset_it_was_made_with(
     mine: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:

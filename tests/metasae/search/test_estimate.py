@@ -295,6 +295,7 @@ def test_the_same_search_twice() -> None:
     assert BUDGETS[0] >= len(one.asked) > FIRST
 
 
+@pytest.mark.slow
 def test_without_listing_more_than_can_be_counted_through() -> None:
     scorer: Any = Scorer(20, removed=(0.0, 0.5))
     assert len(scorer.combinations) == 6**20

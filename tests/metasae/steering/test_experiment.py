@@ -78,6 +78,7 @@ def test_the_baseline_is_the_unedited_full_pass(
         assert not any(outcome.moved.values())
 
 
+@pytest.mark.real_model
 @pytest.mark.parametrize("position", ["last", "all"])
 @pytest.mark.parametrize("keep_error", [True, False])
 @pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
@@ -120,6 +121,7 @@ def meta_edits(experiment: Experiment) -> dict[str, Edit]:
     }
 
 
+@pytest.mark.real_model
 @pytest.mark.parametrize(
     "name",
     [
