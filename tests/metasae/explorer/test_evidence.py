@@ -56,7 +56,9 @@ def test_the_strongest_windows_are_those_of_brute_force(seed: int) -> None:
         peaks = group.groupby("window")["activation"].max().sort_values(ascending=False)
         mine = kept[kept["latent"] == latent]
         top = mine[mine["context"] < TOP]
-        assert list(dict.fromkeys(top.sort_values("context")["window"])) == list(peaks.index[:TOP])
+        assert (
+            list(dict.fromkeys(top.sort_values("context")["window"])) == peaks.index[:TOP].tolist()
+        )
         for window, rows in mine.groupby("window"):
             expected = group[group["window"] == window].sort_values("position")
             assert list(rows["position"]) == list(expected["position"])
@@ -169,8 +171,8 @@ def test_what_fires_on_a_text_is_what_encoding_finds(lab: Lab) -> None:
     table = evidence.firing_on(lab.model, sae, "I live in Tokyo", lab.median_norm)
     tokens = torch.tensor([lab.model.prompt_tokens("I live in Tokyo")])
     acts = sae.encode(lab.model.residual(tokens)[0])
-    for row in table.itertuples():
-        assert math.isclose(row.activation, float(acts[row.position, row.latent]), rel_tol=1e-4)
+    expected = acts[table["position"].tolist(), table["latent"].tolist()]
+    assert len(table) and np.allclose(table["activation"], expected, rtol=1e-4, atol=0)
     assert len(table) == int((acts[1:] > 0).sum())
     best = table[table["token"] == " Tokyo"].iloc[0]["latent"]
     assert best == lab.city_record("Tokyo").latents[0].latent

@@ -261,11 +261,11 @@ def test_files_put_by_hand_are_found_and_checked(nothing_here: Path) -> None:
 def test_a_gated_repository_says_how_to_get_in(
     nothing_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx
+    import httpx2
     from huggingface_hub.errors import GatedRepoError
 
     def gated(*_: object, **__: object) -> None:
-        response = httpx.Response(403, request=httpx.Request("GET", "https://example.org"))
+        response = httpx2.Response(403, request=httpx2.Request("GET", "https://example.org"))
         raise GatedRepoError("no", response=response)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", gated)
@@ -393,7 +393,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
         (lambda v: v | {"name": "gpt2-small"}, 'a preset "gpt2-small" already'),
         (lambda v: v | {"saes": "folder"}, "are a list"),
         (lambda v: v | {"saes": ["nowhere"]}, 'no SAE folder "nowhere"'),
-        (lambda v: v | {"saes": [*v["saes"], *v["saes"]]}, "the same width"),  # type: ignore[misc]
+        (lambda v: v | {"saes": [*v["saes"], *v["saes"]]}, "the same width"),
         (lambda v: v | {"saes": ["RELEASE:ID"]}, "give the preset's widths"),
         (lambda v: v | {"model": "nowhere"}, 'no model folder "nowhere"'),
         (lambda v: v | {"hook_layer": -1}, "give the preset's hook_layer"),

@@ -479,7 +479,7 @@ def test_top_of_vocabulary_is_that_of_full_passes(
         for state, made, column in (("before", NO_EDIT, "baseline"), ("after", edit, "logprob")):
             likeliest = int(oracle.logits(experiment, tokens, made, at)[-1].argmax())
             rows = outcome[outcome["attribute"] == question.attribute]
-            answer = rows.loc[rows[column].idxmax(), "answer"]
+            answer = str(rows["answer"].iloc[int(rows[column].argmax())])
             pick = tops[question.attribute][state]
             assert pick.answer == answer
             assert pick.likeliest == experiment.model.decode(likeliest)
@@ -519,8 +519,8 @@ def test_controls_are_repeatable_and_depend_on_the_seed(
         for seed in (1, 2)
     ]
     assert not torch.equal(*drawn)
-    mine = {piece.meta for piece in experiment.pieces}
-    assert all(len(set(row)) == len(row) and not set(row) & mine for row in drawn[0].tolist())
+    own = {piece.meta for piece in experiment.pieces}
+    assert all(len(set(row)) == len(row) and not set(row) & own for row in drawn[0].tolist())
 
 
 @pytest.mark.parametrize("keep_error", [True, False])

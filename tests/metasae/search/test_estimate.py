@@ -70,8 +70,10 @@ class Scorer:
         acts[:latents, : own + 1] = 0.3 + torch.rand(latents, own + 1, generator=draw)
         acts[latents, own:] = 0.3 + torch.rand(own + 1, generator=draw)
         W_dec = acts @ W_meta + 0.02 * torch.randn(latents + 1, D_MODEL, generator=draw)
-        plain = {"b_enc": torch.zeros(latents + 1), "b_dec": torch.zeros(D_MODEL)}
-        sae = SparseAutoencoder(W_enc=W_dec.T.contiguous(), W_dec=W_dec, k=1, **plain)
+        sae = SparseAutoencoder(
+            W_enc=W_dec.T.contiguous(), b_enc=torch.zeros(latents + 1), W_dec=W_dec,
+            b_dec=torch.zeros(D_MODEL), k=1,
+        )  # fmt: skip
         meta = SparseAutoencoder(
             W_enc=W_meta.T.contiguous(), b_enc=torch.zeros(2 * own + 1), W_dec=W_meta,
             b_dec=0.01 * torch.randn(D_MODEL, generator=draw), k=own + 1,
@@ -247,6 +249,7 @@ def test_leads_say_what_judging_says(values: Any) -> None:
 # The search.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", [LISTED, 0], ids=["listed", "by moves"])
 @pytest.mark.parametrize("latents", [1, 2])
 def test_finds_the_clearest_of_all_with_a_twentieth_of_the_work(listed: int, latents: int) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.sources.presets import Preset
 from metasae.steering.ablation import lost_without
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
@@ -426,8 +427,13 @@ def test_the_snippet_reproduces_the_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcome = tokyo_paris.apply(LatentSwap(options=EditOptions(position="all")))
-    opened = []
-    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda preset: opened.append(preset) or lab)
+    opened: list[Preset] = []
+
+    def opening(preset: Preset) -> Lab:
+        opened.append(preset)
+        return lab
+
+    monkeypatch.setattr("metasae.lab.lab.open_lab", opening)
     exec(outcome.snippet(), {})
     assert capsys.readouterr().out == f"{outcome.answers}\n"
     elsewhere = replace(outcome, provenance=replace(outcome.provenance, preset="gpt2-small"))
