@@ -19,7 +19,7 @@ from metasae.training.meta_sae import RECIPE
 from metasae.training.meta_sae_run import make
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
-from metasae.training.trainer import Trainer
+from metasae.training.trainer import StepResult, Trainer
 
 CONFIG = replace(RECIPE, width=16, k=2, steps=60, batch=256, lr=3e-3, warmup=5)
 
@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(
     steps: list[int] = []
     advance = Trainer.advance
 
-    def noting(self: Trainer) -> Moment:
+    def noting(self: Trainer) -> StepResult:
         steps.append(self.step)
         return advance(self)
 
