@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 
+from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm import matmul
 from metasae.lm.matmul import Product
@@ -31,6 +32,7 @@ from metasae.search.exhaustive import scan, verified
 from metasae.search.patterns import BestByPattern
 from metasae.steering.edits import EditOptions
 from metasae.steering.experiment import Experiment
+from tests import oracle
 
 GRID = (0.0, 0.5, 1.5, 2.0)
 """Strengths beside the default, so that a pair of few pieces has thousands of combinations."""
@@ -41,63 +43,6 @@ ROWS = 1024
 
 GROWTH = (1_024, 8_192, 65_536)
 """Combinations of the searches that show how time and memory grow."""
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
-def full_pass(experiment: Experiment, combinations: Combinations, number: int) -> torch.Tensor:
-    """Every answer's log-probability by full hooked passes, each answer continued token by token.
-
-    One pass per prompt; an answer of several tokens needs one more pass for each further token.
-    """
-    model, compiled = experiment.model, experiment.compiled(combinations.edit(number))
-    scores = []
-    for question in experiment.questions:
-        prompt = model.prompt_tokens(question.prompt)
-        at = experiment.edit_position(question.prompt)
-
-        def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
-            resid[:, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))
-            return resid
-
-        seen: dict[tuple[int, ...], torch.Tensor] = {}
-        for answer in question.answers:
-            tokens = model.encode(" " + answer.text)
-            total = torch.zeros(())
-            for count, token in enumerate(tokens):
-                before = tuple(tokens[:count])
-                if before not in seen:
-                    row = torch.tensor([[*prompt, *before]])
-                    with torch.inference_mode():
-                        logits = model.bridge.run_with_hooks(
-                            row, fwd_hooks=[(model.hook_point, write)]
-                        )
-                    seen[before] = logits[0, -1].log_softmax(-1)
-                total = total + seen[before][token]
-            scores.append(total)
-    return torch.stack(scores)
-
-
-def one_pass(experiment: Experiment, combinations: Combinations, number: int) -> None:
-    """What the peer does for one combination at the least: one pass per prompt."""
-    model, compiled = experiment.model, experiment.compiled(combinations.edit(number))
-    for question in experiment.questions:
-        at = experiment.edit_position(question.prompt)
-
-        def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
-            resid[:, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))
-            return resid
-
-        with torch.inference_mode():
-            model.bridge.run_with_hooks(
-                torch.tensor([model.prompt_tokens(question.prompt)]),
-                fwd_hooks=[(model.hook_point, write)],
-            )
 
 
 def shapes(engine: Engine) -> list[tuple[int, int, int]]:
@@ -185,12 +130,13 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     count = min(count, len(combinations))
     draw = np.random.default_rng(0)
     numbers = draw.integers(1, len(combinations), 200)
-    one_pass(experiment, combinations, int(numbers[0]))
+    pass_per_prompt(experiment, combinations.edit(int(numbers[0])))
     passes: list[float] = []
 
     def peer() -> None:
         for number in numbers[len(passes) : len(passes) + 4].tolist():
-            passes.append(seconds(lambda number=number: one_pass(experiment, combinations, number)))  # type: ignore[misc]
+            edit = combinations.edit(number)
+            passes.append(seconds(lambda edit=edit: pass_per_prompt(experiment, edit)))  # type: ignore[misc]
 
     exact = Engine(experiment, combinations)
     exact.logprobs(numbers)
@@ -204,7 +150,7 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     speed_screened = done / (done / speed_screening + check)
     some = draw.integers(1, len(plain), checked)
     ours = Engine(experiment, plain).logprobs(some)
-    theirs = torch.stack([full_pass(experiment, plain, number) for number in some.tolist()])
+    theirs = torch.stack([oracle.logprobs(experiment, plain.edit(n)) for n in some.tolist()])
     rough = Engine(experiment, plain, torch.bfloat16).logprobs(some)
     needed = shapes(exact)
     work = sum(2 * a * b * c for a, b, c in needed)

@@ -11,23 +11,16 @@ import argparse
 import json
 import random
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import open_lab
 from metasae.progress import to_stream
-from metasae.steering.edits import Edit, MetaLatentEdit
+from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.experiment import Experiment
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
+from tests import oracle
 
 
 def random_edits(experiment: Experiment, count: int) -> list[MetaLatentEdit]:
@@ -40,25 +33,6 @@ def random_edits(experiment: Experiment, count: int) -> list[MetaLatentEdit]:
     return edits
 
 
-def full_pass(experiment: Experiment, edit: Edit) -> list[torch.Tensor]:
-    """The edited next-token log-probabilities by one full hooked pass per prompt."""
-    model = experiment.model
-    compiled = experiment.compiled(edit)
-    scores = []
-    for question in experiment.questions:
-        tokens = torch.tensor([model.prompt_tokens(question.prompt)])
-        at = experiment.edit_position(question.prompt)
-
-        def write(resid: torch.Tensor, hook: object, at: int = at) -> torch.Tensor:
-            resid[:, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))
-            return resid
-
-        with torch.inference_mode():
-            logits = model.bridge.run_with_hooks(tokens, fwd_hooks=[(model.hook_point, write)])
-        scores.append(logits[0, -1].log_softmax(-1))
-    return scores
-
-
 def measure(repeats: int) -> dict[str, Any]:
     """Time toggles and full passes, alternating so that both see the same machine."""
     lab = open_lab(progress=to_stream())
@@ -66,17 +40,14 @@ def measure(repeats: int) -> dict[str, Any]:
     edits = random_edits(experiment, repeats)
     for edit in edits[:3]:
         experiment.apply(edit)
-        full_pass(experiment, edit)
+        pass_per_prompt(experiment, edit)
     toggles, passes, difference = [], [], 0.0
     for edit in edits:
         toggles.append(seconds(lambda edit=edit: experiment.apply(edit)))  # type: ignore[misc]
-        passes.append(seconds(lambda edit=edit: full_pass(experiment, edit)))  # type: ignore[misc]
+        passes.append(seconds(lambda edit=edit: pass_per_prompt(experiment, edit)))  # type: ignore[misc]
     for edit in edits[:5]:
-        ours = experiment.apply(edit).top_tokens
-        for question, whole in zip(experiment.questions, full_pass(experiment, edit), strict=True):
-            rows = ours[(ours["attribute"] == question.attribute) & (ours["state"] == "after")]
-            best = float(rows["logprob"].max())
-            difference = max(difference, abs(best - float(whole.max())))
+        ours, whole = experiment.apply(edit).logprobs, oracle.logprobs(experiment, edit)
+        difference = max(difference, float((ours - whole).abs().max()))
     toggles.sort()
     passes.sort()
     middle = repeats // 2

@@ -1,4 +1,13 @@
-"""Every test starts from the same random state, and the quick ones report first."""
+"""Every test starts from the same random state; three tiers, the quick ones reporting first.
+
+    pytest -m "not slow and not real_model"   fast: under a minute, opens no real model
+    pytest -m "not browser"                   all but the browser
+    pytest                                    all
+
+What opens the real model or a browser is read off a test's fixtures and folder. By hand are marked
+``slow`` (takes more than about three seconds), and ``real_model`` where a test opens the model
+without a fixture of this file's: by a command, or by ``request.getfixturevalue``.
+"""
 
 import random
 from pathlib import Path
@@ -15,7 +24,9 @@ from metasae.text.cities import find_city
 from tests import small_models
 from tests.small_release import Built, SmallRelease, small_preset
 
-REAL_MODEL_FIXTURES = {"lab", "model", "language_model"}
+REAL_MODEL_FIXTURES = ("lab", "model")
+"""Fixtures of this file that open the real model."""
+
 HERE = Path(__file__).parent
 
 
@@ -70,22 +81,40 @@ def built(small_release: SmallRelease) -> Built:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order: unit tests, tests with the real model, the app's pages, the browser; stable within."""
+    """Mark by fixtures and folder, then order: unit tests, the real model, the app, the browser."""
+    for item in items:
+        if _opens_real_model(item):
+            item.add_marker("real_model")
+        if "browser" in _folders(item):
+            for mark in ("browser", "real_model", "slow"):
+                item.add_marker(mark)
     items.sort(key=_cost)
 
 
+def _opens_real_model(item: pytest.Item) -> bool:
+    """Whether a fixture it needs, directly or by another, is one of ours that opens the model.
+
+    A module's own fixture of the same name stands in for ours and opens whatever it opens.
+    """
+    if not isinstance(item, pytest.Function):
+        return False
+    fixtures = item._fixtureinfo.name2fixturedefs
+    return any(
+        name in fixtures and fixtures[name][-1].func.__module__ == __name__
+        for name in REAL_MODEL_FIXTURES
+    )
+
+
 def _cost(item: pytest.Item) -> tuple[int, bool]:
-    folders = item.path.parts[len(HERE.parts) :]
-    if "browser" in folders:
+    kind = 0
+    if item.get_closest_marker("browser"):
         kind = 3
-    elif {"app", "pages", "workbench"} & set(folders):
+    elif {"pages", "workbench"} & _folders(item):
         kind = 2
-    elif item.get_closest_marker("real_model") or REAL_MODEL_FIXTURES & set(_fixtures(item)):
+    elif item.get_closest_marker("real_model"):
         kind = 1
-    else:
-        kind = 0
     return kind, item.get_closest_marker("slow") is not None
 
 
-def _fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
+def _folders(item: pytest.Item) -> set[str]:
+    return set(item.path.parts[len(HERE.parts) : -1])

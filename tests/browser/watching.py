@@ -14,8 +14,6 @@ FIRST_START = 300_000
 """Milliseconds for the first page, which may download and unpack the model."""
 
 BROWSER = [
-    pytest.mark.real_model,
-    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"{CHROMIUM} is not installed"),
 ]

@@ -134,7 +134,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.real_model
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_json_has_the_keys_it_had(
     opened: Lab, folder: Path, name: str, capsys: pytest.CaptureFixture[str]
@@ -238,7 +237,11 @@ def test_a_search_that_was_stopped_then_goes_on_now(lab: Lab, tmp_path: Path) ->
     before = job.state()
     assert 0 < before.done < before.total
     reported: list[float] = []
-    summary = job.run(lambda stage, fraction, note="": reported.append(fraction))
+
+    def report(stage: str, fraction: float, note: str = "") -> None:
+        reported.append(fraction)
+
+    summary = job.run(report)
     assert summary is not None and job.state().finished
     # Nothing that was there is computed again.
     assert len(reported) == -(-(before.total - before.done) // 8)

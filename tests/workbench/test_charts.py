@@ -10,7 +10,7 @@ import pytest
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.outcome import Outcome
 from tests.builders import one_sentence
@@ -151,10 +151,9 @@ def test_a_file_brings_its_preset_back(
     edit: Edit, of_the_workbench: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
-    mine = f"{EMBEDDED.name}+mine"
     (cache.meta_saes(EMBEDDED.name) / "mine").mkdir(parents=True)
-    for preset in ("gpt2-small", mine):
-        result = made_in(preset, edit)
+    for preset in (Opened("gpt2-small"), Opened(EMBEDDED.name, "mine")):
+        result = made_in(str(preset), edit)
         view = View(Setting(preset=preset), edit)
         text = json.dumps(result.to_dict())
         if of_the_workbench:
@@ -169,7 +168,7 @@ def test_a_file_brings_its_preset_back(
 def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
     text = json.dumps(outcome(HUNDREDFOLD).to_dict())
     here = made_in("gpt2-small", NO_EDIT).provenance
-    assert view_from_json(text.encode(), here).setting.preset == EMBEDDED.name
+    assert view_from_json(text.encode(), here).setting.preset == EMBEDDED.opened
 
 
 @pytest.mark.parametrize(
@@ -186,7 +185,10 @@ def test_a_file_of_a_preset_that_is_not_there_says_so(
 ) -> None:
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
     result = made_in(preset, NO_EDIT)
-    for file in (json.dumps(result.to_dict()), json_file(result, View(Setting(preset)))):
+    for file in (
+        json.dumps(result.to_dict()),
+        json_file(result, View(Setting(Opened.from_text(preset)))),
+    ):
         with pytest.raises(UserError) as raised:
             view_from_json(file.encode(), FakeLab.provenance)
         assert text in one_sentence(raised)

@@ -134,7 +134,6 @@ def test_an_absurd_number_is_refused_before_anything_begins(
 OPENED = [one for one in numeric() if one not in BOUNDED]
 
 
-@pytest.mark.real_model
 @pytest.mark.parametrize(("command", "option"), OPENED, ids=map(" ".join, OPENED))
 def test_a_number_that_nothing_here_has_is_refused(
     lab: Any,

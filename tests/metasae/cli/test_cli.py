@@ -200,7 +200,6 @@ def test_city(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert said.startswith("Tokyo: Japan") and f"latent {ranked[0].latent}:" in said
 
 
-@pytest.mark.real_model
 def test_a_latent_is_taken_apart_as_on_its_page(
     opened: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,7 +215,6 @@ def test_a_latent_is_taken_apart_as_on_its_page(
     assert run(capsys, "decompose", "5", "--width", "576")["width"] == 576
 
 
-@pytest.mark.real_model
 def test_latents_are_found_by_text(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     tokyo = opened.city_record("Tokyo").latents[0].latent
     said = json.dumps(run(capsys, "latents", "--text", "She flew to Tokyo"))
@@ -242,7 +240,6 @@ def test_latents_takes_any_text(opened: Lab, typed: str) -> None:
         assert code == 1 and out.getvalue() == "" and err.getvalue().count("\n") == 1
 
 
-@pytest.mark.real_model
 def test_a_graph_is_written_in_every_format(
     opened: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -254,7 +251,6 @@ def test_a_graph_is_written_in_every_format(
     assert values["latents"] == opened.n_latents and values["edges"] > 0
 
 
-@pytest.mark.real_model
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -410,7 +406,6 @@ def test_bad_input_is_refused_in_a_line(
     assert text in refused(capsys, ["steer", *words])
 
 
-@pytest.mark.real_model
 def test_a_process_of_its_own_writes_one_object_and_nothing_else(lab: Lab) -> None:
     done = process(*PAIR, "--swap", "--generate", "2", "--json")
     assert done.returncode == 0, done.stderr
@@ -446,7 +441,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.real_model
 def test_a_search_writes_all_it_scored_and_tells_what_it_found(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -473,7 +467,6 @@ def test_a_search_writes_all_it_scored_and_tells_what_it_found(
     assert sum(" moved" in line for line in lines) == len(values["patterns"])
 
 
-@pytest.mark.real_model
 def test_an_estimating_search_says_what_it_scored(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -485,7 +478,6 @@ def test_an_estimating_search_says_what_it_scored(
     assert f"{values['scored']:,} of them scored" in capsys.readouterr().out
 
 
-@pytest.mark.real_model
 def test_all_pairs_are_one_search(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -522,7 +514,6 @@ def test_a_search_nobody_can_run_is_refused_before_anything_slow(
     assert text in refused(capsys, ["search", *words])
 
 
-@pytest.mark.real_model
 def test_too_many_combinations_name_the_way_out(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,8 +68,8 @@ def test_what_fires_on_a_text_is_what_encoding_finds(lab: Lab) -> None:
     table = evidence.firing_on(lab.model, sae, "I live in Tokyo", lab.median_norm)
     tokens = torch.tensor([lab.model.prompt_tokens("I live in Tokyo")])
     acts = sae.encode(lab.model.residual(tokens)[0])
-    for row in table.itertuples():
-        assert math.isclose(row.activation, float(acts[row.position, row.latent]), rel_tol=1e-4)
+    expected = acts[table["position"].tolist(), table["latent"].tolist()]
+    assert len(table) and np.allclose(table["activation"], expected, rtol=1e-4, atol=0)
     assert len(table) == int((acts[1:] > 0).sum())
     best = table[table["token"] == " Tokyo"].iloc[0]["latent"]
     assert best == lab.city_record("Tokyo").latents[0].latent

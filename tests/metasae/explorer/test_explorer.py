@@ -17,8 +17,6 @@ from metasae.lab.lab import Lab
 from metasae.text import kept_windows
 from tests.builders import one_sentence
 
-pytestmark = pytest.mark.real_model
-
 
 @pytest.fixture
 def own(lab: Lab, tmp_path: Path) -> Explorer:
@@ -52,9 +50,15 @@ def test_each_width_has_the_text_it_is_about(
     def text(number: int) -> Any:
         return SimpleNamespace(tokens=torch.full((2, 3), number))
 
-    mine, usual, asked = text(1), text(2), []
+    mine, usual = text(1), text(2)
+    asked: list[object] = []
+
+    def text_of(preset: object, *_: object) -> Any:
+        asked.append(preset)
+        return usual
+
     monkeypatch.setattr(kept_windows, "own_text", lambda preset: mine)
-    monkeypatch.setattr(kept_windows, "text_of", lambda *_: asked.append(1) or usual)
+    monkeypatch.setattr(kept_windows, "text_of", text_of)
     about = {576: mine, 1152: usual, 2304: text(3)}
     for width, one in about.items():
         own._evidence[width] = SimpleNamespace(text=kept_windows.fingerprint(one))  # type: ignore[assignment]

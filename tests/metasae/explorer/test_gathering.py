@@ -37,7 +37,7 @@ def test_the_strongest_windows_are_those_of_brute_force(seed: int) -> None:
             assert np.allclose(rows["activation"], expected["activation"])
         drawn = mine.loc[mine["context"] >= TOP, "context"].nunique()
         assert drawn <= SAMPLED and drawn == min(drawn, len(peaks) - TOP)
-        assert found.counts[latent].sum() == len(group)
+        assert found.counts[int(str(latent))].sum() == len(group)
     assert (np.diff(kept["latent"]) >= 0).all()
 
 

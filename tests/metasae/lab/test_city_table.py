@@ -17,7 +17,7 @@ from metasae.steering.questions import Question, Questions
 from metasae.text.cities import ATTRIBUTES, City, distinct_answers, find_city
 from metasae.text.prompts import QUESTIONS, fill
 from tests.builders import city_record
-from tests.full_pass import full_pass
+from tests.oracle import answer_logprobs
 
 # What the model knows, by hand: log-probabilities of whole answers and of their first tokens.
 
@@ -136,8 +136,8 @@ def test_knowledge_is_what_full_passes_find(small_model: LanguageModel) -> None:
         for attribute in ATTRIBUTES:
             prompt, own = fill(QUESTIONS[attribute], city.name), city.answers(attribute)
             others = [text for text in distinct_answers(attribute) if text not in own]
-            mine = full_pass(small_model, prompt, own)
-            theirs = full_pass(small_model, prompt, others)
+            mine = answer_logprobs(small_model, prompt, own)
+            theirs = answer_logprobs(small_model, prompt, others)
             assert likeliest[attribute] == own[int(mine.argmax())]
             assert knows[attribute] == bool(mine.max() >= theirs.max())
     known = [all(knows.values()) for _, knows in found]
@@ -261,8 +261,8 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
                 out[at] -= made.encode(resid[at : at + 1])[0, latent] * made.W_dec[latent]
                 return out
 
-            clean = full_pass(small_model, prompt, answer)
-            lost.append(float(clean - full_pass(small_model, prompt, answer, without)))
+            clean = answer_logprobs(small_model, prompt, answer)
+            lost.append(float(clean - answer_logprobs(small_model, prompt, answer, without)))
         effects.append(sum(lost) / 4)
     assert [one.effect for one in record.latents] == pytest.approx(effects, abs=2e-4)
     assert max(map(abs, effects)) > 0.01

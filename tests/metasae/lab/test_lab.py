@@ -35,23 +35,24 @@ def unit_sae(d_in: int, width: int) -> SparseAutoencoder:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
     """Files of a preset of 16 latents and 8 meta-latents; the model is not loaded."""
+    weights = tmp_path / "weights"
     preset = dataclasses.replace(
         EMBEDDED,
         model=dataclasses.replace(EMBEDDED.model, d_model=6),
         widths=(8, 16),
         meta_width=8,
-        weights=tmp_path / "weights",
+        weights=weights,
     )
-    formats.save(unit_sae(6, 16), preset.weights / "sae-16")
-    formats.save(random_sae(6, 8, k=None), preset.weights / "meta-sae")
+    formats.save(unit_sae(6, 16), weights / "sae-16")
+    formats.save(random_sae(6, 8, k=None), weights / "meta-sae")
     records = [city_record("Tokyo", "Japan", 3).to_dict(), city_record("Paris", "France").to_dict()]
-    (preset.weights / "cities.json").write_text(json.dumps({"cities": records}))
-    (preset.weights / "report.json").write_text(json.dumps({"median_norm": 5.0}))
+    (weights / "cities.json").write_text(json.dumps({"cities": records}))
+    (weights / "report.json").write_text(json.dumps({"median_norm": 5.0}))
     words = pd.DataFrame(
         {"latent": [3, 3, 5], "rank": [0, 1, 0], "word": ["Tokyo", "Japan", "x"],
          "activation": [2.0, 1.0, 1.0]}
     )  # fmt: skip
-    words.to_parquet(preset.weights / "words.parquet")
+    words.to_parquet(weights / "words.parquet")
     monkeypatch.setattr("metasae.lab.lab.load_model", lambda preset, progress: "no model")
     return preset
 
@@ -61,6 +62,7 @@ def test_a_small_preset_opens(small: Preset) -> None:
     assert (lab.n_latents, lab.n_meta) == (16, 8)
     assert lab.city_names() == ("Tokyo",)  # Paris has no latent
     assert lab.latent_words(3) == ("Tokyo", "Japan") and lab.latent_words(4) == ()
+    assert small.weights is not None
     digest = sha256(small.weights / "sae-16" / formats.WEIGHTS)[:12]
     assert lab.provenance.sae == f"sae-16@{digest}"
     assert lab.provenance.version == metasae.__version__
@@ -96,6 +98,7 @@ def rewritten(name: str, content: str) -> Callable[[Path], object]:
 def test_a_preset_that_is_not_whole_is_refused_in_a_sentence(
     small: Preset, spoil: Callable[[Path], object], text: str
 ) -> None:
+    assert small.weights is not None
     spoil(small.weights)
     with pytest.raises(UserError) as raised:
         open_lab(small)
@@ -223,7 +226,7 @@ def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
 ) -> None:
     monkeypatch.setattr(cache, "meta_saes", lambda base: tmp_path)
     monkeypatch.setattr(lab_module, "load_model", lambda preset, progress: lab.model)
-    directions = open_directions([str(EMBEDDED.weights / f"sae-{EMBEDDED.width}")])
+    directions = open_directions([EMBEDDED.sae(EMBEDDED.width)])
     config = dataclasses.replace(meta_sae.RECIPE, width=64, steps=2, batch=512)
     made = meta_sae_run.make(directions, config, tmp_path / "tiny")
     own = open_lab(find_preset(f"{EMBEDDED.name}+tiny"))

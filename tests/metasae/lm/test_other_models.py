@@ -27,9 +27,10 @@ from metasae.sources import cache, hub, user_presets
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
-from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
+from metasae.steering.edits import LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.training.meta_sae import RECIPE
+from tests import oracle
 from tests.builders import one_sentence
 from tests.small_models import HOOK, WIDTHS, small_gemma, small_gpt2, tokenizer
 from workbench import shared
@@ -46,7 +47,9 @@ class Opened:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=list(MAKERS))
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in MAKERS]
+)
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
@@ -107,27 +110,6 @@ def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
     assert (opened.lab.model.residual(tokens) - expected).abs().max() < 1e-4
 
 
-def full_pass(experiment: Experiment, edit: Edit) -> torch.Tensor:
-    """The oracle: every answer token by a whole pass of the model, hooked."""
-    model, compiled, scores = experiment.model, experiment.compiled(edit), []
-    for question in experiment.questions:
-        prompt = model.prompt_tokens(question.prompt)
-        at = experiment.edit_position(question.prompt)
-
-        def write(resid: torch.Tensor, start: int, at: int = at) -> torch.Tensor:
-            out = resid.clone()
-            out[0, at] += compiled.change(experiment.firing(resid[0, at : at + 1]))[0]
-            return out
-
-        for answer in question.answers:
-            tokens = model.encode(" " + answer.text)
-            with torch.inference_mode(), model.edited(write):
-                logits = model.hf(torch.tensor([prompt + tokens]), use_cache=False).logits[0]
-            steps = logits.log_softmax(-1)[len(prompt) - 1 : -1]
-            scores.append(steps[torch.arange(len(tokens)), tokens].sum())
-    return torch.stack(scores)
-
-
 def some_case(lab: Lab) -> Experiment:
     """A pair both of whose sides have meta-latents of their own."""
     names = lab.city_names()
@@ -144,12 +126,10 @@ def test_edits_equal_full_passes(opened: Opened) -> None:
     numbers = np.arange(len(combinations))[:: max(1, len(combinations) // 6)]
     found = Engine(experiment, combinations).logprobs(numbers)
     for number, row in zip(numbers.tolist(), found, strict=True):
-        expected = (
-            full_pass(experiment, combinations.edit(number)) if number else experiment.baseline
-        )
+        expected = oracle.logprobs(experiment, combinations.edit(number))
         assert (row - expected).abs().max() < 1e-4
     swap = experiment.apply(LatentSwap()).logprobs
-    assert (swap - full_pass(experiment, LatentSwap())).abs().max() < 1e-4
+    assert (swap - oracle.logprobs(experiment, LatentSwap())).abs().max() < 1e-4
     assert (swap - experiment.baseline).abs().max() > 1e-3
 
 
@@ -281,11 +261,11 @@ def test_files_put_by_hand_are_found_and_checked(nothing_here: Path) -> None:
 def test_a_gated_repository_says_how_to_get_in(
     nothing_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx
+    import httpx2
     from huggingface_hub.errors import GatedRepoError
 
     def gated(*_: object, **__: object) -> None:
-        response = httpx.Response(403, request=httpx.Request("GET", "https://example.org"))
+        response = httpx2.Response(403, request=httpx2.Request("GET", "https://example.org"))
         raise GatedRepoError("no", response=response)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", gated)
@@ -326,6 +306,7 @@ def mine(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, objec
     return {"name": "mine", "model": str(model), "saes": [str(sae)]}
 
 
+@pytest.mark.slow
 def test_a_file_of_ones_own_opens(
     mine: dict[str, object], nothing_here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -371,6 +352,7 @@ def test_the_sidebar_says_what_an_opening_costs(
 Change = Callable[[dict[str, object]], dict[str, object]]
 
 
+@pytest.mark.slow
 def test_the_snippet_opens_the_preset_it_was_made_with(
     mine: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -411,7 +393,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
         (lambda v: v | {"name": "gpt2-small"}, 'a preset "gpt2-small" already'),
         (lambda v: v | {"saes": "folder"}, "are a list"),
         (lambda v: v | {"saes": ["nowhere"]}, 'no SAE folder "nowhere"'),
-        (lambda v: v | {"saes": [*v["saes"], *v["saes"]]}, "the same width"),  # type: ignore[misc]
+        (lambda v: v | {"saes": [*v["saes"], *v["saes"]]}, "the same width"),
         (lambda v: v | {"saes": ["RELEASE:ID"]}, "give the preset's widths"),
         (lambda v: v | {"model": "nowhere"}, 'no model folder "nowhere"'),
         (lambda v: v | {"hook_layer": -1}, "give the preset's hook_layer"),

@@ -231,7 +231,7 @@ PROMPTS = (
 def test_saelens_opens_the_shipped_saes_and_gives_our_activations(lab: Lab, width: int) -> None:
     from sae_lens import SAE
 
-    folder = EMBEDDED.weights / f"sae-{width}"
+    folder = Path(EMBEDDED.sae(width))
     ours = formats.load(folder)
     assert (ours.width, ours.d_in) == (width, EMBEDDED.model.d_model)
     rows = [lab.model.prompt_tokens(prompt) for prompt in PROMPTS]
@@ -242,6 +242,7 @@ def test_saelens_opens_the_shipped_saes_and_gives_our_activations(lab: Lab, widt
 def test_saelens_opens_the_shipped_meta_sae_and_gives_our_activations(lab: Lab) -> None:
     from sae_lens import SAE
 
+    assert EMBEDDED.weights is not None
     folder = EMBEDDED.weights / "meta-sae"
     ours = formats.load(folder)
     assert (ours.width, ours.d_in) == (EMBEDDED.meta_width, EMBEDDED.model.d_model)

@@ -200,8 +200,8 @@ def test_controls_are_repeatable_and_depend_on_the_seed(
         for seed in (1, 2)
     ]
     assert not torch.equal(*drawn)
-    mine = {piece.meta for piece in experiment.pieces}
-    assert all(len(set(row)) == len(row) and not set(row) & mine for row in drawn[0].tolist())
+    own = {piece.meta for piece in experiment.pieces}
+    assert all(len(set(row)) == len(row) and not set(row) & own for row in drawn[0].tolist())
 
 
 @pytest.mark.parametrize("keep_error", [True, False])

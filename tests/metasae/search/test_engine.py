@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.search import full_pass
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.steering.edits import EditOptions
 from metasae.steering.experiment import Experiment
+from tests import oracle
 
 OPTIONS = {
     "as the page has it": EditOptions(),
@@ -26,14 +26,18 @@ def test_every_log_probability_is_that_of_full_hooked_passes(
     draw = np.random.default_rng(0)
     numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
     found = Engine(experiment, combinations).logprobs(numbers)
-    expected = torch.stack([full_pass(experiment, combinations, n) for n in numbers.tolist()])
+    expected = torch.stack(
+        [oracle.logprobs(experiment, combinations.edit(n)) for n in numbers.tolist()]
+    )
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
     combinations = Combinations.of(experiment)
     found = Engine(experiment, combinations).logprobs([0])[0]
-    torch.testing.assert_close(found, full_pass(experiment, combinations, 0), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        found, oracle.logprobs(experiment, combinations.edit(0)), rtol=0, atol=1e-4
+    )
     torch.testing.assert_close(found, experiment.baseline, rtol=0, atol=1e-4)
 
 

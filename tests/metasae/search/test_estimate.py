@@ -61,8 +61,10 @@ class Scorer:
         acts[:latents, : own + 1] = 0.3 + torch.rand(latents, own + 1, generator=draw)
         acts[latents, own:] = 0.3 + torch.rand(own + 1, generator=draw)
         W_dec = acts @ W_meta + 0.02 * torch.randn(latents + 1, D_MODEL, generator=draw)
-        plain = {"b_enc": torch.zeros(latents + 1), "b_dec": torch.zeros(D_MODEL)}
-        sae = SparseAutoencoder(W_enc=W_dec.T.contiguous(), W_dec=W_dec, k=1, **plain)
+        sae = SparseAutoencoder(
+            W_enc=W_dec.T.contiguous(), b_enc=torch.zeros(latents + 1), W_dec=W_dec,
+            b_dec=torch.zeros(D_MODEL), k=1,
+        )  # fmt: skip
         meta = SparseAutoencoder(
             W_enc=W_meta.T.contiguous(), b_enc=torch.zeros(2 * own + 1), W_dec=W_meta,
             b_dec=0.01 * torch.randn(D_MODEL, generator=draw), k=own + 1,
@@ -239,6 +241,7 @@ def test_the_same_search_twice() -> None:
     assert BUDGETS[0] >= len(one.asked) > FIRST
 
 
+@pytest.mark.slow
 def test_without_listing_more_than_can_be_counted_through() -> None:
     scorer: Any = Scorer(20, removed=(0.0, 0.5))
     assert len(scorer.combinations) == 6**20

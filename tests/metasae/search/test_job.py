@@ -197,7 +197,11 @@ def test_what_was_interrupted_goes_on_where_it_was(
     assert job.results()["combination"].tolist() == list(range(32))
     reports: list[str] = []
     again = Job(lab, spec, tmp_path)
-    summary = again.run(lambda stage, fraction, note="": reports.append(note))
+
+    def report(stage: str, fraction: float, note: str = "") -> None:
+        reports.append(note)
+
+    summary = again.run(report)
     same(summary, whole.summary())
     assert reports[0].startswith("40 of ") and reports[-1].startswith(f"{total} of ")
     assert begun.items() <= {path: path.stat().st_mtime_ns for path in parts(tmp_path)}.items()

@@ -56,7 +56,8 @@ def pairs(
     return found
 
 
-def timeless(frame: pd.DataFrame) -> pd.DataFrame:
+def timeless(frame: pd.DataFrame | None) -> pd.DataFrame:
+    assert frame is not None
     return frame.drop(columns="seconds")
 
 

@@ -25,7 +25,6 @@ def here(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> PairsJob:
     return pairs
 
 
-@pytest.mark.real_model
 @pytest.mark.slow
 def test_two_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_path: Path) -> None:
     there = all_pairs(lab, CITIES, SPEC, tmp_path)
@@ -38,7 +37,6 @@ def test_two_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_
         assert table[name].tolist() == pytest.approx(expected[name].tolist(), abs=1e-4)
 
 
-@pytest.mark.real_model
 @pytest.mark.slow
 def test_what_is_wrong_with_a_preset_is_said_once(lab: Lab, tmp_path: Path) -> None:
     pairs = all_pairs(lab, CITIES, SPEC, tmp_path)

@@ -12,7 +12,7 @@ from metasae.steering.edits import (
 )
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer
-from tests.metasae.search.full_passes import logits
+from tests.oracle import logits
 
 
 def test_leads_are_those_of_the_answers(
@@ -45,10 +45,10 @@ def test_top_of_vocabulary_is_that_of_full_passes(
     for question in experiment.questions:
         tokens = experiment.model.prompt_tokens(question.prompt)
         at = experiment.edit_position(question.prompt)
-        for state, made, column in (("before", None, "baseline"), ("after", edit, "logprob")):
+        for state, made, column in (("before", NO_EDIT, "baseline"), ("after", edit, "logprob")):
             likeliest = int(logits(experiment, tokens, made, at)[-1].argmax())
             rows = outcome[outcome["attribute"] == question.attribute]
-            answer = rows.loc[rows[column].idxmax(), "answer"]
+            answer = str(rows["answer"].iloc[int(rows[column].to_numpy().argmax())])
             pick = tops[question.attribute][state]
             assert pick.answer == answer
             assert pick.likeliest == experiment.model.decode(likeliest)

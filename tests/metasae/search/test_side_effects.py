@@ -34,7 +34,8 @@ from metasae.steering.edits import (
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Subject
 from metasae.text.prompts import CITY, PLACES, QUESTIONS, fill
-from tests.metasae.search.full_passes import logits
+from tests import oracle
+from tests.oracle import logits
 
 
 def test_kl_by_hand() -> None:
@@ -67,13 +68,13 @@ def test_the_neutral_texts() -> None:
 
 
 def slow_divergence(
-    experiment: Experiment, sentences: list[str], edit: Edit, where: Callable[[str], str | int]
+    experiment: Experiment, sentences: list[str], edit: Edit, where: Callable[[str], oracle.Where]
 ) -> tuple[float, float]:
     """Mean and largest KL over the positions from the first changed one on, by full passes."""
     values: list[float] = []
     for sentence in sentences:
         tokens = experiment.model.prompt_tokens(sentence)
-        before = logits(experiment, tokens, None, "all")[1:].double().log_softmax(-1)
+        before = logits(experiment, tokens)[1:].double().log_softmax(-1)
         after = logits(experiment, tokens, edit, where(sentence))[1:].double().log_softmax(-1)
         each = (before.exp() * (before - after)).sum(-1)
         changed = (each.abs() > 1e-9).nonzero()
@@ -168,7 +169,7 @@ def borrowed(lab: Lab) -> Experiment:
     return lab.experiment(lab.subject("Paris", latents), lab.subject("Cairo"))
 
 
-def slow_logprob(experiment: Experiment, prompt: str, answer: str, edit: Edit | None) -> float:
+def slow_logprob(experiment: Experiment, prompt: str, answer: str, edit: Edit) -> float:
     tokens, rest = experiment.model.prompt_tokens(prompt), experiment.model.encode(" " + answer)
     found = logits(experiment, [*tokens, *rest[:-1]], edit, "fires")[len(tokens) - 1 :].log_softmax(
         -1
@@ -189,7 +190,7 @@ def slow_facts(
                 slow_logprob(experiment, question.prompt, answer.text, one)
                 for answer in question.answers
             ]
-            for one in (None, edit)
+            for one in (NO_EDIT, edit)
         )
         if len(whose) > 1 and max(was) == was[0]:
             known += 1

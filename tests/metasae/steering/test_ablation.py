@@ -12,7 +12,7 @@ from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS, fill
-from tests.full_pass import full_pass
+from tests.oracle import answer_logprobs
 
 WIDTH = 12
 ANSWERS = ("Japan", "France", "the United States")
@@ -48,8 +48,8 @@ def test_what_is_lost_is_what_full_passes_lose(small_model: LanguageModel) -> No
                 out[place] -= made.encode(resid[place : place + 1])[0, latent] * made.W_dec[latent]
                 return out
 
-            clean = full_pass(small_model, one.prompt, ANSWERS)
-            expected.append(clean - full_pass(small_model, one.prompt, ANSWERS, without))
+            clean = answer_logprobs(small_model, one.prompt, ANSWERS)
+            expected.append(clean - answer_logprobs(small_model, one.prompt, ANSWERS, without))
         row = torch.cat(expected)
         torch.testing.assert_close(lost[latent], row, rtol=0, atol=2e-4)
         silent += not row.abs().max() > 1e-3

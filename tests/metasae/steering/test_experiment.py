@@ -1,22 +1,16 @@
-"""Every number of a case against a full TransformerLens pass with the edit worked out anew.
-
-The oracle knows nothing of prefixes, tails or compiled edits: for each answer it runs the whole
-token sequence through the bridge, with a hook that encodes the residual stream, edits it by the
-method's formulas, and writes it back.
-"""
+"""Every number of an experiment against full passes with the edit worked out anew."""
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.sources.presets import Preset
 from metasae.steering.ablation import lost_without
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
@@ -24,96 +18,18 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question, Subject
+from tests import oracle
 from tests.builders import one_sentence
 
 NATS = 1e-4
 
 
-# The oracle.
-
-
-def oracle(experiment: Experiment, edit: Edit) -> Tensor:
-    """Log-probability of every answer, in the questions' order, by full passes."""
-    model, found = experiment.model, []
-    for question in experiment.questions:
-        prompt = model.prompt_tokens(question.prompt)
-        write = editor(experiment, edit, question.prompt)
-        passes: dict[tuple[int, ...], Tensor] = {}
-        for answer in question.answers:
-            tokens = model.encode(" " + answer.text)
-            row = (*prompt, *tokens[:-1])
-            if row not in passes:
-                with torch.inference_mode():
-                    logits = model.bridge.run_with_hooks(
-                        torch.tensor([row]), fwd_hooks=[(model.hook_point, write)]
-                    )
-                passes[row] = logits[0].double().log_softmax(-1)
-            at = len(prompt) - 1
-            each = [passes[row][at + n, token] for n, token in enumerate(tokens)]
-            found.append(torch.stack(each).sum())
-    return torch.stack(found).float()
-
-
-def editor(experiment: Experiment, edit: Edit, prompt: str) -> Callable[..., Tensor]:
-    """A hook that makes the edit, by the formulas of the method."""
-    model, sae = experiment.model, experiment.decomposition.sae
-    source, target = list(experiment.source.latents), list(experiment.target.latents)
-
-    def write(resid: Tensor, hook: Any = None) -> Tensor:
-        x = resid[0]
-        acts = sae.encode(x)
-        if edit.kind == "swap":
-            wanted = acts.clone()
-            wanted[:, source] = 0.0
-            wanted[:, target] = torch.tensor(experiment.target.activations)
-            change = (wanted - acts) @ sae.W_dec
-        else:
-            change = torch.zeros_like(x)
-            if edit.without_swap().strengths:
-                for latent in source:
-                    step = rebuilt(experiment, edit, latent) - sae.W_dec[latent]
-                    change += acts[:, latent, None] * step
-        if not edit.options.keep_error:
-            change = change - (x - sae.decode(acts))
-        where = torch.zeros(len(x), dtype=torch.bool)
-        if edit.options.position == "all":
-            where[1:] = True
-        elif experiment.source.city is not None:
-            name_end = prompt.rindex(experiment.source.city) + len(experiment.source.city)
-            where[len(model.encode(prompt[:name_end]))] = True
-        else:
-            # Raw latents act where they are most active in the prompt.
-            length = len(model.encode(prompt))
-            where[1 + int(acts[1 : length + 1][:, source].sum(1).argmax())] = True
-        where &= x.norm(dim=1) <= 4.0 * experiment.median_norm
-        return torch.where(where[:, None], x + change, x)[None]
-
-    return write
-
-
-def rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Tensor:
-    """The direction that takes a source latent's place."""
-    sae, meta = experiment.decomposition.sae, experiment.decomposition.meta
-    original = sae.W_dec[latent]
-    own = meta.encode(original[None])[0]
-    on_source = meta.encode(sae.W_dec[list(experiment.source.latents)]).amax(0)
-    on_target = meta.encode(sae.W_dec[list(experiment.target.latents)]).amax(0)
-    new = own.clone()
-    for piece, strength in edit.without_swap().strengths:
-        if own[piece] > 0:
-            new[piece] = own[piece] * strength
-        elif on_source[piece] == 0:
-            new[piece] = on_target[piece] * strength
-    direction = meta.decode(new[None])[0]
-    if edit.options.keep_residual:
-        direction = direction + original - meta.decode(own[None])[0]
-    return direction * (original.norm() / direction.norm())
-
-
 def check(experiment: Experiment, edit: Edit) -> Outcome:
     """Score an edit and hold every answer against the oracle."""
     outcome = experiment.apply(edit)
-    torch.testing.assert_close(outcome.logprobs, oracle(experiment, edit), rtol=0, atol=NATS)
+    torch.testing.assert_close(
+        outcome.logprobs, oracle.logprobs(experiment, edit), rtol=0, atol=NATS
+    )
     return outcome
 
 
@@ -163,6 +79,7 @@ def test_the_baseline_is_the_unedited_full_pass(
         assert not any(outcome.moved.values())
 
 
+@pytest.mark.real_model
 @pytest.mark.parametrize("position", ["last", "all"])
 @pytest.mark.parametrize("keep_error", [True, False])
 @pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
@@ -205,6 +122,7 @@ def meta_edits(experiment: Experiment) -> dict[str, Edit]:
     }
 
 
+@pytest.mark.real_model
 @pytest.mark.parametrize(
     "name",
     [
@@ -399,12 +317,8 @@ def test_massive_activations_are_left_alone(long_names: Experiment, position: An
     check(small, edit)
     assert (small.apply(edit).logprobs - experiment.apply(edit).logprobs).abs().max() > 0.01
     prompt = experiment.questions[0].prompt
-    write = editor(small, edit, prompt)
-    with torch.inference_mode():
-        logits = experiment.model.bridge.run_with_hooks(
-            tokens, fwd_hooks=[(experiment.model.hook_point, write)]
-        )
-    expected = experiment.model.tokenizer.decode([int(logits[0, -1].argmax())])
+    logits = oracle.logits(small, tokens[0].tolist(), edit, oracle.place(small, edit, prompt))
+    expected = experiment.model.tokenizer.decode([int(logits[-1].argmax())])
     assert small.continuation(edit, prompt, 1) == expected
 
 
@@ -424,7 +338,10 @@ def test_setting_single_latents_to_zero(long_names: Experiment) -> None:
             experiment.provenance,
         )  # fmt: skip
         torch.testing.assert_close(
-            prompts.baseline - lost[row], oracle(single, LatentSwap()), rtol=0, atol=NATS
+            prompts.baseline - lost[row],
+            oracle.logprobs(single, LatentSwap()),
+            rtol=0,
+            atol=NATS,
         )
 
 
@@ -480,15 +397,9 @@ def test_the_likeliest_tokens(tokyo_paris: Experiment) -> None:
     assert len(top) == 4 * 2 * 5
     for state, made in (("before", NO_EDIT), ("after", edit)):
         question = experiment.questions[1]
-        tokens = torch.tensor([experiment.model.prompt_tokens(question.prompt)])
-        with torch.inference_mode():
-            logits = experiment.model.bridge.run_with_hooks(
-                tokens,
-                fwd_hooks=[
-                    (experiment.model.hook_point, editor(experiment, made, question.prompt))
-                ],
-            )
-        expected = logits[0, -1].log_softmax(-1).topk(5)
+        tokens = experiment.model.prompt_tokens(question.prompt)
+        where = oracle.place(experiment, made, question.prompt)
+        expected = oracle.logits(experiment, tokens, made, where)[-1].log_softmax(-1).topk(5)
         rows = top[(top["state"] == state) & (top["attribute"] == question.attribute)]
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
         assert rows["token"].tolist() == [
@@ -516,8 +427,13 @@ def test_the_snippet_reproduces_the_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcome = tokyo_paris.apply(LatentSwap(options=EditOptions(position="all")))
-    opened = []
-    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda preset: opened.append(preset) or lab)
+    opened: list[Preset] = []
+
+    def opening(preset: Preset) -> Lab:
+        opened.append(preset)
+        return lab
+
+    monkeypatch.setattr("metasae.lab.lab.open_lab", opening)
     exec(outcome.snippet(), {})
     assert capsys.readouterr().out == f"{outcome.answers}\n"
     elsewhere = replace(outcome, provenance=replace(outcome.provenance, preset="gpt2-small"))
@@ -536,13 +452,9 @@ def test_a_greedy_continuation_is_the_oracles_token_by_token(
     prompt = "Tokyo is a city in the country of"
     model = experiment.model
     tokens = model.prompt_tokens(prompt)
-    write = editor(experiment, edit, prompt)
+    where = oracle.place(experiment, edit, prompt)
     for _ in range(6):
-        with torch.inference_mode():
-            logits = model.bridge.run_with_hooks(
-                torch.tensor([tokens]), fwd_hooks=[(model.hook_point, write)]
-            )
-        tokens.append(int(logits[0, -1].argmax()))
+        tokens.append(int(oracle.logits(experiment, tokens, edit, where)[-1].argmax()))
     expected = model.tokenizer.decode(tokens[-6:], skip_special_tokens=True)
     assert experiment.continuation(edit, prompt, 6) == expected
     assert experiment.continuation(None, prompt, 6) == model.generate(prompt, 6)

@@ -8,7 +8,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
 from tests.builders import one_sentence
-from tests.full_pass import full_pass
+from tests.oracle import answer_logprobs
 
 NATS = 1e-4
 
@@ -30,7 +30,7 @@ def test_the_baseline_is_a_full_pass(small_model: LanguageModel) -> None:
     prompts = PromptSet(small_model, ASKED)
     expected = torch.cat(
         [
-            full_pass(small_model, one.prompt, [answer.text for answer in one.answers])
+            answer_logprobs(small_model, one.prompt, [answer.text for answer in one.answers])
             for one in ASKED
         ]
     )
@@ -77,7 +77,7 @@ def test_a_change_of_the_residual_stream_is_that_of_a_full_pass(
                 return out
 
             texts = [answer.text for answer in asked.answers]
-            expected.append(full_pass(small_model, asked.prompt, texts, edit))
+            expected.append(answer_logprobs(small_model, asked.prompt, texts, edit))
         torch.testing.assert_close(scores[row], torch.cat(expected), rtol=0, atol=NATS)
     assert (scores[0] - scores[1]).abs().max() > 0.1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from importlib import resources
 
@@ -16,9 +17,8 @@ CONTINENTS = ("Africa", "Asia", "Europe", "North America", "Oceania", "South Ame
 
 
 def read_rows(file_name: str) -> list[dict[str, str]]:
-    path = resources.files("metasae").joinpath("data", file_name)
-    with path.open("r", encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
+    text = resources.files("metasae").joinpath("data", file_name).read_bytes().decode("utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def test_table_is_large_sorted_and_loaded_once() -> None:

@@ -52,11 +52,14 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(
     begun.save(tmp_path / "out.meta-sae.checkpoint")
     with pytest.raises(UserError, match="stopped before its end; go on with --resume"):
         make(directions, CONFIG, tmp_path / "out")
-    steps = []
+    steps: list[int] = []
     advance = Trainer.advance
-    monkeypatch.setattr(
-        Trainer, "advance", lambda self: (steps.append(self.step), advance(self))[1]
-    )
+
+    def counting(self: Trainer) -> object:
+        steps.append(self.step)
+        return advance(self)
+
+    monkeypatch.setattr(Trainer, "advance", counting)
     resumed = make(directions, CONFIG, tmp_path / "out", ("gaussian",), resume=True)
     assert steps == [*range(20, 60), *range(60)]
     assert resumed.report["quality"] == whole.report["quality"]

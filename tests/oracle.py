@@ -1,0 +1,189 @@
+"""The one oracle of edited answers: whole TransformerLens passes, the edit worked out anew.
+
+It knows nothing of prefixes, tails, trees of answers or compiled edits. For each answer the whole
+token sequence runs through the bridge, with a hook that encodes the residual stream, edits it by
+the method's formulas and writes it back. It uses nothing of what it checks: only the model, both
+autoencoders' `encode` and `decode` and their decoder directions.
+
+`answer_logprobs` asks a model alone, without an experiment, through transformers.
+
+Shapes: T positions, D = d_model, V vocabulary, A answers of all questions in their order.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from metasae.lm.language_model import LanguageModel
+from metasae.steering.edits import NO_EDIT, Edit
+from metasae.steering.experiment import Experiment
+
+Where = int | Literal["all", "fires"]
+"""Where an edit is made: at one position (the start token is 0), at all but the start token, or at
+those of them where a source latent fires."""
+
+MASSIVE = 4.0
+"""Times the median norm, above which a residual is left alone."""
+
+
+def full_pass(
+    model: LanguageModel,
+    tokens: list[int],
+    write: Callable[[Float[Tensor, "T D"]], Float[Tensor, "T D"]],
+) -> Float[Tensor, "T V"]:
+    """Logits of one whole pass in which the residual stream at the hook is replaced."""
+    with torch.inference_mode():
+        logits: Tensor = model.bridge.run_with_hooks(
+            torch.tensor([tokens]),
+            fwd_hooks=[(model.hook_point, lambda resid, hook: write(resid[0])[None])],
+        )
+    return logits[0]
+
+
+def logprobs(experiment: Experiment, edit: Edit) -> Float[Tensor, " A"]:
+    """Log-probability of every answer under an edit (nats)."""
+    model, scores = experiment.model, []
+    for question in experiment.questions:
+        prompt = model.prompt_tokens(question.prompt)
+        where = place(experiment, edit, question.prompt)
+        passes: dict[tuple[int, ...], Tensor] = {}
+        for answer in question.answers:
+            tokens = model.encode(" " + answer.text)
+            read = tuple(tokens[:-1])
+            if read not in passes:
+                after = logits(experiment, [*prompt, *read], edit, where)
+                passes[read] = after.double().log_softmax(-1)[len(prompt) - 1 :]
+            scores.append(passes[read][torch.arange(len(tokens)), tokens].sum())
+    return torch.stack(scores).float()
+
+
+def place(experiment: Experiment, edit: Edit, prompt: str) -> Where:
+    """Where an edit is made in a prompt."""
+    model, city = experiment.model, experiment.source.city
+    if edit.options.position == "all":
+        return "all"
+    if city is not None:
+        return len(model.encode(prompt[: prompt.rindex(city) + len(city)]))
+    # Raw latents act where they are most active in the prompt.
+    tokens = torch.tensor([model.prompt_tokens(prompt)])
+    with torch.inference_mode():
+        _, cache = model.bridge.run_with_cache(tokens, names_filter=model.hook_point)
+    acts = experiment.decomposition.sae.encode(cache[model.hook_point][0, 1:])
+    return 1 + int(acts[:, list(experiment.source.latents)].sum(1).argmax())
+
+
+def logits(
+    experiment: Experiment, tokens: list[int], edit: Edit = NO_EDIT, where: Where = "all"
+) -> Float[Tensor, "T V"]:
+    """Logits at every position of some tokens, with an edit made in them."""
+    sae = experiment.decomposition.sae
+
+    def write(x: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+        acts = sae.encode(x)
+        change = _change(experiment, edit, acts)
+        if not edit.options.keep_error:
+            change = change - (x - sae.decode(acts))
+        touched = _touched(experiment, acts, where) & (x.norm(dim=1) <= _limit(experiment))
+        return torch.where(touched[:, None], x + change, x)
+
+    return full_pass(experiment.model, tokens, write)
+
+
+def _limit(experiment: Experiment) -> float:
+    return MASSIVE * experiment.median_norm
+
+
+def _touched(
+    experiment: Experiment, acts: Float[Tensor, "T L"], where: Where
+) -> Bool[Tensor, " T"]:
+    positions = torch.arange(len(acts))
+    if isinstance(where, int):
+        return positions == where
+    after_start = positions > 0
+    if where == "fires":
+        return after_start & (acts[:, list(experiment.source.latents)] > 0).any(1)
+    return after_start
+
+
+def _change(experiment: Experiment, edit: Edit, acts: Float[Tensor, "T L"]) -> Float[Tensor, "T D"]:
+    """What an edit adds to the residual stream, the SAE's error apart."""
+    W_dec = experiment.decomposition.sae.W_dec
+    source = list(experiment.source.latents)
+    if edit.kind == "swap":
+        wanted = acts.clone()
+        wanted[:, source] = 0.0
+        wanted[:, list(experiment.target.latents)] = torch.tensor(experiment.target.activations)
+        return (wanted - acts) @ W_dec
+    change = torch.zeros(len(acts), W_dec.shape[1])
+    if edit.without_swap().strengths:
+        for latent in source:
+            change += acts[:, latent, None] * (_rebuilt(experiment, edit, latent) - W_dec[latent])
+    return change
+
+
+def _rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Float[Tensor, " D"]:
+    """The direction that takes a source latent's place."""
+    sae, meta = experiment.decomposition.sae, experiment.decomposition.meta
+    original = sae.W_dec[latent]
+    own = meta.encode(original[None])[0]
+    on_source = meta.encode(sae.W_dec[list(experiment.source.latents)]).amax(0)
+    on_target = meta.encode(sae.W_dec[list(experiment.target.latents)]).amax(0)
+    strengths = edit.without_swap().strengths
+    if edit.kind == "hundredfold":
+        direction = original.clone()
+        for piece, strength in strengths:
+            step = strength - float(on_source[piece] > 0)
+            direction += 100 * step * meta.W_dec[piece] / meta.W_dec[piece].norm()
+    else:
+        new = own.clone()
+        for piece, strength in strengths:
+            if own[piece] > 0:
+                new[piece] = own[piece] * strength
+            elif on_source[piece] == 0:
+                new[piece] = on_target[piece] * strength
+        direction = meta.decode(new[None])[0]
+        if edit.options.keep_residual:
+            direction = direction + original - meta.decode(own[None])[0]
+    return direction * (original.norm() / direction.norm())
+
+
+Change = Callable[[Float[Tensor, "T D"]], Float[Tensor, "T D"]]
+"""The residual stream of one row of tokens → the edited one."""
+
+
+@torch.inference_mode()
+def answer_logprobs(
+    model: LanguageModel, prompt: str, answers: Sequence[str], change: Change | None = None
+) -> Float[Tensor, " A"]:
+    """Log-probability of each answer after a prompt, in nats; a pass of transformers each.
+
+    Args:
+        change: what is done to the residual stream at the hook.
+    """
+    begin, scores = model.prompt_tokens(prompt), []
+    for answer in answers:
+        tokens = model.encode(" " + answer)
+        row = torch.tensor([[*begin, *tokens]])
+        if change is None:
+            logits = model.hf(row, use_cache=False).logits[0]
+        else:
+            hook = model.family.layers(model.hf)[model.hook_layer].register_forward_pre_hook(
+                _changing(change), with_kwargs=True
+            )
+            try:
+                logits = model.hf(row, use_cache=False).logits[0]
+            finally:
+                hook.remove()
+        steps = logits.log_softmax(-1)[len(begin) - 1 : -1]
+        scores.append(steps[torch.arange(len(tokens)), tokens].sum())
+    return torch.stack(scores)
+
+
+def _changing(change: Change) -> Callable[..., object]:
+    def hook(module: object, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> object:
+        return (change(args[0][0])[None], *args[1:]), kwargs
+
+    return hook
