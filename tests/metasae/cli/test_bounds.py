@@ -171,7 +171,9 @@ def test_a_graph_nobody_could_wait_for_is_refused(
 LISTS = ("--remove", "--add", "--source-latents", "--target-latents")
 
 
-@pytest.mark.parametrize(("option", "value"), itertools.product(LISTS, ("-1", "1e3", "9" * 30)))
+@pytest.mark.parametrize(
+    ("option", "value"), list(itertools.product(LISTS, ("-1", "1e3", "9" * 30)))
+)
 def test_lists_of_numbers_are_refused_in_a_sentence(
     lab: Any,
     monkeypatch: pytest.MonkeyPatch,
