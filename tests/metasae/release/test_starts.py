@@ -28,7 +28,7 @@ class Acts:
         return len(self.values)
 
     def rows(self, index: np.ndarray) -> torch.Tensor:
-        return self.values[np.sort(index)]
+        return self.values[index]
 
 
 def text(rows: list[tuple[int, int, list[float]]]) -> Any:

@@ -27,7 +27,7 @@ class Acts:
         return len(self.values)
 
     def rows(self, index: np.ndarray) -> torch.Tensor:
-        return self.values[np.sort(index)]
+        return self.values[index]
 
 
 def text(*rows: tuple[int, int, float, float]) -> Any:
