@@ -1,6 +1,6 @@
 """Every test starts from the same random state; three tiers, the quick ones reporting first.
 
-    pytest -m "not slow and not real_model"   fast: under a minute, opens no real model
+    pytest -m "not slow and not real_model"   fast: opens no real model
     pytest -m "not browser"                   all but the browser
     pytest                                    all
 
