@@ -3,6 +3,7 @@
     pytest -m "not slow and not real_model"   fast: opens no real model
     pytest -m "not browser"                   all but the browser
     pytest                                    all
+    pytest --cov                              the same, with the coverage of the code at its end
 
 What opens the real model or a browser is read off a test's fixtures and folder. By hand are marked
 ``slow`` (takes more than about three seconds), and ``real_model`` where a test opens the model

@@ -62,7 +62,8 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def server() -> Iterator[Server]:
     made = Server(("127.0.0.1", 0), Handler)
     made.answers, made.asked = [(200, completion(GOOD))], []
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    # Looks for its end every hundredth of a second; the library's half would be the longest wait.
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield made
     made.shutdown()

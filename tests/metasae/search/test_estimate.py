@@ -193,6 +193,7 @@ def test_leads_say_what_judging_says(values: Any) -> None:
                 assert lead <= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", [LISTED, 0], ids=["listed", "by moves"])
 @pytest.mark.parametrize("latents", [1, 2])
 def test_finds_the_clearest_of_all_with_a_twentieth_of_the_work(listed: int, latents: int) -> None:
