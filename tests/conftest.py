@@ -22,6 +22,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.sources.presets import EMBEDDED
 from metasae.text.cities import find_city
+from tests import small_lab as planted
 from tests import small_models
 from tests.small_release import Built, SmallRelease, small_preset
 
@@ -55,7 +56,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small Llama that was taught what is true of `TAUGHT`."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("taught")
-    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=100)
+    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=200)
     return folder
 
 
@@ -63,6 +64,12 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_model(taught: Path) -> LanguageModel:
     """That Llama, opened."""
     return load_model(small_preset(taught, taught))
+
+
+@pytest.fixture(scope="session")
+def small_lab(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab of that Llama with a planted SAE and meta-SAE; see `tests.small_lab`."""
+    return planted.make(taught, tmp_path_factory.mktemp("small-lab"))
 
 
 @pytest.fixture(scope="session")

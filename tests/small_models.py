@@ -4,7 +4,7 @@ Random weights: what is tested is the opening and that all numbers agree with tr
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,19 @@ TAUGHT = ("Alexandria", "Cairo", "Kyoto", "Lyon", "Marseille", "Osaka", "Paris",
 """Cities whose facts the small Llama is taught."""
 
 
-def tokenizer(start: str) -> Any:
-    """A byte-level BPE of the questions and the cities, its start token the last id."""
+def tokenizer(start: str, whole: Sequence[str] = ()) -> Any:
+    """A byte-level BPE of the questions and the cities, its start token the last id.
+
+    Args:
+        whole: words that are to be one token each, the same one at the start of a text.
+    """
     from transformers import PreTrainedTokenizerFast
 
     texts = [fill(one, city.name) for city in load_cities() for one in QUESTIONS.values()]
     texts += [a for city in load_cities() for name in QUESTIONS for a in city.answers(name)]
+    texts += [f"{word} {word}" for word in whole] * 1000
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(whole))
     made.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     made.train_from_iterator(
@@ -50,7 +55,9 @@ def llama(folder: Path, facts: Iterable[City] = (), steps: int = 0) -> Any:
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    words = tokenizer("<s>")
+    facts = tuple(facts)
+    # An edit acts on a name's last token, which is all a model reads of a name of one token.
+    words = tokenizer("<s>", [city.name for city in facts])
     config = LlamaConfig(
         vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,

@@ -35,7 +35,7 @@ from metasae.steering.questions import Answer, Question, Subject
 from tests.builders import judging, one_sentence, orthonormal_decomposition
 
 SOME = 8
-"""Draws of a control on the real model."""
+"""Draws of a control on the small model."""
 
 
 @settings(deadline=None)
@@ -75,7 +75,7 @@ def test_no_change_of_norm_is_no_change() -> None:
 
 
 def small(source: tuple[int, ...] = (0,), target: tuple[int, ...] = (2,)) -> Any:
-    """What the controls ask of a case: latent 0 has meta-latents 0, 1, 2; latent 2 has 0 and 4."""
+    """What the controls ask: latent 0 has meta-latents 0, 1, 2; latent 2 has 0 and 4."""
     pair = EditSpace(orthonormal_decomposition((0.1, -0.2, 0.0, 0.3, 0.0, 0.0)), source, target)
     return SimpleNamespace(
         decomposition=pair.decomposition,
@@ -88,17 +88,17 @@ def small(source: tuple[int, ...] = (0,), target: tuple[int, ...] = (2,)) -> Any
 
 
 @pytest.mark.parametrize(
-    "options",
+    "kind",
     [
         NO_EDIT,
         MetaLatentEdit(options=EditOptions(keep_residual=True)),
         MetaLatentEdit(options=EditOptions(variant="hundredfold")),
     ],
 )
-def test_shuffled_with_its_own_meta_latents_is_the_edit_itself(options: MetaLatentEdit) -> None:
+def test_shuffled_with_its_own_meta_latents_is_the_edit_itself(kind: MetaLatentEdit) -> None:
     experiment = small((0, 1), (2,))
     for strengths in (((1, 0.0),), ((1, 0.0), (4, 0.5)), ((0, -1.0), (1, 0.25), (3, 2.0))):
-        edit = replace(options, strengths=strengths)
+        edit = replace(kind, strengths=strengths)
         metas = torch.tensor([[meta for meta, _ in edit.strengths]])
         change = shuffled_changes(experiment, edit, metas)[0]
         torch.testing.assert_close(change, experiment.compiled(edit).from_source, rtol=0, atol=1e-6)
@@ -132,7 +132,7 @@ def test_strangers_are_alive_distinct_and_nobodys() -> None:
 
 
 def planted(moves: Callable[[Tensor], Tensor]) -> Any:
-    """A case of one question whose pick moves to the target where ``moves`` says so of a change."""
+    """One question whose pick moves to the target where ``moves`` says so of a change."""
     question = Question("country", "", (Answer(("Rome",), "Italy"), Answer(("Oslo",), "Norway")))
 
     def logprobs(change: Tensor, drop_error: bool) -> Tensor:

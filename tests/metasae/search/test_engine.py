@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.steering.edits import EditOptions
@@ -20,52 +21,57 @@ OPTIONS = {
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_every_log_probability_is_that_of_full_hooked_passes(
-    experiment: Experiment, options: EditOptions
+    real_experiment: Experiment, options: EditOptions
 ) -> None:
-    combinations = Combinations.of(experiment, options, (0.0, -1.0), (1.0, 2.0))
+    combinations = Combinations.of(real_experiment, options, (0.0, -1.0), (1.0, 2.0))
     draw = np.random.default_rng(0)
     numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
-    found = Engine(experiment, combinations).logprobs(numbers)
+    found = Engine(real_experiment, combinations).logprobs(numbers)
     expected = torch.stack(
-        [oracle.logprobs(experiment, combinations.edit(n)) for n in numbers.tolist()]
+        [oracle.logprobs(real_experiment, combinations.edit(n)) for n in numbers.tolist()]
     )
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
-def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment)
-    found = Engine(experiment, combinations).logprobs([0])[0]
+def test_the_first_combination_is_the_unedited_model(real_experiment: Experiment) -> None:
+    combinations = Combinations.of(real_experiment)
+    found = Engine(real_experiment, combinations).logprobs([0])[0]
     torch.testing.assert_close(
-        found, oracle.logprobs(experiment, combinations.edit(0)), rtol=0, atol=1e-4
+        found, oracle.logprobs(real_experiment, combinations.edit(0)), rtol=0, atol=1e-4
     )
-    torch.testing.assert_close(found, experiment.baseline, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, real_experiment.baseline, rtol=0, atol=1e-4)
 
 
-def test_edits_at_all_positions_are_scored_as_one_by_one(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment, EditOptions(position="all"))
+def test_edits_at_all_positions_are_scored_as_one_by_one(real_experiment: Experiment) -> None:
+    combinations = Combinations.of(real_experiment, EditOptions(position="all"))
     numbers = [0, 1, len(combinations) // 2, len(combinations) - 1]
-    found = Engine(experiment, combinations).logprobs(numbers)
+    found = Engine(real_experiment, combinations).logprobs(numbers)
     for row, number in zip(found, numbers, strict=True):
-        expected = experiment.apply(combinations.edit(number)).logprobs
+        expected = real_experiment.apply(combinations.edit(number)).logprobs
         torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
 
 
-def test_equal_directions_are_run_once(experiment: Experiment) -> None:
+@pytest.mark.parametrize("shared, each", [(False, 1), (True, 3)])
+def test_equal_directions_are_run_once(small_lab: Lab, shared: bool, each: int) -> None:
     # With a single piece left its strength is normalised away: 0.5, 1 and 2 give one direction.
+    # Beside a piece that both sides share they give three.
+    tokyo = small_lab.subject("Tokyo")
+    paris = small_lab.subject("Paris")
+    pieces = small_lab.decomposition.pieces
+    own = pieces(tokyo.latents[0]).keys()
+    apart = next(n for n in range(small_lab.n_latents) if not own & pieces(n).keys())
+    experiment = small_lab.experiment(tokyo, paris if shared else small_lab.subject(f"#{apart}"))
+    sides = np.array([piece.side for piece in experiment.pieces])
+    assert bool((sides == "shared").any()) == shared
+    assert not experiment.decomposition.meta.b_dec.any()
     combinations = Combinations.of(experiment, EditOptions(), (0.0,), (0.5, 1.0, 2.0))
-    own = [column for column, piece in enumerate(experiment.pieces) if piece.side == "target"]
-    numbers = []
-    for number in range(len(combinations)):
-        row = combinations.strengths([number])[0]
-        gone = [n for n, piece in enumerate(experiment.pieces) if piece.side == "source"]
-        if not row[gone].any() and int((row[own] > 0).sum()) == 1:
-            numbers.append(number)
+    rows = combinations.strengths(range(len(combinations))).numpy()
+    single = (rows[:, sides == "target"] > 0).sum(1) == 1
+    numbers = np.flatnonzero(~rows[:, sides == "source"].any(1) & single)
     engine = Engine(experiment, combinations)
     engine.logprobs(numbers)
-    shared = any(piece.side == "shared" for piece in experiment.pieces)
-    bias = float(experiment.decomposition.meta.b_dec.norm()) > 1e-6
-    each = 3 if shared or bias else 1
-    assert engine.scored == each * len(own)
+    assert len(numbers) == 3 * (sides == "target").sum()
+    assert engine.scored == each * (sides == "target").sum()
     twice = Engine(experiment, combinations)
     twice.logprobs([*numbers, *numbers])
     assert twice.scored == engine.scored

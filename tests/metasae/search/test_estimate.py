@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from metasae.errors import UserError
-from metasae.lab.lab import Lab
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.search.combinations import Combinations
@@ -287,11 +286,6 @@ def test_progress_reaches_the_end() -> None:
     assert told == sorted(told) and told[-1] == 1.0
 
 
-@pytest.fixture(scope="module")
-def experiment(lab: Lab) -> Experiment:
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
-
-
 def test_every_reported_value_is_verified(experiment: Experiment) -> None:
     combinations = Combinations.of(experiment, EditOptions(), (0.0, 0.5), (0.5, 1.0, 1.5))
     found, used = estimated(experiment, combinations, 90)
@@ -310,7 +304,7 @@ def test_every_reported_value_is_verified(experiment: Experiment) -> None:
         assert one.margin == pytest.approx(min(leads), abs=1e-4)
 
 
-def test_changes_are_what_the_case_adds(experiment: Experiment) -> None:
+def test_changes_are_what_an_experiment_adds(experiment: Experiment) -> None:
     engine = Engine(
         experiment, Combinations.of(experiment, EditOptions(keep_residual=True, position="all"))
     )
@@ -330,8 +324,8 @@ def test_changes_are_what_the_case_adds(experiment: Experiment) -> None:
         assert float(between.max()) > 1.0
 
 
-def test_finds_on_the_real_model_what_scoring_all_finds(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment)
+def test_finds_on_the_real_model_what_scoring_all_finds(real_experiment: Experiment) -> None:
+    experiment, combinations = real_experiment, Combinations.of(real_experiment)
     best = {
         tuple(one.pattern.values()): one for one in search(experiment, combinations, screened=False)
     }

@@ -1,5 +1,6 @@
 """An exhaustive search finds the best edits, and they do what it says."""
 
+import math
 from itertools import islice, product
 
 import numpy as np
@@ -38,9 +39,8 @@ def judged(experiment: Experiment, outcome: Outcome) -> tuple[dict[str, bool], f
     return pattern, min(margins)
 
 
-def test_each_found_edit_does_what_it_is_said_to_do(
-    experiment: Experiment, found: tuple[FoundEdit, ...]
-) -> None:
+def test_each_found_edit_does_what_it_is_said_to_do(real_experiment: Experiment) -> None:
+    experiment, found = real_experiment, search(real_experiment, screened=False)
     assert found[0].edit == NO_EDIT and not any(found[0].pattern.values())
     assert len(found) > 1
     patterns = [tuple(one.pattern.values()) for one in found]
@@ -69,16 +69,25 @@ def test_no_other_combination_does_better(
     experiment: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
     own = [piece for piece in experiment.pieces if piece.side != "shared"]
+    assert len(found) > 2
     best: dict[tuple[bool, ...], float] = {}
     for choice in product((False, True), repeat=len(own)):
         edit = NO_EDIT
         for piece, changed in zip(own, choice, strict=True):
             if changed:
                 edit = edit.with_strength(piece.meta, 1 - piece.default, piece.default)
-        reached = judged(experiment, experiment.apply(edit))
-        if reached is not None:
-            pattern = tuple(reached[0].values())
-            best[pattern] = max(best.get(pattern, 0.0), reached[1])
+        pattern, margin = [], math.inf
+        scores = experiment.questions.split(experiment.apply(edit).logprobs)
+        before = experiment.questions.split(experiment.baseline)
+        for question, new, old in zip(experiment.questions, scores, before, strict=True):
+            order = new.numpy().argsort()[::-1]
+            moved = order[0] != old.argmax()
+            if moved and experiment.target.label not in question.answers[order[0]].cities:
+                break
+            pattern.append(bool(moved))
+            margin = min(margin, float(new[order[0]] - new[order[1]]))
+        else:
+            best[tuple(pattern)] = max(best.get(tuple(pattern), 0.0), margin)
     expected = {tuple(one.pattern.values()): one.margin for one in found}
     none = (False,) * len(experiment.questions)
     assert expected.pop(none) <= best.pop(none) + 1e-4  # the unedited model stands for it

@@ -38,12 +38,23 @@ from tests.metasae.search.jobs import Stop, read_export, stopping
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture(scope="session")
+def lab(small_lab: Lab) -> Lab:
+    """What is kept on disk does not depend on the model."""
+    return small_lab
+
+
+def small_parts(patch: pytest.MonkeyPatch) -> None:
+    """Parts of 16 combinations, 8 at a time: a small search has many."""
+    patch.setattr(job_module, "STEP", 16)
+    patch.setattr(exhaustive, "CHUNK", 8)
+    patch.setattr(job_module, "PARTS", 1000)
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of 16 combinations, 8 at a time: a small search has many."""
-    monkeypatch.setattr(job_module, "STEP", 16)
-    monkeypatch.setattr(exhaustive, "CHUNK", 8)
-    monkeypatch.setattr(job_module, "PARTS", 1000)
+    """See `small_parts`."""
+    small_parts(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +100,14 @@ def test_what_a_run_has_met_is_told_while_it_runs(whole: Job, lab: Lab, spec: Sp
     assert Job(lab, spec).so_far().empty
 
 
-def test_the_cost_is_told_before(whole: Job) -> None:
-    seconds, megabytes = whole.cost()
-    assert seconds > 0 and 10 < megabytes < 1000
-    summary = whole.summary()
-    assert summary is not None and seconds < 100 * summary.seconds + 1
+def test_the_cost_is_told_before_and_grows_with_the_search(whole: Job, lab: Lab) -> None:
+    finer = Job(lab, replace(whole.spec, removed=(0.0, 0.5), added=(0.5, 1.0)))
+    times = len(finer.combinations) / len(whole.combinations)
+    assert times > 10
+    (least, small), (most, large) = (min(job.cost() for _ in range(3)) for job in (whole, finer))
+    # Per combination they cost about the same; a measurement may be off by a factor.
+    assert 0 < least < most and times / 5 < most / least < 5 * times
+    assert 1 < small < large < 100
 
 
 def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec) -> None:
@@ -244,6 +258,7 @@ import json, sys, time
 from pathlib import Path
 from metasae.search import exhaustive, job
 from metasae.lab.lab import open_lab
+from tests.small_lab import preset_of_small_lab
 
 job.STEP, exhaustive.CHUNK, job.PARTS = 16, 8, 1000
 reports = 0
@@ -252,11 +267,12 @@ def hang(stage, fraction, note=""):
     global reports
     reports += 1
     if reports == 6:
-        Path(sys.argv[2], "ready").touch()
+        (folder / "ready").touch()
         time.sleep(600)
 
 spec = job.Spec.from_dict(json.loads(sys.argv[1]))
-job.Job(open_lab(), spec, Path(sys.argv[2])).run(hang)
+folder, model, weights = map(Path, sys.argv[2:])
+job.Job(open_lab(preset_of_small_lab(model, weights)), spec, folder).run(hang)
 """
 
 
@@ -265,7 +281,9 @@ job.Job(open_lab(), spec, Path(sys.argv[2])).run(hang)
 def test_a_killed_process_loses_nothing_that_was_written(
     whole: Job, lab: Lab, spec: Spec, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-c", CHILD, json.dumps(spec.to_dict()), str(tmp_path)]
+    model, weights = lab.preset.model.origin, lab.preset.weights
+    folders = map(str, (tmp_path, model, weights))
+    words = [sys.executable, "-c", CHILD, json.dumps(spec.to_dict()), *folders]
     with subprocess.Popen(words, cwd=ROOT) as child:
         until = time.monotonic() + 200
         while not (tmp_path / "ready").exists() and time.monotonic() < until:
@@ -412,11 +430,23 @@ def test_the_precision_is_decided_once(
     assert summary is not None and summary.screened
 
 
+@pytest.fixture(scope="module")
+def in_parts(lab: Lab, spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The search in many parts, done."""
+    with pytest.MonkeyPatch.context() as patch:
+        small_parts(patch)
+        job = Job(lab, spec, tmp_path_factory.mktemp("parts"))
+        job.run()
+    assert len(parts(job.folder)) > 2
+    return job
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv", "json"])
 @pytest.mark.usefixtures("small")
-def test_an_export_holds_everything(lab: Lab, spec: Spec, tmp_path: Path, ending: str) -> None:
-    job = Job(lab, spec, tmp_path / "job")
-    summary = job.run()
+def test_an_export_holds_everything(
+    in_parts: Job, lab: Lab, spec: Spec, tmp_path: Path, ending: str
+) -> None:
+    job, summary = in_parts, in_parts.summary()
     assert summary is not None
     path = tmp_path / "made" / f"out.{ending}"
     job.export(path)

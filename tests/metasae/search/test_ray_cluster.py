@@ -1,36 +1,68 @@
 """Pairs searched by Ray's workers: the numbers are those of this process."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'metasae[ray]'")
 
+from ray.cluster_utils import Cluster
+
 from metasae.errors import UserError
-from metasae.lab.lab import Lab
-from metasae.search.pairs_job import PairsJob, all_pairs
+from metasae.lab.first_use import META
+from metasae.lab.lab import Lab, open_lab
+from metasae.search.pairs_job import all_pairs
 from metasae.search.ray_cluster import over_ray
 from metasae.search.spec import Spec
-from metasae.sources.presets import EMBEDDED, Opened
+from metasae.sources import cache, user_presets
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import Opened
+from metasae.training.meta_sae_run import REPORT
 from tests.builders import one_sentence
+from tests.small_lab import HOOK, N_LATENTS
 
 CITIES = ("Tokyo", "Paris")
-SPEC = Spec(EMBEDDED.opened, "", "", attributes=("language", "currency"), screened=False)
+SPEC = Spec(Opened("mine"), "", "", attributes=("language", "currency"), screened=False)
 
 
 @pytest.fixture(scope="module")
-def here(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> PairsJob:
-    pairs = all_pairs(lab, CITIES, SPEC, tmp_path_factory.mktemp("here"))
-    pairs.run()
-    return pairs
+def mine(small_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The small lab as a preset of the user's, which every process opens by its name."""
+    folder = small_lab.preset.weights
+    assert folder is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        values = {
+            "name": "mine", "model": str(small_lab.preset.model.origin), "hook_layer": HOOK,
+            "saes": [small_lab.preset.sae(N_LATENTS)],
+        }  # fmt: skip
+        preset = user_presets.keep(values)
+        made = cache.preset(preset.name)
+        shutil.copytree(folder / META, made / META)
+        (made / META / REPORT).write_text("{}")
+        for name in ("cities.json", "report.json"):
+            shutil.copy(folder / name, made / name)
+        yield open_lab(preset)
+
+
+@pytest.fixture(scope="module")
+def cluster(mine: Lab) -> Iterator[str]:
+    """Address of a cluster of two processors, started once."""
+    started = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    yield started.address
+    started.shutdown()
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_path: Path) -> None:
-    there = all_pairs(lab, CITIES, SPEC, tmp_path)
-    table = there.run(spread=over_ray(workers=2))
-    expected = here.results()
-    assert table is not None and len(table) == len(expected) > 2
+def test_two_workers_find_what_this_process_finds(mine: Lab, cluster: str, tmp_path: Path) -> None:
+    expected = all_pairs(mine, CITIES, SPEC, tmp_path / "here").run()
+    there = all_pairs(mine, CITIES, SPEC, tmp_path / "there")
+    table = there.run(spread=over_ray(cluster, workers=2))
+    assert table is not None and expected is not None and len(table) == len(expected) > 2
     exact = ["source", "target", "pattern", "edit", "sentence", "combination", "combinations"]
     assert table[exact].equals(expected[exact])
     for name in ("margin", "reached_by"):
@@ -38,8 +70,9 @@ def test_two_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_
 
 
 @pytest.mark.slow
-def test_what_is_wrong_with_a_preset_is_said_once(lab: Lab, tmp_path: Path) -> None:
-    pairs = all_pairs(lab, CITIES, SPEC, tmp_path)
+def test_what_is_wrong_with_a_preset_is_said_once(mine: Lab, tmp_path: Path) -> None:
+    # On an instance of one's own, which is started for the search alone.
+    pairs = all_pairs(mine, CITIES, SPEC, tmp_path)
     pairs.specs = tuple(Spec(Opened("atlantis"), one.source, one.target) for one in pairs.specs)
     with pytest.raises(UserError, match="atlantis") as raised:
         pairs.run(spread=over_ray(workers=1))

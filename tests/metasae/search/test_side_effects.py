@@ -16,7 +16,6 @@ from metasae.lab.city_records import CityRecord
 from metasae.lab.lab import Lab
 from metasae.lm.names import name_position
 from metasae.search import side_effects as probing
-from metasae.search.patterns import FoundEdit
 from metasae.search.side_effects import (
     WITH_CITY,
     WITHOUT_CITY,
@@ -87,14 +86,16 @@ def close(found: probing.Divergence, expected: tuple[float, float]) -> None:
 
 
 def test_divergence_on_the_citys_name_is_that_of_full_passes(
-    experiment: Experiment, lab: Lab, found: tuple[FoundEdit, ...]
+    real_experiment: Experiment, lab: Lab
 ) -> None:
+    experiment = real_experiment
+    edit = LatentSwap()
     sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
-    one = SideEffectProbe(lab, experiment).side_effects(found[-1].edit)
+    one = SideEffectProbe(lab, experiment).side_effects(edit)
     expected = slow_divergence(
         experiment,
         sentences,
-        found[-1].edit,
+        edit,
         lambda text: name_position(experiment.model, text, "Tokyo"),
     )
     assert expected[0] > 0.01
@@ -118,10 +119,10 @@ def own_piece_gone(experiment: Experiment, **options: Any) -> Edit:
     ids=["last", "all", "all, error dropped"],
 )
 def test_what_leaks_is_that_of_full_passes(
-    leaking: Experiment, lab: Lab, options: dict[str, Any]
+    leaking: Experiment, small_lab: Lab, options: dict[str, Any]
 ) -> None:
     edit = own_piece_gone(leaking, **options)
-    one = side_effects(lab, leaking, edit)
+    one = side_effects(small_lab, leaking, edit)
     assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
     if edit.options.position == "all" and edit.options.keep_error:
         assert one.without_city == one.leak  # it acts where the latent fires anyway
@@ -135,8 +136,8 @@ def test_what_leaks_is_that_of_full_passes(
         assert one.without_city.changed == one.without_city.sentences
 
 
-def test_no_edit_has_no_side_effects(experiment: Experiment, lab: Lab) -> None:
-    one = side_effects(lab, experiment, NO_EDIT)
+def test_no_edit_has_no_side_effects(experiment: Experiment, small_lab: Lab) -> None:
+    one = side_effects(small_lab, experiment, NO_EDIT)
     for part in (one.with_city, one.without_city, one.leak):
         assert (part.mean, part.largest, part.changed) == (0, 0, 0)
     assert one.held == one.facts
@@ -234,11 +235,10 @@ def test_running_only_the_changed_rows_is_running_all(borrowed: Experiment, shar
     torch.testing.assert_close(found[real], expected[real], rtol=1e-4, atol=1e-3)
 
 
-def test_a_source_nobody_shares_latents_with_has_no_others(
-    lab: Lab, experiment: Experiment
-) -> None:
-    held = {one.latent for record in lab.records.values() for one in record.latents}
-    free = next(latent for latent in range(lab.n_latents) if latent not in held)
+def test_a_source_nobody_shares_latents_with_has_no_others(small_lab: Lab) -> None:
+    held = {one.latent for record in small_lab.records.values() for one in record.latents}
+    free = next(latent for latent in range(small_lab.n_latents) if latent not in held)
+    lab = replace(small_lab, words=small_lab.words | {free: ("Tokyo",)})
     alone = lab.experiment(lab.subject(f"#{free}"), lab.subject("Paris"))
     one = side_effects(lab, alone, LatentSwap())
     assert isinstance(one, SideEffects) and one.others == () and one.facts == 0
