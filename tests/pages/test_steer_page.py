@@ -1,55 +1,61 @@
-"""The Steer page through its states, on a lab without a model."""
+"""The Steer page through its states, on a small real lab."""
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
-import streamlit as st
-import torch
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
-from metasae.search.engine import Engine
+from metasae.lab.lab import Lab
+from metasae.search.exhaustive import search
 from metasae.sources.presets import Opened
-from tests.fakes import FakeLab
+from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
+from metasae.steering.experiment import Experiment
+from tests.pages.opening import open_page as opened
 from workbench import shared
-from workbench.state import View
+from workbench.state import View, edit_to_text
 from workbench.steer import experiments, extras
 from workbench.steer.tables import json_file
 
-APP = Path(__file__).parents[2] / "workbench" / "app.py"
-
 
 @pytest.fixture(autouse=True)
-def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLab]:
-    fake = FakeLab()
-    monkeypatch.setattr(shared, "get_lab", lambda preset: fake)
-    monkeypatch.setattr(Engine, "logprobs", made_up_logprobs)
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield fake
-    st.cache_resource.clear()
+def lab(on_small: Lab) -> Lab:
+    return on_small
 
 
-def made_up_logprobs(engine: Engine, numbers: Iterable[int]) -> torch.Tensor:
-    """The search's engine on a case without a model."""
-    edits = [engine.combinations.edit(int(number)) for number in numbers]
-    return engine.experiment.logprobs(edits)  # type: ignore[attr-defined]
+@pytest.fixture
+def experiment(lab: Lab) -> Experiment:
+    """What the page opens on."""
+    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+
+
+@dataclass(frozen=True)
+class Own:
+    """The two strongest meta-latents of the source's and the target's own."""
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+
+    @property
+    def exchange(self) -> MetaLatentEdit:
+        """The strongest of the source's out, the strongest of the target's in."""
+        return MetaLatentEdit(((self.source[0], 0.0), (self.target[0], 1.0)))
+
+
+@pytest.fixture
+def own(experiment: Experiment) -> Own:
+    source, target = (
+        [piece.meta for piece in experiment.pieces if piece.side == side]
+        for side in ("source", "target")
+    )
+    return Own((source[0], source[1]), (target[0], target[1]))
 
 
 def below(app: AppTest, tab: str) -> AppTest:
     """The page with one of the tabs below the edit open."""
     app.session_state["below"] = tab
-    return app.run()
-
-
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=30)
-    for name, value in query.items():
-        app.query_params[name] = value
     return app.run()
 
 
@@ -71,54 +77,65 @@ def errors(app: AppTest) -> list[str]:
     return [error.value.replace("\\", "") for error in app.error]
 
 
-def test_it_opens_on_tokyo_and_paris_unedited() -> None:
+def test_it_opens_on_tokyo_and_paris_unedited(experiment: Experiment) -> None:
     app = opened()
     assert errors(app) == []
     assert [box.value for box in app.main.selectbox] == ["Tokyo", "Paris"]
     boxes = {box.key: box.value for box in app.checkbox}
-    assert boxes == {f"box-{n}": n in (1, 2, 3, 4) for n in range(1, 8)}
+    assert boxes == {f"box-{one.meta}": one.side != "target" for one in experiment.pieces}
+    assert len(boxes) > 6
     assert (answers(app)["Change (nats)"] == 0).all()
     assert sentence(app).startswith("Tokyo is unchanged")
     assert query(app) == {"v": "1", "source": "Tokyo", "target": "Paris"}
 
 
-def test_a_toggle_changes_the_numbers_the_sentence_and_the_link() -> None:
+def test_a_toggle_changes_the_numbers_the_sentence_and_the_link(
+    experiment: Experiment, own: Own
+) -> None:
     app = opened()
-    before = answers(app)["After (nats)"]
-    app.checkbox(key="box-1").uncheck().run()
-    app.checkbox(key="box-5").check().run()
+    app.checkbox(key=f"box-{own.source[0]}").uncheck().run()
+    app.checkbox(key=f"box-{own.target[0]}").check().run()
     assert errors(app) == []
-    assert not answers(app)["After (nats)"].equals(before)
-    assert "is now in France and speaks French" in sentence(app)
+    outcome = experiment.apply(own.exchange)
+    assert answers(app)["After (nats)"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    assert sentence(app) == outcome.sentence
+    assert "is now in France" in sentence(app)
     assert "now" in set(answers(app)["Model's pick"])
-    assert query(app)["edit"] == "1_0~5_1"
+    assert query(app)["edit"] == edit_to_text(own.exchange)
 
 
-def test_two_toggles_before_the_first_is_drawn_both_count() -> None:
+def test_two_toggles_before_the_first_is_drawn_both_count(own: Own) -> None:
     app = opened()
-    app.checkbox(key="box-1").uncheck()
-    app.checkbox(key="box-5").check()
+    app.checkbox(key=f"box-{own.source[0]}").uncheck()
+    app.checkbox(key=f"box-{own.target[0]}").check()
     app.run()
-    assert query(app)["edit"] == "1_0~5_1"
+    assert query(app)["edit"] == edit_to_text(own.exchange)
 
 
-def test_latent_swap_then_a_box() -> None:
+def test_latent_swap_then_a_box(experiment: Experiment, own: Own) -> None:
     app = opened()
     app.button(key="swap").click().run()
     assert "France, speaks French, lies in Europe" in sentence(app)
     assert query(app)["edit"] == "swap"
-    assert not app.checkbox(key="box-1").value and app.checkbox(key="box-5").value
-    app.checkbox(key="box-2").check().run()
-    assert query(app)["edit"] == "1_0~3_0~5_1~6_1~7_1"
+    kept, gone = own.source
+    assert not app.checkbox(key=f"box-{gone}").value
+    assert app.checkbox(key=f"box-{own.target[0]}").value
+    app.checkbox(key=f"box-{kept}").check().run()
+    strengths = {
+        piece.meta: 1 - piece.default
+        for piece in experiment.pieces
+        if piece.side != "shared" and piece.meta != kept
+    }
+    assert query(app)["edit"] == edit_to_text(MetaLatentEdit(tuple(sorted(strengths.items()))))
 
 
-def test_undo_redo_reset() -> None:
+def test_undo_redo_reset(own: Own) -> None:
     app = opened()
-    app.checkbox(key="box-1").uncheck().run()
+    app.checkbox(key=f"box-{own.source[0]}").uncheck().run()
     app.button(key="swap").click().run()
     app.button(key="undo").click().run()
-    assert query(app)["edit"] == "1_0"
-    assert not app.checkbox(key="box-1").value
+    assert query(app)["edit"] == f"{own.source[0]}_0"
+    assert not app.checkbox(key=f"box-{own.source[0]}").value
     app.button(key="redo").click().run()
     assert query(app)["edit"] == "swap"
     app.button(key="reset").click().run()
@@ -135,58 +152,85 @@ def test_undo_goes_back_across_cities() -> None:
     assert app.selectbox(key="pick-target").value == "Paris"
 
 
-def test_source_and_target_are_exchanged() -> None:
-    app = opened(edit="1_0")
+def test_source_and_target_are_exchanged(own: Own) -> None:
+    app = opened(edit=f"{own.source[0]}_0")
     app.button(key="exchange").click().run()
     assert errors(app) == []
     assert query(app) == {"v": "1", "source": "Paris", "target": "Tokyo"}
 
 
-def test_strengths_on_demand() -> None:
+def test_strengths_on_demand(own: Own) -> None:
     app = opened()
     assert len(app.slider) == 0
     app.toggle(key="strengths").set_value(True).run()
-    app.slider(key="strength-5").set_value(-0.5).run()
-    assert query(app)["edit"] == "5_-0.5"
-    assert app.checkbox(key="box-5").value
-    assert "×−0.5" in app.checkbox(key="box-5").label
+    meta = own.target[0]
+    app.slider(key=f"strength-{meta}").set_value(-0.5).run()
+    assert query(app)["edit"] == f"{meta}_-0.5"
+    assert app.checkbox(key=f"box-{meta}").value
+    assert "×−0.5" in app.checkbox(key=f"box-{meta}").label
 
 
-def test_options() -> None:
-    app = opened(edit="1_0")
+def test_options(own: Own) -> None:
+    app = opened(edit=f"{own.source[0]}_0")
     app.toggle(key="option-keep_residual").set_value(True).run()
     app.toggle(key="option-keep_error").set_value(False).run()
     app.radio(key="option-position").set_value("all").run()
-    assert query(app)["edit"] == "1_0~residual~noerror~all"
+    assert query(app)["edit"] == f"{own.source[0]}_0~residual~noerror~all"
 
 
-def test_best_edits_are_one_click_away() -> None:
-    app = opened()
+def test_best_edits_are_one_click_away(lab: Lab) -> None:
+    app = opened(source="Paris", target="Tokyo")
     app.toggle(key="best-edits").set_value(True).run()
     pills = app.pills(key="best-pick")
-    assert "everything" in pills.options and "currency only" in pills.options
-    pills.select("currency only").run()
+    best = [
+        one
+        for one in search(lab.experiment(lab.subject("Paris"), lab.subject("Tokyo")))
+        if any(one.pattern.values())
+    ]
+    assert len(pills.options) == len(best) > 2 and "everything" in pills.options
+    pills.select("language and continent").run()
     assert errors(app) == []
     picks = answers(app).set_index("Answer")["Model's pick"]
-    assert picks["euro"] == "now" and picks["Japan"] == "still"
+    assert picks["Japanese"] == "now" and picks["Asia"] == "now"
+    assert picks["France"] == "still" and picks["euro"] == "still"
 
 
-def test_a_pinned_edit_stands_beside_the_next() -> None:
-    app = opened(edit="1_0~5_1")
+def test_a_pinned_edit_stands_beside_the_next(own: Own) -> None:
+    text = edit_to_text(own.exchange)
+    app = opened(edit=text)
     app.button(key="pin").click().run()
     app.button(key="swap").click().run()
-    assert query(app)["pin"] == "1_0~5_1" and query(app)["edit"] == "swap"
+    assert query(app)["pin"] == text and query(app)["edit"] == "swap"
     assert len(app.header) == 2
     app.button(key="pin").click().run()
     assert "pin" not in query(app) and len(app.header) == 1
 
 
-def test_free_writing_before_and_after() -> None:
-    app = opened(edit="swap")
+def write_both(app: AppTest) -> list[str]:
+    """What stands in the two columns."""
     app.main.button[[b.label for b in app.main.button].index("Write both")].click().run()
-    shown = " ".join(markdown.value for markdown in app.markdown)
-    assert "and so on" in shown and r"\*bold\*" in shown
+    assert errors(app) == []
+    return [one.value for one in app.markdown if one.value.startswith(":gray[")]
+
+
+def test_free_writing_before_and_after(experiment: Experiment) -> None:
+    app = opened(edit="swap")
+    before, after = write_both(app)
+    prompt = "I moved to Tokyo last year. Here everyone speaks"
+    for shown, edit in ((before, None), (after, LatentSwap())):
+        written = experiment.continuation(edit, prompt)
+        assert extras._lines(written) in shown and prompt in shown.replace("\\", "")
+    assert before != after
     assert query(app)["write"].startswith("I moved to {city}")
+
+
+def test_what_the_model_writes_is_not_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nasty(self: Experiment, edit: Edit | None, *_: object) -> str:
+        return " and so on" if edit is None else " et cetera *bold* $1$"
+
+    monkeypatch.setattr(Experiment, "continuation", nasty)
+    before, after = write_both(opened(edit="swap"))
+    assert "and so on" in before and r"\*bold\*" in after
 
 
 def test_own_question_is_scored_with_the_others() -> None:
@@ -210,29 +254,27 @@ def test_a_question_without_the_city_is_one_sentence_and_the_rest_stands() -> No
 def test_chosen_latents_are_in_the_link() -> None:
     app = below(opened(), "Latents used")
     key = "latents-source"
-    app.multiselect(key=key).set_value([*app.multiselect(key=key).value, 3501]).run()
+    app.multiselect(key=key).set_value([*app.multiselect(key=key).value, 40]).run()
     assert errors(app) == []
-    assert query(app)["source_latents"].endswith(".3501")
+    assert query(app)["source_latents"].endswith(".40")
 
 
 def test_latents_by_number() -> None:
-    app = opened(source="#12,#45")
+    app = opened(source="#7,#40")
     assert errors(app) == []
-    assert app.selectbox(key="pick-source").value == "#12,#45"
+    assert app.selectbox(key="pick-source").value == "#7,#40"
     said = [caption.value.replace("\\", "") for caption in app.caption]
     assert (
-        "#12,#45 are no city: asked about Tokyo, on whose name one of them is most active." in said
+        "#7, #40 are no city: asked about Tokyo, on whose name one of them is most active." in said
     )
     assert "Japan" in set(answers(app)["Answer"])
 
 
-def test_latents_of_no_name_are_asked_ones_own_question_only(
-    lab: FakeLab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeLab, "latent_words", lambda self, latent: ())
-    (error,) = errors(opened(source="#12"))
-    assert error.replace("\\", "").startswith("#12 fires on no name of the table")
-    app = opened(source="#12", ask="The tower stands in", answers="Paris, Rome")
+def test_latents_of_no_name_are_asked_ones_own_question_only(lab: Lab) -> None:
+    assert lab.latent_words(8) == ()
+    (error,) = errors(opened(source="#8"))
+    assert error.replace("\\", "").startswith("#8 fires on no name of the table")
+    app = opened(source="#8", ask="The tower stands in", answers="Paris, Rome")
     assert errors(app) == [] and list(answers(app)["Answer"]) == ["Paris", "Rome"]
     assert not any("asked about" in caption.value for caption in app.caption)
 
@@ -244,7 +286,8 @@ def test_latents_of_no_name_are_asked_ones_own_question_only(
         ({"source": "Paris"}, "Source and target are both Paris"),
         ({"source": "#99999999"}, "There is no latent 99999999"),
         ({"source_latents": "40000"}, "There is no latent 40000"),
-        ({"edit": "700_0"}, "Meta-latent 700 is active on neither"),
+        ({"edit": "700_0"}, "There is no meta-latent 700"),
+        ({"edit": "20_0"}, "Meta-latent 20 is active on neither"),
         ({"edit": "1_7"}, "The strength of meta-latent 1 is 7"),
         ({"edit": "drop table"}, "The link is damaged"),
         ({"v": "9"}, 'This link is of version "9"'),
@@ -259,9 +302,9 @@ def test_a_bad_link_is_one_sentence_and_the_pickers_stay(link: dict[str, str], s
 
 def test_from_an_unknown_city_the_picker_leads_on() -> None:
     app = opened(source="Tokio")
-    app.selectbox(key="pick-source").set_value("Rome").run()
+    app.selectbox(key="pick-source").set_value("Lyon").run()
     assert errors(app) == []
-    assert query(app)["source"] == "Rome"
+    assert query(app)["source"] == "Lyon"
 
 
 def downloaded(app: AppTest) -> dict[str, object]:
@@ -272,33 +315,37 @@ def downloaded(app: AppTest) -> dict[str, object]:
     return loaded
 
 
-def test_a_downloaded_file_loads_back() -> None:
-    content = downloaded(opened(edit="1_0~5_1", pin="swap"))
+def test_a_downloaded_file_loads_back(own: Own) -> None:
+    text = edit_to_text(own.exchange)
+    content = downloaded(opened(edit=text, pin="swap"))
     app = below(opened(), "Save and share")
     app.file_uploader[0].upload("a.json", json.dumps(content).encode(), "application/json").run()
     assert errors(app) == []
-    assert query(app)["edit"] == "1_0~5_1" and query(app)["pin"] == "swap"
+    assert query(app)["edit"] == text and query(app)["pin"] == "swap"
 
 
-def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, other = [], FakeLab()
-    other.provenance = replace(FakeLab.provenance, preset="gpt2-small", meta_sae="theirs@1")
+def test_a_file_of_another_preset_opens_that_one(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    provenance = replace(lab.provenance, preset="gpt2-small", meta_sae="theirs@1")
+    other = replace(lab, provenance=provenance)
 
-    def get_lab(preset: Opened) -> FakeLab:
+    def get_lab(preset: Opened) -> Lab:
         asked.append(preset)
-        return other if preset == Opened("gpt2-small") else FakeLab()
+        return other if preset == Opened("gpt2-small") else lab
 
     content = downloaded(opened(edit="swap"))
     content |= {"preset": "gpt2-small", "meta_sae": "theirs@1"}
     content["view"] = content["view"] | {"preset": "gpt2-small"}  # type: ignore[operator]
     monkeypatch.setattr(shared, "get_lab", get_lab)
     for sae, said in (
-        (FakeLab.provenance.sae, []),
+        (lab.provenance.sae, []),
         (
             "other@2",
             [
                 "This file was made with the SAE other@2, and the workbench has "
-                f"{FakeLab.provenance.sae} open: its numbers may be others."
+                f"{lab.provenance.sae} open: its numbers may be others."
             ],
         ),
     ):
@@ -314,34 +361,41 @@ def test_a_file_of_another_preset_opens_that_one(monkeypatch: pytest.MonkeyPatch
         assert errors(app.run()) == []
 
 
-def test_a_file_of_another_model_changes_nothing_and_says_so() -> None:
+def test_a_file_of_another_model_changes_nothing_and_says_so(lab: Lab) -> None:
     content = downloaded(opened(edit="swap")) | {"model": "gpt2-small"}
     app = below(opened(), "Save and share")
     app.file_uploader[0].upload("a.json", json.dumps(content).encode(), "application/json").run()
     assert errors(app) == [
         "This file was made with the model gpt2-small, and the workbench has "
-        "SmolLM2-135M-Instruct open; open that one first."
+        f"{lab.provenance.model} open; open that one first."
     ]
     assert "edit" not in query(app)
 
 
-def test_a_model_that_does_not_open_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_does_not_open_is_one_sentence(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(preset: Opened) -> None:
         raise UserError("The wheel could not be downloaded; connect to the network once.")
 
     monkeypatch.setattr(shared, "get_lab", refuse)
     app = opened()
     assert errors(app) == ["The wheel could not be downloaded; connect to the network once."]
-    monkeypatch.setattr(shared, "get_lab", lambda preset: FakeLab())
+    monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
     (again,) = app.main.button
     again.click().run()
     assert errors(app) == [] and len(answers(app)) == 12
 
 
-def test_tokens_in_labels_are_not_markdown() -> None:
-    app = opened()
-    assert r"\:red\[token\]" in app.checkbox(key="box-1").help
-    assert r"\$5\_000\$" in app.checkbox(key="box-1").label
+def test_words_in_labels_are_not_markdown(
+    lab: Lab, own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strongest = list(lab.decomposition.latents_of(own.source[0]))[:2]
+    nasty = dict(zip(strongest, (("$5_000$ [x](y)",), (":red[token]",)), strict=True))
+    monkeypatch.setattr(shared, "get_lab", lambda preset: replace(lab, words=lab.words | nasty))
+    box = opened().checkbox(key=f"box-{own.source[0]}")
+    for text in (box.label, box.help):
+        assert r"\$5\_000\$ \[x\]\(y\)" in text and r"\:red\[token\]" in text
 
 
 def test_a_tick_draws_no_tab_but_the_open_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,40 @@
+"""Pages opened without a browser, and waiting for what they begin."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+APP = Path(__file__).parents[2] / "workbench" / "app.py"
+
+
+def open_page(page: str = "steer", **query: str) -> AppTest:
+    """One of the workbench's pages as a link leads to it."""
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    if page == "steer":
+        return app
+    # The first page has written its own link.
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.switch_page(f"../pages/{page}.py").run()
+
+
+def until(
+    condition: Callable[[], object], done: Callable[[], object] = bool, seconds: float = 100.0
+) -> None:
+    """Wait for something to become true.
+
+    Args:
+        done: whether the work that is waited for has ended, after which nothing more will come.
+        seconds: the longest wait.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        # Once more: it may have become true just before the end.
+        assert not done() or condition(), "the work is done, and it did not come about"
+        assert time.monotonic() < end, f"it did not come about in {seconds:g} s"
+        time.sleep(0.05)
