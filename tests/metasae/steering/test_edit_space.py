@@ -256,13 +256,6 @@ def test_a_latent_that_both_share_is_set_by_the_swap_and_not_removed() -> None:
     close(compiled.change(firing), in_basis(*change.tolist())[None])
 
 
-def test_the_swap_ignores_strengths() -> None:
-    one = compile_edit(orthonormal_decomposition(), LatentSwap(), [0], [1], [7.0])
-    strengths = LatentSwap()
-    other = compile_edit(orthonormal_decomposition(), strengths, [0], [1], [7.0])
-    close(one.change(FIRING), other.change(FIRING))
-
-
 def test_a_meta_latent_of_neither_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError) as raised:
         compile_edit(orthonormal_decomposition(), MetaLatentEdit(((5, 1.0),)), [0], [1], [7.0])

@@ -86,6 +86,13 @@ def test_every_kind_survives_json_as_itself(kind: str) -> None:
     assert back == edit and back.kind == kind == edit.to_dict()["kind"]
 
 
+def test_strengths_given_with_a_swap_are_checked_and_dropped() -> None:
+    assert edit_of_kind("swap", ((3, 0.5),)) == LatentSwap()
+    with pytest.raises(UserError) as raised:
+        edit_of_kind("swap", ((3, 0.5), (3, 1.0)))
+    assert "two strengths" in one_sentence(raised)
+
+
 def test_an_edit_of_fewer_words_takes_the_defaults() -> None:
     assert Edit.from_dict({}) == NO_EDIT
     assert Edit.from_dict({"strengths": {"12": 0.5}}) == MetaLatentEdit(((12, 0.5),))
