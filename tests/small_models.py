@@ -41,23 +41,31 @@ def tokenizer(start: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=start, eos_token=start)
 
 
-def llama(folder: Path, facts: Iterable[City] = (), steps: int = 0) -> Any:
-    """A Llama of four blocks, saved.
+def llama(
+    folder: Path,
+    facts: Iterable[City] = (),
+    steps: int = 0,
+    family: str = "llama",
+    **more: Any,
+) -> Any:
+    """A Llama, or a model of a family laid out like it, of four blocks, saved.
 
     Args:
         facts: cities whose four questions it is trained to answer first.
         steps: of that training.
+        family: transformers' ``model_type``.
+        more: what its configuration says beside the sizes.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     words = tokenizer("<s>")
-    config = LlamaConfig(
-        vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
+    config = AutoConfig.for_model(
+        family, vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
         max_position_embeddings=128, bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
+        eos_token_id=words.eos_token_id, **more,
     )  # fmt: skip
-    model = LlamaForCausalLM(config)
+    model = AutoModelForCausalLM.from_config(config)
     if steps:
         _learn(model, words, facts, steps)
         model.save_pretrained(folder)
