@@ -1,14 +1,18 @@
 """Base SAEs of one's own, on a small model and the user's text."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
 import sae_lens
 import torch
+from safetensors.torch import load_file
 
 from metasae.cli import main
 from metasae.errors import UserError
@@ -17,7 +21,7 @@ from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS, Preset
 from metasae.text.cities import load_cities
 from metasae.text.prompts import QUESTIONS, fill
-from metasae.training import base_sae
+from metasae.training import base_sae, trainer
 from metasae.training.config import TrainConfig
 from tests.builders import one_sentence
 from tests.small_models import D_MODEL, HOOK, small_gemma, small_gpt2
@@ -114,9 +118,40 @@ def test_the_command_writes_a_folder_saelens_opens(
     assert not (tmp_path / "other").exists()
 
 
-def test_a_stopped_run_is_gone_on_with(place: tuple[Preset, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("selection", ["topk", "batch_topk"])
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
+    place: tuple[Preset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: Any
+) -> None:
     preset, folder = place
-    (tmp_path / "mine.sae.checkpoint").write_text("something")
+    config = replace(CONFIG, selection=selection)
+
+    def run(out: str, **more: Any) -> dict[str, Any]:
+        texts = [folder / "text.txt"]
+        return base_sae.make(preset, config, tmp_path / out, texts, tokens=4000, **more)
+
+    def breaking_off(stage: str, share: float, note: str = "") -> None:
+        if stage.startswith("SAE of") and share >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = run("whole")
+    clock = itertools.count(0.0, 60.0)  # so slow that every step is kept
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "time", SimpleNamespace(monotonic=clock.__next__))
+        with pytest.raises(KeyboardInterrupt):
+            run("mine", progress=breaking_off)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "mine.sae.checkpoint"}
     with pytest.raises(UserError) as raised:
-        base_sae.make(preset, CONFIG, tmp_path / "mine", [folder / "text.txt"])
+        run("mine")
     assert "--resume" in one_sentence(raised)
+    shares: list[float] = []
+
+    def noting(stage: str, share: float, note: str = "") -> None:
+        if stage.startswith("SAE of"):
+            shares.append(share)
+
+    again = run("mine", resume=True, progress=noting)
+    assert shares == [step / CONFIG.steps for step in range(CONFIG.steps // 2 + 1, 61)]
+    weights = [load_file(tmp_path / out / formats.WEIGHTS) for out in ("mine", "whole")]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+    assert again == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "mine"}
