@@ -87,7 +87,7 @@ def explained(content: str | bytes) -> dict[str, str]:
     ``description``; of several about one latent the first is taken.
 
     Raises:
-        UserError: when it is no such file.
+        UserError: when it is no such file, or holds no labels.
     """
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     try:
@@ -99,6 +99,8 @@ def explained(content: str | bytes) -> dict[str, str]:
         for row in rows:
             index = row["index"] if "index" in row else row["feature"]
             labels.setdefault(str(int(index)), str(row["description"])[:LONGEST])
+        if not labels:
+            raise ValueError("no labels")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             "This is no file of Neuronpedia's explanations; it takes a list of objects with index "

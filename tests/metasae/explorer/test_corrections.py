@@ -1,9 +1,11 @@
-"""Labels people wrote, as a file."""
+"""Labels people wrote, as a file, and those from Neuronpedia."""
+
+import json
 
 import pytest
 
 from metasae.errors import UserError
-from metasae.explorer.corrections import Corrections
+from metasae.explorer.corrections import Corrections, explained
 from tests.builders import one_sentence
 
 
@@ -34,3 +36,24 @@ def test_a_file_that_holds_no_labels_is_refused(content: str) -> None:
     with pytest.raises(UserError) as raised:
         Corrections.from_json(content)
     assert "no file of labels" in one_sentence(raised)
+
+
+def test_neuronpedias_files_are_read() -> None:
+    rows = [
+        {"index": "7", "description": "cities"},
+        {"feature": 8, "description": "x"},
+        {"index": 7, "description": "again"},
+    ]
+    expected = {"7": "cities", "8": "x"}
+    assert explained(json.dumps(rows)) == expected
+    assert explained("\n".join(map(json.dumps, rows)).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "\n", "[]", "{}", "3", '[{"index": 1}]', '[{"index": "x", "description": "a"}]'],
+)
+def test_another_file_than_neuronpedias_is_refused(content: str) -> None:
+    with pytest.raises(UserError, match="no file of Neuronpedia") as raised:
+        explained(content)
+    one_sentence(raised)
