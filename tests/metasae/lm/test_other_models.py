@@ -140,7 +140,10 @@ def test_in_bf16_the_blocks_stay_near(opened: Opened) -> None:
     rough = Engine(experiment, combinations, torch.bfloat16).logprobs(numbers)
     exact = Engine(experiment, combinations).logprobs(numbers)
     assert isinstance(experiment.model.blocks(), LibraryBlocks)
-    assert 0 < (rough - exact).abs().max() < 3
+    # In nats; what is improbable may be further off.
+    off = (rough - exact).abs()
+    assert off.gather(-1, exact.topk(5).indices).max() < 0.1
+    assert off.max() > 1e-3  # it is bf16, not fp32 by another name
 
 
 def test_it_writes_on(opened: Opened) -> None:
@@ -162,8 +165,16 @@ def test_the_second_opening_trains_and_asks_nothing(
     again = open_lab(opened.preset)
     assert torch.equal(again.decomposition.meta.W_dec, opened.lab.decomposition.meta.W_dec)
     assert again.records == opened.lab.records
-    assert again.report["meta_sae"]["fve"] > again.report["meta_sae"]["fve_control"] - 0.2
     assert again.n_latents == WIDTHS[-1]
+
+
+def test_the_report_is_of_the_meta_sae_that_is_open(opened: Opened) -> None:
+    rows, figures = opened.lab.decomposition.sae.W_dec, opened.lab.report["meta_sae"]
+    left = rows - opened.lab.decomposition.meta.reconstruct(rows)
+    explained = 1 - float(left.square().sum() / rows.square().sum())
+    assert figures["fve"] == pytest.approx(explained, abs=0.01) and explained > 0.2
+    # The directions are random: there is as much to find in the control's.
+    assert figures["fve_control"] == pytest.approx(explained, abs=0.1)
 
 
 @pytest.mark.parametrize(
