@@ -3,6 +3,7 @@
 Random weights: what is tested is the opening and that all numbers agree with transformers' own.
 """
 
+import functools
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,6 +26,7 @@ TAUGHT = ("Alexandria", "Cairo", "Kyoto", "Lyon", "Marseille", "Osaka", "Paris",
 """Cities whose facts the small Llama is taught."""
 
 
+@functools.cache
 def tokenizer(start: str) -> Any:
     """A byte-level BPE of the questions and the cities, its start token the last id."""
     from transformers import PreTrainedTokenizerFast
@@ -152,6 +154,27 @@ def in_hub_cache(cache: Path, repo: str, revision: str) -> Path:
     return folder
 
 
+def _old_sae(folder: Path, model: Any, width: int, hook: str) -> None:
+    """An SAE as SAELens wrote them before version 6."""
+    folder.mkdir()
+    config = {
+        "hook_point": hook, "d_in": D_MODEL, "d_sae": width,
+        "dtype": "torch.float32", "device": "cpu", "model_name": "gpt2-small",
+        "hook_point_layer": 8, "activation_fn_str": "relu", "normalize_activations": False,
+        "context_size": 128, "dataset_path": "", "prepend_bos": True,
+    }  # fmt: skip
+    (folder / "cfg.json").write_text(json.dumps(config))
+    save_file(sae_weights(model, width), folder / "sae_weights.safetensors")
+
+
+def own_folders(folder: Path) -> dict[str, object]:
+    """What a user's preset says of a small GPT-2 and its SAE that are saved as plain folders."""
+    torch.manual_seed(0)
+    model = gpt2(folder / "my model")
+    _old_sae(folder / "my sae", model, WIDTHS[1], "blocks.1.hook_resid_post")
+    return {"name": "mine", "model": str(folder / "my model"), "saes": [str(folder / "my sae")]}
+
+
 def small_gpt2(cache: Path) -> Preset:
     """The preset of the post, its model and SAEs small, in the hub's cache."""
     torch.manual_seed(0)
@@ -160,17 +183,8 @@ def small_gpt2(cache: Path) -> Preset:
     model = gpt2(in_hub_cache(cache, origin.repo, origin.revision))
     repo = in_hub_cache(cache, "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8", "1" * 40)
     for name, width in zip(("768", "1536"), WIDTHS, strict=True):
-        folder = repo / f"blocks.8.hook_resid_pre_{name}"
-        folder.mkdir()
-        # As SAELens wrote them before version 6.
-        config = {
-            "hook_point": "blocks.8.hook_resid_pre", "d_in": D_MODEL, "d_sae": width,
-            "dtype": "torch.float32", "device": "cpu", "model_name": "gpt2-small",
-            "hook_point_layer": 8, "activation_fn_str": "relu", "normalize_activations": False,
-            "context_size": 128, "dataset_path": "", "prepend_bos": True,
-        }  # fmt: skip
-        (folder / "cfg.json").write_text(json.dumps(config))
-        save_file(sae_weights(model, width), folder / "sae_weights.safetensors")
+        hook = "blocks.8.hook_resid_pre"
+        _old_sae(repo / f"{hook}_{name}", model, width, hook)
     return _small(GPT2, model)
 
 

@@ -1,5 +1,6 @@
 """The presets of other families end to end, on small models in the hub's layout, offline."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,10 +30,11 @@ from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
 from tests import oracle
 from tests.builders import one_sentence
-from tests.small_models import HOOK, WIDTHS, small_gemma, small_gpt2, tokenizer
+from tests.small_models import HOOK, TAUGHT, WIDTHS, own_folders, small_gemma, small_gpt2, tokenizer
 from workbench import shared
 
 APP = Path(__file__).parents[3] / "workbench" / "app.py"
@@ -112,9 +114,8 @@ def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
 
 def some_case(lab: Lab) -> Experiment:
     """A pair both of whose sides have meta-latents of their own."""
-    names = lab.city_names()
-    for other in names[1:]:
-        experiment = lab.experiment(lab.subject(names[0]), lab.subject(other))
+    for source, target in itertools.permutations(lab.city_names(), 2):
+        experiment = lab.experiment(lab.subject(source), lab.subject(target))
         if {"source", "target"} <= {piece.side for piece in experiment.pieces}:
             return experiment
     raise AssertionError("no pair with pieces of their own")
@@ -301,23 +302,22 @@ def test_a_download_is_checked_against_the_hubs_own_hash(
 # A preset of the user's.
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """A small GPT-2 and its SAE as plain folders, which tests leave as they are."""
+    return own_folders(tmp_path_factory.mktemp("own"))
+
+
 @pytest.fixture
-def mine(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """A small GPT-2 and its SAE as plain folders, and the preset that names them."""
+def mine(
+    folders: dict[str, object], nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, object]:
+    """The preset that names them, to be opened with a few cities."""
     monkeypatch.setattr(first_use, "RECIPE", replace(RECIPE, steps=20))
-    preset = small_gpt2(nothing_here / "hub")
-    assert isinstance(preset.model.origin, Hub)
-    model = nothing_here / "my model"
-    shutil.copytree(hub.hub_folder(preset.model.origin), model)
-    sae = nothing_here / "my sae"
-    (found,) = (nothing_here / "hub").glob("*/snapshots/*/blocks.8.hook_resid_pre_1536")
-    shutil.copytree(found, sae)
-    config = json.loads((sae / "cfg.json").read_text())
-    (sae / "cfg.json").write_text(json.dumps(config | {"hook_point": "blocks.1.hook_resid_post"}))
-    return {"name": "mine", "model": str(model), "saes": [str(sae)]}
+    monkeypatch.setattr(first_use, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
+    return dict(folders)
 
 
-@pytest.mark.slow
 def test_a_file_of_ones_own_opens(
     mine: dict[str, object], nothing_here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -326,7 +326,8 @@ def test_a_file_of_ones_own_opens(
     preset = find_preset(str(file))
     assert (preset.hook_layer, preset.widths) == (2, (WIDTHS[1],))
     assert main(["cities", "--preset", str(file), "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["cities"]) == 252
+    cities = json.loads(capsys.readouterr().out)["cities"]
+    assert sorted(city["name"] for city in cities) == sorted(TAUGHT)
     lab = open_lab(preset)
     assert lab.model.start_token == lab.model.tokenizer.bos_token_id
 
@@ -363,7 +364,6 @@ def test_the_sidebar_says_what_an_opening_costs(
 Change = Callable[[dict[str, object]], dict[str, object]]
 
 
-@pytest.mark.slow
 def test_the_snippet_opens_the_preset_it_was_made_with(
     mine: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,8 +383,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     shown = set()
     for name in ("mine", "mine+turned"):
         lab = open_lab(find_preset(name))
-        cities = lab.city_names()
-        experiment = lab.experiment(lab.subject(cities[0]), lab.subject(cities[1]))
+        experiment = some_case(lab)
         piece = next(one for one in experiment.pieces if one.side == "source")
         outcome = experiment.apply(MetaLatentEdit(((piece.meta, 0.0),)))
         capsys.readouterr()
@@ -450,12 +449,13 @@ def test_a_model_of_another_family_is_refused(mine: dict[str, object], tmp_path:
         open_lab(user_presets.parse(mine | {"model": str(folder)}))
 
 
-def test_a_pickled_model_is_not_opened(mine: dict[str, object]) -> None:
-    folder = Path(str(mine["model"]))
+def test_a_pickled_model_is_not_opened(mine: dict[str, object], tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(str(mine["model"]), folder)
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="takes weights as safetensors"):
-        open_lab(user_presets.parse(mine))
+        open_lab(user_presets.parse(mine | {"model": str(folder)}))
 
 
 def test_a_text_longer_than_the_model_reads_is_refused(opened: Opened) -> None:
