@@ -18,6 +18,12 @@ from metasae.text import kept_windows
 from tests.builders import one_sentence
 
 
+@pytest.fixture(scope="module")
+def explorer(lab: Lab) -> Explorer:
+    """The real one."""
+    return open_explorer(lab)
+
+
 @pytest.fixture
 def own(lab: Lab, tmp_path: Path) -> Explorer:
     """Somebody who has collected the narrowest SAE's evidence only."""
@@ -78,8 +84,7 @@ TYPED = st.text() | st.text("()[]{}\\\\|^$.*+?#&~- 日本、東京“”’–�
 @example("🙂", "18432")
 @example("(", "576")
 @example("c++", META)
-def test_any_text_is_a_search(lab: Lab, typed: str, kind: str) -> None:
-    explorer = open_explorer(lab)
+def test_any_text_is_a_search(explorer: Explorer, typed: str, kind: str) -> None:
     if not typed.split():
         with pytest.raises(UserError, match="Type a number, a word, or a text"):
             explorer.find(kind, typed)
@@ -91,8 +96,8 @@ def test_any_text_is_a_search(lab: Lab, typed: str, kind: str) -> None:
         assert set(firing["latent"]) <= set(range(576)) and (firing["activation"] > 0).all()
 
 
-def test_a_search_is_for_the_letters_themselves(lab: Lab) -> None:
-    explorer, kind = open_explorer(lab), str(lab.n_latents)
+def test_a_search_is_for_the_letters_themselves(explorer: Explorer) -> None:
+    kind = str(explorer.lab.n_latents)
     table = explorer.table(kind)
     assert table is not None
     hits = explorer.find(kind, "par", most=10**6)
@@ -106,9 +111,8 @@ def test_a_search_is_for_the_letters_themselves(lab: Lab) -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.text(), st.sampled_from([chr(0xD800), chr(0xDCFF), chr(0xDFFF)]), st.text())
 def test_bytes_that_are_no_text_are_one_sentence(
-    lab: Lab, before: str, broken: str, after: str
+    explorer: Explorer, before: str, broken: str, after: str
 ) -> None:
-    explorer = open_explorer(lab)
     for ask in (lambda typed: explorer.find("576", typed), lambda t: explorer.firing_on(576, t)):
         with pytest.raises(UserError) as raised:
             ask(before + broken + after)
