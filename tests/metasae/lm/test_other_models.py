@@ -33,7 +33,7 @@ from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
 from tests import oracle
-from tests.builders import one_sentence
+from tests.builders import never, one_sentence
 from tests.small_models import HOOK, TAUGHT, WIDTHS, own_folders, small_gemma, small_gpt2, tokenizer
 from workbench import shared
 
@@ -158,11 +158,8 @@ def test_it_writes_on(opened: Opened) -> None:
 def test_the_second_opening_trains_and_asks_nothing(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("kept from the first time")
-
-    monkeypatch.setattr(first_use, "make_meta", never)
-    monkeypatch.setattr(first_use, "make_tables", never)
+    monkeypatch.setattr(first_use, "make_meta", never("kept from the first time"))
+    monkeypatch.setattr(first_use, "make_tables", never("kept from the first time"))
     again = open_lab(opened.preset)
     assert torch.equal(again.decomposition.meta.W_dec, opened.lab.decomposition.meta.W_dec)
     assert again.records == opened.lab.records

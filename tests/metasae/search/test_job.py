@@ -32,7 +32,7 @@ from metasae.search.summary import Summary
 from metasae.sources.presets import Opened
 from metasae.steering.edits import EditOptions
 from metasae.text.prompts import REWORDED
-from tests.builders import cut_off, one_sentence
+from tests.builders import cut_off, never, one_sentence
 from tests.metasae.search.jobs import Stop, read_export, stopping
 
 ROOT = Path(__file__).parents[3]
@@ -173,10 +173,7 @@ def test_a_row_is_what_scoring_its_edit_gives(whole: Job) -> None:
 def test_what_is_done_is_not_done_again(
     whole: Job, lab: Lab, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: Any) -> None:
-        raise AssertionError("computed again")
-
-    monkeypatch.setattr(job_module, "Engine", never)
+    monkeypatch.setattr(job_module, "Engine", never("computed again"))
     again = Job(lab, spec, whole.folder)
     assert again.run() == whole.summary()
     pd.testing.assert_frame_equal(again.results(), whole.results())

@@ -19,13 +19,7 @@ from metasae.sources.files import (
     write_json,
     written_whole,
 )
-from tests.builders import one_sentence
-
-
-def files(folder: Path) -> list[str]:
-    """Everything below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
+from tests.builders import everything_below, one_sentence
 
 # Written whole.
 
@@ -37,7 +31,7 @@ def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
         assert not target.exists()
         assert part.parent.parent == target.parent  # the same file system, so the move is atomic
     assert target.read_text() == "new"
-    assert files(tmp_path) == ["new", "new/file.txt"]
+    assert everything_below(tmp_path) == ["new", "new/file.txt"]
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -47,7 +41,7 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
         part.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
-    assert files(tmp_path) == ["file.txt"]
+    assert everything_below(tmp_path) == ["file.txt"]
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
@@ -56,7 +50,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
         with written_whole(target) as part:
             part.mkdir()
             (part / f"{content}.txt").write_text(content)
-    assert files(tmp_path) == ["folder", "folder/new.txt"]
+    assert everything_below(tmp_path) == ["folder", "folder/new.txt"]
 
 
 @pytest.mark.parametrize("raised", [ValueError("no"), KeyboardInterrupt(), UserError("No.")])
@@ -70,7 +64,7 @@ def test_an_exception_leaves_the_old_file_and_no_scratch(
     with pytest.raises(type(raised)), written_whole(target) as part:
         part.write_text("half")
         raise raised
-    assert files(tmp_path) == (["file.txt"] if old else [])
+    assert everything_below(tmp_path) == (["file.txt"] if old else [])
     assert not old or target.read_text() == "old"
 
 
@@ -84,7 +78,7 @@ def test_an_exception_leaves_the_old_folder_and_no_scratch(tmp_path: Path, old: 
         part.mkdir()
         (part / "half.txt").write_text("half")
         raise ValueError
-    assert files(tmp_path) == (["folder", "folder/old.txt"] if old else [])
+    assert everything_below(tmp_path) == (["folder", "folder/old.txt"] if old else [])
 
 
 def test_a_full_disk_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
@@ -95,7 +89,7 @@ def test_a_full_disk_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
     text = one_sentence(raised)
     assert "No space left on device" in text and "nothing was changed" in text
-    assert target.read_text() == "old" and files(tmp_path) == ["file.txt"]
+    assert target.read_text() == "old" and everything_below(tmp_path) == ["file.txt"]
 
 
 def test_a_folder_that_cant_be_made_is_said(tmp_path: Path) -> None:
@@ -143,7 +137,7 @@ def test_json_is_written_whole_and_read_back(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(target, {"not": {"JSON"}})
     assert target.read_text("utf-8") == text
-    assert files(tmp_path) == ["new", "new/values.json"]
+    assert everything_below(tmp_path) == ["new", "new/values.json"]
 
 
 def test_json_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -155,7 +149,7 @@ def test_json_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:
     check_writable(tmp_path / "new" / "deep" / "file.txt")
-    assert files(tmp_path) == ["new", "new/deep"]
+    assert everything_below(tmp_path) == ["new", "new/deep"]
     (tmp_path / "there").write_text("old")
     check_writable(tmp_path / "there")
     assert (tmp_path / "there").read_text() == "old"
