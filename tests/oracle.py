@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from metasae.lm.language_model import LanguageModel
+from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.experiment import Experiment
 
@@ -152,6 +153,17 @@ def _rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Float[Tensor, "
 
 Change = Callable[[Float[Tensor, "T D"]], Float[Tensor, "T D"]]
 """The residual stream of one row of tokens → the edited one."""
+
+
+def silenced(sae: SparseAutoencoder, latent: int, at: int) -> Change:
+    """Takes away at one position what a latent of an SAE adds there."""
+
+    def change(resid: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+        out = resid.clone()
+        out[at] -= sae.encode(resid[at : at + 1])[0, latent] * sae.W_dec[latent]
+        return out
+
+    return change
 
 
 @torch.inference_mode()

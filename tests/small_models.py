@@ -5,7 +5,7 @@ Random weights: what is tested is the opening and that all numbers agree with tr
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,14 @@ def in_hub_cache(cache: Path, repo: str, revision: str) -> Path:
     return folder
 
 
+def _in_cache(preset: Preset, make: Callable[[Path], Any], cache: Path, seed: int) -> Any:
+    """A small model in the place of a preset's own in the hub's cache."""
+    torch.manual_seed(seed)
+    origin = preset.model.origin
+    assert isinstance(origin, Hub)
+    return make(in_hub_cache(cache, origin.repo, origin.revision))
+
+
 def _old_sae(folder: Path, model: Any, width: int, hook: str) -> None:
     """An SAE as SAELens wrote them before version 6."""
     folder.mkdir()
@@ -177,10 +185,7 @@ def own_folders(folder: Path) -> dict[str, object]:
 
 def small_gpt2(cache: Path) -> Preset:
     """The preset of the post, its model and SAEs small, in the hub's cache."""
-    torch.manual_seed(0)
-    origin = GPT2.model.origin
-    assert isinstance(origin, Hub)
-    model = gpt2(in_hub_cache(cache, origin.repo, origin.revision))
+    model = _in_cache(GPT2, gpt2, cache, seed=0)
     repo = in_hub_cache(cache, "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8", "1" * 40)
     for name, width in zip(("768", "1536"), WIDTHS, strict=True):
         hook = "blocks.8.hook_resid_pre"
@@ -190,10 +195,7 @@ def small_gpt2(cache: Path) -> Preset:
 
 def small_gemma(cache: Path) -> Preset:
     """The preset of Gemma Scope 2, its model and SAEs small, in the hub's cache."""
-    torch.manual_seed(1)
-    origin = GEMMA.model.origin
-    assert isinstance(origin, Hub)
-    model = gemma(in_hub_cache(cache, origin.repo, origin.revision))
+    model = _in_cache(GEMMA, gemma, cache, seed=1)
     repo = in_hub_cache(cache, "google/gemma-scope-2-270m-pt", "2" * 40)
     for name, width in zip(("16k", "65k"), WIDTHS, strict=True):
         folder = repo / "resid_post" / f"layer_12_width_{name}_l0_medium"

@@ -12,12 +12,11 @@ from metasae.lab.city_records import CANDIDATES, CityRecord, RankedLatent
 from metasae.lab.city_table import _choose, counted, knowledge, records
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
-from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.questions import Question, Questions
 from metasae.text.cities import ATTRIBUTES, City, distinct_answers, find_city
 from metasae.text.prompts import QUESTIONS, fill
-from tests.builders import city_record
-from tests.oracle import answer_logprobs
+from tests.builders import city_record, unit_sae
+from tests.oracle import answer_logprobs, silenced
 
 # What the model knows, by hand: log-probabilities of whole answers and of their first tokens.
 
@@ -147,14 +146,6 @@ def test_knowledge_is_what_full_passes_find(small_model: LanguageModel) -> None:
 # Whose latents are whose.
 
 
-def sae(width: int, d_model: int) -> SparseAutoencoder:
-    draw = torch.Generator().manual_seed(6)
-    rows = torch.nn.functional.normalize(torch.randn(width, d_model, generator=draw))
-    return SparseAutoencoder(
-        rows.T.contiguous(), torch.zeros(width), 3 * rows, torch.zeros(d_model), k=4
-    )
-
-
 def ranked(record: CityRecord) -> list[tuple[int, float, float, float, bool]]:
     return [
         (one.latent, one.activation, one.selectivity, one.effect, one.chosen)
@@ -176,7 +167,8 @@ def made(
         ({name: city.answers(name)[0] for name in ATTRIBUTES}, dict.fromkeys(ATTRIBUTES, True))
         for city in cities
     ]
-    return records(model, sae(table.shape[1], model.d_model), cities, known, table, 1e6)
+    sae = unit_sae(table.shape[1], model.d_model)
+    return records(model, sae, cities, known, table, 1e6)
 
 
 def test_latents_are_ranked_by_activation_times_selectivity(
@@ -242,7 +234,7 @@ def test_as_many_candidates_are_ranked_as_there_are_places(
 def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     small_model: LanguageModel,
 ) -> None:
-    city, made = find_city("Rome"), sae(12, small_model.d_model)
+    city, made = find_city("Rome"), unit_sae(12, small_model.d_model, seed=6)
     ((likeliest, knows),) = knowledge(small_model, [city])
     place = name_position(small_model, city.name, city.name)
     resid = small_model.residual(torch.tensor([small_model.prompt_tokens(city.name)]))
@@ -255,12 +247,7 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
         for attribute, question in QUESTIONS.items():
             prompt, answer = fill(question, city.name), [likeliest[attribute]]
             at = name_position(small_model, prompt, city.name)
-
-            def without(resid: Tensor, at: int = at, latent: int = one.latent) -> Tensor:
-                out = resid.clone()
-                out[at] -= made.encode(resid[at : at + 1])[0, latent] * made.W_dec[latent]
-                return out
-
+            without = silenced(made, one.latent, at)
             clean = answer_logprobs(small_model, prompt, answer)
             lost.append(float(clean - answer_logprobs(small_model, prompt, answer, without)))
         effects.append(sum(lost) / 4)

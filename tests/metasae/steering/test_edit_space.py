@@ -25,7 +25,8 @@ from metasae.steering.edits import (
     MetaLatentEdit,
 )
 from tests.builders import LATENTS, in_basis, one_sentence, orthonormal_decomposition
-from tests.metasae.steering.compiled import STRENGTHS, compile_edit
+from tests.metasae.steering.compiled import compile_edit
+from tests.strategies import STRENGTHS
 
 NORM = 2.5
 
