@@ -21,6 +21,7 @@ from metasae.lab import first_use
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.families import LibraryBlocks
 from metasae.lm.language_model import padded
+from metasae.lm.loading import load_model
 from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
@@ -34,7 +35,16 @@ from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
 from tests import oracle
 from tests.builders import never, one_sentence
-from tests.small_models import HOOK, TAUGHT, WIDTHS, own_folders, small_gemma, small_gpt2, tokenizer
+from tests.small_models import (
+    HOOK,
+    TAUGHT,
+    WIDTHS,
+    llama,
+    own_folders,
+    small_gemma,
+    small_gpt2,
+    tokenizer,
+)
 from workbench import shared
 
 APP = Path(__file__).parents[3] / "workbench" / "app.py"
@@ -429,6 +439,33 @@ def test_what_does_not_fit_is_said(mine: dict[str, object], nothing_here: Path) 
     with pytest.raises(UserError, match="is no JSON"):
         (nothing_here / "list.json").write_text("{")
         find_preset(str(nothing_here / "list.json"))
+
+
+def test_a_preset_says_the_start_token(mine: dict[str, object]) -> None:
+    model = load_model(user_presets.parse(mine | {"start_token": 7}))
+    assert model.start_token == 7 != model.tokenizer.bos_token_id
+    assert model.prompt_tokens(PROMPTS[0]) == [7, *model.encode(PROMPTS[0])]
+
+
+def test_a_preset_has_the_writing_weights_centred(mine: dict[str, object]) -> None:
+    plain = load_model(user_presets.parse(mine))
+    centred = load_model(user_presets.parse(mine | {"centre_writing_weights": True}))
+    tokens = torch.tensor([plain.prompt_tokens(PROMPTS[0])])
+    one, other = plain.residual(tokens), centred.residual(tokens)
+    assert one.mean(-1).abs().max() > 0.01
+    torch.testing.assert_close(other, one - one.mean(-1, keepdim=True), rtol=0, atol=1e-4)
+    expected = plain.logits_above(one)
+    torch.testing.assert_close(centred.logits_above(other), expected, rtol=0, atol=1e-3)
+
+
+def test_the_writing_weights_of_another_family_are_not_centred(
+    mine: dict[str, object], tmp_path: Path
+) -> None:
+    llama(tmp_path / "llama")
+    changes = {"model": str(tmp_path / "llama"), "centre_writing_weights": True}
+    with pytest.raises(UserError, match="in GPT-2 alone, not in llama") as raised:
+        load_model(user_presets.parse(mine | changes))
+    assert "centre_writing_weights" in one_sentence(raised)
 
 
 def test_a_model_of_another_family_is_refused(mine: dict[str, object], tmp_path: Path) -> None:
