@@ -3,12 +3,9 @@
 import contextlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,41 +14,8 @@ from metasae.explorer import label_server, labels
 from metasae.explorer.label_server import Endpoint, ask_all, cost, read_answer, scored
 from metasae.explorer.labels import UNCLEAR
 from tests.builders import one_sentence
+from tests.label_servers import GOOD, Server, completion, serving
 from tests.metasae.explorer.test_labels import planted
-
-
-def completion(text: str) -> bytes:
-    return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
-
-
-GOOD = '{"label": "A city\\nof Japan", "words": ["Tokyo", " Kyoto "]}'
-
-
-class Server(HTTPServer):
-    """Answers with what it is given, in turn; the last again and again."""
-
-    answers: list[tuple[int, bytes]]
-    asked: list[dict[str, Any]]
-    retry_after: str | None = None
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, Server)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        server.asked.append(json.loads(body) | {"key": self.headers.get("Authorization")})
-        status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
-        if status == 0:
-            return  # hangs up without a word
-        self.send_response(status)
-        if status == 429 and server.retry_after is not None:
-            self.send_header("Retry-After", server.retry_after)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -61,18 +25,12 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server(("127.0.0.1", 0), Handler)
-    made.answers, made.asked = [(200, completion(GOOD))], []
-    # Looks for its end every hundredth of a second; the library's half would be the longest wait.
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with serving() as made:
+        yield made
 
 
 def endpoint(server: Server) -> Endpoint:
-    return Endpoint(f"http://127.0.0.1:{server.server_port}/v1/", "tiny")
+    return Endpoint(server.url, "tiny")
 
 
 CONTEXTS = {3: ["in «Tokyo»"], 5: ["to «Kyoto»", "«Osaka»"]}
