@@ -1,11 +1,9 @@
 """The command line: one JSON object or one sentence, and the same numbers as the library."""
 
 import json
-import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +23,9 @@ from metasae.sources.presets import EMBEDDED
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import ATTRIBUTES
-from tests.builders import one_sentence, random_sae
+from tests.builders import never, one_sentence, random_sae
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(autouse=True)
-def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`main` quietens libraries for the process it runs in: not for the tests after this one."""
-    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
@@ -49,11 +38,7 @@ def opened(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong must be said before anything slow begins."""
-
-    def never(*_: Any) -> None:
-        raise AssertionError("opened before the words were read")
-
-    monkeypatch.setattr("metasae.lab.lab.open_lab", never)
+    monkeypatch.setattr("metasae.lab.lab.open_lab", never("opened before the words were read"))
 
 
 def not_json(text: str) -> Any:

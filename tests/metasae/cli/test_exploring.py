@@ -1,36 +1,19 @@
-"""The commands that measure and describe a whole release, on a small one."""
+"""The commands that describe a small release's latents and check planted worked examples."""
 
-import functools
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from metasae import cli
+from metasae.cli import exploring
 from metasae.explorer.labels import CLEAR, UNCLEAR
-from metasae.release import measure as measure_module
-from metasae.sources.presets import PRESETS
+from metasae.release import post_examples
 from tests.label_servers import Server, serving
-from tests.small_release import RECIPE, Built, documents
-
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def folder(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The release's own copy, which the preset "small" opens."""
-    out = tmp_path / "weights"
-    shutil.copytree(built.folder, out)
-    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setitem(PRESETS, "small", replace(built.release.preset, weights=out))
-    with built.release.open():
-        yield out
+from tests.post_figures import SMALL, planted_explorer
+from tests.small_release import Built, documents
 
 
 @pytest.fixture
@@ -47,23 +30,7 @@ def server() -> Iterator[Server]:
         yield made
 
 
-def test_measuring_gives_the_stored_figures_again(
-    built: Built, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # The release was made by this recipe instead of the shipped one, which would take hours.
-    small = functools.partial(measure_module.measure, recipe=RECIPE)
-    monkeypatch.setattr(measure_module, "measure", small)
-    (folder / "report.json").unlink()
-    assert cli.main(["info", "--measure", "--preset", "small", "--json"]) == 0
-    measured = json.loads(capsys.readouterr().out)
-    assert measured == json.loads(json.dumps(built.report))
-    assert json.loads((folder / "report.json").read_text()) == measured
-    assert cli.main(["info", "--preset", "small"]) == 0
-    said = capsys.readouterr().out
-    assert f"meta-SAE: 12 meta-latents, L0 {measured['meta_sae']['l0']:.2f}" in said
-    assert all(f"{one['fve']:>18.3f}" in said for one in measured["saes"])
-
-
+@pytest.mark.slow
 def test_the_latents_of_all_widths_are_described(
     folder: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +49,7 @@ def test_the_latents_of_all_widths_are_described(
         assert f"  {kind}: F1 {report[kind]['f1_mean']:.2f} on held-out contexts" in said
 
 
+@pytest.mark.slow
 def test_a_server_is_asked_for_labels_once_the_cost_is_agreed_to(
     folder: Path, text: Path, tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,22 +92,27 @@ def test_a_server_is_asked_for_labels_once_the_cost_is_agreed_to(
     assert len(server.asked) == 5
 
 
-def test_a_search_tells_what_other_ways_would_add(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+def test_the_examples_are_told_as_text_and_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [
-        "search", "--preset", "small", "--source", "Tokyo", "--target", "Paris", "--ways",
-    ]  # fmt: skip
-    assert cli.main([*words, "--json"]) == 0
-    ways = json.loads(capsys.readouterr().out)["ways"]
-    assert len(ways) > 2 and len({one["name"] for one in ways}) == len(ways)
-    assert not any(one["new"] for one in ways[0]["reached"])
-    assert any(one["searched"] > 0 for one in ways[1:])
-    assert cli.main(words) == 0
+    explorer = planted_explorer(monkeypatch)
+    monkeypatch.setitem(post_examples.OF_PRESET, "gpt2-small", SMALL)
+    monkeypatch.setattr(exploring, "opened_explorer", lambda _: explorer)
+    assert cli.main(["examples", "--preset", "gpt2-small", "--json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert cli.main(["examples", "--preset", "gpt2-small"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "combinations in" in lines[0]
-    told = lines[-len(ways) :]
-    for one, line in zip(ways, told, strict=True):
-        assert line.startswith(f"{one['name']}: {len(one['reached'])} patterns")
-        assert (", new: " in line) == any(reached["new"] for reached in one["reached"])
-        assert line.endswith(f"({one['note']})") or not one["note"]
+    assert lines[0] == (
+        "agrees   Latent 0, nearest in its SAE (cosine): published 0.50, 0.49, 0.47, found "
+        "0.50, 0.49, 0.47"
+    )
+    assert [line.split()[0] for line in lines] == ["agrees"] * 6 + ["DIFFERS"] * 2
+    for line, one in zip(lines, checks, strict=True):
+        assert line.endswith(f"{one['name']}: published {one['published']}, found {one['found']}")
+
+
+def test_a_preset_without_examples_is_refused_before_it_is_opened(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["examples"]) == 1
+    assert "gpt2-small" in capsys.readouterr().err
