@@ -32,7 +32,7 @@ def fingerprint(text: Windows) -> str:
 def text_of(
     preset: Preset,
     model: LanguageModel,
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
     progress: Progress = silent,
 ) -> Windows:
     """Token windows of a preset's text or the user's own, which are kept in the cache.
