@@ -1,6 +1,7 @@
 """Makes what a preset that isn't shipped needs once: its meta-SAE and the tables of cities.
 
-Made on first use with progress, kept in the cache, and gone on with where a stopped run left off.
+Made on first use with progress and kept in the cache. A stopped training of the meta-SAE is gone on
+with; tables that were not finished are made anew.
 """
 
 import json
@@ -25,7 +26,7 @@ from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
 from metasae.text.prompts import PLACES, fill
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import REPORT, make, quality_of
+from metasae.training.meta_sae_run import make, quality_of
 
 META = "meta-sae"
 """Folder of a preset's meta-SAE, beside its tables."""
@@ -47,7 +48,7 @@ def prepare(
         UserError: an SAE whose directions can't be taken apart, or no space.
     """
     folder = folder_of(preset)
-    if not (folder / META / REPORT).exists():
+    if not (folder / META / formats.REPORT).exists():
         make_meta(preset, sae, folder, progress)
     if not (folder / "cities.json").exists():
         meta = formats.load(folder / META)
@@ -61,7 +62,7 @@ def make_meta(
     config = replace(RECIPE, width=preset.meta_width)
     config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
     directions = Directions((preset.sae(sae.width),), (sae.W_dec,))
-    make(directions, config, folder / META, ("gaussian",), True, progress)
+    make(directions, config, folder / META, ("gaussian",), resume=True, progress=progress)
 
 
 def make_tables(
@@ -78,12 +79,13 @@ def make_tables(
     table = activation_table(model, decomposition.sae, cities, median, progress)
     ranked = records(model, decomposition.sae, cities, known, table, median, progress)
     weights = f"{META}/{formats.WEIGHTS}"
+    trained = folder / META / formats.REPORT
     try:
-        quality = quality_of(json.loads((folder / META / REPORT).read_text()))
+        quality = quality_of(json.loads(trained.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{folder / META / REPORT} is damaged; delete {folder / META} and open the preset "
-            "again, which makes it anew."
+            f"{trained} is damaged; delete {folder / META} and open the preset again, which makes "
+            "it anew."
         ) from error
     report: dict[str, Any] = {
         "preset": str(preset.opened),

@@ -30,7 +30,7 @@ from metasae.steering.provenance import Provenance, __version__
 from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS
-from metasae.training.meta_sae_run import REPORT, quality_of
+from metasae.training.meta_sae_run import quality_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -235,7 +235,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         words = _words(folder) if preset.weights is not None else {}
         report = json.loads((folder / "report.json").read_text())
         if preset.meta_sae:
-            report["meta_sae"] = quality_of(json.loads((meta_folder / REPORT).read_text()))
+            report["meta_sae"] = quality_of(json.loads((meta_folder / formats.REPORT).read_text()))
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
