@@ -36,7 +36,7 @@ def folder_of(preset: Preset) -> Path:
     """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
     if preset.weights is not None:
         return preset.weights
-    return cache.preset(preset.name)
+    return cache.preset(preset.kept_as)
 
 
 def prepare(

@@ -226,7 +226,9 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
             )
         prepare(preset, model, sae, progress)
     meta_folder = (
-        cache.meta_saes(preset.name) / preset.meta_sae if preset.meta_sae else folder / "meta-sae"
+        cache.meta_saes(preset.kept_as) / preset.meta_sae
+        if preset.meta_sae
+        else folder / "meta-sae"
     )
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)

@@ -1,6 +1,7 @@
 """The figures that were measured on a preset's weights, if they are the weights that are there."""
 
 import json
+import shlex
 from typing import Any
 
 from metasae.errors import UserError
@@ -20,7 +21,7 @@ def stored_report(preset: Preset) -> dict[str, Any]:
     if preset.weights is None and not path.exists():
         raise UserError(
             f"Nothing has been made for {preset.opened} yet; open it once, for example with: "
-            f"python -m metasae cities --preset {preset.opened}."
+            f"python -m metasae cities --preset {shlex.quote(str(preset.opened))}."
         )
     try:
         report: dict[str, Any] = json.loads(path.read_text())

@@ -71,7 +71,7 @@ def make_base(
     """Train and write the SAE of one width; the largest one is trained on with the model."""
     config = recipe.of_sae(preset, width)
     largest = width == preset.width
-    scratch = cache.build(preset.opened)
+    scratch = cache.build(preset.kept_as)
     checkpoint = scratch / f"sae-{width}.safetensors"
     sae = train_base(text, config, recipe.city_starts and largest, checkpoint, progress)
     notes = _metadata(preset, config)

@@ -36,7 +36,7 @@ def material(preset: Preset, progress: Progress = silent) -> TrainingText:
     """
     model = load_model(preset, progress)
     text = text_of(preset, model, progress=progress)
-    folder = cache.build(preset.opened) / "activations"
+    folder = cache.build(preset.kept_as) / "activations"
     return TrainingText(model, text, collect(model, text, folder, progress))
 
 

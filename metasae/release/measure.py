@@ -150,7 +150,7 @@ def gaussian_control(
 ) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
     config = recipe.of_meta(preset)
-    folder = cache.build(preset.opened) / f"meta-sae-control-{config.width}"
+    folder = cache.build(preset.kept_as) / f"meta-sae-control-{config.width}"
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
         control = train_meta_sae(

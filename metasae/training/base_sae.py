@@ -89,7 +89,7 @@ def read_training_text(
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
     text = text.some(torch.from_numpy(np.sort(order[:enough])))
     name = hashlib.sha256(text.tokens.numpy().tobytes() + preset.hook_point.encode()).hexdigest()
-    folder = cache.residuals(preset.opened, name)
+    folder = cache.residuals(preset.kept_as, name)
     return TrainingText(model, text, collect(model, text, folder, progress))
 
 

@@ -31,7 +31,7 @@ def progress_of_all(lab: Lab) -> None:
 
 def stopped(lab: Lab) -> None:
     """Trainings that a closed or killed workbench left; each can go on where it was."""
-    for request in unfinished_trainings(cache.meta_saes(lab.preset.name)):
+    for request in unfinished_trainings(cache.meta_saes(lab.preset.kept_as)):
         name = request.out.name
         if name in trainings.trainings():
             continue

@@ -70,7 +70,7 @@ def _choose(meta_sae: str) -> None:
 
 
 def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
-    folder = cache.meta_saes(lab.preset.name) / name
+    folder = cache.meta_saes(lab.preset.kept_as) / name
     if _fits(lab, values):
         if st.button("Use it now", key=f"use-{name}", type="primary"):
             _choose(name)
@@ -82,7 +82,7 @@ def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
 
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
-    reports = sorted(cache.meta_saes(lab.preset.name).glob(f"*/{formats.REPORT}"))
+    reports = sorted(cache.meta_saes(lab.preset.kept_as).glob(f"*/{formats.REPORT}"))
     names = [one.parent.name for one in reports if one.parent.name not in trainings.trainings()]
     if lab.preset.meta_sae:
         st.info(f"Open now: your meta-SAE “{escape(lab.preset.meta_sae)}”.")
@@ -96,7 +96,7 @@ def shelf(lab: Lab) -> None:
         with st.expander(escape(name)):
             try:
                 values = json.loads(
-                    (cache.meta_saes(lab.preset.name) / name / formats.REPORT).read_text()
+                    (cache.meta_saes(lab.preset.kept_as) / name / formats.REPORT).read_text()
                 )
                 report(values)
                 use(lab, name, values)

@@ -377,8 +377,8 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     """A preset of the user's, and one with a meta-SAE of theirs."""
     user_presets.keep(mine)
     plain = open_lab(find_preset("mine"))
-    folder = cache.preset("mine") / first_use.META
-    other = cache.meta_saes("mine") / "turned"
+    folder = cache.preset(plain.preset.kept_as) / first_use.META
+    other = cache.meta_saes(plain.preset.kept_as) / "turned"
     shutil.copytree(folder, other)
     (other / formats.WEIGHTS).unlink()
     meta = plain.decomposition.meta
