@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from metasae.text.document import Document
 from metasae.text.prompts import QUESTIONS, fill
 from metasae.training import base_sae, trainer
 from metasae.training.config import TrainConfig
+from metasae.training.residuals import collect
 from metasae.training.trainer import Trainer
 from tests.builders import one_sentence
 from tests.small_models import D_MODEL, HOOK, small_gemma, small_gpt2
@@ -224,3 +226,63 @@ def test_the_default_text_is_cut_into_windows_once(
     monkeypatch.setattr(windows_module, "default_documents", None)
     again = metasae.read_training_text(preset)
     assert torch.equal(again.windows.tokens, first.windows.tokens)
+
+
+@pytest.fixture
+def kept(text: base_sae.TrainingText, tmp_path: Path) -> Path:
+    """A folder with the residuals of a text."""
+    collect(text.model, text.windows, tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("done.json", b"{"), ("done.json", b"[]"), ("done.json", b"{}"), ("resid.f16", b"cut"),
+        ("place.i32", b"cut"),
+    ],
+)  # fmt: skip
+def test_damaged_residuals_are_said(
+    text: base_sae.TrainingText, kept: Path, file: str, content: bytes
+) -> None:
+    (kept / file).write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        collect(text.model, text.windows, kept)
+    assert f"The residuals in {kept} are damaged" in one_sentence(raised)
+
+
+@pytest.mark.parametrize("file", ["state.json", "resid.f16", "place.i32"])
+def test_what_a_stopped_collecting_left_is_not_gone_on_with_when_damaged(
+    text: base_sae.TrainingText, kept: Path, file: str
+) -> None:
+    (kept / "done.json").unlink()
+    (kept / file).write_bytes(b"cut")
+    with pytest.raises(UserError) as raised:
+        collect(text.model, text.windows, kept)
+    assert "are damaged; delete that folder" in one_sentence(raised)
+
+
+def test_a_full_disk_is_said_and_the_residuals_are_gone_on_with(
+    text: base_sae.TrainingText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError) as raised:
+            collect(text.model, text.windows, tmp_path / "kept")
+    assert "No space left on device" in one_sentence(raised)
+    again = collect(text.model, text.windows, tmp_path / "kept")
+    assert len(again) == len(text.activations)
+    assert torch.equal(again.mean, text.activations.mean)
+
+
+def test_a_text_that_is_all_held_out_is_refused(
+    text: base_sae.TrainingText, tmp_path: Path
+) -> None:
+    held_out = replace(text.windows, held_out=(True,) * len(text.windows.held_out))
+    with pytest.raises(UserError) as raised:
+        collect(text.model, held_out, tmp_path / "kept")
+    assert "nothing to train on" in one_sentence(raised)
+    assert not (tmp_path / "kept").exists()
