@@ -216,11 +216,11 @@ def test_a_folder_that_cant_be_replaced_stays_as_it_was(
     with pytest.raises(UserError) as raised, written_whole(target) as part:
         part.mkdir()
     assert "nothing was changed" in one_sentence(raised)
-    assert files(tmp_path) == ["folder", "folder/old.txt"]
+    assert everything_below(tmp_path) == ["folder", "folder/old.txt"]
 
 
 def test_space_is_looked_for_where_a_folder_will_be(tmp_path: Path) -> None:
     need_space(tmp_path / "not" / "yet", 1, "Thinking")
     with pytest.raises(UserError, match="or set ELSEWHERE to another folder"):
         need_space(tmp_path / "not" / "yet", 10**18, "Thinking", "ELSEWHERE")
-    assert files(tmp_path) == []
+    assert everything_below(tmp_path) == []

@@ -185,7 +185,7 @@ def test_the_batches_of_an_epoch_are_a_permutation() -> None:
 
 
 def test_a_checkpoint_is_gone_on_with_in_its_own_precision(tmp_path: Path) -> None:
-    x, path = TensorRows(planted()), tmp_path / "checkpoint"
+    x, path = TensorRows(ROWS), tmp_path / "checkpoint"
     first = Trainer(x, config(), dtype=torch.bfloat16)
     first.advance()
     first.save(path)
