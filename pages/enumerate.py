@@ -3,9 +3,15 @@
 import streamlit as st
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.search.spec import Spec
 from workbench import session, subjects
 from workbench.enumerate import choose, matrix, pair, searches
 from workbench.frame import failed, lab_or_retry
+
+_ONE, _MANY = "One pair", "All pairs among some cities"
+
+_TABS = "search-tabs"
 
 
 def page() -> None:
@@ -23,19 +29,33 @@ def page() -> None:
     if lab is None:
         return
     matrix.read_cities(lab)
-    one, many = st.tabs(["One pair", "All pairs among some cities"])
+    choose.read_choice()
+    linked = _MANY if st.query_params.get("pairs") == "all" else _ONE
+    st.session_state[_TABS] = st.session_state.get(_TABS, linked)
+    # Only the tab that is open is drawn: what is in the other would be computed all the same.
+    one, many = st.tabs([_ONE, _MANY], key=_TABS, on_change="rerun")
+    if many.open:
+        with many:
+            cities = matrix.city_picker(lab)
+            template = choose.choose(setting.preset, session.view().edit)
+            write_link(lab, template, pairs="all")
+            matrix.matrix(cities, template)
+        return
     with one:
         subjects.subject_pickers(lab)
-        spec = choose.choose(setting, session.view().edit)
-        session.write_link(**choose.to_query(spec), **matrix.cities_query(lab))
+        template = choose.choose(setting.preset, session.view().edit)
+        write_link(lab, template)
         try:
-            searching = searches.get_search(spec)
+            searching = searches.get_search(choose.about(template, setting))
         except UserError as error:
             failed(error)
         else:
             pair.search(lab, searching)
-    with many:
-        matrix.matrix(lab, spec)
+
+
+def write_link(lab: Lab, template: Spec, **more: str) -> None:
+    """Put what is searched into the address."""
+    session.write_link(**choose.to_query(template), **matrix.cities_query(lab), **more)
 
 
 page()

@@ -16,7 +16,8 @@ from metasae.search.patterns import FoundEdit
 from metasae.search.report import effects_and_controls
 from metasae.search.spec import Spec
 from metasae.search.variants import Variant, variants
-from metasae.steering.experiment import Experiment
+from metasae.sources.presets import Opened
+from metasae.steering.questions import Subject
 from workbench import shared
 from workbench.background import Work, kept
 
@@ -126,31 +127,27 @@ def get_pairs(cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
 
 @kept(max_entries=64)
 def side_notes(
-    spec: Spec, job_id: str, _edits: tuple[FoundEdit, ...]
+    identity: str, _job: Job, _edits: tuple[FoundEdit, ...]
 ) -> Work[list[dict[str, Any]]]:
     """Side effects and controls of a search's edits (see `report.effects_and_controls`).
 
     Args:
-        job_id: tells apart searches of other weights.
+        identity: the job's id.
     """
-    lab, experiment = _searched(spec)
     return Work(
-        lambda progress: effects_and_controls(lab, experiment, _edits, progress),
+        lambda progress: effects_and_controls(_job.lab, _job.experiment, _edits, progress),
         "Side effects and controls",
     )
 
 
 @kept(max_entries=8)
-def more_ways(spec: Spec) -> Work[tuple[Variant, ...]]:
-    """What each further way of editing would add, under way or done (see `variants.variants`)."""
-    lab, experiment = _searched(spec)
+def more_ways(
+    preset: Opened, source: Subject, target: Subject, _lab: Lab
+) -> Work[tuple[Variant, ...]]:
+    """What each further way of editing would add, under way or done (see `variants.variants`).
+
+    Of a search nothing but the pair plays a part.
+    """
     return Work(
-        lambda progress: variants(lab, experiment.source, experiment.target, progress=progress),
-        "More ways to edit",
+        lambda progress: variants(_lab, source, target, progress=progress), "More ways to edit"
     )
-
-
-def _searched(spec: Spec) -> tuple[Lab, Experiment]:
-    """What the search of a pair works on."""
-    job = get_search(spec).job
-    return job.lab, job.experiment
