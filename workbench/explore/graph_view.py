@@ -14,6 +14,7 @@ from metasae.explorer import graph, graph_files
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.graph_chart import graph_chart, node_table
 from workbench import session
+from workbench.files import download
 from workbench.frame import ink
 from workbench.navigation import METAS, address, carried, go, keep_link
 from workbench.picking import choose, choose_point
@@ -189,11 +190,12 @@ def files(explorer: Explorer, made: nx.Graph) -> None:
         )
 
     with st.container(horizontal=True):
-        for fmt, name in (("svg", "SVG"), ("graphml", "GraphML"), ("json", "JSON")):
-            st.download_button(
-                name, content(fmt), f"latents.{fmt}", key=f"graph-{fmt}",
-                icon=":material/download:", on_click="ignore",
-            )  # fmt: skip
+        for fmt, name, kind in (
+            ("svg", "SVG", "image/svg+xml"),
+            ("graphml", "GraphML", "application/xml"),
+            ("json", "JSON", "application/json"),
+        ):
+            download(name, content(fmt), f"latents.{fmt}", kind, f"graph-{fmt}")
         st.caption("PNG: the menu at the picture's corner.")
     with st.expander("The graph of all latents"):
         least = st.slider("Join two latents from a shared weight of", 0.0, 0.6, 0.1, 0.05)

@@ -8,6 +8,7 @@ from metasae.errors import UserError
 from metasae.explorer.corrections import Corrections, explained
 from metasae.explorer.explorer import Explorer
 from metasae.explorer.labels import UNCLEAR
+from workbench.files import download
 from workbench.frame import failed
 from workbench.text import escape
 
@@ -48,9 +49,9 @@ def _correction(explorer: Explorer, kind: str, index: int, own: str) -> None:
     text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
     if st.button("Keep", key=f"keep-{kind}-{index}"):
         _keep(explorer, explorer.corrections.with_label(kind, index, text))
-    st.download_button(
-        "Share all corrections", explorer.corrections.to_json(), "labels.json", "application/json",
-        key=f"share-{kind}-{index}", on_click="ignore",
+    download(
+        "Share all corrections", explorer.corrections.to_json, "labels.json", "application/json",
+        f"share-{kind}-{index}",
     )  # fmt: skip
     file = st.file_uploader(
         "Take in a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"

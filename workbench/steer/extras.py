@@ -12,6 +12,7 @@ from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject
 from metasae.text.prompts import CITY
 from workbench import session
+from workbench.files import download
 from workbench.state import Setting, Writing, split_answers
 from workbench.steer import experiments
 from workbench.steer.tables import csv_file, json_file, made_with, view_from_json
@@ -164,23 +165,9 @@ def files(lab: Lab, outcome: Outcome) -> None:
     name = f"{outcome.source.label}-{outcome.target.label}".replace("#", "latent")
     st.markdown("The address bar holds all of this: copy it to share what you see.")
     with st.container(horizontal=True):
-        st.download_button(
-            "CSV",
-            lambda: csv_file(outcome, view),
-            f"{name}.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            key="csv",
-        )
-        st.download_button(
-            "JSON",
-            lambda: json_file(outcome, view),
-            f"{name}.json",
-            "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="json",
+        download("CSV", lambda: csv_file(outcome, view), f"{name}.csv", "text/csv", "csv")
+        download(
+            "JSON", lambda: json_file(outcome, view), f"{name}.json", "application/json", "json"
         )
 
     def uploaded() -> None:
