@@ -75,12 +75,12 @@ def _cost(name: str) -> str:
     )
 
 
-def _bytes(preset: Preset) -> float:
+def _bytes(preset: Preset) -> int:
     """Of the model's files and of the SAE's that is taken apart."""
     origin = preset.model.origin
     model = sum(file.size for file in origin.files) if isinstance(origin, Hub) else 0
     far = ":" in preset.sae(preset.width)
-    return model + (8.0 * preset.width * preset.model.d_model if far else 0)
+    return model + (preset.sae_size(preset.width) if far else 0)
 
 
 def _form() -> None:

@@ -71,8 +71,8 @@ class Explorer:
                 f"{', '.join(map(str, self.widths))}."
             )
         if width not in self._decompositions:
-            size = 8 * width * self.lab.model.d_model
-            sae = formats.open_sae(self.lab.preset.sae(width), size, progress)
+            preset = self.lab.preset
+            sae = formats.open_sae(preset.sae(width), preset.sae_size(width), progress)
             self._decompositions[width] = Decomposition(sae, self.lab.decomposition.meta)
         return self._decompositions[width]
 

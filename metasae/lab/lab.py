@@ -209,7 +209,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     """
     model = None
     source = preset.sae(preset.width)
-    sae = formats.open_sae(source, 8 * preset.width * preset.model.d_model, progress)
+    sae = formats.open_sae(source, preset.sae_size(preset.width), progress)
     d_model = preset.model.d_model or sae.d_in
     if sae.width != preset.width or sae.d_in != d_model:
         raise UserError(
@@ -226,9 +226,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
             )
         prepare(preset, model, sae, progress)
     meta_folder = (
-        cache.meta_saes(preset.kept_as) / preset.meta_sae
-        if preset.meta_sae
-        else folder / "meta-sae"
+        cache.meta_sae(preset.kept_as, preset.meta_sae) if preset.meta_sae else folder / "meta-sae"
     )
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)

@@ -73,6 +73,11 @@ def meta_saes(name: str) -> Path:
     return cache_dir() / "meta-saes" / name
 
 
+def meta_sae(name: str, mine: str) -> Path:
+    """The folder of one of the user's own meta-SAEs for a preset."""
+    return meta_saes(name) / mine
+
+
 def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
     return cache_dir() / "text" / name / ("own.npz" if own else "windows.npz")

@@ -6,6 +6,7 @@ A preset holds names and numbers only. Nothing here touches the disk or imports 
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,6 +179,16 @@ class Preset:
         if self.saes:
             return self.saes[self.widths.index(width)]
         return str((self.weights or Path()) / f"sae-{width}")
+
+    def sae_size(self, width: int) -> int:
+        """Bytes of the SAE of a width: an encoder and a decoder in fp32; 0 where d_model isn't
+        known."""
+        return 2 * 4 * width * self.model.d_model
+
+    def is_taken_apart_by(self, sources: Collection[str]) -> bool:
+        """Whether a meta-SAE of these sources is one of its SAEs', the opened width among them."""
+        own = {self.sae(width) for width in self.widths}
+        return self.sae(self.width) in sources and own.issuperset(sources)
 
 
 SMOLLM2 = Wheel(

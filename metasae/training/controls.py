@@ -91,3 +91,6 @@ def _pca(directions: Rows, config: TrainConfig, run: Run) -> dict[str, float]:
 CONTROLS: dict[str, Control] = {"gaussian": _gaussian, "pca": _pca, "random": _random_decoder}
 """By name, each at the meta-SAE's k: the same training on Gaussian rows of the same shape; the k
 largest principal coefficients of each direction; the same training with a fixed random decoder."""
+
+TRAINED = frozenset(CONTROLS) - {"pca"}
+"""Those that cost a training of their own."""

@@ -11,6 +11,7 @@ import torch
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.directions import Directions
 from metasae.training import explained
 from metasae.training.config import TrainConfig, check_initial
@@ -53,8 +54,8 @@ def make(
 
     Raises:
         UserError: when ``out`` holds something already, a checkpoint lies beside it and ``resume``
-            is not set, or it was begun with another configuration; when ``initial`` can't be
-            opened; and as `meta_sae.train_meta_sae`.
+            is not set, or it was begun with another configuration; when another process is at it;
+            when ``initial`` can't be opened; and as `meta_sae.train_meta_sae`.
         Stopped: when ``stopped`` stopped it; the checkpoint is written.
     """
     check_recipe(len(directions), config)
@@ -62,9 +63,22 @@ def make(
     check_initial(config, start, directions.d_in)
     place = None if initial is None else initial.resolve()
     request = TrainingRequest(out, directions.names, config, tuple(controls), place)
-    checkpoints = request.checkpoints
-    check_free(out, checkpoints.values(), resume)
-    request.keep()
+    check_free(out, request.checkpoints.values(), resume)
+    with request.claimed():
+        request.keep()
+        return _made(directions, request, start, progress, record, stopped)
+
+
+def _made(
+    directions: Directions,
+    request: TrainingRequest,
+    start: SparseAutoencoder | None,
+    progress: Progress,
+    record: Callable[[Moment], object],
+    stopped: Callable[[], bool],
+) -> dict[str, Any]:
+    """See `make`."""
+    config, checkpoints = request.config, request.checkpoints
     dtype = precision_of(checkpoints["meta-sae"]) or fast_dtype()
 
     def watch(moment: Moment) -> bool:
@@ -92,11 +106,11 @@ def make(
             name: CONTROLS[name](
                 directions, config, Run(progress, checkpoints[name], dtype, lambda _: stopped())
             )
-            for name in dict.fromkeys(controls)
+            for name in dict.fromkeys(request.controls)
         },
         "seconds_training": seconds,
     }
     notes = {"training": asdict(config), "trained_on": list(directions.names)}
-    formats.save(replace(meta, metadata=notes), out, torch.float32, report)
+    formats.save(replace(meta, metadata=notes), request.out, torch.float32, report)
     request.forget()
     return report

@@ -2,12 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from metasae.errors import UserError
-from metasae.sources.files import write_json
+from metasae.sources.files import check_writable, write_json
 from metasae.sources.records import from_values, to_values
 from metasae.training.config import TrainConfig
 
@@ -73,9 +76,45 @@ class TrainingRequest:
             del values["initial"]
         write_json(self.path, values)
 
+    @property
+    def _lock(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.lock")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether some process of this machine trains towards it now."""
+        if not self._lock.exists():
+            return False
+        try:
+            with FileLock(self._lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the only one that trains towards it; a process that is killed lets go.
+
+        Raises:
+            UserError: when another does, or the folder can't be written.
+        """
+        check_writable(self._lock)
+        lock = FileLock(self._lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UserError(
+                f"A training towards {self.out} is running already; wait for it, or choose another "
+                "name."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def forget(self) -> None:
         """Delete the request's file and the checkpoints."""
-        for path in (self.path, *self.checkpoints.values()):
+        for path in (self.path, self._lock, *self.checkpoints.values()):
             path.unlink(missing_ok=True)
 
 

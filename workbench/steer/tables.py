@@ -134,7 +134,7 @@ def _check_there(opened: Opened) -> None:
             "under its name first."
         ) from error
     mine = opened.meta_sae
-    if mine and not (cache.meta_saes(preset.kept_as) / mine).is_dir():
+    if mine and not cache.meta_sae(preset.kept_as, mine).is_dir():
         raise UserError(
             f'This file was made with the preset "{opened}", whose meta-SAE "{mine}" '
             "isn't there; train it under that name first."

@@ -11,7 +11,7 @@ from metasae.progress import duration
 from metasae.sources import cache
 from metasae.sources.presets import NAME, usual_width
 from metasae.training.config import TrainConfig
-from metasae.training.controls import CONTROLS
+from metasae.training.controls import CONTROLS, TRAINED
 from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import unfinished_trainings
 from workbench.frame import failed
@@ -75,7 +75,7 @@ def _taken(lab: Lab) -> set[str]:
     made = {one.name for one in folder.glob("*")}
     return (
         made
-        | {*trainings.trainings()}
+        | {out.name for out in trainings.trainings() if out.parent == folder}
         | {request.out.name for request in unfinished_trainings(folder)}
     )
 
@@ -105,7 +105,6 @@ def _sources(lab: Lab) -> tuple[str, ...]:
 def _start(
     lab: Lab, sources: tuple[str, ...], config: TrainConfig, controls: tuple[str, ...], name: str
 ) -> None:
-    out = cache.meta_saes(lab.preset.kept_as) / name
     if not NAME.fullmatch(name):
         st.error("A name has letters, digits, - and _, and begins with a letter or digit.")
         return
@@ -113,16 +112,17 @@ def _start(
         st.info(f"“{escape(name)}” exists already; choose another name.")
         return
     try:
-        step = trainings.training_cost(sources, config)
+        step = trainings.seconds_of_step(sources, config.width, config.k, config.batch)
     except UserError as error:
         failed(error)
         return
-    trained = 1 + sum(control != "pca" for control in controls)
+    trained = 1 + len(TRAINED.intersection(controls))
     st.markdown(
         f"Takes about **{duration(step * config.steps * trained)}** on this machine "
-        f"({step:.2f} s a step, timed just now; {trained} trainings of {config.steps:,} steps)."
+        f"({step:.2f} s a step, timed here; {trained} trainings of {config.steps:,} steps)."
     )
     if st.button("Train", type="primary", key="train-start"):
         directions = trainings.get_directions(sources)
-        trainings.trainings()[name] = Training(directions, config, controls, out)
+        out = cache.meta_sae(lab.preset.kept_as, name)
+        trainings.trainings()[out] = Training(directions, config, controls, out)
         st.rerun()

@@ -1,6 +1,7 @@
 """Trainings begun in this process, the directions they take apart, and what they cost."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import streamlit as st
 from metasae.progress import Progress
 from metasae.saes.directions import Directions, open_directions
 from metasae.training.config import TrainConfig
-from metasae.training.meta_sae import seconds_a_step
+from metasae.training.meta_sae import RECIPE, seconds_a_step
 from metasae.training.meta_sae_run import make
 from metasae.training.trainer import Moment
 from workbench.background import Work, kept
@@ -55,8 +56,8 @@ class Training:
 
 
 @st.cache_resource(show_spinner=False)
-def trainings() -> dict[str, Training]:
-    """Trainings begun in this process, by the name of what they make; all sessions see them."""
+def trainings() -> dict[Path, Training]:
+    """Trainings begun in this process, by the folder of what they make; all sessions see them."""
     return {}
 
 
@@ -67,7 +68,8 @@ def get_directions(sources: tuple[str, ...]) -> Work[Directions]:
 
 
 @kept(max_entries=16)
-def training_cost(sources: tuple[str, ...], config: TrainConfig) -> Work[float]:
+def seconds_of_step(sources: tuple[str, ...], width: int, k: int, batch: int) -> Work[float]:
     """Seconds a step takes here, measured or being measured."""
     directions = get_directions(sources)
+    config = replace(RECIPE, width=width, k=k, batch=batch)
     return Work(lambda _: seconds_a_step(directions, config), "Timing a few steps")
