@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-import streamlit as st
-
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search import exhaustive
@@ -101,28 +99,35 @@ class AllPairsSearch(Search[PairsJob]):
         super().start()
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
 def get_search(spec: Spec) -> PairSearch:
     """The search of a pair, on disk from now on: of all combinations, or of many by estimate.
 
     Raises:
         UserError: for a pair that can't be searched.
     """
-    lab = shared.get_lab(spec.preset)
+    return _search(shared.get_lab(spec.preset), spec)
+
+
+@shared.of_lab(most=24)
+def _search(lab: Lab, spec: Spec) -> PairSearch:
     job = Job(lab, spec)
     if len(job.combinations) > exhaustive.MOST_EXACT:
         job = Job(lab, replace(spec, estimating=True))
     return PairSearch(job)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
 def get_pairs(cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
     """The search of all ordered pairs among some cities.
 
     Raises:
         UserError: for fewer than two cities.
     """
-    return AllPairsSearch(all_pairs(shared.get_lab(template.preset), cities, template))
+    return _pairs(shared.get_lab(template.preset), cities, template)
+
+
+@shared.of_lab(most=8)
+def _pairs(lab: Lab, cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
+    return AllPairsSearch(all_pairs(lab, cities, template))
 
 
 @kept(max_entries=64)

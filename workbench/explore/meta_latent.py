@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from metasae.errors import UserError
 from metasae.explorer.evidence import snippet
 from metasae.explorer.explorer import META, Explorer
 from workbench import shared
 from workbench.charts.latents import spread_chart
 from workbench.explore.contexts import snippets_html
 from workbench.explore.label import heading
-from workbench.frame import ink
+from workbench.frame import failed, ink
 from workbench.navigation import LATENTS, address, carried, go, keep_link
 from workbench.picking import choose
 from workbench.text import escape, visible
@@ -110,8 +111,14 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
 
 def _meta_evidence(explorer: Explorer, width: int, latents: Sequence[int]) -> None:
     evidence = explorer.evidence(width)
-    text = None if evidence is None else shared.get_text(explorer, width)
-    if evidence is None or text is None:
+    if evidence is None:
+        return
+    try:
+        text = shared.get_text(explorer, width)
+    except UserError as error:
+        failed(error)
+        return
+    if text is None:
         return
     st.subheader("Where those latents fire", anchor=False)
     kind = str(width)

@@ -1,16 +1,17 @@
 """Below the picture: writing on, the user's own question, the latents used, files and links."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject
-from metasae.text.prompts import CITY
+from metasae.text.prompts import CITY, fill
 from workbench import session
 from workbench.files import download
 from workbench.state import Setting, Writing, split_answers
@@ -21,15 +22,27 @@ from workbench.text import escape
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
 
 
+_PROMPT_HELP = f"{escape(CITY)} stands for the source city; its name must be in the prompt."
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the model was last asked to write, and under which edit."""
+
+    setting: Setting
+    edit: Edit
+    writing: Writing
+
+
 def free_writing(setting: Setting, outcome: Outcome) -> None:
-    """The model goes on writing, unedited and edited, side by side."""
+    """The model goes on writing, unedited and edited, side by side; when it is asked to."""
     writing = session.view().writing
     with st.form("writing", border=False):
         prompt = st.text_input(
             "Prompt",
             writing.prompt or _FIRST_PROMPT,
             max_chars=600,
-            help=f"{escape(CITY)} stands for the source city; its name must be in the prompt.",
+            help=_PROMPT_HELP,
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             tokens = st.number_input("Tokens", 1, 200, writing.tokens, width=130)
@@ -42,22 +55,24 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
     if asked:
         chosen = Writing(prompt.strip(), int(tokens), float(temperature), int(seed))
         session.change(replace(session.view(), writing=chosen))
-        st.session_state["written"] = chosen
+        st.session_state["written"] = _Asked(setting.without_question(), outcome.edit, chosen)
         session.write_link()
-    written = st.session_state.get("written")
-    if written is None:
+    written: _Asked | None = st.session_state.get("written")
+    if written is None or written.setting != setting.without_question():
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
         return
-    filled = written.prompt.replace(CITY, outcome.source.in_prompts)
+    if written.edit != outcome.edit:
+        st.caption("This was written under an earlier edit: “Write both” writes under this one.")
+    filled = fill(written.writing.prompt, outcome.source.in_prompts)
     columns = st.columns(2, border=True)
     for column, name, edit in zip(
-        columns, ("Before", "After your edit"), (None, outcome.edit), strict=True
+        columns, ("Before", "After your edit"), (None, written.edit), strict=True
     ):
         with column:
             st.markdown(f"**{name}**")
             try:
                 with st.spinner("The model writes …"):
-                    text = experiments.continuation(setting, edit, written)
+                    text = experiments.continuation(written.setting, edit, written.writing)
             except UserError as error:
                 st.error(escape(str(error)))
                 continue
@@ -81,7 +96,7 @@ def own_question(setting: Setting) -> None:
             setting.prompt,
             placeholder=f"e.g. The best-known dish of {CITY} is",
             max_chars=600,
-            help=f"{escape(CITY)} stands for the source city; its name must be in the prompt.",
+            help=_PROMPT_HELP,
         )
         answers = st.text_input(
             "Answers, with commas between them",
