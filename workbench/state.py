@@ -21,6 +21,20 @@ _MOST_STEPS = 200
 Latents = tuple[int, ...]
 
 
+class LinkError(UserError):
+    """A link, or a view in a file, that can't be read.
+
+    Attributes:
+        reason: what is wrong with it, as half a sentence.
+    """
+
+    def __init__(self, reason: str, sentence: str = "") -> None:
+        self.reason = reason
+        super().__init__(
+            sentence or f"The link is damaged: {reason}; the default is shown instead."
+        )
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is edited and asked: everything an experiment is made of.
@@ -120,16 +134,14 @@ class View:
         """The view a link or a file describes; an empty query is the default view.
 
         Raises:
-            UserError: a link of another version, or one that is damaged.
+            LinkError: a link of another version, or one that is damaged.
         """
         if not query:
             return cls()
         version = query.get("v", VERSION)
         if version != VERSION:
-            raise UserError(
-                f'This link is of version "{_quoted(version)}" and this workbench reads version '
-                f"{VERSION}; it shows the default instead."
-            )
+            both = f'of version "{_quoted(version)}" and this workbench reads version {VERSION}'
+            raise LinkError(f"it is {both}", f"This link is {both}; it shows the default instead.")
         setting, writing = Setting(), Writing()
         return cls(
             setting=Setting(
@@ -231,17 +243,16 @@ def _quoted(text: object) -> str:
     return shown if len(shown) <= 40 else shown[:40] + "…"
 
 
-def _damaged(name: str, value: object) -> UserError:
-    return UserError(
-        f'The link is damaged: "{_quoted(value)}" can\'t be read as its "{name}"; '
-        "the default is shown instead."
-    )
+def _damaged(name: str, value: object) -> LinkError:
+    return LinkError(f'"{_quoted(value)}" can\'t be read as its "{name}"')
 
 
 def _text(query: Mapping[str, str], name: str, default: str) -> str:
     value = query.get(name, default)
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+    if not isinstance(value, str):
         raise _damaged(name, value)
+    if len(value) > _LONGEST_TEXT:
+        raise LinkError(f'its "{name}" has {len(value):,} characters, more than {_LONGEST_TEXT}')
     return value
 
 

@@ -153,6 +153,23 @@ class Explorer:
         made = self.lab.provenance
         return corrections.load_corrections(self.lab.preset, made.sae, made.meta_sae)
 
+    def check_labels(self, labels: Corrections) -> None:
+        """Refuse labels of what isn't there.
+
+        Raises:
+            UserError: for a width there is none of, or a latent or meta-latent out of range.
+        """
+        sizes = {META: self.lab.n_meta} | {str(width): width for width in self.widths}
+        for kind, group in labels.labels.items():
+            if kind not in sizes:
+                raise UserError(f'These labels are about an SAE of "{kind}" latents; none is here.')
+            if odd := [index for index in group if not 0 <= int(index) < sizes[kind]]:
+                name = "meta-latents" if kind == META else "latents"
+                raise UserError(
+                    f"These labels name number {odd[0]}, but there are {sizes[kind]:,} {name}; "
+                    "choose a file about this SAE."
+                )
+
     def correct(self, changed: Corrections) -> None:
         """Keep changed corrections.
 

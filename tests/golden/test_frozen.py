@@ -416,11 +416,11 @@ def test_steers_files_are_written_and_read_as_ever(opened: Lab) -> None:
     if REGENERATE:
         FIXTURES.mkdir(exist_ok=True)
         kept.write_text(written)
-    assert view_from_json(kept.read_bytes(), opened.provenance) == view
+    assert view_from_json(kept.read_bytes(), opened.provenance).view == view
     # As the command line writes it: without a view.
     bare = json.loads(kept.read_bytes())
     del bare["view"]
-    read = view_from_json(json.dumps(bare).encode(), opened.provenance)
+    read = view_from_json(json.dumps(bare).encode(), opened.provenance).view
     check("steer-read", read.to_query())
 
 

@@ -122,12 +122,12 @@ def test_tokens_stand_before_and_after_side_by_side() -> None:
 def test_a_file_gives_back_the_view() -> None:
     view = View(edit=MetaLatentEdit(((1, 0.0), (5, 0.5))), pinned=LatentSwap())
     text = json_file(outcome(view.edit), view)
-    assert view_from_json(text.encode(), FakeLab.provenance) == view
+    assert view_from_json(text.encode(), FakeLab.provenance).view == view
 
 
 def test_a_file_of_the_command_line_loads_too() -> None:
     result = outcome(LatentSwap())
-    view = view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance)
+    view = view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance).view
     assert view.edit == LatentSwap()
     assert view.setting == Setting(
         source_latents=result.source.latents,
@@ -160,7 +160,7 @@ def test_a_file_brings_its_preset_back(
             text = json_file(result, view)
         # Whatever is open: the same preset, the built-in one, a third.
         for here in (result.provenance, FakeLab.provenance, made_in("third", edit).provenance):
-            back = view_from_json(text.encode(), here)
+            back = view_from_json(text.encode(), here).view
             assert back.setting.preset == preset and back.edit == edit
             assert not of_the_workbench or back == view
 
@@ -168,7 +168,7 @@ def test_a_file_brings_its_preset_back(
 def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
     text = json.dumps(outcome(HUNDREDFOLD).to_dict())
     here = made_in("gpt2-small", NO_EDIT).provenance
-    assert view_from_json(text.encode(), here).setting.preset == EMBEDDED.opened
+    assert view_from_json(text.encode(), here).view.setting.preset == EMBEDDED.opened
 
 
 @pytest.mark.parametrize(

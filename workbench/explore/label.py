@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from metasae.errors import UserError
 from metasae.explorer.corrections import Corrections, explained
-from metasae.explorer.explorer import Explorer
+from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.labels import UNCLEAR
 from workbench.files import download
 from workbench.frame import failed
@@ -67,13 +67,21 @@ def _taken_in(explorer: Explorer, kind: str, content: bytes) -> Corrections:
     """Corrections with a file's: the workbench's own, or Neuronpedia's explanations of this SAE.
 
     Raises:
-        UserError: for any other file, or labels of another SAE.
+        UserError: for any other file, explanations of latents where a meta-latent is shown, or
+            labels of another SAE or of latents it doesn't have.
     """
     try:
         more = Corrections.from_json(content)
     except UserError:
+        labels = explained(content)
+        if kind == META:
+            raise UserError(
+                "Neuronpedia explains latents, not meta-latents; take this file in on a latent's "
+                "page."
+            ) from None
         made = explorer.lab.provenance
-        more = Corrections(made.sae, made.meta_sae, {kind: explained(content)})
+        more = Corrections(made.sae, made.meta_sae, {kind: labels})
+    explorer.check_labels(more)
     return explorer.corrections.merged(more)
 
 

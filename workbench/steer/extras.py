@@ -16,7 +16,7 @@ from workbench import session
 from workbench.files import download
 from workbench.state import Setting, Writing, split_answers
 from workbench.steer import experiments
-from workbench.steer.tables import csv_file, json_file, made_with, view_from_json
+from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape
 
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
@@ -190,8 +190,8 @@ def files(lab: Lab, outcome: Outcome) -> None:
         if file is None:
             return
         try:
-            view = view_from_json(file.getvalue(), lab.provenance)
-            session.restore(view, made_with(file.getvalue()))
+            loaded = view_from_json(file.getvalue(), lab.provenance)
+            session.restore(loaded.view, loaded.made_with)
         except UserError as error:
             session.notify(str(error))
 
