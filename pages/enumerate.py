@@ -7,7 +7,7 @@ from metasae.lab.lab import Lab
 from metasae.search.spec import Spec
 from workbench import session, subjects
 from workbench.enumerate import choose, matrix, pair, searches
-from workbench.frame import failed, lab_or_retry
+from workbench.frame import begin, failed
 
 _ONE, _MANY = "One pair", "All pairs among some cities"
 
@@ -16,18 +16,15 @@ _TABS = "search-tabs"
 
 def page() -> None:
     """The whole page."""
-    session.read_link()
-    st.title("Which traits can be moved alone?", anchor=False)
-    st.markdown(
+    lab = begin(
+        "Which traits can be moved alone?",
         "Every way to take away some of the source's own meta-latents and add some of the "
         "target's is tried on all four questions. You get one row for each pattern of traits that "
-        "can be moved, with the edit that does it most clearly."
+        "can be moved, with the edit that does it most clearly.",
     )
-    session.show_notice()
-    setting = session.view().setting
-    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
+    setting = session.view().setting
     matrix.read_cities(lab)
     choose.read_choice()
     linked = _MANY if st.query_params.get("pairs") == "all" else _ONE

@@ -8,6 +8,7 @@ from metasae.errors import UserError
 from metasae.lab.first_use import folder_of
 from metasae.sources.presets import Hub, Opened, Preset
 from metasae.sources.user_presets import find_preset, keep, names
+from metasae.text.cities import load_cities
 from workbench import session
 from workbench.text import escape
 
@@ -70,8 +71,8 @@ def _cost(name: str) -> str:
     download = f"downloads about {size / 1e6:,.0f} MB from the Hugging Face hub, " if size else ""
     return (
         f"The first opening {download}trains a meta-SAE of {preset.meta_width:,} meta-latents on "
-        f"{preset.width:,} latents and asks the model about 252 cities: minutes to a quarter of an "
-        "hour. Both are kept."
+        f"{preset.width:,} latents and asks the model about {len(load_cities())} cities: minutes "
+        "to a quarter of an hour. Both are kept."
     )
 
 

@@ -69,7 +69,7 @@ def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:
         raise UserError(
             f"There are {len(combinations):,} combinations and all are scored up to {most:,}; "
             "choose fewer latents or strengths, or let the search estimate which to score "
-            "(--estimate; on the page, Search by estimate)."
+            "(--estimate; on the page a search of one pair does so by itself)."
         )
 
 

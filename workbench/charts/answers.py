@@ -25,7 +25,7 @@ def whose(cities: str, source: str, target: str) -> str:
     return "source" if source in names else "target"
 
 
-def verdict(answers: pd.DataFrame) -> str:
+def picks_in_words(answers: pd.DataFrame) -> str:
     """In words which candidate of one attribute the model picks, and picked before."""
     before, after = _picks(answers)
     return f"still {after}" if before == after else f"{before} → {after}"
@@ -53,7 +53,7 @@ def _rows(answers: pd.DataFrame, source: str, target: str) -> list[Row]:
         rows.append(
             {
                 "line": f"{len(rows):02d}h|{'yours' if attribute == 'custom' else str(attribute)}",
-                "heading": verdict(part),
+                "heading": picks_in_words(part),
                 "moved": before != after,
                 "role": roles[after],
             }

@@ -25,7 +25,7 @@ _GRID_NAMES = {
     "wide": "on, off, reversed (−1) and doubled (2)",
 }
 
-_WORDING_NAMES = {"post": "the post's", "reworded": "other words"}
+_WORDING_NAMES = {"post": "the usual words", "reworded": "other words"}
 
 _ATTRIBUTES, _GRID, _WORDING = "search-attributes", "search-strengths", "search-wording"
 
@@ -54,7 +54,7 @@ def choose(preset: Opened, edit: Edit) -> Spec:
             list(WORDINGS),
             format_func=_WORDING_NAMES.__getitem__,
             key=_WORDING,
-            width=150,
+            width=170,
             help="\n".join(
                 f"- {_WORDING_NAMES[name]}: “{asked['country']} …”"
                 for name, asked in WORDINGS.items()

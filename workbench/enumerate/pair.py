@@ -119,6 +119,11 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
                 help="Share of random edits of the same size (random directions, or meta-latents "
                 "neither city has) that reach it; the larger of the two.",
             ),
+            "Verdict": st.column_config.TextColumn(
+                "Against chance",
+                help="“chance does as well”: random edits of the same size reach it too, so that "
+                "it says little of these meta-latents.",
+            ),
             "Says it": st.column_config.TextColumn(
                 help="On how many questions the pick is also the likeliest next token of the whole "
                 "vocabulary: what the model would say of its own accord.",
@@ -127,6 +132,10 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
                 format="%.3f",
                 help="KL divergence of the next token on neutral sentences about the source, "
                 "unedited from edited.",
+            ),
+            "Other cities' facts kept": st.column_config.TextColumn(
+                help="Of the facts the model knows about cities that share latents with the "
+                "source: on how many it still picks the right answer under the edit.",
             ),
             "Text without the city": st.column_config.NumberColumn(
                 format="%.3f",

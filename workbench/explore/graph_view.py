@@ -86,9 +86,18 @@ def controls(explorer: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]
         help="Numbers or cities, six at most: Tokyo, Paris",
     )  # fmt: skip
     bounds = {name: values[2:] for name, values in _SHOWN.items()}
-    steps = depth.slider("Depth", *bounds["depth"], key="graph-depth")
-    count = top.slider("Latents each", *bounds["top"], key="graph-top")
-    threshold = least.slider("At least", *bounds["least"], step=0.05, key="graph-least")
+    steps = depth.slider(
+        "Steps", *bounds["depth"], key="graph-depth",
+        help="How often it goes from latents to their meta-latents and on to the latents of those",
+    )  # fmt: skip
+    count = top.slider(
+        "Latents around each", *bounds["top"], key="graph-top",
+        help="How many latents are drawn around a meta-latent: those it is most active on",
+    )  # fmt: skip
+    threshold = least.slider(
+        "Activation from", *bounds["least"], step=0.05, key="graph-least",
+        help="Where a meta-latent is less active on a latent, no line is drawn",
+    )  # fmt: skip
     return steps, count, threshold
 
 
@@ -148,6 +157,13 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
             ],
             "graph-nodes",
             lambda row: _open(str(row["kind"]), int(row["index"])),
+            {
+                "links": st.column_config.NumberColumn(help="How many lines it has"),
+                "community": st.column_config.NumberColumn(
+                    help="Which group it is in, and the colour of it: those of a group have more "
+                    "lines among each other than to others"
+                ),
+            },
             height=520,
         )
     _shared(explorer, made)

@@ -35,9 +35,9 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
             if one["label"] == UNCLEAR:
                 said += ", unclear: described by what it fires on"
             elif one["told"]:
-                said += ", and it fits no sibling as well"
+                said += ", and it fits no similar latent as well"
             else:
-                said += "; it fits a sibling as well"
+                said += "; it fits a similar latent as well"
     st.caption(escape(said))
     row = st.container(horizontal=True)
     with row, st.popover("Correct the label"):

@@ -44,7 +44,7 @@ def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -
     parts += [joined(scaled)] if scaled else []
     text = ", ".join(parts) or "no edit"
     if edit.kind == "hundredfold":
-        text += "; each ×100, as in the post's script"
+        text += "; each ×100"
     if edit.options.keep_residual:
         text += "; residual kept"
     if not edit.options.keep_error:

@@ -9,7 +9,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.sources import cache
-from metasae.sources.presets import NAME, usual_width
+from metasae.sources.presets import NAME, SHARE, usual_width
 from metasae.training.config import TrainConfig
 from metasae.training.controls import CONTROLS, TRAINED
 from metasae.training.meta_sae import RECIPE
@@ -44,9 +44,16 @@ def form(lab: Lab) -> None:
     columns = st.columns(5)
     width = columns[0].number_input(
         "Meta-latents", 1, count, usual_width(count), key=f"train-width-{count}",
-        help="The post has one for every 21 latents.",
+        help=f"Usual is one for every {SHARE} latents.",
     )  # fmt: skip
-    k = columns[1].number_input("k", 1, 64, RECIPE.k, key="train-k", help="Mean L0")
+    k = columns[1].number_input(
+        "k",
+        1,
+        64,
+        RECIPE.k,
+        key="train-k",
+        help="Meta-latents that are active on a direction, on average",
+    )
     steps = columns[2].number_input("Steps", 1, 100_000, RECIPE.steps, key="train-steps")
     batch = columns[3].number_input(
         "Directions a step", 16, 65_536, min(RECIPE.batch, max(16, count // 4)),
