@@ -13,7 +13,7 @@ from workbench.charts.latents import spread_chart
 from workbench.explore.contexts import snippets_html
 from workbench.explore.label import heading
 from workbench.frame import failed, ink
-from workbench.navigation import LATENTS, address, carried, go, keep_link
+from workbench.navigation import LATENTS, go, keep_link, move
 from workbench.picking import choose
 from workbench.text import escape, visible
 
@@ -56,7 +56,7 @@ def meta_list(explorer: Explorer, width: int) -> None:
 
 def _go(meta: int, width: int) -> None:
     # All that the page will say: what it adds to the address is one more step back for the reader.
-    address(**(carried() | {"meta": meta, "width": width}))
+    move(meta=meta, width=width)
 
 
 def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
