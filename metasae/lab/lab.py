@@ -117,7 +117,7 @@ class Lab:
             for latent in numbers:
                 self.decomposition.check(latent)
             label = ", ".join(f"#{latent}" for latent in numbers)
-            strength = self._typical_activation(numbers)
+            strength = self._typical_activations(numbers)
             return Subject(
                 label, None, numbers, strength, fired_on(self.records, numbers, self.latent_words)
             )
@@ -134,18 +134,32 @@ class Lab:
                 f"{record.name} has no latent of its own in this SAE; choose another city or name "
                 "latents by number."
             )
-        typical = self._typical_activation(chosen)
+        typical = self._typical_activations(chosen)
         activations = tuple(
             ranked.get(latent, other) for latent, other in zip(chosen, typical, strict=True)
         )
         return Subject(record.name, record.name, chosen, activations)
 
-    def _typical_activation(self, latents: Sequence[int]) -> tuple[float, ...]:
-        """An activation for latents nobody measured on a city: the chosen latents' median."""
-        known = {r.latent: r.activation for city in self.records.values() for r in city.latents}
+    @functools.cached_property
+    def _largest_activations(self) -> dict[int, float]:
+        """Latent → its activation on the city it is most active on, of those that are ranked."""
+        ranked = [one for record in self.records.values() for one in record.latents]
+        return {one.latent: one.activation for one in sorted(ranked, key=lambda r: r.activation)}
+
+    @functools.cached_property
+    def _median_activation(self) -> float:
+        """Median activation of the latents that cities are edited by."""
         usual = sorted(r.activation for city in self.records.values() for r in city.chosen)
-        middle = usual[len(usual) // 2] if usual else 1.0
-        return tuple(known.get(latent, middle) for latent in latents)
+        return usual[len(usual) // 2] if usual else 1.0
+
+    def _typical_activations(self, latents: Sequence[int]) -> tuple[float, ...]:
+        """Activations of latents that are no given city's: the largest on any city.
+
+        A latent no city lists has the median of those that cities are edited by.
+        """
+        return tuple(
+            self._largest_activations.get(latent, self._median_activation) for latent in latents
+        )
 
     def questions(
         self,

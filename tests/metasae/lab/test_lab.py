@@ -12,6 +12,7 @@ import torch
 import metasae
 from metasae.errors import UserError
 from metasae.lab import lab as lab_module
+from metasae.lab.city_records import RankedLatent
 from metasae.lab.lab import Lab, open_lab
 from metasae.release.figures import sharing
 from metasae.saes import formats
@@ -238,3 +239,30 @@ def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
         open_lab(find_preset(f"{EMBEDDED.name}+missing"))
     with pytest.raises(UserError, match="no preset"):
         find_preset(f"{EMBEDDED.name}+../up")
+
+
+def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
+    small: Preset,
+) -> None:
+    assert small.weights is not None
+    # Barcelona's own; Paris, later in the alphabet, lists it far down.
+    records = [
+        dataclasses.replace(
+            city_record(name, ""),
+            latents=tuple(
+                RankedLatent(latent, activation, 0.9, 0.5, chosen)
+                for latent, activation, chosen in ranked
+            ),
+        ).to_dict()
+        for name, ranked in (
+            ("Barcelona", [(2, 89.7, True)]),
+            ("Paris", [(3, 60.0, True), (2, 5.7, False)]),
+            ("Tokyo", [(4, 10.0, True)]),
+        )
+    ]
+    (small.weights / "cities.json").write_text(json.dumps({"cities": records}))
+    lab = open_lab(small)
+    assert lab.subject("#2").activations == (89.7,)
+    assert lab.subject("Tokyo", [2, 4]).activations == (89.7, 10.0)
+    assert lab.subject("Paris", [2]).activations == (5.7,)  # measured on Paris itself
+    assert lab.subject("#9").activations == (60.0,)  # the median of the chosen
