@@ -5,7 +5,7 @@ from contextlib import suppress
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab.first_use import folder_of
+from metasae.lab.preset_files import CITIES, folder_of
 from metasae.sources.presets import Hub, Opened, Preset
 from metasae.sources.user_presets import find_preset, keep, names
 from workbench import session
@@ -64,7 +64,7 @@ def _cost(name: str) -> str:
         preset = find_preset(name)
     except UserError:
         return ""
-    if preset.weights is not None or (folder_of(preset) / "cities.json").exists():
+    if preset.weights is not None or (folder_of(preset) / CITIES).exists():
         return ""
     size = _bytes(preset)
     download = f"downloads about {size / 1e6:,.0f} MB from the Hugging Face hub, " if size else ""

@@ -13,29 +13,19 @@ import torch
 from metasae.errors import UserError
 from metasae.lab.city_table import counted, knowledge, records
 from metasae.lab.name_latents import activation_table
+from metasae.lab.preset_files import CITIES, META_SAE, REPORT, folder_of
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.saes.directions import Directions
-from metasae.sources import cache
 from metasae.sources.files import sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
 from metasae.text.prompts import PLACES, fill
+from metasae.training import meta_sae_run
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import REPORT, make, quality_of
-
-META = "meta-sae"
-"""Folder of a preset's meta-SAE, beside its tables."""
-
-
-def folder_of(preset: Preset) -> Path:
-    """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
-    if preset.weights is not None:
-        return preset.weights
-    return cache.preset(preset.name)
 
 
 def prepare(
@@ -47,10 +37,10 @@ def prepare(
         UserError: an SAE whose directions can't be taken apart, or no space.
     """
     folder = folder_of(preset)
-    if not (folder / META / REPORT).exists():
+    if not (folder / META_SAE / meta_sae_run.REPORT).exists():
         make_meta(preset, sae, folder, progress)
-    if not (folder / "cities.json").exists():
-        meta = formats.load(folder / META)
+    if not (folder / CITIES).exists():
+        meta = formats.load(folder / META_SAE)
         make_tables(preset, model, Decomposition(sae, meta), folder, progress)
 
 
@@ -61,7 +51,7 @@ def make_meta(
     config = replace(RECIPE, width=preset.meta_width)
     config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
     directions = Directions((preset.sae(sae.width),), (sae.W_dec,))
-    make(directions, config, folder / META, ("gaussian",), True, progress)
+    meta_sae_run.make(directions, config, folder / META_SAE, ("gaussian",), True, progress)
 
 
 def make_tables(
@@ -77,13 +67,14 @@ def make_tables(
     known = knowledge(model, cities, progress)
     table = activation_table(model, decomposition.sae, cities, median, progress)
     ranked = records(model, decomposition.sae, cities, known, table, median, progress)
-    weights = f"{META}/{formats.WEIGHTS}"
+    weights = f"{META_SAE}/{formats.WEIGHTS}"
+    meta_report = folder / META_SAE / meta_sae_run.REPORT
     try:
-        quality = quality_of(json.loads((folder / META / REPORT).read_text()))
+        quality = meta_sae_run.quality_of(json.loads(meta_report.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{folder / META / REPORT} is damaged; delete {folder / META} and open the preset "
-            "again, which makes it anew."
+            f"{meta_report} is damaged; delete {meta_report.parent} and open the preset again, "
+            "which makes it anew."
         ) from error
     report: dict[str, Any] = {
         "preset": str(preset.opened),
@@ -97,8 +88,8 @@ def make_tables(
     }
     # The cities last: their file says that all is there.
     for name, values in (
-        ("report.json", report),
-        ("cities.json", {"cities": [record.to_dict() for record in ranked]}),
+        (REPORT, report),
+        (CITIES, {"cities": [record.to_dict() for record in ranked]}),
     ):
         write_json(folder / name, values)
 

@@ -14,15 +14,16 @@ import pandas as pd
 from metasae.errors import UserError
 from metasae.lab.city_questions import BYSTANDER, city_questions, fired_on
 from metasae.lab.city_records import CityRecord
-from metasae.lab.first_use import folder_of, prepare
+from metasae.lab.first_use import prepare
 from metasae.lab.meta_cards import MetaCard, meta_card
+from metasae.lab.preset_files import CITIES, WORDS, folder_of, meta_sae_folder
+from metasae.lab.stored_report import read_report
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.sources import cache
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
@@ -30,7 +31,6 @@ from metasae.steering.provenance import Provenance, __version__
 from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS
-from metasae.training.meta_sae_run import REPORT, quality_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,7 +202,7 @@ class Lab:
 
 def _words(folder: Path) -> dict[int, tuple[str, ...]]:
     """The words each latent is most active on, where they were collected."""
-    table = pd.read_parquet(folder / "words.parquet")
+    table = pd.read_parquet(folder / WORDS)
     return {int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]}
 
 
@@ -239,17 +239,13 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
                 f"{model.name} has {model.d_model}; choose the SAE trained on this model."
             )
         prepare(preset, model, sae, progress)
-    meta_folder = (
-        cache.meta_saes(preset.name) / preset.meta_sae if preset.meta_sae else folder / "meta-sae"
-    )
+    meta_folder = meta_sae_folder(preset)
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)
     try:
-        cities = json.loads((folder / "cities.json").read_text())
+        cities = json.loads((folder / CITIES).read_text())
         words = _words(folder) if preset.weights is not None else {}
-        report = json.loads((folder / "report.json").read_text())
-        if preset.meta_sae:
-            report["meta_sae"] = quality_of(json.loads((meta_folder / REPORT).read_text()))
+        report = read_report(preset)
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ import torch
 from metasae.lab.city_table import counted, knowledge, records
 from metasae.lab.lab import open_lab
 from metasae.lab.name_latents import activation_table
+from metasae.lab.preset_files import CITIES, META_SAE, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
@@ -67,7 +68,7 @@ def measure_base(
 def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
     """The same from the report that is there, if it was measured on the very same SAEs."""
     try:
-        report = json.loads((out / "report.json").read_text())
+        report = json.loads((out / REPORT).read_text())
         for name in (f"sae-{width}/{formats.WEIGHTS}" for width in preset.widths):
             if report["weights_sha256"][name] != sha256(out / name):
                 return None
@@ -91,12 +92,12 @@ def measure_meta(
     """
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
-    meta = formats.load(out / "meta-sae")
+    meta = formats.load(out / META_SAE)
     cities = load_cities()
     known = knowledge(model, cities, progress)
     table = activation_table(model, largest, cities, median, progress)
     located = records(model, largest, cities, known, table, median, progress)
-    write_json(out / "cities.json", {"cities": [record.to_dict() for record in located]})
+    write_json(out / CITIES, {"cities": [record.to_dict() for record in located]})
     report: dict[str, Any] = {
         "preset": str(preset.opened),
         "model": model.name,
@@ -111,13 +112,13 @@ def measure_meta(
         },
     }
     # Written twice: the lab that the swaps are made in reads the report.
-    write_json(out / "report.json", report)
+    write_json(out / REPORT, report)
     lab = open_lab(replace(preset, weights=out), progress)
     names = [record.name for record in well_known(located)]
     experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
     report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
     report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")
-    write_json(out / "report.json", report)
+    write_json(out / REPORT, report)
     return report
 
 

@@ -19,6 +19,7 @@ from metasae.cli import main
 from metasae.errors import UserError
 from metasae.lab import first_use
 from metasae.lab.lab import Lab, open_lab
+from metasae.lab.preset_files import META_SAE
 from metasae.lm.families import LibraryBlocks
 from metasae.lm.language_model import padded
 from metasae.lm.loading import load_model
@@ -377,7 +378,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     """A preset of the user's, and one with a meta-SAE of theirs."""
     user_presets.keep(mine)
     plain = open_lab(find_preset("mine"))
-    folder = cache.preset("mine") / first_use.META
+    folder = cache.preset("mine") / META_SAE
     other = cache.meta_saes("mine") / "turned"
     shutil.copytree(folder, other)
     (other / formats.WEIGHTS).unlink()
