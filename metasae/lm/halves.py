@@ -24,6 +24,22 @@ def not_massive(norm: Float[Tensor, "*N"], median: float) -> Bool[Tensor, "*N"]:
     return norm <= MASSIVE * median
 
 
+def usable(
+    resid: Float[Tensor, "B T D"], lengths: Int[Tensor, " B"], median: float
+) -> Bool[Tensor, "B T"]:
+    """Which residuals of padded rows an SAE is applied to.
+
+    They are those of real tokens, without start tokens and massive activations.
+
+    Args:
+        lengths: number of real tokens of each row.
+        median: median norm; infinite where it isn't known yet.
+    """
+    real = torch.arange(resid.shape[1])[None] < lengths[:, None]
+    real[:, 0] = False
+    return real & not_massive(resid.norm(dim=-1), median)
+
+
 def lower_layers(
     model: LanguageModel, dtype: torch.dtype
 ) -> Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T D"]]:

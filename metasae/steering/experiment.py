@@ -135,7 +135,7 @@ class Experiment:
         return PreparedExperiment(
             **{one.name: getattr(prompts, one.name) for one in fields(prompts)},
             firing=self.firing(prompts.resid),
-            touched=prompts.edited & not_massive(prompts.resid.norm(dim=-1), self.median_norm),
+            touched=prompts.touched(self.median_norm),
         )
 
     @cached_property

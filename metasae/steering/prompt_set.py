@@ -18,6 +18,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.lm.families import LibraryBlocks
 from metasae.lm.fused_blocks import Blocks
+from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
@@ -140,6 +141,14 @@ class PreparedPrompts:
     def resid(self) -> Float[Tensor, "T D"]:
         """The unedited residual stream at the hook, tail positions."""
         return self.prefilled.resid[0]
+
+    def touched(self, median_norm: float) -> Bool[Tensor, " T"]:
+        """Tail positions an edit changes: where it acts and no activation is massive.
+
+        Args:
+            median_norm: of the residual stream at the hook.
+        """
+        return self.edited & not_massive(self.resid.norm(dim=-1), median_norm)
 
     def to(self, blocks: Blocks | LibraryBlocks) -> Self:
         """The same, run by other blocks."""

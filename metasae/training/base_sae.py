@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from metasae.errors import UserError
-from metasae.lm.halves import not_massive
+from metasae.lm.halves import usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
@@ -148,9 +148,7 @@ def measure(text: Text, sae: SparseAutoencoder, most: int = 64) -> dict[str, Any
     kept = []
     for tokens, lengths in held_out_batches(text.windows)[:most]:
         resid = text.model.residual(tokens)
-        inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        inside[:, 0] = False
-        kept.append(resid[inside & not_massive(resid.norm(dim=-1), text.activations.median_norm)])
+        kept.append(resid[usable(resid, lengths, text.activations.median_norm)])
     if not kept:
         raise UserError("No text was held out to measure on; give more of it.")
     held_out = explained.quality(sae, torch.cat(kept))

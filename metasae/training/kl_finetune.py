@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.halves import lower_layers, not_massive, upper_layers
+from metasae.lm.halves import lower_layers, upper_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.text.windows import Windows, length_batches
@@ -63,9 +63,7 @@ class KLFinetuner(Trainer):
         lengths = self.windows.lengths[index]
         tokens = self.windows.tokens[index, : int(lengths.max())].long()
         resid = self._lower(tokens).float()
-        put = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        put &= not_massive(resid.norm(dim=-1), self.median_norm)
-        put[:, 0] = False
+        put = usable(resid, lengths, self.median_norm)
         compared = put.nonzero()
         draw = np.random.default_rng([self.config.seed, step])
         chosen = draw.permutation(len(compared))[: self.config.batch]

@@ -1,8 +1,10 @@
 """The two halves of a small model make the whole."""
 
+import math
+
 import torch
 
-from metasae.lm.halves import MASSIVE, lower_layers, not_massive, upper_layers
+from metasae.lm.halves import MASSIVE, lower_layers, not_massive, upper_layers, usable
 from metasae.lm.language_model import LanguageModel
 
 
@@ -33,3 +35,16 @@ def test_the_upper_half_has_a_gradient_and_the_model_keeps_none(
     low = lower_layers(small_model, torch.bfloat16)(tokens)
     assert low.dtype == torch.bfloat16
     assert all(weight.dtype == torch.float32 for weight in small_model.hf.parameters())
+
+
+def test_which_residuals_an_sae_is_applied_to_by_hand() -> None:
+    norms = torch.tensor([[9.0, 1.0, 8.1, 8.0], [1.0, 2.0, 3.0, 1.0]])
+    resid = norms[..., None] * torch.tensor([0.6, 0.8])
+    assert usable(resid, torch.tensor([4, 2]), 2.0).tolist() == [
+        [False, True, False, True],
+        [False, True, False, False],
+    ]
+    assert usable(resid, torch.tensor([4, 3]), math.inf).tolist() == [
+        [False, True, True, True],
+        [False, True, True, False],
+    ]
