@@ -32,4 +32,4 @@ def lost_without(
     touched = prepared.touched(median_norm)
     firing = sae.encode(prepared.resid)[:, list(latents)] * touched[:, None]
     change = -torch.einsum("tn,nd->ntd", firing, sae.W_dec[list(latents)])
-    return prepared.answers(prepared.unedited_next) - prepared.changed(change)
+    return prepared.baseline - prepared.changed(change)

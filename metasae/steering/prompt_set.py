@@ -9,7 +9,6 @@ tokens, D = d_model, A answers, V vocabulary.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -100,15 +99,15 @@ class PromptSet:
     def _unedited(self) -> "PreparedPrompts":
         return self.prepare()
 
-    @cached_property
+    @property
     def baseline(self) -> Float[Tensor, " A"]:
-        """The unedited model's log-probability of every answer, in the questions' order."""
-        return self._unedited.answers(self._unedited.unedited_next)
+        """See `PreparedPrompts.baseline`."""
+        return self._unedited.baseline
 
-    @cached_property
+    @property
     def next_logprobs(self) -> Float[Tensor, "Q V"]:
-        """The unedited model's log-probability of every next token after each prompt."""
-        return self._unedited.unedited_next[self._unedited.ends]
+        """See `PreparedPrompts.next_after_prompts`."""
+        return self._unedited.next_after_prompts
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,8 @@ class PreparedPrompts:
         """
         return self.edited & not_massive(self.resid.norm(dim=-1), median_norm)
 
-    def to(self, blocks: Blocks | LibraryBlocks) -> Self:
-        """The same, run by other blocks."""
+    def to(self, blocks: Blocks | LibraryBlocks) -> "PreparedPrompts":
+        """These prompts with their tails run by other blocks, such as ones of another precision."""
         return replace(self, prefilled=self.prefilled.to(blocks))
 
     def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:
@@ -180,6 +179,16 @@ class PreparedPrompts:
     def unedited_next(self) -> Float[Tensor, "P V"]:
         """The unedited model's log-probability of every next token, at ``only``."""
         return self.next_logprobs(self.prefilled.final[0, self.only])
+
+    @cached_property
+    def baseline(self) -> Float[Tensor, " A"]:
+        """The unedited model's log-probability of every answer, in the questions' order."""
+        return self.answers(self.unedited_next)
+
+    @property
+    def next_after_prompts(self) -> Float[Tensor, "Q V"]:
+        """The unedited model's log-probability of every next token after each prompt."""
+        return self.unedited_next[self.ends]
 
     def next_logprobs(self, hidden: Float[Tensor, "P D"]) -> Float[Tensor, "P V"]:
         """Log-probability of every next token, from one edit's hidden states at ``only``."""

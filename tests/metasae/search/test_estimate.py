@@ -80,7 +80,9 @@ class Scorer:
         self.prepared = SimpleNamespace(
             firing=SimpleNamespace(source=torch.cat(self.firing)),
             touched=torch.tensor([True, False] * len(self.firing)),
-            seen=torch.eye(len(self.firing), dtype=torch.bool).repeat_interleave(2, dim=1),
+            prompts=SimpleNamespace(
+                seen=torch.eye(len(self.firing), dtype=torch.bool).repeat_interleave(2, dim=1)
+            ),
         )
         self.experiment: Any = judging(
             source=SimpleNamespace(label="Rome", latents=source),
@@ -317,7 +319,7 @@ def test_changes_are_what_the_case_adds(experiment: Experiment) -> None:
     numbers = np.array([0, 3, 5, len(engine.combinations) - 1])
     plain = Changes(engine, numbers).plain(numbers)
     prepared = experiment.prepared(engine.combinations.options)
-    for found, seen in zip(plain, prepared.seen, strict=True):
+    for found, seen in zip(plain, prepared.prompts.seen, strict=True):
         here = (prepared.touched & seen)[:, None]
         resid = torch.stack(
             [
