@@ -279,6 +279,7 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
         "explorer/describing",
     ),
     # Opening models of other families end to end, from the hub or a person's own folder.
+    "lm/test_fused_blocks.py": ("lm/blocks",),
     "lm/test_other_models.py": ("lab/first_use", "sources/hub"),
     "sources/test_presets.py": ("sources/user_presets",),
     "test_public.py": ("__init__",),

@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from metasae.lm.families import LibraryBlocks
-from metasae.lm.fused_blocks import Blocks
+from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
@@ -44,7 +43,7 @@ class PreparedExperiment:
     firing: Firing
     touched: Bool[Tensor, " T"]
 
-    def to(self, blocks: Blocks | LibraryBlocks) -> "PreparedExperiment":
+    def to(self, blocks: Blocks) -> "PreparedExperiment":
         """This experiment with its tails run by other blocks, such as ones of another precision."""
         return replace(self, prompts=self.prompts.to(blocks))
 

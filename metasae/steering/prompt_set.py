@@ -15,8 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.families import LibraryBlocks
-from metasae.lm.fused_blocks import Blocks
+from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.prefill import Prefilled
@@ -149,7 +148,7 @@ class PreparedPrompts:
         """
         return self.edited & not_massive(self.resid.norm(dim=-1), median_norm)
 
-    def to(self, blocks: Blocks | LibraryBlocks) -> "PreparedPrompts":
+    def to(self, blocks: Blocks) -> "PreparedPrompts":
         """These prompts with their tails run by other blocks, such as ones of another precision."""
         return replace(self, prefilled=self.prefilled.to(blocks))
 

@@ -35,6 +35,9 @@ class KLFinetuner(Trainer):
             each step; the sequences they are drawn from hold about 4,096.
         scale: the factor of the residuals in the training before.
         dtype: precision of the model's halves and of the product that finds the candidates.
+
+    Raises:
+        UserError: as `halves.upper_layers`.
     """
 
     def __init__(

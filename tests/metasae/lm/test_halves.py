@@ -1,11 +1,18 @@
 """The two halves of a small model make the whole."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+from metasae.errors import UserError
 from metasae.lm.halves import MASSIVE, lower_layers, not_massive, upper_layers, usable
 from metasae.lm.language_model import LanguageModel
+from tests import small_models
+from tests.builders import one_sentence
 
 
 def test_what_is_massive_by_hand() -> None:
@@ -48,3 +55,11 @@ def test_which_residuals_an_sae_is_applied_to_by_hand() -> None:
         [False, True, True, True],
         [False, True, True, False],
     ]
+
+
+@pytest.mark.parametrize("make", [small_models.gemma, small_models.gpt2])
+def test_what_cannot_be_cut_is_refused(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    model = LanguageModel(make(tmp_path), None, "small", 2, 0)
+    with pytest.raises(UserError, match="upper blocks can't be run alone") as raised:
+        upper_layers(model, torch.float32)
+    one_sentence(raised)
