@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from metasae.lab import city_table
 from metasae.progress import Progress, silent
-from metasae.release import measure as measure_module
 from metasae.release import starts
 from metasae.release.build import build
 from metasae.release.recipe import SHIPPED, Recipe
@@ -68,7 +68,7 @@ class SmallRelease:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(CACHE_VARIABLE, str(self.cache))
             patch.setattr(windows_module, "default_documents", text)
-            for module in (measure_module, starts):
+            for module in (city_table, starts):
                 patch.setattr(module, "load_cities", lambda: self.cities)
             yield
 

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from metasae.errors import UserError
-from metasae.lab.city_table import counted, knowledge, records
-from metasae.lab.name_latents import activation_table
+from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.preset_files import CITIES, META_SAE, REPORT, folder_of
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.progress import Progress, silent
@@ -62,11 +61,8 @@ def make_tables(
     progress: Progress = silent,
 ) -> None:
     """Ask the model about the cities, find their latents, and write the tables."""
-    cities = load_cities()
     median = usual_norm(model)
-    known = knowledge(model, cities, progress)
-    table = activation_table(model, decomposition.sae, cities, median, progress)
-    ranked = records(model, decomposition.sae, cities, known, table, median, progress)
+    cities = measured_cities(model, decomposition.sae, median, progress)
     weights = f"{META_SAE}/{formats.WEIGHTS}"
     meta_report = folder / META_SAE / meta_sae_run.REPORT
     try:
@@ -83,13 +79,13 @@ def make_tables(
         "median_norm": median,
         "saes": [],
         "meta_sae": quality,
-        "cities": counted(ranked),
+        "cities": counted(cities),
         "weights_sha256": {weights: sha256(folder / weights)},
     }
     # The cities last: their file says that all is there.
     for name, values in (
         (REPORT, report),
-        (CITIES, {"cities": [record.to_dict() for record in ranked]}),
+        (CITIES, {"cities": [record.to_dict() for record in cities]}),
     ):
         write_json(folder / name, values)
 

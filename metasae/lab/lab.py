@@ -71,9 +71,16 @@ class Lab:
         """What is known of a city.
 
         Raises:
-            UserError: for a city that is not in the table; the text offers the nearest names.
+            UserError: for a city that is not in the table; the text offers the nearest names. For
+                one that the table had not yet when the preset's own tables were made.
         """
-        return self.records[find_city(name).name]
+        city = find_city(name).name
+        if city not in self.records:
+            raise UserError(
+                f"{city} is newer than the tables in {folder_of(self.preset)}; "
+                f"{_made_anew(self.preset)}"
+            )
+        return self.records[city]
 
     def latent_words(self, latent: int) -> tuple[str, ...]:
         """The words a latent is most active on, strongest first.
@@ -200,6 +207,13 @@ class Lab:
         )
 
 
+def _made_anew(preset: Preset) -> str:
+    """What makes a preset's tables anew, as the end of a sentence."""
+    if preset.weights is None:
+        return "delete that folder and open the preset again, which makes them anew."
+    return "check out the repository again, or make them with: python -m metasae build."
+
+
 def _words(folder: Path) -> dict[int, tuple[str, ...]]:
     """The words each latent is most active on, where they were collected."""
     table = pd.read_parquet(folder / WORDS)
@@ -250,12 +264,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"The tables in {folder} are missing or damaged; "
-            + (
-                "delete that folder and open the preset again, which makes them anew."
-                if preset.weights is None
-                else "check out the repository again, or make them with: python -m metasae build."
-            )
+            f"The tables in {folder} are missing or damaged; {_made_anew(preset)}"
         ) from error
     return Lab(
         preset=preset,

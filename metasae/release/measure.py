@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from metasae.lab.city_table import counted, knowledge, records
+from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import open_lab
-from metasae.lab.name_latents import activation_table
 from metasae.lab.preset_files import CITIES, META_SAE, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
@@ -23,7 +22,6 @@ from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
 from metasae.sources.files import sha256, write_json
 from metasae.sources.presets import Preset
-from metasae.text.cities import load_cities
 from metasae.training import explained
 from metasae.training.base_sae import Text
 from metasae.training.controls import gaussian_like
@@ -93,19 +91,16 @@ def measure_meta(
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
     meta = formats.load(out / META_SAE)
-    cities = load_cities()
-    known = knowledge(model, cities, progress)
-    table = activation_table(model, largest, cities, median, progress)
-    located = records(model, largest, cities, known, table, median, progress)
-    write_json(out / CITIES, {"cities": [record.to_dict() for record in located]})
+    cities = measured_cities(model, largest, median, progress)
+    write_json(out / CITIES, {"cities": [record.to_dict() for record in cities]})
     report: dict[str, Any] = {
         "preset": str(preset.opened),
         "model": model.name,
         "hook": preset.hook_point,
         **base,
         "meta_sae": _meta_quality(preset, largest, meta, recipe, progress),
-        "cities": counted(located),
-        "sharing": sharing(Decomposition(largest, meta), located),
+        "cities": counted(cities),
+        "sharing": sharing(Decomposition(largest, meta), cities),
         "recipe": recipe.to_dict(preset),
         "weights_sha256": {
             str(path.relative_to(out)): sha256(path) for path in sorted(out.rglob("*.safetensors"))
@@ -114,7 +109,7 @@ def measure_meta(
     # Written twice: the lab that the swaps are made in reads the report.
     write_json(out / REPORT, report)
     lab = open_lab(replace(preset, weights=out), progress)
-    names = [record.name for record in well_known(located)]
+    names = [record.name for record in well_known(cities)]
     experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
     report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
     report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")

@@ -266,3 +266,14 @@ def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
     assert lab.subject("Tokyo", [2, 4]).activations == (89.7, 10.0)
     assert lab.subject("Paris", [2]).activations == (5.7,)  # measured on Paris itself
     assert lab.subject("#9").activations == (60.0,)  # the median of the chosen
+
+
+def test_a_city_newer_than_the_tables_is_refused_with_what_to_do(small: Preset) -> None:
+    lab = open_lab(small)
+    with pytest.raises(UserError, match=r"Lima is newer than the tables in .* build") as raised:
+        lab.subject("Lima")
+    one_sentence(raised)
+    lab = dataclasses.replace(lab, preset=dataclasses.replace(small, weights=None))
+    with pytest.raises(UserError, match="delete that folder and open the preset again") as raised:
+        lab.subject("lima")
+    one_sentence(raised)
