@@ -97,7 +97,7 @@ def small_preset(model: Path, weights: Path) -> Preset:
     return Preset(
         name="small",
         title="A small model",
-        model=ModelSource("small", model, small_models.LAYERS, small_models.D_MODEL),
+        model=ModelSource("small", model, small_models.D_MODEL),
         hook_layer=small_models.HOOK,
         widths=(16, 32, 64),
         meta_width=12,

@@ -75,7 +75,7 @@ def cycle(sources: dict[str, set[str]]) -> list[str]:
 
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "version"),
     ("progress",),
     ("sources",),
     ("lm",),

@@ -22,7 +22,7 @@ from metasae.saes.directions import Directions
 from metasae.sources.files import sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
-from metasae.text.prompts import PLACES, fill
+from metasae.text.prompts import NAME_CONTEXTS, fill
 from metasae.training import meta_sae_run
 from metasae.training.meta_sae import RECIPE
 
@@ -100,7 +100,7 @@ def usual_norm(model: LanguageModel) -> float:
     """
     norms = []
     for city in load_cities()[:20]:
-        rows = [model.prompt_tokens(fill(template, city.name)) for template in PLACES]
+        rows = [model.prompt_tokens(fill(template, city.name)) for template in NAME_CONTEXTS]
         resid = model.residual(padded(rows, model.start_token))
         norms += [one[1 : len(row)].norm(dim=-1) for one, row in zip(resid, rows, strict=True)]
     median = float(torch.cat(norms).median())

@@ -27,10 +27,11 @@ from metasae.saes.decomposition import Decomposition
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
-from metasae.steering.provenance import Provenance, __version__
+from metasae.steering.provenance import Provenance
 from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS
+from metasae.version import __version__
 
 
 @dataclass(frozen=True, repr=False)

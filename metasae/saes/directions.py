@@ -23,7 +23,7 @@ from metasae.errors import UserError
 from metasae.sources.files import expanded
 from metasae.sources.releases import release_folder
 
-DECODERS = ("W_dec", "w_dec")
+_DECODERS = ("W_dec", "w_dec")
 """Name of the decoder in SAELens's files and those of the post's authors, and in Gemma Scope's."""
 
 _CHUNK = 16384
@@ -40,7 +40,7 @@ class Directions:
         parts: their decoder matrices, (N, D) each.
 
     Raises:
-        UserError: for a matrix that can't hold directions (see `row_norms`), or of another width
+        UserError: for a matrix that can't hold directions; of another of another width
             than the first.
     """
 
@@ -60,7 +60,7 @@ class Directions:
     @cached_property
     def _scales(self) -> tuple[Float[Tensor, " N"], ...]:
         return tuple(
-            1 / row_norms(name, part) for name, part in zip(self.names, self.parts, strict=True)
+            1 / _row_norms(name, part) for name, part in zip(self.names, self.parts, strict=True)
         )
 
     @cached_property
@@ -92,13 +92,8 @@ class Directions:
         rows = self.parts[number].index_select(0, index).float()
         return rows.mul_(self._scales[number][index, None])
 
-    def origin(self, row: int) -> tuple[str, int]:
-        """Name of the source a row is from, and the latent there."""
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self.names[number], row - int(self._starts[number])
 
-
-def row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
+def _row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
     """Norms of a matrix's rows, all finite and positive.
 
     Args:
@@ -171,15 +166,15 @@ def _matrix(source: str) -> Tensor:
 
 def _only_matrix(name: str, tensors: dict[str, Any]) -> str:
     """Key of the decoder, or of the only matrix."""
-    for decoder in DECODERS:
+    for decoder in _DECODERS:
         if decoder in tensors:
             return decoder
     matrices = [key for key, shape in tensors.items() if len(shape) == 2]
     if len(matrices) == 1:
         return matrices[0]
     raise UserError(
-        f"{name} holds {len(matrices)} matrices and none is called {DECODERS[0]}; give a file "
-        f"whose decoder is called {DECODERS[0]}, one row per latent."
+        f"{name} holds {len(matrices)} matrices and none is called {_DECODERS[0]}; give a file "
+        f"whose decoder is called {_DECODERS[0]}, one row per latent."
     )
 
 

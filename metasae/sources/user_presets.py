@@ -16,7 +16,6 @@ from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.files import expanded, write_json
 from metasae.sources.presets import (
-    EMBEDDED,
     NAME,
     PRESETS,
     Hub,
@@ -148,7 +147,6 @@ def parse(values: Mapping[str, Any]) -> Preset:
         meta_width=int(values.get("meta_width") or usual_width(opened)),
         saes=tuple(saes),
         opened_width=opened,
-        text=EMBEDDED.text,
     )
 
 
@@ -210,7 +208,6 @@ def _source(
     return ModelSource(
         name=name,
         origin=origin,
-        layers=int(config.get("num_hidden_layers") or config.get("n_layer") or 0),
         d_model=int(config.get("hidden_size") or config.get("n_embd") or 0),
         start_token=start,
         centred=bool(values.get("centre_writing_weights")),

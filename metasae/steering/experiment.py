@@ -29,6 +29,7 @@ from metasae.steering.questions import Question, Questions, Subject
 from metasae.steering.verdict import Verdict, verdict
 
 TOP_TOKENS = 5
+"""Likeliest next tokens that are listed for each question."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import Answer, Question
+from metasae.steering.questions import CUSTOM, Answer, Question
 from metasae.text.prompts import CITY
 from workbench import shared
 from workbench.background import Work, kept
@@ -36,7 +36,7 @@ def get_experiment(setting: Setting) -> Experiment:
     if setting.prompt:
         answers = tuple(Answer((), answer) for answer in setting.answers)
         prompt = setting.prompt.replace(CITY, source.in_prompts)
-        questions = (*questions, Question("custom", prompt, answers))
+        questions = (*questions, Question(CUSTOM, prompt, answers))
     return lab.experiment(source, target, questions)
 
 

@@ -12,6 +12,7 @@ from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
+from metasae.steering.questions import CUSTOM
 from workbench.state import View, edit_to_text
 from workbench.text import visible
 
@@ -25,7 +26,7 @@ _PICK = {
 
 def title(attribute: str) -> str:
     """An attribute as a heading."""
-    return "Your question" if attribute == "custom" else attribute.capitalize()
+    return "Your question" if attribute == CUSTOM else attribute.capitalize()
 
 
 def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +151,7 @@ def _query_of(facts: dict[str, Any]) -> dict[str, str]:
         if not query[side].startswith("#"):
             query[f"{side}_latents"] = ".".join(map(str, facts[side]["latents"]))
     for question in facts["attributes"]:
-        if question["attribute"] == "custom":
+        if question["attribute"] == CUSTOM:
             query["ask"] = question["prompt"]
             query["answers"] = ",".join(answer["answer"] for answer in question["answers"])
     return query

@@ -213,7 +213,7 @@ def test_words_and_cards(lab: Lab) -> None:
     meta, activation = next(iter(lab.decomposition.pieces(latent).items()))
     card = lab.meta_card(meta)
     assert card.meta == meta and card.title and lab.meta_card(meta) is card
-    strengths = [value for _, value, _ in card.latents]
+    strengths = [one.activation for one in card.latents]
     assert strengths == sorted(strengths, reverse=True) and strengths[0] >= activation
     on = (lab.decomposition.meta.encode(lab.decomposition.sae.W_dec)[:, meta] > 0).float().mean()
     assert card.active_on == pytest.approx(float(on))

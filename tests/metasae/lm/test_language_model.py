@@ -30,7 +30,7 @@ def test_a_prompt_begins_with_the_start_token(model: LanguageModel) -> None:
 
 def test_the_sizes_are_the_presets(model: LanguageModel) -> None:
     assert model.d_model == EMBEDDED.model.d_model
-    assert model.n_layers == EMBEDDED.model.layers
+    assert model.n_layers == 30
     assert oracle.hook_point(model) == EMBEDDED.hook_point == "blocks.20.hook_resid_pre"
 
 

@@ -73,7 +73,7 @@ class Scorer:
         # What is active is set by hand: the made-up meta-latents are no exact code.
         decomposition.__dict__["activations"] = acts.to_sparse_csr()
         source = tuple(range(latents))
-        pair = EditSpace(decomposition, source, (latents,))
+        pair = EditSpace(decomposition, source, (latents,), (1.0,))
         self.firing = [torch.rand(2, latents, generator=draw) + 0.5 for _ in QUESTIONS]
         self.inner = 1.2 * torch.randn(2, D_MODEL, 12, generator=draw) / math.sqrt(D_MODEL)
         self.outer = 3.0 * torch.randn(2, 12, 3, generator=draw)
