@@ -7,6 +7,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.preset_files import CITIES, folder_of
 from metasae.sources.presets import Hub, Opened, Preset
+from metasae.sources.releases import is_release
 from metasae.sources.user_presets import find_preset, keep, names
 from workbench import session
 from workbench.text import escape
@@ -79,7 +80,7 @@ def _bytes(preset: Preset) -> float:
     """Of the model's files and of the SAE's that is taken apart."""
     origin = preset.model.origin
     model = sum(file.size for file in origin.files) if isinstance(origin, Hub) else 0
-    far = ":" in preset.sae(preset.width)
+    far = is_release(preset.sae(preset.width))
     return model + (8.0 * preset.width * preset.model.d_model if far else 0)
 
 

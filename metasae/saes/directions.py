@@ -21,12 +21,16 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.sources.files import expanded
-from metasae.sources.releases import release_folder
+from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
 _DECODERS = ("W_dec", "w_dec")
 """Name of the decoder in SAELens's files and those of the post's authors, and in Gemma Scope's."""
 
+_CHECKPOINT = "sae.pt"
+"""Name of a checkpoint of the post's authors."""
+
 _CHUNK = 16384
+"""Rows whose norms are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,13 @@ def open_directions(sources: Sequence[str]) -> Directions:
 def _matrix(source: str) -> Tensor:
     path = expanded(source)
     if path.is_dir():
-        for name in ("sae_weights.safetensors", "params.safetensors"):
-            if (path / name).exists():
-                return _safetensors(path / name)
-        if (path / "sae.pt").exists():
-            return _checkpoint(path / "sae.pt")
+        for layout in (SAELENS, GEMMA_SCOPE):
+            if (path / layout.weights).exists():
+                return _safetensors(path / layout.weights)
+        if (path / _CHECKPOINT).exists():
+            return _checkpoint(path / _CHECKPOINT)
         raise UserError(
-            f"{path} is no SAE: it holds neither sae_weights.safetensors (SAELens) nor sae.pt "
+            f"{path} is no SAE: it holds neither {SAELENS.weights} (SAELens) nor {_CHECKPOINT} "
             "(the authors' checkpoint)."
         )
     if path.is_file():
@@ -157,7 +161,7 @@ def _matrix(source: str) -> Tensor:
             f"{path.name} is of a kind that isn't opened; give .safetensors, .npy or .pt, or a "
             "folder."
         )
-    if ":" in source:
+    if is_release(source):
         return _matrix(str(release_folder(source)))
     raise UserError(
         f'There is no file or folder "{source}"; for an SAE of the hub write RELEASE:ID.'

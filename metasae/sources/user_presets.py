@@ -25,6 +25,7 @@ from metasae.sources.presets import (
     Preset,
     usual_width,
 )
+from metasae.sources.releases import SAELENS, is_release
 
 _KEYS = {
     "name", "title", "model", "saes", "hook_layer", "widths", "opened_width", "meta_width",
@@ -152,10 +153,10 @@ def parse(values: Mapping[str, Any]) -> Preset:
 
 def _configuration(source: str) -> dict[str, Any]:
     """An SAE's own configuration; empty for an SAE of a release, which isn't fetched for it."""
-    path = expanded(source) / "cfg.json"
-    if not expanded(source).is_dir():
-        if ":" in source:
-            return {}
+    if is_release(source):
+        return {}
+    path = expanded(source) / SAELENS.config
+    if not path.parent.is_dir():
         raise UserError(f'There is no SAE folder "{source}"; for one of the hub write RELEASE:ID.')
     try:
         return dict(json.loads(path.read_text()))
