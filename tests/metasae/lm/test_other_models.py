@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from metasae.cli import main
 from metasae.errors import UserError
-from metasae.lab import first_use
+from metasae.lab import city_table, first_use
 from metasae.lab.lab import Lab, open_lab
 from metasae.lab.preset_files import META_SAE
 from metasae.lm.language_model import padded
@@ -322,7 +322,8 @@ def mine(
 ) -> dict[str, object]:
     """The preset that names them, to be opened with a few cities."""
     monkeypatch.setattr(first_use, "RECIPE", replace(RECIPE, steps=20))
-    monkeypatch.setattr(first_use, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
+    for module in (first_use, city_table):
+        monkeypatch.setattr(module, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
     return dict(folders)
 
 
