@@ -52,10 +52,14 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
         against = None
         if control:
             gaussian = gaussian_like(sae.W_dec)
-            other = train_meta_sae(TensorRows(gaussian), config, report, f"Control of {width}")
+            other = train_meta_sae(
+                TensorRows(gaussian), config, progress=report, stage=f"Control of {width}"
+            )
             against = explained.quality(other, gaussian).fve
         for started_at in (countries, None) if control else (countries,):
-            meta = train_meta_sae(decoder, config, report, f"Meta-SAE of {width}", started_at)
+            meta = train_meta_sae(
+                decoder, config, progress=report, stage=f"Meta-SAE of {width}", starts=started_at
+            )
             for l0 in L0S:
                 read = with_threshold(meta, sae.W_dec, l0)
                 quality = explained.quality(read, sae.W_dec)

@@ -35,7 +35,7 @@ SPARSITIES = (4, 16)
 def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[str, Any]]:
     """One row per base SAE."""
     report = to_stream()
-    text = base_sae.read(EMBEDDED, (), tokens, report)
+    text = base_sae.read_training_text(EMBEDDED, tokens=tokens, progress=report)
     rows = []
     for k, selection, start in product(SPARSITIES, ("topk", "batch_topk"), ("data", "random")):
         config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
         fves = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
         rows.append(
             {"k": k, "selection": selection, "start": start}
-            | base_sae.measure(text, sae, 24)
+            | base_sae.measure(text, sae)
             | {"meta_fve": fves[0], "meta_fve_control": fves[1]}
         )
     return rows
@@ -52,7 +52,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
 
 def _explained(rows: Tensor, config: TrainConfig) -> float:
     """Variance of some directions that a meta-SAE explains."""
-    meta = train_meta_sae(TensorRows(rows), config, to_stream(), "Meta-SAE")
+    meta = train_meta_sae(TensorRows(rows), config, progress=to_stream())
     return explained.quality(meta, rows).fve
 
 
@@ -63,14 +63,14 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
     config = replace(SHIPPED.meta, width=EMBEDDED.meta_width, steps=steps)
     starts: dict[str, SparseAutoencoder | None] = {"random": None, "data": None}
     starts["an earlier meta-SAE"] = train_meta_sae(
-        TensorRows(decoder), replace(config, seed=1), report, "The earlier one"
+        TensorRows(decoder), replace(config, seed=1), progress=report, stage="The earlier one"
     )
     rows = []
     for name, initial in starts.items():
         start = name if initial is None else "sae"
         meta = train_meta_sae(
-            TensorRows(decoder), replace(config, start=start), report, f"From {name}",  # type: ignore[arg-type]
-            initial=initial,
+            TensorRows(decoder), replace(config, start=start),  # type: ignore[arg-type]
+            progress=report, stage=f"From {name}", initial=initial,
         )  # fmt: skip
         quality = explained.quality(meta, decoder)
         rows.append({"start": name, "l0": quality.l0, "fve": quality.fve, "dead": quality.dead})

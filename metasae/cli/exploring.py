@@ -33,7 +33,7 @@ def register(add: Add) -> None:
     labels.add_argument("--width", type=int, action="append", default=[], metavar="N")
     labels.add_argument("--all-widths", action="store_true")
     labels.add_argument(
-        "--text", type=Path, action="append", default=[], metavar="FILE|DIR|hf:NAME",
+        "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
         help="your own text instead of the shipped SAEs'",
     )  # fmt: skip
     whole(labels, "--tokens", "about how many (default: a million)", 1, MOST_TOKENS)

@@ -10,7 +10,6 @@ from metasae.cli.arguments import SEEDS, Add, number, whole, writable
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
-    from metasae.saes.autoencoder import SparseAutoencoder
     from metasae.training.config import TrainConfig
 
 MOST = 10**9
@@ -39,7 +38,7 @@ def register(add: Add) -> None:
     )
     base = add("train-sae", train_sae, "Train an SAE on a model's residual stream.")
     base.add_argument(
-        "--text", action="append", default=[], type=Path, metavar="FILE|DIR|hf:NAME",
+        "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
         help="plain text to read; may be given several times (default: the shipped SAEs' text)",
     )  # fmt: skip
     whole(base, "--tokens", "about how many are read (default: 500,000)", 1, MOST)
@@ -66,18 +65,18 @@ def _recipe(command: argparse.ArgumentParser, width: str, batch: str) -> None:
 
 def _recipe_of(
     arguments: argparse.Namespace, usual: "TrainConfig"
-) -> "tuple[TrainConfig, SparseAutoencoder | None]":
-    """The usual recipe with what was asked for, and the SAE to start from, if one is named."""
+) -> "tuple[TrainConfig, Path | None]":
+    """The usual recipe with what was asked for, and the folder of the SAE to start from, if any."""
     from metasae.saes import formats
 
     names = ("width", "k", "steps", "batch", "seed", "lr", "first_k", "selection", "start")
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
-    initial = None
+    initial: Path | None = None
     if given.get("start", "data") not in ("random", "data"):
-        initial = formats.load(Path(given["start"]))
+        initial = Path(given["start"])
         # Its latents have settled; more of them a row would undo that.
-        given = {"width": initial.width, "first_k": 1.0} | given | {"start": "sae"}
+        given = {"width": formats.load(initial).width, "first_k": 1.0} | given | {"start": "sae"}
     return replace(usual, **given), initial
 
 
@@ -141,11 +140,11 @@ def train_meta(arguments: argparse.Namespace) -> TrainedMetaSAE:
     directions = open_directions(arguments.sae)
     usual = replace(RECIPE, width=usual_width(len(directions)))
     config, initial = _recipe_of(arguments, usual)
-    made = make(
-        directions, config, arguments.out, arguments.control, arguments.resume,
-        progress.to_stream(), initial=initial,
+    report = make(
+        directions, config, arguments.out, arguments.control, initial=initial,
+        resume=arguments.resume, progress=progress.to_stream(),
     )  # fmt: skip
-    return TrainedMetaSAE(arguments.out, len(directions), made.report)
+    return TrainedMetaSAE(arguments.out, len(directions), report)
 
 
 def train_sae(arguments: argparse.Namespace) -> TrainedSAE:
@@ -156,7 +155,7 @@ def train_sae(arguments: argparse.Namespace) -> TrainedSAE:
     config, initial = _recipe_of(arguments, RECIPE)
     report = make(
         preset_of(arguments.preset), config, arguments.out, arguments.text,
-        TOKENS if arguments.tokens is None else arguments.tokens, initial, arguments.resume,
-        progress.to_stream(),
+        tokens=TOKENS if arguments.tokens is None else arguments.tokens, initial=initial,
+        resume=arguments.resume, progress=progress.to_stream(),
     )  # fmt: skip
     return TrainedSAE(arguments.out, report)

@@ -115,7 +115,7 @@ LONGEST = 200
 
 def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
     """The corrected labels of what is open; none where they are about another SAE."""
-    path = cache.corrected_labels(preset.opened)
+    path = cache.corrected_labels(preset.kept_as, preset.meta_sae)
     if path.exists():
         corrections = Corrections.from_json(path.read_text())
         if (corrections.sae, corrections.meta_sae) == (sae, meta_sae):
@@ -129,5 +129,5 @@ def save_corrections(preset: Preset, corrections: Corrections) -> None:
     Raises:
         UserError: when the cache can't be written.
     """
-    with written_whole(cache.corrected_labels(preset.opened)) as part:
+    with written_whole(cache.corrected_labels(preset.kept_as, preset.meta_sae)) as part:
         part.write_text(corrections.to_json())

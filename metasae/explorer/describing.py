@@ -40,7 +40,7 @@ def describe(
     lab: Lab,
     out: Path,
     widths: Sequence[int] = (),
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
     tokens: int | None = evidence.TOKENS,
     progress: Progress = silent,
     asking: Asking | None = None,

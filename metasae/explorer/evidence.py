@@ -167,12 +167,12 @@ class Evidence:
 
 def own_folder(preset: Preset) -> Path:
     """Where evidence that the user computes is kept."""
-    return cache.evidence(preset.name)
+    return cache.evidence(preset.kept_as)
 
 
 def shipped_folder(preset: Preset) -> Path:
     """Where the evidence that comes with a preset is, if some does."""
-    return SHIPPED / preset.name
+    return SHIPPED / preset.kept_as
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ def make(
     saes: Mapping[int, SparseAutoencoder],
     median_norm: float,
     out: Path,
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
     tokens: int | None = TOKENS,
     progress: Progress = silent,
 ) -> dict[str, Any]:

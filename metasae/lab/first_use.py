@@ -1,6 +1,7 @@
 """Makes what a preset that isn't shipped needs once: its meta-SAE and the tables of cities.
 
-Made on first use with progress, kept in the cache, and gone on with where a stopped run left off.
+Made on first use with progress and kept in the cache. A stopped training of the meta-SAE is gone on
+with; tables that were not finished are made anew.
 """
 
 import json
@@ -36,7 +37,7 @@ def prepare(
         UserError: an SAE whose directions can't be taken apart, or no space.
     """
     folder = folder_of(preset)
-    if not (folder / META_SAE / meta_sae_run.REPORT).exists():
+    if not (folder / META_SAE / formats.REPORT).exists():
         make_meta(preset, sae, folder, progress)
     if not (folder / CITIES).exists():
         meta = formats.load(folder / META_SAE)
@@ -50,7 +51,9 @@ def make_meta(
     config = replace(RECIPE, width=preset.meta_width)
     config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
     directions = Directions((preset.sae(sae.width),), (sae.W_dec,))
-    meta_sae_run.make(directions, config, folder / META_SAE, ("gaussian",), True, progress)
+    meta_sae_run.make(
+        directions, config, folder / META_SAE, ("gaussian",), resume=True, progress=progress
+    )
 
 
 def make_tables(
@@ -64,13 +67,13 @@ def make_tables(
     median = usual_norm(model)
     cities = measured_cities(model, decomposition.sae, median, progress)
     weights = f"{META_SAE}/{formats.WEIGHTS}"
-    meta_report = folder / META_SAE / meta_sae_run.REPORT
+    trained = folder / META_SAE / formats.REPORT
     try:
-        quality = meta_sae_run.quality_of(json.loads(meta_report.read_text()))
+        quality = meta_sae_run.quality_of(json.loads(trained.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{meta_report} is damaged; delete {meta_report.parent} and open the preset again, "
-            "which makes it anew."
+            f"{trained} is damaged; delete {trained.parent} and open the preset again, which makes "
+            "it anew."
         ) from error
     report: dict[str, Any] = {
         "preset": str(preset.opened),

@@ -17,11 +17,11 @@ WORDS = "words.parquet"
 
 def folder_of(preset: Preset) -> Path:
     """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
-    return preset.weights or cache.preset(preset.name)
+    return preset.weights or cache.preset(preset.kept_as)
 
 
 def meta_sae_folder(preset: Preset) -> Path:
     """Where the chosen meta-SAE is: the preset's own, or one of the user's."""
     if preset.meta_sae:
-        return cache.meta_saes(preset.name) / preset.meta_sae
+        return cache.meta_saes(preset.kept_as) / preset.meta_sae
     return folder_of(preset) / META_SAE

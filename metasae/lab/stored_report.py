@@ -1,10 +1,12 @@
 """The figures that were measured on a preset's weights, if they are the weights that are there."""
 
 import json
+import shlex
 from typing import Any
 
 from metasae.errors import UserError
 from metasae.lab.preset_files import REPORT, folder_of, meta_sae_folder
+from metasae.saes import formats
 from metasae.sources.files import sha256
 from metasae.sources.presets import Preset
 from metasae.training import meta_sae_run
@@ -21,7 +23,7 @@ def read_report(preset: Preset) -> dict[str, Any]:
     if not isinstance(report, dict):
         raise ValueError("no JSON object")
     if preset.meta_sae:
-        path = meta_sae_folder(preset) / meta_sae_run.REPORT
+        path = meta_sae_folder(preset) / formats.REPORT
         try:
             report["meta_sae"] = meta_sae_run.quality_of(json.loads(path.read_text()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -47,7 +49,7 @@ def stored_report(preset: Preset) -> dict[str, Any]:
     if preset.weights is None and not path.exists():
         raise UserError(
             f"Nothing has been made for {preset.opened} yet; open it once, for example with: "
-            f"python -m metasae cities --preset {preset.opened}."
+            f"python -m metasae cities --preset {shlex.quote(str(preset.opened))}."
         )
     try:
         report = read_report(preset)

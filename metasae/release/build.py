@@ -26,7 +26,7 @@ from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
 from metasae.text.windows import WINDOW
-from metasae.training.base_sae import Text
+from metasae.training.base_sae import TrainingText
 from metasae.training.config import TrainConfig
 from metasae.training.kl_finetune import KLFinetuner
 from metasae.training.meta_sae import train_meta_sae
@@ -62,12 +62,17 @@ def build(
 
 
 def make_base(
-    preset: Preset, width: int, out: Path, text: Text, recipe: Recipe, progress: Progress = silent
+    preset: Preset,
+    width: int,
+    out: Path,
+    text: TrainingText,
+    recipe: Recipe,
+    progress: Progress = silent,
 ) -> None:
     """Train and write the SAE of one width; the largest one is trained on with the model."""
     config = recipe.of_sae(preset, width)
     largest = width == preset.width
-    scratch = cache.build(preset.opened)
+    scratch = cache.build(preset.kept_as)
     checkpoint = scratch / f"sae-{width}.safetensors"
     sae = train_base(text, config, recipe.city_starts and largest, checkpoint, progress)
     notes = _metadata(preset, config)
@@ -79,7 +84,7 @@ def make_base(
 
 
 def train_base(
-    text: Text,
+    text: TrainingText,
     config: TrainConfig,
     city_starts: bool,
     checkpoint: Path,
@@ -94,7 +99,7 @@ def train_base(
 
 
 def follow(
-    text: Text,
+    text: TrainingText,
     sae: SparseAutoencoder,
     config: TrainConfig,
     checkpoint: Path,
@@ -108,7 +113,7 @@ def follow(
     return trainer.result()
 
 
-def make_words(preset: Preset, out: Path, text: Text, progress: Progress = silent) -> None:
+def make_words(preset: Preset, out: Path, text: TrainingText, progress: Progress = silent) -> None:
     """Collect and write the words each of the largest SAE's latents is most active on."""
     table = words_of_latents(text, formats.load(out / f"sae-{preset.width}"), progress)
     with written_whole(out / WORDS) as part:
@@ -129,7 +134,7 @@ def make_meta(
     countries = None
     if recipe.country_starts:
         countries = country_directions(model, largest, median_norm, progress)
-    meta = train_meta_sae(TensorRows(largest.W_dec), config, progress, "Meta-SAE", countries)
+    meta = train_meta_sae(TensorRows(largest.W_dec), config, progress=progress, starts=countries)
     notes = _metadata(preset, config) | {
         "trained_on": f"decoder of sae-{preset.width}",
         "started_at_countries": 0 if countries is None else len(countries),

@@ -23,7 +23,7 @@ from metasae.sources import cache
 from metasae.sources.files import sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.training import explained
-from metasae.training.base_sae import Text
+from metasae.training.base_sae import TrainingText
 from metasae.training.controls import gaussian_like
 from metasae.training.held_out import base_quality, held_out_batches
 from metasae.training.meta_sae import train_meta_sae
@@ -50,7 +50,7 @@ def measure(
 
 
 def measure_base(
-    preset: Preset, out: Path, text: Text, progress: Progress = silent
+    preset: Preset, out: Path, text: TrainingText, progress: Progress = silent
 ) -> dict[str, Any]:
     """The report's figures of the base SAEs, on held-out text."""
     saes = {width: formats.load(out / f"sae-{width}") for width in preset.widths}
@@ -146,9 +146,11 @@ def gaussian_control(
 ) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
     config = recipe.of_meta(preset)
-    folder = cache.build(preset.opened) / f"meta-sae-control-{config.width}"
+    folder = cache.build(preset.kept_as) / f"meta-sae-control-{config.width}"
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
-        control = train_meta_sae(TensorRows(rows), config, progress, "Control on Gaussian rows")
+        control = train_meta_sae(
+            TensorRows(rows), config, progress=progress, stage="Control on Gaussian rows"
+        )
         formats.save(control, folder)
     return formats.load(folder)

@@ -7,6 +7,7 @@ same function with other weights, and are read as such.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.sources.files import expanded, written_whole
+from metasae.sources.files import expanded, write_json, written_whole
 from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
 CONFIG, WEIGHTS = SAELENS
 """Names of the files of a folder that is written here."""
+
+REPORT = "report.json"
+"""Name of a training's report beside its weights."""
 
 _UNIT = 1e-2
 """How far a decoder row's norm may be from 1: fp16 weights are a little off."""
@@ -48,8 +52,16 @@ _WEIGHTS = {
 """The weights each architecture stores."""
 
 
-def save(sae: SparseAutoencoder, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+def save(
+    sae: SparseAutoencoder,
+    folder: Path,
+    dtype: torch.dtype = torch.float16,
+    report: Mapping[str, Any] | None = None,
+) -> None:
     """Write an SAE in SAELens's format; the folder appears whole or not at all.
+
+    Args:
+        report: JSON-able values to write beside it, as `REPORT`.
 
     Raises:
         UserError: when the folder can't be written.
@@ -77,6 +89,8 @@ def save(sae: SparseAutoencoder, folder: Path, dtype: torch.dtype = torch.float1
             {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()},
             part / WEIGHTS,
         )
+        if report is not None:
+            write_json(part / REPORT, report)
 
 
 def load(folder: Path) -> SparseAutoencoder:

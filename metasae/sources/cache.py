@@ -1,6 +1,7 @@
 """Paths of everything that is kept on this machine; no other module makes one.
 
-``METASAE_CACHE`` moves them all. Nothing here reads or writes a file; `files` does.
+``METASAE_CACHE`` moves them all. Nothing here reads or writes a file; `files` does. What is kept of
+a preset is kept under its `Preset.kept_as`, here ``name``.
 """
 
 import os
@@ -9,7 +10,6 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from metasae.errors import UserError
-from metasae.sources.presets import Opened
 
 CACHE_VARIABLE = "METASAE_CACHE"
 
@@ -78,14 +78,14 @@ def windows(name: str, own: bool) -> Path:
     return cache_dir() / "text" / name / ("own.npz" if own else "windows.npz")
 
 
-def build(opened: Opened) -> Path:
+def build(name: str) -> Path:
     """The folder of a preset's residuals and of the checkpoints of its release."""
-    return cache_dir() / "build" / str(opened)
+    return cache_dir() / "build" / name
 
 
-def residuals(opened: Opened, digest: str) -> Path:
+def residuals(name: str, digest: str) -> Path:
     """The folder of the residuals of a preset on some text."""
-    return build(opened) / f"residuals-{digest[:12]}"
+    return build(name) / f"residuals-{digest[:12]}"
 
 
 def evidence(name: str) -> Path:
@@ -93,9 +93,13 @@ def evidence(name: str) -> Path:
     return cache_dir() / "evidence" / name
 
 
-def corrected_labels(opened: Opened) -> Path:
-    """The file of the labels people wrote for a preset."""
-    return cache_dir() / "labels" / f"{opened}.json"
+def corrected_labels(name: str, meta_sae: str) -> Path:
+    """The file of the labels people wrote for a preset.
+
+    Args:
+        meta_sae: name of the user's meta-SAE that is chosen in it; empty: none.
+    """
+    return cache_dir() / "labels" / (f"{name}+{meta_sae}.json" if meta_sae else f"{name}.json")
 
 
 def search(identity: str) -> Path:

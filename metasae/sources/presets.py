@@ -3,6 +3,8 @@
 A preset holds names and numbers only. Nothing here touches the disk or imports torch.
 """
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,11 +135,30 @@ class Preset:
     """Neuronpedia's name of the SAE of a width, with ``{width}`` for the width; empty: none."""
     meta_sae: str = ""
     """Name of the user's meta-SAE in place of the preset's own; empty: the preset's own."""
+    file: Path | None = None
+    """The JSON file it was opened by, in full; None: it was opened by its name."""
 
     @property
     def opened(self) -> Opened:
-        """Its name and its meta-SAE's, by which `user_presets.preset_of` gives it again."""
-        return Opened(self.name, self.meta_sae)
+        """Its name or file and its meta-SAE's name: `user_presets.preset_of` gives it again."""
+        return Opened(str(self.file or self.name), self.meta_sae)
+
+    @property
+    def kept_as(self) -> str:
+        """Its name in the paths of `cache`, the same whichever meta-SAE is chosen.
+
+        The name of a preset that isn't built in may stand for another model tomorrow, or in another
+        file, so a hash of what it opens follows it.
+        """
+        if self.file is None and self.name in PRESETS:
+            return self.name
+        origin = self.model.origin
+        about = (
+            f"{origin.repo}@{origin.revision}" if isinstance(origin, Hub) else str(origin),
+            self.model.start_token, self.model.centred, self.hook_layer,
+            self.widths, self.width, self.meta_width, self.saes,
+        )  # fmt: skip
+        return f"{self.name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
 
     @property
     def hook_point(self) -> str:

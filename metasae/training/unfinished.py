@@ -25,12 +25,14 @@ class TrainingRequest:
         out: the folder that will hold the meta-SAE.
         sources: names of the directions, as `directions.open_directions` takes them.
         controls: keys of `controls.CONTROLS`.
+        initial: folder of the meta-SAE it starts from, if it starts from one.
     """
 
     out: Path
     sources: tuple[str, ...]
     config: TrainConfig
     controls: tuple[str, ...]
+    initial: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -43,6 +45,22 @@ class TrainingRequest:
         names = ("meta-sae", *dict.fromkeys(self.controls))
         return {name: self.out.with_name(f"{self.out.name}.{name}.checkpoint") for name in names}
 
+    def keep(self) -> None:
+        """Write the request's file, unless its training has begun already, with checkpoints.
+
+        Raises:
+            UserError: when it began with another configuration or other controls; when the disk is
+                full or the folder can't be written.
+        """
+        kept = _read(self.path)
+        if not any(path.exists() for path in (kept or self).checkpoints.values()):
+            self.write()
+        elif kept is not None and (kept.config, kept.controls) != (self.config, self.controls):
+            raise UserError(
+                f"The training towards {self.out} was begun with another configuration or other "
+                f"controls; go on with those, or delete {self.out.name}.*.checkpoint beside it."
+            )
+
     def write(self) -> None:
         """Write the request's file.
 
@@ -51,6 +69,8 @@ class TrainingRequest:
         """
         values = to_values(self)
         del values["out"]
+        if self.initial is None:
+            del values["initial"]
         write_json(self.path, values)
 
     def forget(self) -> None:
@@ -64,15 +84,21 @@ def unfinished_trainings(folder: Path) -> list[TrainingRequest]:
 
     A request that can't be read is passed over, and the log says why.
     """
-    requests = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        out = path.with_name(path.name.removesuffix(SUFFIX))
-        try:
-            values = json.loads(path.read_text("utf-8"))
-            requests.append(from_values(TrainingRequest, {**values, "out": str(out)}))
-        except (OSError, TypeError, ValueError):
-            _log.info("%s can't be read and is passed over", path, exc_info=True)
-    return requests
+    requests = map(_read, sorted(folder.glob(f"*{SUFFIX}")))
+    return [request for request in requests if request is not None]
+
+
+def _read(path: Path) -> TrainingRequest | None:
+    """The request of a file; None, and a line in the log, when there is none to read."""
+    out = path.with_name(path.name.removesuffix(SUFFIX))
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return from_values(TrainingRequest, {**values, "out": str(out)})
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError):
+        _log.info("%s can't be read and is passed over", path, exc_info=True)
+        return None
 
 
 def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:
@@ -89,6 +115,6 @@ def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:
         raise UserError(f"{out} holds something already; choose another folder.")
     if not resume and any(place.exists() for place in checkpoints):
         raise UserError(
-            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
-            f"{out.name}.*.checkpoint beside it."
+            f"A training towards {out} was stopped before its end; go on with --resume (in Python "
+            f"resume=True), or delete {out.name}.*.checkpoint beside it."
         )

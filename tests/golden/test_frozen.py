@@ -604,7 +604,7 @@ def test_a_training_begun_earlier_is_gone_on_with(
         with pytest.raises(Stopped):
             make(
                 open_directions(["rows.npy"]), CONFIG, Path("out"),
-                watch=lambda now: now.step == 25,
+                stopped=iter(24 * [False] + [True]).__next__,
             )  # fmt: skip
         for name in files:
             shutil.move(trained_in / name, kept / name)

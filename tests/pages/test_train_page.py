@@ -80,7 +80,7 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     ended(app)
     assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
     made = trainings.trainings()["first"].work.result()
-    assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
+    assert app.metric[0].value == f"{made['quality']['fve']:.3f}"
     assert (
         sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.name) / "first")).cfg.d_sae == 19
     )

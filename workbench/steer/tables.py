@@ -128,14 +128,14 @@ def _check_there(opened: Opened) -> None:
         UserError: when it isn't, or a meta-SAE of the user's that belongs to it.
     """
     try:
-        preset_of(opened)
+        preset = preset_of(opened)
     except UserError as error:
         raise UserError(
             f'This file was made with the preset "{opened}", which isn\'t there; add that preset '
             "under its name first."
         ) from error
     mine = opened.meta_sae
-    if mine and not (cache.meta_saes(opened.name) / mine).is_dir():
+    if mine and not (cache.meta_saes(preset.kept_as) / mine).is_dir():
         raise UserError(
             f'This file was made with the preset "{opened}", whose meta-SAE "{mine}" '
             "isn't there; train it under that name first."

@@ -71,7 +71,7 @@ def form(lab: Lab) -> None:
 
 def _taken(lab: Lab) -> set[str]:
     """Names of meta-SAEs that are there, in the making or stopped."""
-    folder = cache.meta_saes(lab.preset.name)
+    folder = cache.meta_saes(lab.preset.kept_as)
     made = {one.name for one in folder.glob("*")}
     return (
         made
@@ -105,7 +105,7 @@ def _sources(lab: Lab) -> tuple[str, ...]:
 def _start(
     lab: Lab, sources: tuple[str, ...], config: TrainConfig, controls: tuple[str, ...], name: str
 ) -> None:
-    out = cache.meta_saes(lab.preset.name) / name
+    out = cache.meta_saes(lab.preset.kept_as) / name
     if not NAME.fullmatch(name):
         st.error("A name has letters, digits, - and _, and begins with a letter or digit.")
         return

@@ -31,7 +31,7 @@ def progress_of_all(lab: Lab) -> None:
 
 def stopped(lab: Lab) -> None:
     """Trainings that a closed or killed workbench left; each can go on where it was."""
-    for request in unfinished_trainings(cache.meta_saes(lab.preset.name)):
+    for request in unfinished_trainings(cache.meta_saes(lab.preset.kept_as)):
         name = request.out.name
         if name in trainings.trainings():
             continue
@@ -57,7 +57,7 @@ def _resume(request: TrainingRequest) -> None:
         failed(error)
         return
     trainings.trainings()[request.out.name] = Training(
-        directions, request.config, request.controls, request.out
+        directions, request.config, request.controls, request.out, request.initial
     )
     st.rerun()
 
@@ -97,6 +97,6 @@ def _ended(lab: Lab, name: str, training: Training) -> None:
                 del trainings.trainings()[name]
                 st.rerun()
         return
-    report(made.report)
+    report(made)
     _curve(training)
-    use(lab, name, made.report)
+    use(lab, name, made)

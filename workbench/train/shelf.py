@@ -9,8 +9,8 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.progress import duration
+from metasae.saes import formats
 from metasae.sources import cache
-from metasae.training.meta_sae_run import REPORT
 from workbench import session
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
@@ -70,7 +70,7 @@ def _choose(meta_sae: str) -> None:
 
 
 def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
-    folder = cache.meta_saes(lab.preset.name) / name
+    folder = cache.meta_saes(lab.preset.kept_as) / name
     if _fits(lab, values):
         if st.button("Use it now", key=f"use-{name}", type="primary"):
             _choose(name)
@@ -82,7 +82,7 @@ def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
 
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
-    reports = sorted(cache.meta_saes(lab.preset.name).glob(f"*/{REPORT}"))
+    reports = sorted(cache.meta_saes(lab.preset.kept_as).glob(f"*/{formats.REPORT}"))
     names = [one.parent.name for one in reports if one.parent.name not in trainings.trainings()]
     if lab.preset.meta_sae:
         st.info(f"Open now: your meta-SAE “{escape(lab.preset.meta_sae)}”.")
@@ -95,7 +95,9 @@ def shelf(lab: Lab) -> None:
     for name in names:
         with st.expander(escape(name)):
             try:
-                values = json.loads((cache.meta_saes(lab.preset.name) / name / REPORT).read_text())
+                values = json.loads(
+                    (cache.meta_saes(lab.preset.kept_as) / name / formats.REPORT).read_text()
+                )
                 report(values)
                 use(lab, name, values)
             except (OSError, ValueError, KeyError) as error:

@@ -68,8 +68,9 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong must be said before anything slow begins."""
     work = never("work began before the words were read")
     for place in (
-        "metasae.lab.lab.open_lab", "metasae.release.build.build", "metasae.training.base_sae.read",
-        "metasae.saes.directions.open_directions", "metasae.training.base_sae.load_model",
+        "metasae.lab.lab.open_lab", "metasae.release.build.build",
+        "metasae.training.base_sae.read_training_text", "metasae.saes.directions.open_directions",
+        "metasae.training.base_sae.load_model",
     ):  # fmt: skip
         monkeypatch.setattr(place, work)
 

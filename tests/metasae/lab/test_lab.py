@@ -233,7 +233,7 @@ def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
     own = open_lab(find_preset(f"{EMBEDDED.name}+tiny"))
     assert own.n_meta == 64 and own.n_latents == lab.n_latents
     assert own.provenance.meta_sae != lab.provenance.meta_sae
-    assert own.report["meta_sae"]["fve"] == made.report["quality"]["fve"]
+    assert own.report["meta_sae"]["fve"] == made["quality"]["fve"]
     assert own.report["meta_sae"]["fve_control"] is None
     with pytest.raises(UserError, match="no SAE in SAELens's format"):
         open_lab(find_preset(f"{EMBEDDED.name}+missing"))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import numpy as np
@@ -379,8 +380,8 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     """A preset of the user's, and one with a meta-SAE of theirs."""
     user_presets.keep(mine)
     plain = open_lab(find_preset("mine"))
-    folder = cache.preset("mine") / META_SAE
-    other = cache.meta_saes("mine") / "turned"
+    folder = cache.preset(plain.preset.kept_as) / META_SAE
+    other = cache.meta_saes(plain.preset.kept_as) / "turned"
     shutil.copytree(folder, other)
     (other / formats.WEIGHTS).unlink()
     meta = plain.decomposition.meta
@@ -500,3 +501,56 @@ def test_a_text_longer_than_the_model_reads_is_refused(opened: Opened) -> None:
     model.residual(torch.full((1, most), 5))
     with pytest.raises(UserError, match=f"is run on {most} at most"):
         model.residual(torch.full((1, most + 1), 5))
+
+
+def test_what_can_be_put_by_hand_is_named_whole(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand every file is needed, also one that the hub's cache has."""
+    origin = GPT2.model.origin
+    assert isinstance(origin, Hub)
+    kept = nothing_here / "config.json"
+    kept.write_text("{}")
+    monkeypatch.setattr(
+        huggingface_hub,
+        "try_to_load_from_cache",
+        lambda repo, name, revision: str(kept) if name == "config.json" else None,
+    )
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(origin)
+    text = one_sentence(raised)
+    assert text.startswith("tokenizer.json, model.safetensors of openai-community/gpt2")
+    assert "put config.json, tokenizer.json, model.safetensors into" in text
+
+
+def test_a_file_that_a_repository_lacks_is_the_only_one_named(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx2
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    def missing(*_: object, **__: object) -> None:
+        response = httpx2.Response(404, request=httpx2.Request("GET", "https://example.org"))
+        raise RemoteEntryNotFoundError("no", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", missing)
+    assert isinstance(GPT2.model.origin, Hub)
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(GPT2.model.origin)
+    text = one_sentence(raised)
+    assert "has no config.json in" in text and "model.safetensors" not in text
+
+
+def test_the_disk_that_is_asked_is_the_hubs(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nothing_here / "hub").mkdir()
+    room = {nothing_here / "hub": 10}
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=room.get(Path(path), 10**12))
+    )
+    assert isinstance(GPT2.model.origin, Hub)
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(GPT2.model.origin)
+    text = one_sentence(raised)
+    assert str(nothing_here / "hub") in text and "set HF_HUB_CACHE" in text

@@ -1,16 +1,21 @@
 """Measuring a release again gives its figures again."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
+from metasae.errors import UserError
 from metasae.lab.stored_report import stored_report
 from metasae.release.measure import kept_base, measure
 from metasae.saes import formats
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.user_presets import find_preset
 from metasae.text.cities import ATTRIBUTES
 from metasae.training import explained
+from tests.builders import one_sentence
 from tests.small_release import RECIPE, Built
 
 pytestmark = pytest.mark.slow
@@ -77,3 +82,16 @@ def test_figures_of_other_weights_are_not_kept(built: Built, tmp_path: Path, spo
     else:
         path.unlink()
     assert kept_base(preset, out) is None
+
+
+def test_what_to_do_about_a_preset_nobody_has_opened_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    file = tmp_path / "my own.json"
+    values = {"name": "mine", "model": f"a/b@{40 * '0'}", "saes": ["R:ID"], "widths": [64]}
+    file.write_text(json.dumps(values | {"hook_layer": 2}))
+    with pytest.raises(UserError) as raised:
+        stored_report(find_preset(str(file)))
+    words = shlex.split(one_sentence(raised).rstrip("."))
+    assert find_preset(words[-1]).opened.name == str(file)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -197,3 +198,29 @@ def test_a_typed_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match="write the path in full") as raised:
         expanded("~nobody-of-this-name/mine")
     one_sentence(raised)
+
+
+def test_a_folder_that_cant_be_replaced_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, moved = tmp_path / "folder", os.replace
+    target.mkdir()
+    (target / "old.txt").write_text("old")
+
+    def failing(source: Path, to: Path) -> None:
+        if source.name == "folder" and to == target:
+            raise OSError(13, "Permission denied")
+        moved(source, to)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(UserError) as raised, written_whole(target) as part:
+        part.mkdir()
+    assert "nothing was changed" in one_sentence(raised)
+    assert everything_below(tmp_path) == ["folder", "folder/old.txt"]
+
+
+def test_space_is_looked_for_where_a_folder_will_be(tmp_path: Path) -> None:
+    need_space(tmp_path / "not" / "yet", 1, "Thinking")
+    with pytest.raises(UserError, match="or set ELSEWHERE to another folder"):
+        need_space(tmp_path / "not" / "yet", 10**18, "Thinking", "ELSEWHERE")
+    assert everything_below(tmp_path) == []

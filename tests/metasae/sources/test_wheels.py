@@ -4,10 +4,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -188,3 +190,25 @@ def test_a_member_that_is_not_there_is_said(shelf: Wheel, tmp_path: Path) -> Non
     with pytest.raises(UserError) as raised:
         extract(tmp_path / "shelf" / shelf.filename, "other/x", tmp_path / "out")
     assert "is damaged" in one_sentence(raised) and "other/x" in str(raised.value)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), UserError("Enough.")])
+def test_pip_ends_with_what_asked_for_it(
+    cache: Path, shelf: Wheel, monkeypatch: pytest.MonkeyPatch, raised: BaseException
+) -> None:
+    begun: list[subprocess.Popen[str]] = []
+    popen = subprocess.Popen
+
+    def slow(_: list[str], **options: Any) -> subprocess.Popen[str]:
+        begun.append(popen([sys.executable, "-c", "import time; time.sleep(60)"], **options))
+        return begun[0]
+
+    def stop(stage: str, fraction: float, note: str) -> None:
+        if note:
+            raise raised
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    with pytest.raises(type(raised)):
+        fetch_wheel(shelf, stop)
+    assert begun[0].poll() is not None
+    assert everything_below(cache) == ["wheels"]

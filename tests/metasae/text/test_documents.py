@@ -147,10 +147,10 @@ def test_a_dataset_is_read_or_said_in_one_sentence(tmp_path: Path) -> None:
     rows = pd.DataFrame({"text": ["first", "  ", "second"]})
     (tmp_path / "mine").mkdir()
     rows.to_parquet(tmp_path / "mine" / "train.parquet")
-    assert [one.text for one in files([Path(f"hf:{tmp_path}/mine")])] == ["first", "second"]
+    assert [one.text for one in files([f"hf:{tmp_path}/mine"])] == ["first", "second"]
     rows.rename(columns={"text": "words"}).to_parquet(tmp_path / "mine" / "train.parquet")
     with pytest.raises(UserError, match="has no column text"):
-        list(files([Path(f"hf:{tmp_path}/mine")]))
+        list(files([f"hf:{tmp_path}/mine"]))
     with pytest.raises(UserError) as raised:
-        list(files([Path(f"hf:{tmp_path}/nothing")]))
+        list(files([f"hf:{tmp_path}/nothing"]))
     assert "could not be read" in one_sentence(raised)

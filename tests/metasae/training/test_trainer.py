@@ -15,7 +15,7 @@ from metasae.training import explained
 from metasae.training.config import TrainConfig
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
-from metasae.training.trainer import Moment, Trainer
+from metasae.training.trainer import Moment, Trainer, precision_of
 from tests.metasae.training.planted import rows
 
 
@@ -182,3 +182,27 @@ def test_the_batches_of_an_epoch_are_a_permutation() -> None:
     trainer = Trainer(rows, config(width=4, k=1, batch=128))
     seen = torch.cat([trainer.batch(step) for step in range(4)])[:, 0]
     assert sorted(seen.tolist()) == list(np.arange(1.0, 513.0))
+
+
+def test_a_checkpoint_is_gone_on_with_in_its_own_precision(tmp_path: Path) -> None:
+    x, path = TensorRows(ROWS), tmp_path / "checkpoint"
+    first = Trainer(x, config(), dtype=torch.bfloat16)
+    first.advance()
+    first.save(path)
+    assert precision_of(path) == torch.bfloat16
+    second = Trainer(x, config())
+    second.advance()  # its scratch memory is in fp32
+    second.restore(path)
+    assert second.dtype == torch.bfloat16
+    first.advance()
+    second.advance()
+    torch.testing.assert_close(second.p.W_dec, first.p.W_dec, rtol=0, atol=0)
+    # One of an earlier version doesn't say.
+    with safe_open(path, "pt") as file:
+        header = dict(file.metadata())
+    del header["dtype"]
+    save_file(load_file(path), path, header)
+    assert precision_of(path) is None and precision_of(tmp_path / "nowhere") is None
+    third = Trainer(x, config())
+    third.restore(path)
+    assert third.dtype == torch.float32
