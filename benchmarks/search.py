@@ -51,7 +51,7 @@ def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     width, inner = config.hidden_size, config.intermediate_size
     shared = config.num_key_value_heads * (width // config.num_attention_heads)
     count = engine.experiment.model.n_layers - engine.experiment.model.hook_layer
-    tail, read = engine.prepared.prefilled.resid.shape[1], len(engine.prepared.only)
+    tail, read = engine.prepared.prompts.prefilled.resid.shape[1], len(engine.prepared.prompts.only)
     rest = tail * (count - 1) + read
     return [
         (tail * count, width, width + 2 * shared),

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
     from metasae.steering.experiment import Experiment
     from metasae.steering.outcome import Outcome
-    from metasae.steering.provenance import __version__
     from metasae.steering.questions import Answer, Question
     from metasae.training.base_sae import read_training_text, train_base_sae
     from metasae.training.config import TrainConfig
     from metasae.training.meta_sae import train_meta_sae
+    from metasae.version import __version__
 
 __all__ = [
     "NO_EDIT",
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "__version__": "metasae.steering.provenance",
+    "__version__": "metasae.version",
     "Answer": "metasae.steering.questions",
     "Decomposition": "metasae.saes.decomposition",
     "Edit": "metasae.steering.edits",

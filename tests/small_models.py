@@ -214,7 +214,7 @@ def _small(preset: Preset, model: Any) -> Preset:
     return replace(
         preset,
         model=replace(
-            preset.model, origin=replace(origin, files=files), layers=LAYERS, d_model=D_MODEL,
+            preset.model, origin=replace(origin, files=files), d_model=D_MODEL,
             start_token=model.config.bos_token_id,
         ),
         hook_layer=HOOK,

@@ -5,8 +5,9 @@ from contextlib import suppress
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab.first_use import folder_of
+from metasae.lab.preset_files import CITIES, folder_of
 from metasae.sources.presets import Hub, Opened, Preset
+from metasae.sources.releases import is_release
 from metasae.sources.user_presets import find_preset, keep, names
 from metasae.text.cities import load_cities
 from workbench import session
@@ -65,7 +66,7 @@ def _cost(name: str) -> str:
         preset = find_preset(name)
     except UserError:
         return ""
-    if preset.weights is not None or (folder_of(preset) / "cities.json").exists():
+    if preset.weights is not None or (folder_of(preset) / CITIES).exists():
         return ""
     size = _bytes(preset)
     download = f"downloads about {size / 1e6:,.0f} MB from the Hugging Face hub, " if size else ""
@@ -80,7 +81,7 @@ def _bytes(preset: Preset) -> int:
     """Of the model's files and of the SAE's that is taken apart."""
     origin = preset.model.origin
     model = sum(file.size for file in origin.files) if isinstance(origin, Hub) else 0
-    far = ":" in preset.sae(preset.width)
+    far = is_release(preset.sae(preset.width))
     return model + (preset.sae_size(preset.width) if far else 0)
 
 

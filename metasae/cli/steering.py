@@ -89,7 +89,7 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
 
 def steer(arguments: argparse.Namespace) -> Steered:
     """Make one edit."""
-    from metasae.steering.questions import Answer, Question
+    from metasae.steering.questions import CUSTOM, Answer, Question
 
     latents = own_latents(arguments)
     edit = _edit(arguments)
@@ -101,7 +101,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
     questions = None
     if arguments.prompt is not None:
         answers = tuple(Answer((), text.strip()) for text in arguments.answers.split(","))
-        questions = [Question("custom", arguments.prompt, answers)]
+        questions = [Question(CUSTOM, arguments.prompt, answers)]
     experiment = lab.experiment(source, target, questions)
     outcome = experiment.apply(edit)
     continuation = None

@@ -30,7 +30,7 @@ def register(add: Add) -> None:
         nargs="+",
         required=True,
         metavar="RELEASE:ID|DIR|FILE",
-        help="what to take apart; several together, each latent's origin kept",
+        help="what to take apart; several are taken apart together",
     )
     _recipe(meta, "meta-latents (default: a 21st of the latents)", "latents a step")
     meta.add_argument(

@@ -18,7 +18,7 @@ import torch
 
 from metasae.explorer.bands import BANDS, TOP, band
 from metasae.explorer.evidence import TOKENS, Evidence
-from metasae.lm.halves import lower_layers, not_massive
+from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
@@ -161,11 +161,9 @@ def collect(
         lengths = text.lengths[which]
         ids = text.tokens[which, : int(lengths.max())].long()
         resid = run(ids).float()
-        inside = torch.arange(ids.shape[1])[None] < lengths[:, None]
-        inside[:, 0] = False
-        inside &= not_massive(resid.norm(dim=-1), median_norm)
-        window, position = inside.nonzero(as_tuple=True)
-        x = resid[inside]
+        read = usable(resid, lengths, median_norm)
+        window, position = read.nonzero(as_tuple=True)
+        x = resid[read]
         tokens_seen += len(x)
         for width, encoder in encoders.items():
             row, latent, value = encoder.entries(x)

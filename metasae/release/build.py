@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from metasae.lab.preset_files import META_SAE, WORDS
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
@@ -51,11 +52,11 @@ def build(
     for width in sorted(preset.widths, reverse=True):
         if not (out / f"sae-{width}").exists():
             make_base(preset, width, out, text(), recipe, progress)
-    if not (out / "words.parquet").exists():
+    if not (out / WORDS).exists():
         make_words(preset, out, text(), progress)
     base = kept_base(preset, out) or measure_base(preset, out, text(), progress)
     model = load_model(preset, progress)
-    if not (out / "meta-sae").exists():
+    if not (out / META_SAE).exists():
         make_meta(preset, out, model, base["median_norm"], recipe, progress)
     return measure_meta(preset, out, base, model, progress, recipe)
 
@@ -115,7 +116,7 @@ def follow(
 def make_words(preset: Preset, out: Path, text: TrainingText, progress: Progress = silent) -> None:
     """Collect and write the words each of the largest SAE's latents is most active on."""
     table = words_of_latents(text, formats.load(out / f"sae-{preset.width}"), progress)
-    with written_whole(out / "words.parquet") as part:
+    with written_whole(out / WORDS) as part:
         table.to_parquet(part, index=False)
 
 
@@ -138,7 +139,7 @@ def make_meta(
         "trained_on": f"decoder of sae-{preset.width}",
         "started_at_countries": 0 if countries is None else len(countries),
     }
-    formats.save(replace(meta, metadata=notes), out / "meta-sae")
+    formats.save(replace(meta, metadata=notes), out / META_SAE)
 
 
 def _metadata(preset: Preset, config: TrainConfig) -> dict[str, Any]:

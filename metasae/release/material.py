@@ -18,12 +18,17 @@ def shipped_folder(preset: Preset) -> Path:
     """Folder of what `build` makes and `measure` measures.
 
     Raises:
-        UserError: for a preset of other people's SAEs.
+        UserError: for a preset of other people's SAEs, or a meta-SAE of the user's.
     """
     if preset.weights is None:
         raise UserError(
             f"The SAEs of {preset.opened} are made elsewhere; build and measure are for "
             f"{EMBEDDED.name}."
+        )
+    if preset.meta_sae:
+        raise UserError(
+            f"What is shipped has the preset's own meta-SAE; build and measure {preset.name}, not "
+            f"{preset.opened}."
         )
     return preset.weights
 

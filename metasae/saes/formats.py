@@ -21,11 +21,10 @@ from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources.files import expanded, write_json, written_whole
-from metasae.sources.releases import release_folder
+from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
-CONFIG = "cfg.json"
-
-WEIGHTS = "sae_weights.safetensors"
+CONFIG, WEIGHTS = SAELENS
+"""Names of the files of a folder that is written here."""
 
 REPORT = "report.json"
 """Name of a training's report beside its weights."""
@@ -135,19 +134,21 @@ def load(folder: Path) -> SparseAutoencoder:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and weights under the names of SAELens's current version."""
-    scope = (folder / "params.safetensors").exists()
-    names = ("config.json", "params.safetensors") if scope else (CONFIG, WEIGHTS)
-    for name in names:
+    scope = (folder / GEMMA_SCOPE.weights).exists()
+    layout = GEMMA_SCOPE if scope else SAELENS
+    for name in layout:
         if not (folder / name).exists():
             raise UserError(
                 f"{folder} is no SAE in SAELens's format: it has no {name}; choose the folder "
                 f"that holds {CONFIG} and {WEIGHTS}."
             )
     try:
-        config = json.loads((folder / names[0]).read_text())
+        config = json.loads((folder / layout.config).read_text())
         if not isinstance(config, dict):
             raise ValueError
-        tensors = {name: value.float() for name, value in load_file(folder / names[1]).items()}
+        tensors = {
+            name: value.float() for name, value in load_file(folder / layout.weights).items()
+        }
         if scope:
             tensors = {_SCOPE.get(name, name): value for name, value in tensors.items()}
             d_sae, d_in = tensors["W_dec"].shape
@@ -222,9 +223,7 @@ def open_sae(source: str, size: int = 0, progress: Progress = silent) -> SparseA
         UserError: as `load` and `releases.release_folder`; for a TopK SAE that selects by
             activation alone while its decoder rows have other norms than 1.
     """
-    folder = expanded(source)
-    if not folder.is_dir() and ":" in source:
-        folder = release_folder(source, size, progress)
+    folder = release_folder(source, size, progress) if is_release(source) else expanded(source)
     sae = load(folder)
     norm = sae.W_dec.norm(dim=1)
     if bool(((norm - 1).abs() < _UNIT).all()):

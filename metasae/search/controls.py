@@ -16,7 +16,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.search.exhaustive import CHUNK
 from metasae.search.patterns import FoundEdit
-from metasae.steering.edit_space import HUNDRED
+from metasae.steering.edit_space import HUNDREDFOLD
 from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.experiment import Experiment
 
@@ -166,7 +166,7 @@ def shuffled_changes(
     W_meta = decomposition.meta.W_dec[metas]
     if edit.options.hundredfold:
         unit = W_meta / W_meta.norm(dim=-1, keepdim=True)
-        made = original + (HUNDRED * torch.einsum("p,npd->nd", by, unit))[:, None]
+        made = original + (HUNDREDFOLD * torch.einsum("p,npd->nd", by, unit))[:, None]
     else:
         loads = torch.zeros(len(source), len(changed))
         for row, latent in enumerate(source):

@@ -77,8 +77,8 @@ class Engine:
 
     def _run(self, change: Float[Tensor, "N S D"], drop_error: bool) -> Float[Tensor, "N A"]:
         if not len(change):
-            return torch.empty(0, self.prepared.count)
-        tail = self.prepared.prefilled.resid.shape[1]
+            return torch.empty(0, self.prepared.prompts.count)
+        tail = self.prepared.prompts.prefilled.resid.shape[1]
         scores, begin = [], 0
         while begin < len(change):
             size = self._size()

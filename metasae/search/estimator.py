@@ -70,7 +70,7 @@ class Changes:
         prepared = engine.prepared
         self._firing = [
             torch.linalg.qr((prepared.firing.source * here[:, None]).double()).R
-            for here in prepared.seen & prepared.touched
+            for here in prepared.prompts.seen & prepared.touched
         ]
         self._spread = [
             float((x - x.mean(0)).square().sum(1).mean().sqrt()) or 1.0 for x in self.plain(some)

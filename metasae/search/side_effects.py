@@ -19,7 +19,8 @@ from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
 from metasae.steering.edit_space import CompiledEdit, Firing
 from metasae.steering.edits import Edit, EditOptions
-from metasae.steering.experiment import Experiment, PreparedExperiment
+from metasae.steering.experiment import Experiment
+from metasae.steering.prompt_set import PreparedPrompts
 from metasae.steering.questions import Question, Subject
 from metasae.text.prompts import fill
 
@@ -253,7 +254,7 @@ class SideEffectProbe:
         return facts
 
     @cached_property
-    def _asked(self) -> tuple[PreparedExperiment, _Text]:
+    def _asked(self) -> tuple[PreparedPrompts, _Text]:
         experiment = self.experiment
         other = Experiment(
             experiment.model,
@@ -265,26 +266,27 @@ class SideEffectProbe:
             experiment.provenance,
         )
         prepared = other.prepared(EditOptions(position="all"))
-        return prepared, _Text(prepared.prefilled, prepared.firing, prepared.touched[None])
+        prompts = prepared.prompts
+        return prompts, _Text(prompts.prefilled, prepared.firing, prepared.touched[None])
 
     @cached_property
     def _answers_before(self) -> Float[Tensor, " A"]:
-        prepared, text = self._asked
-        return prepared.read(text.prefilled.final[:, prepared.only])[0]
+        prompts, text = self._asked
+        return prompts.read(text.prefilled.final[:, prompts.only])[0]
 
     def _others(self, compiled: CompiledEdit) -> tuple[OtherCity, ...]:
         fired: set[str] = set()
         known: dict[str, list[str]] = {name: [] for name in self._sharing}
         lost: dict[str, list[str]] = {name: [] for name in self._sharing}
         if self._facts:
-            prepared, text = self._asked
+            prompts, text = self._asked
             counts = [len(question.answers) for _, question in self._facts]
             before = after = self._answers_before
             if text.fires.any():
                 _, hidden = text.edited(compiled, text.fires)
-                after = prepared.read(hidden[:, prepared.only])[0]
+                after = prompts.read(hidden[:, prompts.only])[0]
             rows = zip(
-                self._facts, prepared.seen, before.split(counts), after.split(counts), strict=True
+                self._facts, prompts.seen, before.split(counts), after.split(counts), strict=True
             )
             for (name, question), seen, was, now in rows:
                 if (text.fires[0] & seen).any():

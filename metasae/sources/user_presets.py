@@ -18,7 +18,6 @@ from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.files import expanded, write_json
 from metasae.sources.presets import (
-    EMBEDDED,
     NAME,
     PRESETS,
     Hub,
@@ -29,6 +28,7 @@ from metasae.sources.presets import (
     usual_width,
 )
 from metasae.sources.records import from_values
+from metasae.sources.releases import SAELENS, is_release
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,6 @@ class _SAEConfig(_Hooked):
 class _ModelConfig:
     """What is read of a model's own configuration, under the names of either family."""
 
-    num_hidden_layers: PositiveInt | None = None
-    n_layer: PositiveInt | None = None
     hidden_size: PositiveInt | None = None
     n_embd: PositiveInt | None = None
 
@@ -221,7 +219,6 @@ def parse(values: Mapping[str, Any]) -> Preset:
         meta_width=written.meta_width or usual_width(opened),
         saes=tuple(map(_in_full, written.saes)),
         opened_width=opened,
-        text=EMBEDDED.text,
     )
 
 
@@ -253,10 +250,10 @@ def _in_full(source: str) -> str:
 
 def _configuration(source: str) -> _SAEConfig:
     """An SAE's own configuration; empty for an SAE of a release, which isn't fetched for it."""
-    path = expanded(source) / "cfg.json"
-    if not expanded(source).is_dir():
-        if ":" in source:
-            return _SAEConfig()
+    if is_release(source):
+        return _SAEConfig()
+    path = expanded(source) / SAELENS.config
+    if not path.parent.is_dir():
         raise UserError(f'There is no SAE folder "{source}"; for one of the hub write RELEASE:ID.')
     try:
         return from_values(_SAEConfig, json.loads(path.read_text("utf-8")))
@@ -303,7 +300,6 @@ def _source(name: str, origin: Path | Hub, config: _ModelConfig, written: _Writt
     return ModelSource(
         name=name,
         origin=origin,
-        layers=config.num_hidden_layers or config.n_layer or 0,
         d_model=config.hidden_size or config.n_embd or 0,
         start_token=written.start_token,
         centred=bool(written.centre_writing_weights),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.halves import not_massive
+from metasae.lm.halves import usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
@@ -160,9 +160,7 @@ def measure(text: TrainingText, sae: SparseAutoencoder) -> dict[str, Any]:
     kept = []
     for tokens, lengths in _held_out(text):
         resid = text.model.residual(tokens)
-        inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        inside[:, 0] = False
-        kept.append(resid[inside & not_massive(resid.norm(dim=-1), text.activations.median_norm)])
+        kept.append(resid[usable(resid, lengths, text.activations.median_norm)])
     held_out = explained.quality(sae, torch.cat(kept))
     sample = text.activations.rows(np.arange(0, len(text.activations), 8))
     used = explained.quality(sae, sample)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.halves import not_massive
+from metasae.lm.halves import usable
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -69,8 +69,7 @@ def base_quality(
     for number, (tokens, lengths) in enumerate(batches):
         resid = model.residual(tokens)
         inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        put = inside & not_massive(resid.norm(dim=-1), median_norm)
-        put[:, 0] = False
+        put = usable(resid, lengths, median_norm)
         x = resid[put]
         spread += float((x - mean).double().square().sum())
         rows += len(x)

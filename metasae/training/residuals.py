@@ -6,6 +6,7 @@ an SAE's loss). It takes 2 bytes × d_model a token, 1.2 kB for the embedded def
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.halves import lower_layers, not_massive
+from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
@@ -145,12 +146,10 @@ def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Pro
             lengths = windows.lengths[index]
             tokens = windows.tokens[index, : int(lengths.max())].long()
             resid = run(tokens).float()
-            norm = resid.norm(dim=-1)
-            inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-            inside[:, 0] = False
             if not state["median_norm"]:
-                state["median_norm"] = float(norm[inside].median())
-            keep = inside & not_massive(norm, state["median_norm"])
+                first = resid[usable(resid, lengths, math.inf)]
+                state["median_norm"] = float(first.norm(dim=-1).median())
+            keep = usable(resid, lengths, state["median_norm"])
             which, position = keep.nonzero(as_tuple=True)
             kept = resid[keep]
             total += kept.double().sum(0).numpy()

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from metasae.steering.questions import CUSTOM
 from workbench.charts.ink import LIGHT, Ink
 
 LOWEST = -14.0
@@ -52,7 +53,7 @@ def _rows(answers: pd.DataFrame, source: str, target: str) -> list[Row]:
         before, after = _picks(part)
         rows.append(
             {
-                "line": f"{len(rows):02d}h|{'yours' if attribute == 'custom' else str(attribute)}",
+                "line": f"{len(rows):02d}h|{'yours' if attribute == CUSTOM else str(attribute)}",
                 "heading": picks_in_words(part),
                 "moved": before != after,
                 "role": roles[after],

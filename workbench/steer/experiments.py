@@ -10,7 +10,7 @@ from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import Answer, Question
+from metasae.steering.questions import CUSTOM, Answer, Question
 from metasae.text.prompts import fill
 from workbench import shared
 from workbench.background import Work, kept
@@ -40,7 +40,7 @@ def _experiment(lab: Lab, setting: Setting) -> Experiment:
     if setting.prompt:
         answers = tuple(Answer((), answer) for answer in setting.answers)
         prompt = fill(setting.prompt, source.in_prompts)
-        questions = (*questions, Question("custom", prompt, answers))
+        questions = (*questions, Question(CUSTOM, prompt, answers))
     return lab.experiment(source, target, questions)
 
 

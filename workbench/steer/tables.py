@@ -13,6 +13,7 @@ from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
+from metasae.steering.questions import CUSTOM
 from workbench.state import LinkError, Setting, View
 from workbench.text import visible
 
@@ -26,7 +27,7 @@ _PICK = {
 
 def title(attribute: str) -> str:
     """An attribute as a heading."""
-    return "Your question" if attribute == "custom" else attribute.capitalize()
+    return "Your question" if attribute == CUSTOM else attribute.capitalize()
 
 
 def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +151,7 @@ def _check_there(opened: Opened) -> None:
 def _bare(facts: dict[str, Any]) -> View:
     """The view of a file that carries none."""
     source, target = facts["source"], facts["target"]
-    asked = [one for one in facts["attributes"] if one["attribute"] == "custom"]
+    asked = [one for one in facts["attributes"] if one["attribute"] == CUSTOM]
     setting = Setting(
         preset=Opened.from_text(str(facts["preset"])),
         source=str(source["label"]),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metasae.lab import city_table
 from metasae.lab.city_records import CANDIDATES, CityRecord, RankedLatent
-from metasae.lab.city_table import _choose, counted, knowledge, records
+from metasae.lab.city_table import Knowledge, _choose, counted, knowledge, records
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.steering.questions import Question, Questions
@@ -64,9 +64,9 @@ def known(
     """What is made of it, and which answers were scored beside the city's own."""
     monkeypatch.setattr(city_table, "PromptSet", Asked)
     model: Any = Words(first, whole)
-    ((likeliest, knows),) = knowledge(model, [city])
+    (one,) = knowledge(model, [city])
     own = {text for attribute in ATTRIBUTES for text in city.answers(attribute)}
-    return likeliest, knows, {text for _, (text,) in model.asked} - own
+    return one.answers, one.known, {text for _, (text,) in model.asked} - own
 
 
 def test_the_likeliest_of_a_citys_forms_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,15 +131,15 @@ def test_knowledge_is_what_full_passes_find(small_model: LanguageModel) -> None:
     told: list[float] = []
     found = knowledge(small_model, cities, lambda stage, share, note: told.append(share))
     assert told == [0.25, 0.5, 0.75, 1.0]
-    for city, (likeliest, knows) in zip(cities, found, strict=True):
+    for city, one in zip(cities, found, strict=True):
         for attribute in ATTRIBUTES:
             prompt, own = fill(QUESTIONS[attribute], city.name), city.answers(attribute)
             others = [text for text in distinct_answers(attribute) if text not in own]
             mine = answer_logprobs(small_model, prompt, own)
             theirs = answer_logprobs(small_model, prompt, others)
-            assert likeliest[attribute] == own[int(mine.argmax())]
-            assert knows[attribute] == bool(mine.max() >= theirs.max())
-    known = [all(knows.values()) for _, knows in found]
+            assert one.answers[attribute] == own[int(mine.argmax())]
+            assert one.known[attribute] == bool(mine.max() >= theirs.max())
+    known = [all(one.known.values()) for one in found]
     assert known == [True, True, False, False]
 
 
@@ -164,7 +164,9 @@ def made(
     monkeypatch.setattr(city_table, "lost_without", lose)
     cities = [find_city("Tokyo"), find_city("Paris")]
     known = [
-        ({name: city.answers(name)[0] for name in ATTRIBUTES}, dict.fromkeys(ATTRIBUTES, True))
+        Knowledge(
+            {name: city.answers(name)[0] for name in ATTRIBUTES}, dict.fromkeys(ATTRIBUTES, True)
+        )
         for city in cities
     ]
     sae = unit_sae(table.shape[1], model.d_model)
@@ -235,17 +237,17 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     small_model: LanguageModel,
 ) -> None:
     city, made = find_city("Rome"), unit_sae(12, small_model.d_model, seed=6)
-    ((likeliest, knows),) = knowledge(small_model, [city])
+    (known,) = knowledge(small_model, [city])
     place = name_position(small_model, city.name, city.name)
     resid = small_model.residual(torch.tensor([small_model.prompt_tokens(city.name)]))
     table = made.encode(resid[0, place : place + 1])
-    (record,) = records(small_model, made, [city], [(likeliest, knows)], table, 1e6)
+    (record,) = records(small_model, made, [city], [known], table, 1e6)
     assert {one.latent for one in record.latents} == set(table[0].nonzero()[:, 0].tolist())
     effects = []
     for one in record.latents:
         lost = []
         for attribute, question in QUESTIONS.items():
-            prompt, answer = fill(question, city.name), [likeliest[attribute]]
+            prompt, answer = fill(question, city.name), [known.answers[attribute]]
             at = name_position(small_model, prompt, city.name)
             without = silenced(made, one.latent, at)
             clean = answer_logprobs(small_model, prompt, answer)

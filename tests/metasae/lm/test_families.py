@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from metasae.lm.families import FAMILIES, LibraryBlocks
-from metasae.lm.fused_blocks import Blocks
+from metasae.lm.families import FAMILIES
+from metasae.lm.fused_blocks import FusedBlocks
+from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.loading import load_model
 from metasae.lm.token_tree import TokenTree
 from tests.metasae.lm.prompts import PROMPTS
@@ -18,10 +19,11 @@ WIDER = {"head_dim": 2 * D_MODEL // 4}
 """Heads that are wider together than the residual stream, as Qwen3's are."""
 
 CASES: list[tuple[str, dict[str, Any], type]] = [
-    ("llama", {}, Blocks),
-    ("llama", WIDER, Blocks),
+    ("llama", {}, FusedBlocks),
+    ("llama", WIDER, FusedBlocks),
     ("llama", {"attention_bias": True}, LibraryBlocks),
     ("llama", {"mlp_bias": True}, LibraryBlocks),
+    ("llama", {"hidden_act": "gelu"}, LibraryBlocks),
     ("mistral", {}, LibraryBlocks),
     ("qwen2", {}, LibraryBlocks),
     ("qwen3", WIDER, LibraryBlocks),
@@ -68,6 +70,6 @@ def test_prefill_and_finish_give_transformers_logits(
             other = theirs(tokens).logits[0, at:]
             hook.remove()
         for hidden, expected in ((unedited, plain), (edited, other)):
-            found = model.unembed(hidden[number, :length])
+            found = model.blocks().unembed(hidden[number, :length])
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
         assert (plain - other).abs().max() > 1

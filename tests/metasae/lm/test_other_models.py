@@ -18,10 +18,11 @@ from transformers import AutoModelForCausalLM
 
 from metasae.cli import main
 from metasae.errors import UserError
-from metasae.lab import first_use
+from metasae.lab import city_table, first_use
 from metasae.lab.lab import Lab, open_lab
-from metasae.lm.families import LibraryBlocks
+from metasae.lab.preset_files import META_SAE
 from metasae.lm.language_model import padded
+from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.loading import load_model
 from metasae.saes import formats
 from metasae.search.combinations import Combinations
@@ -101,7 +102,7 @@ def test_logits_and_residuals_are_transformers_own(opened: Opened) -> None:
         assert (resid - expected).abs().max() < 1e-4
         assert resid.std() > 0.1
         assert (model.logits_above(resid) - full.logits).abs().max() < 1e-3
-        assert (model.bridge(tokens) - full.logits).abs().max() < 1e-3
+        assert (oracle.bridge(model)(tokens) - full.logits).abs().max() < 1e-3
     together = model.residual(padded(rows, model.start_token))
     assert (
         together[0, : len(rows[0])] - model.residual(torch.tensor([rows[0]]))
@@ -322,7 +323,8 @@ def mine(
 ) -> dict[str, object]:
     """The preset that names them, to be opened with a few cities."""
     monkeypatch.setattr(first_use, "RECIPE", replace(RECIPE, steps=20))
-    monkeypatch.setattr(first_use, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
+    for module in (first_use, city_table):
+        monkeypatch.setattr(module, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
     return dict(folders)
 
 
@@ -378,7 +380,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     """A preset of the user's, and one with a meta-SAE of theirs."""
     user_presets.keep(mine)
     plain = open_lab(find_preset("mine"))
-    folder = cache.preset(plain.preset.kept_as) / first_use.META
+    folder = cache.preset(plain.preset.kept_as) / META_SAE
     other = cache.meta_saes(plain.preset.kept_as) / "turned"
     shutil.copytree(folder, other)
     (other / formats.WEIGHTS).unlink()

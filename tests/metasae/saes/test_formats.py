@@ -19,6 +19,7 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.formats import CONFIG, WEIGHTS
 from metasae.sources.presets import EMBEDDED
+from metasae.sources.releases import is_release
 from tests.builders import cut_off, one_sentence, random_sae
 
 BOTH = pytest.mark.parametrize("k", [4, None], ids=["topk", "jumprelu"])
@@ -334,3 +335,13 @@ def test_a_topk_sae_of_other_norms_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         formats.open_sae(str(tmp_path / "sae"))
     assert "fold_W_dec_norm" in one_sentence(raised)
+
+
+def test_a_folder_with_a_colon_in_its_name_is_no_release(tmp_path: Path) -> None:
+    folder = tmp_path / "mine:8"
+    assert is_release(str(folder))
+    made = random_sae(4, 8, k=None)
+    made = dataclasses.replace(made, W_dec=torch.nn.functional.normalize(made.W_dec))
+    formats.save(made, folder, torch.float32)
+    assert not is_release(str(folder)) and not is_release(str(tmp_path))
+    assert torch.equal(formats.open_sae(str(folder)).W_dec, made.W_dec)

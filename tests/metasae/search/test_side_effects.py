@@ -33,7 +33,7 @@ from metasae.steering.edits import (
 )
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Subject
-from metasae.text.prompts import CITY, PLACES, QUESTIONS, fill
+from metasae.text.prompts import CITY, NAME_CONTEXTS, QUESTIONS, fill
 from tests import oracle
 from tests.oracle import logits
 
@@ -64,7 +64,7 @@ def test_the_neutral_texts() -> None:
         assert sentence.count(CITY) == 1
         assert len(sentence.split(CITY)[1].split()) >= 4  # something to predict after it
     assert not any(CITY in sentence for sentence in WITHOUT_CITY)
-    assert not set(WITH_CITY) & {*PLACES, *QUESTIONS.values()}
+    assert not set(WITH_CITY) & {*NAME_CONTEXTS, *QUESTIONS.values()}
 
 
 def slow_divergence(

@@ -63,7 +63,6 @@ def shelf(tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch) -> 
         filename=name,
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
-        licence="none",
     )
 
 
@@ -97,9 +96,7 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(
 
 
 def test_another_file_than_the_pinned_one_is_refused(cache: Path, shelf: Wheel) -> None:
-    pinned = Wheel(
-        shelf.project, shelf.version, shelf.filename, "0" * 64, shelf.size, shelf.licence
-    )
+    pinned = Wheel(shelf.project, shelf.version, shelf.filename, "0" * 64, shelf.size)
     with pytest.raises(UserError) as raised:
         fetch_wheel(pinned)
     text = one_sentence(raised)

@@ -150,7 +150,9 @@ def test_the_hundredfold_edit_adds_a_hundred_unit_directions_to_the_latents_own(
 
 
 def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
-    pair = EditSpace(orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,))
+    pair = EditSpace(
+        orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,), (1.0,)
+    )
     edits = [MetaLatentEdit(((0, a), (3, b))) for a in (0.0, -1.0, 1.0) for b in (0.0, 1.0, 2.0)]
     strengths = torch.stack([pair.strengths(edit) for edit in edits])
     for keep in (False, True):
@@ -162,7 +164,7 @@ def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
 
 
 def test_a_direction_of_which_nothing_is_left_is_zero_among_others() -> None:
-    pair = EditSpace(orthonormal_decomposition(), (0,), (1,))
+    pair = EditSpace(orthonormal_decomposition(), (0,), (1,), (1.0,))
     kept, gone = (
         pair.strengths(MetaLatentEdit(((0, 0.0),))),
         pair.strengths(MetaLatentEdit(((0, 0.0), (1, 0.0), (2, 0.0)))),
