@@ -46,7 +46,7 @@ def planted_explorer(monkeypatch: pytest.MonkeyPatch) -> Explorer:
         raise UserError("Tokyo has no meta-latents of its own.")
 
     lab = SimpleNamespace(
-        preset=SimpleNamespace(name="gpt2-small", base="gpt2-small"), decomposition=wide,
+        preset=SimpleNamespace(name="gpt2-small", kept_as="gpt2-small"), decomposition=wide,
         report={"meta_sae": {"fve": 0.56}}, city_record=lambda name: record,
         subject=lambda name: name, experiment=no_case,
     )  # fmt: skip

@@ -490,7 +490,7 @@ def test_too_many_combinations_name_the_way_out(
     assert "all are scored up to 2" in said and "--estimate" in said
 
 
-def test_a_search_of_a_preset_in_a_file_is_about_the_preset_it_describes(
+def test_a_search_of_a_preset_in_a_file_is_about_the_preset_that_file_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     formats.save(random_sae(4, 8, k=2), tmp_path / "sae")
@@ -508,4 +508,4 @@ def test_a_search_of_a_preset_in_a_file_is_about_the_preset_it_describes(
     monkeypatch.setattr("metasae.search.job.Job", searched)
     words = ["search", "--source", "Tokyo", "--target", "Paris"]
     assert cli.main([*words, "--preset", str(tmp_path / "mine.json")]) == 1
-    assert [str(spec.preset) for spec in asked] == ["mine"]
+    assert [str(spec.preset) for spec in asked] == [str((tmp_path / "mine.json").resolve())]
