@@ -14,6 +14,7 @@ from metasae.explorer import graph, graph_files
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.graph_chart import graph_chart, node_table
 from workbench import session
+from workbench.explore.place import asked_width
 from workbench.files import download
 from workbench.frame import ink
 from workbench.navigation import METAS, go, keep_link, move
@@ -162,7 +163,10 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
             made, nodes, colours.other, colours.text, colours.paper, _LONGEST
         ).properties(height=620, width="container")
         choose_point(
-            chart, "graph", "picked", lambda node: _open(str(node["kind"]), int(node["index"]))
+            chart,
+            "graph",
+            "picked",
+            lambda node: _open(explorer, str(node["kind"]), int(node["index"])),
         )
         st.caption(
             "Squares are meta-latents, circles latents, the large ones where it starts. The "
@@ -175,7 +179,7 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
                 ["kind", "index", "label", "links", "community"]
             ],
             "graph-nodes",
-            lambda row: _open(str(row["kind"]), int(row["index"])),
+            lambda row: _open(explorer, str(row["kind"]), int(row["index"])),
             {
                 "links": st.column_config.NumberColumn(help="How many lines it has"),
                 "community": st.column_config.NumberColumn(
@@ -188,11 +192,12 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
     _shared(explorer, made)
 
 
-def _open(kind: str, index: int) -> None:
+def _open(explorer: Explorer, kind: str, index: int) -> None:
     if kind == "latent":
         move(latent=index)
     else:
-        go(METAS, meta=index)
+        # All that the page will say, or Back would first undo what it added.
+        go(METAS, meta=index, width=asked_width(explorer))
 
 
 def _shared(explorer: Explorer, made: nx.Graph) -> None:
