@@ -102,7 +102,7 @@ def test_a_tick_draws_what_depends_on_the_edit_alone(
     page.goto(address)
     heading = page.get_by_role("heading", level=2).first
     expect(heading).to_be_visible(timeout=FIRST_START)
-    traffic.settle(within=120)
+    traffic.settle()
     assert b"Change what a language model believes" in traffic.drawn()
     page.locator("[class*='st-key-box-']").first.locator("label").click()
     page.wait_for_url("**edit=**", timeout=20_000)

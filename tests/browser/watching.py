@@ -19,6 +19,9 @@ UNDRAWN = (
 FIRST_START = 300_000
 """Milliseconds for the first page, which may download and unpack the model."""
 
+ENDLESS = 20
+"""Runs of a page that will not come to rest any more."""
+
 BROWSER = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"{CHROMIUM} is not installed"),
@@ -59,19 +62,20 @@ class Traffic:
         elif message.WhichOneof("type") == "delta":
             self._drawn.append(message)
 
-    def settle(self, at_least: int = 0, quiet: float = 0.3, within: float = 30.0) -> int:
+    def settle(self, at_least: int = 0, quiet: float = 0.3, within: float = 120.0) -> int:
         """Wait until the script has run and all is drawn, and no run of it has begun for a while.
 
         Args:
             at_least: runs that have to begin, after a click that must lead to one.
             quiet: seconds without a new run.
-            within: seconds after which a page that still runs, or never did, fails the test.
+            within: seconds after which a page that still runs, or never did, fails the test; so does one
+                that began to run `ENDLESS` times. Enough for what a page computes on its first visit.
 
         Returns:
             How many runs have begun since the last call.
         """
         begun, until, since, runs = self._settled, time.monotonic() + within, 0.0, -1
-        while time.monotonic() < until:
+        while time.monotonic() < until and self.runs - begun < ENDLESS:
             idle = not self.going_on and self.page.locator(LOADED).count() == 1
             idle = idle and self.page.locator(UNDRAWN).count() == 0
             if not idle or runs != self.runs or self.runs - begun < at_least:
@@ -81,7 +85,7 @@ class Traffic:
                 return self.runs - begun
             self.page.wait_for_timeout(50)
         raise AssertionError(
-            f"not at rest after {within:g} s and {self.runs - begun} runs, at {self.page.url}"
+            f"not at rest within {within:g} s, after {self.runs - begun} runs, at {self.page.url}"
         )
 
     def drawn(self) -> bytes:
