@@ -68,8 +68,9 @@ class Traffic:
         Args:
             at_least: runs that have to begin, after a click that must lead to one.
             quiet: seconds without a new run.
-            within: seconds after which a page that still runs, or never did, fails the test; so does one
-                that began to run `ENDLESS` times. Enough for what a page computes on its first visit.
+            within: seconds after which a page that still runs, or never did, fails the test; long
+                enough for what a page computes on its first visit. Sooner fails one whose script
+                began to run `ENDLESS` times.
 
         Returns:
             How many runs have begun since the last call.
