@@ -132,13 +132,20 @@ class Described:
         """See `arguments.Result`."""
         lines = [f"Evidence and labels are in {self.out}."]
         lines += [
-            f"  {kind}: F1 {one['f1_mean']:.2f} on held-out contexts, "
-            f"{one['f1_control_mean']:.2f} for other latents' labels; "
-            f"{one['unclear_share']:.0%} unclear"
+            f"  {kind}: {_quality(one)}"
             for kind, one in self.report.items()
             if isinstance(one, dict) and "f1_mean" in one
         ]
         return "\n".join(lines)
+
+
+def _quality(summary: dict[str, Any]) -> str:
+    if not summary["scored"]:
+        return "too few contexts to score any label"
+    return (
+        f"F1 {summary['f1_mean']:.2f} on held-out contexts, {summary['f1_control_mean']:.2f} for "
+        f"other latents' labels; {summary['unclear_share']:.0%} unclear"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Labels people wrote, or brought from Neuronpedia, in place of ours."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from metasae.errors import UserError
@@ -113,13 +115,31 @@ LONGEST = 200
 """Characters of a label that are kept."""
 
 
+def _path(preset: Preset, sae: str, meta_sae: str) -> Path:
+    """The file of the labels about these SAEs: those about others of the preset keep theirs."""
+    about = hashlib.sha256(json.dumps([sae, meta_sae]).encode()).hexdigest()[:12]
+    return cache.corrected_labels(preset.kept_as, preset.meta_sae, about)
+
+
 def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
-    """The corrected labels of what is open; none where they are about another SAE."""
-    path = cache.corrected_labels(preset.kept_as, preset.meta_sae)
-    if path.exists():
-        corrections = Corrections.from_json(path.read_text())
-        if (corrections.sae, corrections.meta_sae) == (sae, meta_sae):
-            return corrections
+    """The corrected labels of what is open; none where nobody wrote any.
+
+    Raises:
+        UserError: when their file is damaged.
+    """
+    for path in (
+        _path(preset, sae, meta_sae),
+        cache.corrected_labels(preset.kept_as, preset.meta_sae),
+    ):
+        if path.exists():
+            try:
+                corrections = Corrections.from_json(path.read_bytes())
+            except (OSError, UserError) as error:
+                raise UserError(
+                    f"{path} is damaged; move it away to go on without the labels in it."
+                ) from error
+            if (corrections.sae, corrections.meta_sae) == (sae, meta_sae):
+                return corrections
     return Corrections(sae, meta_sae, {})
 
 
@@ -129,5 +149,6 @@ def save_corrections(preset: Preset, corrections: Corrections) -> None:
     Raises:
         UserError: when the cache can't be written.
     """
-    with written_whole(cache.corrected_labels(preset.kept_as, preset.meta_sae)) as part:
-        part.write_text(corrections.to_json())
+    path = _path(preset, corrections.sae, corrections.meta_sae)
+    with written_whole(path) as part:
+        part.write_text(corrections.to_json(), "utf-8")

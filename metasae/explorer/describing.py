@@ -12,7 +12,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.explorer import evidence, gathering, label_server, labels
 from metasae.explorer.evidence import Evidence
-from metasae.explorer.explorer import META, Explorer
+from metasae.explorer.explorer import META, REPORT, Explorer, label_report
 from metasae.explorer.label_server import Endpoint
 from metasae.lab.lab import Lab
 from metasae.lm.logit_lens import top_tokens
@@ -54,7 +54,7 @@ def describe(
         asking: a server that writes labels too.
 
     Returns:
-        What was read, how fast, and how good the labels are, beside their control.
+        What was read, how fast, and how good these widths' labels are, beside their control.
 
     Raises:
         UserError: no text, no network on first use, or no space.
@@ -83,6 +83,8 @@ def relabel(
     asking: Asking | None = None,
 ) -> dict[str, Any]:
     """Label what the evidence in ``out`` is about, and write the labels beside it.
+
+    ``labels.json`` keeps what it says of other widths.
 
     Raises:
         UserError: no evidence, no text, or no space.
@@ -124,8 +126,8 @@ def relabel(
                 labels.make(merged, meta_near, promoted, progress, stage), forms
             )
             _write(table, out / f"labels-{META}.parquet")
-            report[META] = labels.summary(table)
-    write_json(out / "labels.json", report)
+            report[META] = labels.summary(table) | {"meta_sae": lab.provenance.meta_sae}
+    write_json(out / REPORT, label_report(out) | report)
     return report
 
 

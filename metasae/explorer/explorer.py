@@ -5,7 +5,6 @@ the user's own, `describing.describe` makes them.
 """
 
 import functools
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
+from metasae.sources.files import read_json
 from metasae.text import kept_windows
 from metasae.text.windows import Windows
 
@@ -33,6 +33,18 @@ PROMOTING = 8
 
 META = "meta"
 """Kind of a label that is a meta-latent's; a latent's is its SAE's width."""
+
+REPORT = "labels.json"
+"""File beside the labels: how good those of each kind are, the meta-latents' of which meta-SAE."""
+
+
+def label_report(folder: Path) -> dict[str, Any]:
+    """What the folder's `REPORT` says; empty where there is none that can be read."""
+    try:
+        return dict(read_json(folder / REPORT))
+    except (OSError, ValueError, TypeError):
+        _log.info("%s does not say how good its labels are", folder, exc_info=True)
+        return {}
 
 
 @dataclass
@@ -50,6 +62,7 @@ class Explorer:
     _decompositions: dict[int, Decomposition] = field(default_factory=dict)
     _evidence: dict[int, Evidence] = field(default_factory=dict)
     _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _misses: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
     _texts: dict[str, Windows] = field(default_factory=dict)
 
     @property
@@ -92,8 +105,11 @@ class Explorer:
 
     def _homes(self, name: str) -> list[Path]:
         """Folders that have such a file, the user's own first."""
-        folders = [self.folder] if self.shipped is None else [self.folder, self.shipped]
-        return [folder for folder in folders if (folder / name).exists()]
+        return [folder for folder in self._folders if (folder / name).exists()]
+
+    @property
+    def _folders(self) -> list[Path]:
+        return [self.folder] if self.shipped is None else [self.folder, self.shipped]
 
     def text(self, width: int | None = None, progress: Progress = silent) -> Windows | None:
         """The text a width's evidence is about, fetched and cut on first use.
@@ -122,29 +138,48 @@ class Explorer:
         return self._texts.get(collected.text)
 
     def table(self, kind: str) -> pd.DataFrame | None:
-        """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
+        """Labels of a kind: columns index, label, words, f1, told, control; None without them.
+
+        Raises:
+            UserError: when their file is damaged.
+        """
         if kind not in self._labels:
-            homes = self._homes(f"labels-{kind}.parquet")
-            if kind == META:
-                homes = [home for home in homes if self._own_meta_labels(home)]
-            if not homes:
+            # Nothing is looked for again until something is written there.
+            miss = kind, self._changed()
+            if miss in self._misses:
                 return None
-            path = homes[0] / f"labels-{kind}.parquet"
-            try:
-                self._labels[kind] = pd.read_parquet(path).set_index("index", drop=False)
-            except (OSError, ValueError, KeyError) as error:
-                raise UserError(
-                    f"{path} is damaged; make it again with: python -m metasae describe."
-                ) from error
+            if (read := self._read_table(kind)) is None:
+                self._misses.add(miss)
+                return None
+            self._labels[kind] = read
         return self._labels[kind]
+
+    def _changed(self) -> tuple[int, ...]:
+        """When something was last written to each folder, in nanoseconds; 0 where there is none."""
+        return tuple(
+            folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in self._folders
+        )
+
+    def _read_table(self, kind: str) -> pd.DataFrame | None:
+        homes = self._homes(f"labels-{kind}.parquet")
+        if kind == META:
+            homes = [home for home in homes if self._own_meta_labels(home)]
+        if not homes:
+            return None
+        path = homes[0] / f"labels-{kind}.parquet"
+        try:
+            return pd.read_parquet(path).set_index("index", drop=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} is damaged; make it again with: python -m metasae describe."
+            ) from error
 
     def _own_meta_labels(self, folder: Path) -> bool:
         """Whether the meta-latents' labels there are about the meta-SAE that is open."""
-        try:
-            about = json.loads((folder / "labels.json").read_text())["meta_sae"]
-        except (OSError, ValueError, KeyError):
-            _log.info("%s does not say which meta-SAE it is about", folder, exc_info=True)
-            return False
+        report = label_report(folder)
+        told = report.get(META)
+        # Earlier versions wrote all at once, and the meta-SAE's name only above.
+        about = told.get("meta_sae", report.get("meta_sae")) if isinstance(told, dict) else None
         return bool(about == self.lab.provenance.meta_sae)
 
     @functools.cached_property

@@ -198,7 +198,9 @@ def test_damaged_labels_are_one_sentence_and_steer_goes_on(
     bad = tmp_path / "evidence"
     bad.mkdir()
     (bad / "labels-meta.parquet").write_bytes(b"PAR1 no more")
-    (bad / "labels.json").write_text(json.dumps({"meta_sae": found.lab.provenance.meta_sae}))
+    (bad / "labels.json").write_text(
+        json.dumps({"meta": {"meta_sae": found.lab.provenance.meta_sae}})
+    )
     broken = Explorer(found.lab, bad)
     monkeypatch.setattr(shared, "get_explorer", lambda lab: broken)
     for page in ("latents", "meta_latents", "graph"):

@@ -1,5 +1,6 @@
 """Labels: how words are chosen and scored, and how people correct them."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -133,3 +134,10 @@ def test_too_few_contexts_are_not_scored() -> None:
     contexts[3] = contexts[3][:2]
     found = labels.make(contexts, near)[3]
     assert found.text == UNCLEAR and math.isnan(found.f1) and found.words == ("word3",)
+
+
+def test_the_summary_of_labels_nobody_could_score_is_json() -> None:
+    contexts, near = planted(0.0)
+    values = labels.summary(labels.to_table(labels.make([one[:2] for one in contexts], near)))
+    json.dumps(values, allow_nan=False)
+    assert (values["scored"], values["f1_mean"], values["unclear_share"]) == (0, None, 1.0)
