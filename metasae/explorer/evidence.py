@@ -9,7 +9,6 @@ Shapes: N entries (a latent active on a token), F latents, B bands.
 """
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.encoder import Encoder
 from metasae.sources import cache
-from metasae.sources.files import write_json, written_whole
+from metasae.sources.files import read_json, write_json, written_whole
 from metasae.sources.presets import Preset
 from metasae.text.windows import Windows
 
@@ -149,7 +148,7 @@ class Evidence:
             UserError: when it is missing or damaged.
         """
         try:
-            facts = json.loads((folder / f"facts-{width}.json").read_text())
+            facts = read_json(folder / f"facts-{width}.json")
             contexts = pd.read_parquet(folder / f"contexts-{width}.parquet")
             rows = pd.read_parquet(folder / f"counts-{width}.parquet")
             counts = np.zeros((width, int(facts["bands"])), dtype=np.int64)

@@ -226,7 +226,7 @@ def ask_all(
     answers = {latent: answer for latent, mark, answer in _kept(kept) if marks.get(latent) == mark}
     kept.parent.mkdir(parents=True, exist_ok=True)
     wrong = 0
-    with kept.open("a") as file:
+    with kept.open("a", encoding="utf-8") as file:
         for number, (latent, lines) in enumerate(contexts.items()):
             if latent in answers:
                 continue
@@ -257,7 +257,7 @@ def _kept(path: Path) -> Iterator[tuple[int, str, tuple[str, tuple[str, ...]]]]:
     """The answers in a file: latent, `Endpoint.mark` of its question, label and words."""
     if not path.exists():
         return
-    for line in path.read_text().splitlines():
+    for line in path.read_text("utf-8").splitlines():
         try:
             values = json.loads(line)
             answer = str(values["label"]), tuple(values["words"])

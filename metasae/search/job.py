@@ -36,19 +36,14 @@ from metasae.search.engine import POSITIONS, Engine, RememberingEngine
 from metasae.search.estimate import reported, rounds, usual_budget
 from metasae.search.exhaustive import AHEAD, CHUNK, MOST_EXACT, check_size, scan, verified
 from metasae.search.export import export
-from metasae.search.job_files import (
-    State,
-    claim,
-    digest,
-    read_json,
-    write_json,
-)
+from metasae.search.job_files import State, claim, digest, read_record
 from metasae.search.loop import gather
 from metasae.search.part_files import PartFiles, PartWriter, ScoredWriter
 from metasae.search.patterns import BestByPattern
 from metasae.search.spec import Spec, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
+from metasae.sources.files import write_json
 from metasae.steering.experiment import Experiment
 from metasae.steering.verdict import OTHER, pattern_name
 
@@ -151,7 +146,7 @@ class Job:
         if not self.state().finished:
             return None
         self._started()
-        return read_json(self._done, Summary.from_dict)
+        return read_record(self._done, Summary.from_dict)
 
     def so_far(self) -> pd.DataFrame:
         """Which patterns the run in this process has met: a column each attribute, whether it

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metasae.errors import UserError
-from metasae.sources.files import write_json
+from metasae.sources.files import read_json, write_json
 
 T = TypeVar("T")
 
@@ -27,14 +27,14 @@ def damaged(path: Path) -> UserError:
     )
 
 
-def read_json(path: Path, make: Callable[[Any], T]) -> T:
+def read_record(path: Path, make: Callable[[Any], T]) -> T:
     """What was made of a file's JSON-able values.
 
     Raises:
         UserError: when it is damaged.
     """
     try:
-        return make(json.loads(path.read_text("utf-8")))
+        return make(read_json(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise damaged(path) from error
 
@@ -50,7 +50,7 @@ def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> 
     path = folder / "job.json"
     if not path.exists():
         write_json(path, values())
-    owner, bf16 = read_json(path, lambda values: (values["id"], bool(values["bf16"])))
+    owner, bf16 = read_record(path, lambda values: (values["id"], bool(values["bf16"])))
     if owner != identity:
         raise UserError(f"{folder} holds another search; choose an empty folder.")
     return bf16

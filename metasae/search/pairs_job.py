@@ -23,16 +23,11 @@ from metasae.search.estimate import estimated
 from metasae.search.exhaustive import MOST_EXACT, search
 from metasae.search.export import export
 from metasae.search.job import Job, bf16_is_fast, screens
-from metasae.search.job_files import (
-    State,
-    claim,
-    digest,
-    read_json,
-    write_json,
-)
+from metasae.search.job_files import State, claim, digest, read_record
 from metasae.search.spec import UNITS, Spec, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
+from metasae.sources.files import write_json
 from metasae.text.prompts import WORDINGS
 
 _log = logging.getLogger(__name__)
@@ -47,7 +42,7 @@ def open_job(lab: Lab, identity: str) -> "Job | PairsJob":
     path = cache.search(identity) / "job.json"
     if not re.fullmatch("[0-9a-f]{12}", identity) or not path.exists():
         raise UserError(f'There is no search "{identity[:20]}" on this machine; start it anew.')
-    job = read_json(path, _remembered)(lab)
+    job = read_record(path, _remembered)(lab)
     if job.id != identity:
         raise UserError(
             f'The search "{identity}" was made with other weights or another version; start it '
@@ -246,7 +241,7 @@ class PairsJob:
         """
         for place in range(len(self.specs)):
             if place not in self._entries and self._path(place).exists():
-                self._entries[place] = read_json(self._path(place), _checked)
+                self._entries[place] = read_record(self._path(place), _checked)
         return dict(sorted(self._entries.items()))
 
     def results(self) -> pd.DataFrame:
