@@ -1,14 +1,14 @@
 """Commands that look at latents: take one apart, find some, describe them, draw what they share."""
 
 import argparse
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
 from metasae.cli.arguments import Add, number, opened_explorer, opened_lab, whole, writable
-from metasae.sources.files import written_whole
+from metasae.errors import UserError
+from metasae.sources.files import json_text, written_whole
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def register(add: Add) -> None:
     add("examples", examples, "The post's worked examples, checked against what is open.")
     drawn = add("graph", graph, "Latents, their meta-latents, and the latents these are in.")
     drawn.add_argument("latent", type=int, nargs="*")
-    drawn.add_argument("--format", choices=("graphml", "json", "svg"), default="json")
+    drawn.add_argument(
+        "--format", choices=("graphml", "json", "svg"),
+        help="how it is written (default: as the file's ending says, else json)",
+    )  # fmt: skip
     drawn.add_argument("--depth", type=int, default=1, help="steps to latents of meta-latents")
     drawn.add_argument("--top", type=int, default=5, help="latents of a meta-latent")
     number(drawn, "--threshold", "activation (of --whole: weight) below which no edge is drawn",
@@ -169,20 +172,39 @@ class Examples:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A graph in one of its formats, or the figures of one; in a file where one was named."""
+    """A graph in one of its formats, or the figures of one.
+
+    Attributes:
+        values: the same as JSON-able values.
+    """
 
     content: str
-    out: Path | None = None
-    said: str = ""
+    values: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
-        values: dict[str, Any] = json.loads(self.content)
-        return values
+        return self.values
 
     def text(self) -> str:
         """See `arguments.Result`."""
-        return self.content if self.out is None else self.said
+        return self.content
+
+
+@dataclass(frozen=True)
+class DrawnFile:
+    """A graph that was written into a file."""
+
+    out: Path
+    nodes: int
+    edges: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {"out": str(self.out), "nodes": self.nodes, "edges": self.edges}
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        return f"{self.nodes:,} nodes and {self.edges:,} edges: {self.out}"
 
 
 def decompose(arguments: argparse.Namespace) -> Decomposed:
@@ -236,34 +258,34 @@ def examples(arguments: argparse.Namespace) -> Examples:
     return Examples(checks(opened_explorer(arguments)))
 
 
-def graph(arguments: argparse.Namespace) -> Drawn:
+def graph(arguments: argparse.Namespace) -> Drawn | DrawnFile:
     """Draw some latents' graph, or count all latents'."""
     from metasae.explorer.graph import around, check_bounds, projected
-    from metasae.explorer.graph_files import exported
+    from metasae.explorer.graph_files import exported, format_of, node_link
 
     check_bounds(arguments.depth, arguments.top)
     writable(arguments.out)
+    fmt = arguments.format or ("json" if arguments.out is None else format_of(arguments.out))
+    if arguments.whole and fmt != "json":
+        raise UserError("--whole counts a graph, and figures are written as JSON only.")
     explorer = opened_explorer(arguments)
     lab = explorer.lab
     if arguments.whole:
-        statistics = projected(lab.decomposition, arguments.threshold).statistics()
-        content, said = json.dumps(statistics, indent=1), "The statistics are in"
+        values: dict[str, Any] = projected(lab.decomposition, arguments.threshold).statistics()
+        content, nodes, edges = json_text(values), values["latents"], values["edges"]
     else:
         made = around(
-            lab.decomposition,
-            arguments.latent,
-            arguments.depth,
-            arguments.top,
-            arguments.threshold,
+            lab.decomposition, arguments.latent, arguments.depth, arguments.top, arguments.threshold
         )
-        content = exported(
-            made,
-            "json" if arguments.json else arguments.format,
-            lambda kind, index: explorer.label(explorer.of_node(kind), index),
-            asdict(lab.provenance),
-        )
-        said = f"{made.number_of_nodes()} nodes and {made.number_of_edges()} edges:"
-    if arguments.out is not None:
-        with written_whole(arguments.out) as part:
-            part.write_text(content, "utf-8")
-    return Drawn(content, arguments.out, f"{said} {arguments.out}")
+        about = asdict(lab.provenance)
+
+        def name_of(kind: str, index: int) -> str:
+            return explorer.label(explorer.of_node(kind), index)
+
+        values, content = node_link(made, name_of, about), exported(made, fmt, name_of, about)
+        nodes, edges = made.number_of_nodes(), made.number_of_edges()
+    if arguments.out is None:
+        return Drawn(content, values)
+    with written_whole(arguments.out) as part:
+        part.write_text(content, "utf-8")
+    return DrawnFile(arguments.out, nodes, edges)

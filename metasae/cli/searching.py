@@ -67,6 +67,8 @@ class Searched:
             lines[0] += f", {scored:,} of them scored"
         for one in values["patterns"]:
             lines += _pattern(one)
+        if problem := values.get("problem"):
+            lines.append(f"Side effects and controls were not measured: {problem}")
         lines += [
             f"{pair['source']} → {pair['target']}  {pair['problem']}"
             for pair in values.get("pairs", [])
@@ -114,7 +116,7 @@ def search(arguments: argparse.Namespace) -> Searched:
     if not arguments.all_pairs:
         job = Job(opened_lab(arguments), spec)
         return Searched(
-            report.of_pair(job, most, arguments.out, more_ways=arguments.ways, progress=shown)
+            report.search_pair(job, most, arguments.out, more_ways=arguments.ways, progress=shown)
         )
     spread = None
     if arguments.ray is not None:
@@ -124,7 +126,7 @@ def search(arguments: argparse.Namespace) -> Searched:
     cities = [city for city in arguments.cities.split(",") if city.strip()]
     pairs = all_pairs(opened_lab(arguments), cities, spec, most=most)
     return Searched(
-        report.of_pairs(pairs, arguments.out, arguments.side_effects, spread, progress=shown)
+        report.search_pairs(pairs, arguments.out, arguments.side_effects, spread, progress=shown)
     )
 
 

@@ -40,7 +40,7 @@ def read_record(path: Path, make: Callable[[Any], T]) -> T:
 
 
 def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> bool:
-    """Make the folder a job's, or see that it is; returns whether bf16 goes first there.
+    """Make the folder a job's that runs, or see that it is; returns whether bf16 goes first there.
 
     Which precision goes first is measured, so the first answer is kept.
 
@@ -51,9 +51,18 @@ def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> 
     if not path.exists():
         write_json(path, values())
     owner, bf16 = read_record(path, lambda values: (values["id"], bool(values["bf16"])))
+    check_owner(folder, owner, identity)
+    return bf16
+
+
+def check_owner(folder: Path, owner: str, identity: str) -> None:
+    """Refuse a folder of another job.
+
+    Raises:
+        UserError: when the job that wrote there is another one.
+    """
     if owner != identity:
         raise UserError(f"{folder} holds another search; choose an empty folder.")
-    return bf16
 
 
 @dataclass(frozen=True)
@@ -68,3 +77,18 @@ class State:
     done: int
     total: int
     finished: bool
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is still to be done for a job, as far as a probe tells.
+
+    Attributes:
+        combinations: to be scored, at most.
+        seconds: it takes here.
+        megabytes: of memory it takes beside the opened model's.
+    """
+
+    combinations: int
+    seconds: float
+    megabytes: float

@@ -49,13 +49,14 @@ def test_labels_of_another_meta_sae_are_passed_over(own: Explorer) -> None:
     shipped = evidence.shipped_folder(own.lab.preset)
     shutil.copy(shipped / "labels-meta.parquet", own.folder)
     mine = own.lab.provenance.meta_sae
-    for report in (
+    others: list[Any] = [
         {"meta_sae": "another", META: {}},
         # Another's labels, beside a width that was labelled later with this one open.
         {"meta_sae": mine, META: {"meta_sae": "another"}},
         {"meta_sae": mine},
         [],
-    ):
+    ]
+    for report in others:
         (own.folder / "labels.json").write_text(json.dumps(report))
         assert Explorer(own.lab, own.folder).table(META) is None
         assert Explorer(own.lab, own.folder, own.shipped).table(META) is not None
