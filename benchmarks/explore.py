@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from metasae.explorer import gathering, graph
-from metasae.explorer.explorer import META, Explorer, open_explorer
+from metasae.explorer.explorer import META, Explorer, ScoredLabel, open_explorer
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import open_lab
 from metasae.lm.halves import base_model_copy
@@ -58,8 +58,8 @@ class Larger(Explorer):
         count = self.lab.n_meta if kind == META else int(kind)
         return super().label(kind, index % count)
 
-    def scored(self, kind: str, index: int) -> dict[str, Any]:
-        """Likewise."""
+    def scored(self, kind: str, index: int) -> ScoredLabel:
+        """Labels there are and how far they hold, for numbers that there may not be."""
         count = self.lab.n_meta if kind == META else int(kind)
         return super().scored(kind, index % count)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
-from metasae.cli.arguments import Add, number, opened_explorer, opened_lab, whole, writable
+from metasae.cli.arguments import Add, Written, number, opened_explorer, opened_lab, whole, writable
 from metasae.errors import UserError
 from metasae.sources.files import json_text, written_whole
 from metasae.sources.user_presets import preset_of
@@ -24,14 +24,17 @@ MOST_TOKENS = 10**9
 def register(add: Add) -> None:
     """Declare the commands."""
     one = add("decompose", decompose, "A latent's meta-latents, and what stands beside it.")
-    one.add_argument("latent", type=int)
+    one.add_argument("latent", type=int, help="its number")
     one.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
     on_text = add("latents", latents, "Which latents fire on a text, or match a word.")
     on_text.add_argument("--text", required=True, help="a text, or a word of a label")
-    on_text.add_argument("--width", type=int)
+    on_text.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
     labels = add("describe", describe, "Collect where latents fire, and label them.")
-    labels.add_argument("--width", type=int, action="append", default=[], metavar="N")
-    labels.add_argument("--all-widths", action="store_true")
+    labels.add_argument(
+        "--width", type=int, action="append", default=[], metavar="N",
+        help="of the SAE (default: the one taken apart); may be given several times",
+    )  # fmt: skip
+    labels.add_argument("--all-widths", action="store_true", help="all the preset's SAEs")
     labels.add_argument(
         "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
         help="your own text instead of the shipped SAEs'",
@@ -39,13 +42,13 @@ def register(add: Add) -> None:
     whole(labels, "--tokens", "about how many (default: a million)", 1, MOST_TOKENS)
     labels.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
     labels.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server")
-    labels.add_argument("--endpoint-model", default="default", metavar="NAME")
+    labels.add_argument("--endpoint-model", default="default", metavar="NAME", help="its model")
     whole(labels, "--most", "latents it is asked about", 1, 10**7, default=200)
     labels.add_argument("--yes", action="store_true", help="agree to what that costs")
     labels.add_argument("--labels-only", action="store_true", help="keep the evidence")
     add("examples", examples, "The post's worked examples, checked against what is open.")
     drawn = add("graph", graph, "Latents, their meta-latents, and the latents these are in.")
-    drawn.add_argument("latent", type=int, nargs="*")
+    drawn.add_argument("latent", type=int, nargs="*", help="where it starts")
     drawn.add_argument(
         "--format", choices=("graphml", "json", "svg"),
         help="how it is written (default: as the file's ending says, else json)",
@@ -88,7 +91,7 @@ class Decomposed:
 
 
 @dataclass(frozen=True)
-class Firing:
+class FoundLatents:
     """Latents that fire on a text, and those whose label or words match it.
 
     Attributes:
@@ -121,15 +124,8 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class Described:
+class Described(Written):
     """Where evidence and labels were written, and how good the labels are."""
-
-    out: Path
-    report: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {"out": str(self.out)} | self.report
 
     def text(self) -> str:
         """See `arguments.Result`."""
@@ -216,11 +212,11 @@ def decompose(arguments: argparse.Namespace) -> Decomposed:
     return Decomposed(LatentPage(explorer, width, arguments.latent))
 
 
-def latents(arguments: argparse.Namespace) -> Firing:
+def latents(arguments: argparse.Namespace) -> FoundLatents:
     """Find latents by a text."""
     explorer = opened_explorer(arguments)
     width = explorer.lab.n_latents if arguments.width is None else arguments.width
-    return Firing(
+    return FoundLatents(
         arguments.text,
         width,
         explorer.firing_on(width, arguments.text),

@@ -23,7 +23,10 @@ def register(add: Add) -> None:
     command.add_argument("--all-pairs", action="store_true", help="every city towards every other")
     command.add_argument("--out", type=Path, help="all that was scored: .parquet, .csv or .json")
     command.add_argument("--attributes", metavar="NAMES", help="some of the four, like country")
-    command.add_argument("--variant", choices=("faithful", "post"), default="faithful")
+    command.add_argument(
+        "--variant", choices=("faithful", "post"), default="faithful",
+        help="post: each meta-direction × 100, as in the post's script",
+    )  # fmt: skip
     command.add_argument(
         "--strengths",
         metavar="S",
@@ -31,7 +34,9 @@ def register(add: Add) -> None:
         help="how far a meta-latent is removed or added, like 0.5,1 (default 1: wholly)",
     )
     edit_options(command)
-    command.add_argument("--wording", choices=tuple(WORDINGS), default="post")
+    command.add_argument(
+        "--wording", choices=tuple(WORDINGS), default="post", help="how the questions are asked"
+    )
     whole(command, "--max-exact", "refuse more combinations", 1, 2**40, metavar="N")
     command.add_argument(
         "--estimate", action="store_true", help="score only the combinations that promise most"

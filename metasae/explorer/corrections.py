@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.files import written_whole
+from metasae.sources.files import json_text, written_whole
 from metasae.sources.presets import Preset
+from metasae.sources.records import from_values, to_values
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Corrections:
 
     def to_json(self) -> str:
         """The content of the file people share."""
-        values = {"sae": self.sae, "meta_sae": self.meta_sae, "labels": self.labels}
-        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        return json_text(to_values(self)) + "\n"
 
     @staticmethod
     def from_json(content: str | bytes) -> "Corrections":
@@ -70,13 +69,13 @@ class Corrections:
             UserError: for any other content.
         """
         try:
-            values: dict[str, Any] = json.loads(content)
+            read = from_values(Corrections, json.loads(content))
             labels = {
-                str(kind): {str(int(index)): str(text)[:LONGEST] for index, text in group.items()}
-                for kind, group in values["labels"].items()
+                kind: {str(int(index)): text[:LONGEST] for index, text in group.items()}
+                for kind, group in read.labels.items()
             }
-            return Corrections(str(values["sae"]), str(values["meta_sae"]), labels)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return replace(read, labels=labels)
+        except ValueError as error:
             raise UserError(
                 "This is no file of labels; choose one that the workbench saved."
             ) from error

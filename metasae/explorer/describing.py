@@ -69,7 +69,7 @@ def describe(
         )
     made = Explorer(lab, out)
     saes = {width: made.decomposition(width).sae for width in widths or (lab.n_latents,)}
-    facts = gathering.make(
+    facts = gathering.gather_evidence(
         lab.preset, lab.model, saes, lab.median_norm, out, texts, tokens, progress
     )
     return relabel(lab, out, sorted(saes), progress, asking) | {"evidence": facts}
@@ -89,7 +89,7 @@ def relabel(
     Raises:
         UserError: no evidence, no text, or no space.
     """
-    made = Explorer(lab, out, evidence.shipped_folder(lab.preset))
+    made = Explorer(lab, out, evidence.shipped_evidence(lab.preset))
     vocab = labels.vocabulary(lab.model)
     report: dict[str, Any] = {"sae": lab.provenance.sae, "meta_sae": lab.provenance.meta_sae}
     for width in widths:
@@ -109,7 +109,7 @@ def relabel(
         near = neighbours.siblings(sae.W_dec)
         promoted = _promoted(lab, sae.W_dec, vocab)
         stage = f"Labels of {width:,} latents"
-        written = labels.make(contexts, near, promoted, progress, stage)
+        written = labels.make_labels(contexts, near, promoted, progress, stage)
         if asking is not None:
             answers = _asked(lab, collected, text, out, width, asking, progress)
             written = label_server.scored(answers, written, contexts, near)
@@ -123,7 +123,7 @@ def relabel(
             promoted = _promoted(lab, directions, vocab)
             stage = "Labels of the meta-latents"
             table = labels.to_table(
-                labels.make(merged, meta_near, promoted, progress, stage), forms
+                labels.make_labels(merged, meta_near, promoted, progress, stage), forms
             )
             _write(table, out / f"labels-{META}.parquet")
             report[META] = labels.summary(table) | {"meta_sae": lab.provenance.meta_sae}

@@ -47,6 +47,41 @@ def label_report(folder: Path) -> dict[str, Any]:
         return {}
 
 
+@dataclass(frozen=True)
+class ScoredLabel:
+    """What a latent or meta-latent is called, and how far that holds.
+
+    Attributes:
+        label: as `Explorer.label` has it.
+        written: what a person wrote in place of ours; None where nobody did.
+        f1: of our label, on held-out contexts (`labels.Label`); None where it is unknown.
+        told: `labels.Label.distinguishes`; None where it is unknown.
+        unclear: whether no label held.
+        too_few: whether there were too few contexts to score one.
+    """
+
+    label: str
+    written: str | None = None
+    f1: float | None = None
+    told: bool | None = None
+    unclear: bool = False
+    too_few: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is reported of it as JSON-able values."""
+        return {"label": self.label, "f1": self.f1, "told": self.told}
+
+
+def named(kind: str, index: int, label: str) -> str:
+    """Number and label together.
+
+    Args:
+        kind: `META`, or any other for a latent.
+    """
+    name = f"meta-latent {index}" if kind == META else f"#{index}"
+    return name if label == name else f"{name} {label}".strip()
+
+
 @dataclass
 class Explorer:
     """What is known of the latents of a lab's SAEs; everything is read on first use.
@@ -233,21 +268,18 @@ class Explorer:
             words = "" if table is None else str(table.loc[index]["words"])
         return f"{words} (?)" if words and table is not None else words
 
-    def scored(self, kind: str, index: int) -> dict[str, Any]:
-        """The label with its score, f1 and told (`labels.Label.distinguishes`) None where unknown.
-
-        Returns:
-            Keys label, f1 and told.
-        """
-        table = self.table(kind)
-        corrected = str(index) in self.corrections.labels.get(kind, {})
-        known = table is not None and not corrected and not pd.isna(table.loc[index]["f1"])
-        row = {} if table is None or not known else table.loc[index].to_dict()
-        return {
-            "label": self.label(kind, index),
-            "f1": float(row["f1"]) if row else None,
-            "told": bool(row["told"]) if row else None,
-        }
+    def scored(self, kind: str, index: int) -> ScoredLabel:
+        """What a latent or meta-latent is called, and how far that holds."""
+        label, table = self.label(kind, index), self.table(kind)
+        written = self.corrections.labels.get(kind, {}).get(str(index))
+        if written or table is None:
+            return ScoredLabel(label, written or None)
+        row = table.loc[index]
+        if pd.isna(row["f1"]):
+            return ScoredLabel(label, too_few=True)
+        return ScoredLabel(
+            label, f1=float(row["f1"]), told=bool(row["told"]), unclear=row["label"] == UNCLEAR
+        )
 
     def of_node(self, node: str) -> str:
         """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""
@@ -255,15 +287,7 @@ class Explorer:
 
     def named(self, kind: str, index: int) -> str:
         """Number and label together."""
-        name = f"meta-latent {index}" if kind == META else f"#{index}"
-        label = self.label(kind, index)
-        return name if label == name else f"{name} {label}".strip()
-
-    def _promoting(self, kind: str, wanted: str) -> list[int]:
-        """The directions that raise a word of one token most, by the logit lens."""
-        decomposition = self.lab.decomposition if kind == META else self.decomposition(int(kind))
-        directions = decomposition.meta.W_dec if kind == META else decomposition.sae.W_dec
-        return directions_promoting(self.lab.model, directions, wanted, PROMOTING)
+        return named(kind, index, self.label(kind, index))
 
     def firing_on(self, width: int, typed: str) -> pd.DataFrame:
         """Which latents of a width fire on a text: columns position, token, latent, activation,
@@ -278,6 +302,9 @@ class Explorer:
 
     def find(self, kind: str, query: str, most: int = 50) -> pd.DataFrame:
         """Latents whose label, words or city match what was typed, or that promote it.
+
+        Args:
+            kind: width of their SAE.
 
         Returns:
             Columns index, label, why.
@@ -300,7 +327,8 @@ class Explorer:
             for latent, words in self.lab.words.items():
                 if wanted in (word.casefold() for word in words):
                     rows.setdefault(latent, "word it fires on")
-        for promoting in self._promoting(kind, wanted):
+        directions = self.decomposition(int(kind)).sae.W_dec
+        for promoting in directions_promoting(self.lab.model, directions, wanted, PROMOTING):
             rows.setdefault(promoting, "promotes it")
         table = self.table(kind)
         if table is not None:
@@ -312,10 +340,6 @@ class Explorer:
             order = table[hit].sort_values("f1", ascending=False)
             for index in order["index"].head(most):
                 rows.setdefault(int(index), "label")
-        if kind == META and table is None:
-            for meta in range(self.lab.n_meta):
-                if wanted in self.lab.meta_card(meta).title.casefold():
-                    rows.setdefault(meta, "title")
         matches = [
             {"index": index, "label": self.label(kind, index), "why": why}
             for index, why in list(rows.items())[:most]
@@ -326,4 +350,4 @@ class Explorer:
 def open_explorer(lab: Lab) -> Explorer:
     """The explorer of a lab, with the evidence and labels there are."""
     preset = lab.preset
-    return Explorer(lab, evidence.own_folder(preset), evidence.shipped_folder(preset))
+    return Explorer(lab, evidence.own_folder(preset), evidence.shipped_evidence(preset))

@@ -228,7 +228,7 @@ class HeldOut:
         return f1(words, mine, self.others(latent)), distinguishes
 
 
-def make(
+def make_labels(
     contexts: Sequence[Sequence[Bag]],
     near: np.ndarray,
     promoted: Sequence[Sequence[str]] | None = None,

@@ -1,6 +1,8 @@
 """Measuring what a build made: the report, and the table of cities."""
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +147,11 @@ def gaussian_control(
 ) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
     config = recipe.of_meta(preset)
-    folder = cache.build(preset.kept_as) / f"meta-sae-control-{config.width}"
+    name = f"meta-sae-control-{config.width}"
+    if config != SHIPPED.of_meta(preset):
+        written = json.dumps(asdict(config), sort_keys=True)
+        name += f"-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
+    folder = cache.build(preset.kept_as) / name
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
         control = train_meta_sae(

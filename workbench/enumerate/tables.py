@@ -20,7 +20,7 @@ from metasae.search.side_effects import SideEffects
 from metasae.search.variants import Variant
 from metasae.steering.verdict import OTHER_TEXT
 from workbench import shared
-from workbench.steer.boxes import in_words
+from workbench.steer.boxes import edit_in_words
 from workbench.text import joined
 
 
@@ -54,7 +54,7 @@ def patterns_table(
     rows = []
     for one, note in zip(patterns, noted, strict=notes is not None):
         moves = any(one.pattern.values())
-        edit = in_words(one.edit, pieces, lambda meta: shared.meta_title(lab, meta))
+        edit = edit_in_words(one.edit, pieces, lambda meta: shared.meta_title(lab, meta))
         rows.append(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}

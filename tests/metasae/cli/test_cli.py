@@ -392,7 +392,7 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
         (["--source", "#268", "--target", "Paris"], "fires on no name of the table"),
         ([*PAIR[1:], "--prompt", "Kyoto is in", "--answers", "Japan"], "does not mention Tokyo"),
         ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
-        ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "tokenises to nothing"),
+        ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "has no answers"),
         ([*PAIR[1:], "--remove", "863863"], "There is no meta-latent 863863"),
         ([*PAIR[1:], "--source-latents", "18432"], "There is no latent 18432"),
         ([*PAIR[1:], "--target-latents", "x"], "write numbers like 1,2"),
