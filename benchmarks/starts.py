@@ -7,15 +7,13 @@ meta-SAEs of the shipped decoder from each start.
     python -m benchmarks.starts [--quick] [--json]
 """
 
-import argparse
-import json
-import sys
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from torch import Tensor
 
+from benchmarks.figures import cells, parser, print_figures
 from metasae.progress import to_stream
 from metasae.release.recipe import SHIPPED
 from metasae.saes import formats
@@ -79,23 +77,14 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few steps of each")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     size = (WIDTH, 20, 20_000, 20) if arguments.quick else (WIDTH, STEPS, TOKENS, META_STEPS)
     figures: dict[str, Any] = {
         "base": by_base(*size),
         "meta": by_meta(20 if arguments.quick else META_STEPS),
         "width": WIDTH, "steps": size[1], "tokens": size[2], "meta_steps": size[3],
     }  # fmt: skip
-    if arguments.json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-        return
-    rows: list[dict[str, Any]] = [*figures["base"], *figures["meta"]]
-    for row in rows:
-        cells = (f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in row.items())
-        sys.stdout.write("  ".join(cells) + "\n")
+    print_figures(figures, arguments.json, map(cells, [*figures["base"], *figures["meta"]]))
 
 
 if __name__ == "__main__":

@@ -276,7 +276,6 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
         "cli/cities",
         "cli/main",
         "cli/steering",
-        "explorer/describing",
     ),
     # Opening models of other families end to end, from the hub or a person's own folder.
     "lm/test_fused_blocks.py": ("lm/blocks",),

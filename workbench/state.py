@@ -13,6 +13,7 @@ from typing import Any
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
+from metasae.steering.questions import split_answers
 
 VERSION = "1"
 _LONGEST_TEXT = 600
@@ -199,11 +200,6 @@ def edit_from_text(text: str) -> Edit:
         else:
             raise _damaged("edit", part)
     return edit_of_kind(strengths=tuple(strengths), **({"kind": "meta"} | options))
-
-
-def split_answers(text: str) -> tuple[str, ...]:
-    """Answers typed with commas between them, each once, in order."""
-    return tuple(dict.fromkeys(filter(None, (answer.strip() for answer in text.split(",")))))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metasae import progress
-from metasae.cli.arguments import SEEDS, Add, number, whole, writable
+from metasae.cli.arguments import SEEDS, Add, Written, number, whole, writable
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ def register(add: Add) -> None:
     )
     _recipe(meta, "meta-latents (default: a 21st of the latents)", "latents a step")
     meta.add_argument(
-        "--control", action="append", default=[], choices=("gaussian", "pca", "random")
-    )
+        "--control", action="append", default=[], choices=("gaussian", "pca", "random"),
+        help="also train on random directions, to compare with; may be given several times",
+    )  # fmt: skip
     base = add("train-sae", train_sae, "Train an SAE on a model's residual stream.")
     base.add_argument(
         "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
@@ -58,7 +59,10 @@ def _recipe(command: argparse.ArgumentParser, width: str, batch: str) -> None:
         "begin with N times k active ones, which become k over the first 60 %% of the steps",
         1, 1e6, metavar="N",
     )  # fmt: skip
-    command.add_argument("--selection", choices=("batch_topk", "topk"))
+    command.add_argument(
+        "--selection", choices=("batch_topk", "topk"),
+        help="k active ones a row on average over a batch (default), or in each row",
+    )  # fmt: skip
     command.add_argument("--start", metavar="random|data|DIR", help="DIR: an SAE to start from")
     command.add_argument("--resume", action="store_true", help="go on where a run was stopped")
 
@@ -81,16 +85,14 @@ def _recipe_of(
 
 
 @dataclass(frozen=True)
-class TrainedMetaSAE:
-    """A meta-SAE's folder and report."""
+class TrainedMetaSAE(Written):
+    """A meta-SAE's folder and report.
 
-    out: Path
+    Attributes:
+        directions: that were taken apart.
+    """
+
     directions: int
-    report: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {"out": str(self.out)} | self.report
 
     def text(self) -> str:
         """See `arguments.Result`."""
@@ -106,15 +108,8 @@ class TrainedMetaSAE:
 
 
 @dataclass(frozen=True)
-class TrainedSAE:
+class TrainedSAE(Written):
     """A base SAE's folder and report."""
-
-    out: Path
-    report: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {"out": str(self.out)} | self.report
 
     def text(self) -> str:
         """See `arguments.Result`."""
@@ -144,7 +139,7 @@ def train_meta(arguments: argparse.Namespace) -> TrainedMetaSAE:
         directions, config, arguments.out, arguments.control, initial=initial,
         resume=arguments.resume, progress=progress.to_stream(),
     )  # fmt: skip
-    return TrainedMetaSAE(arguments.out, len(directions), report)
+    return TrainedMetaSAE(arguments.out, report, len(directions))
 
 
 def train_sae(arguments: argparse.Namespace) -> TrainedSAE:

@@ -29,7 +29,7 @@ from metasae.text.kept_windows import fingerprint, text_of
 from metasae.text.windows import Windows, length_batches
 
 SAMPLED = 6
-"""Windows kept beside them, spread over the bands of activation."""
+"""Windows of a latent kept beside its `TOP` strongest, spread over the bands of activation."""
 
 _PENDING = 2_000_000
 """Entries that are gathered before the weaker ones are thrown away."""
@@ -185,7 +185,7 @@ def collect(
     }
 
 
-def make(
+def gather_evidence(
     preset: Preset,
     model: LanguageModel,
     saes: Mapping[int, SparseAutoencoder],

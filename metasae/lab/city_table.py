@@ -146,7 +146,7 @@ def records(
                 currency=city.currency,
                 answers=knows.answers,
                 known=knows.known,
-                latents=_choose(
+                latents=choose(
                     [
                         RankedLatent(
                             latent=latent,
@@ -164,7 +164,7 @@ def records(
     return ranked
 
 
-def _choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
+def choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
     """Mark the latents an edit uses: the city's own, else the one most active and selective."""
     own = [one for one in ranked if one.selectivity > OWN]
     strongest = max((one.activation for one in own), default=0.0)

@@ -4,7 +4,6 @@ Made on first use with progress and kept in the cache. A stopped training of the
 with; tables that were not finished are made anew.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.saes.directions import Directions
-from metasae.sources.files import sha256, write_json
+from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
 from metasae.text.prompts import NAME_CONTEXTS, fill
@@ -69,7 +68,7 @@ def make_tables(
     weights = f"{META_SAE}/{formats.WEIGHTS}"
     trained = folder / META_SAE / formats.REPORT
     try:
-        quality = meta_sae_run.quality_of(json.loads(trained.read_text()))
+        quality = meta_sae_run.quality_of(read_json(trained))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{trained} is damaged; delete {trained.parent} and open the preset again, which makes "

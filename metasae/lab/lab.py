@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.sources.files import sha256
+from metasae.sources.files import read_json, sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
 from metasae.steering.provenance import Provenance
@@ -258,7 +257,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)
     try:
-        cities = json.loads((folder / CITIES).read_text())
+        cities = read_json(folder / CITIES)
         words = _words(folder) if preset.weights is not None else {}
         report = read_report(preset)
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]

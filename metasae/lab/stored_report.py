@@ -1,13 +1,12 @@
 """The figures that were measured on a preset's weights, if they are the weights that are there."""
 
-import json
 import shlex
 from typing import Any
 
 from metasae.errors import UserError
 from metasae.lab.preset_files import REPORT, folder_of, meta_sae_folder
 from metasae.saes import formats
-from metasae.sources.files import sha256
+from metasae.sources.files import read_json, sha256
 from metasae.sources.presets import Preset
 from metasae.training import meta_sae_run
 
@@ -19,13 +18,13 @@ def read_report(preset: Preset) -> dict[str, Any]:
         OSError, ValueError: when the preset's own report is missing or holds no JSON object.
         UserError: when that of the user's meta-SAE is missing or damaged.
     """
-    report = json.loads((folder_of(preset) / REPORT).read_text())
+    report = read_json(folder_of(preset) / REPORT)
     if not isinstance(report, dict):
         raise ValueError("no JSON object")
     if preset.meta_sae:
         path = meta_sae_folder(preset) / formats.REPORT
         try:
-            report["meta_sae"] = meta_sae_run.quality_of(json.loads(path.read_text()))
+            report["meta_sae"] = meta_sae_run.quality_of(read_json(path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path} is missing or damaged; train the meta-SAE again, or open another."

@@ -1,7 +1,8 @@
 """Measuring what a build made: the report, and the table of cities."""
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
-from metasae.sources.files import sha256, write_json
+from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.training import explained
 from metasae.training.base_sae import TrainingText
@@ -66,7 +67,7 @@ def measure_base(
 def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
     """The same from the report that is there, if it was measured on the very same SAEs."""
     try:
-        report = json.loads((out / REPORT).read_text())
+        report = read_json(out / REPORT)
         for name in (f"sae-{width}/{formats.WEIGHTS}" for width in preset.widths):
             if report["weights_sha256"][name] != sha256(out / name):
                 return None
@@ -146,7 +147,11 @@ def gaussian_control(
 ) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
     config = recipe.of_meta(preset)
-    folder = cache.build(preset.kept_as) / f"meta-sae-control-{config.width}"
+    name = f"meta-sae-control-{config.width}"
+    if config != SHIPPED.of_meta(preset):
+        written = json.dumps(asdict(config), sort_keys=True)
+        name += f"-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
+    folder = cache.build(preset.kept_as) / name
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
         control = train_meta_sae(

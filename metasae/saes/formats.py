@@ -20,7 +20,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.sources.files import expanded, write_json, written_whole
+from metasae.sources.files import expanded, read_json, write_json, written_whole
 from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
 CONFIG, WEIGHTS = SAELENS
@@ -143,7 +143,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 f"that holds {CONFIG} and {WEIGHTS}."
             )
     try:
-        config = json.loads((folder / layout.config).read_text())
+        config = read_json(folder / layout.config)
         if not isinstance(config, dict):
             raise ValueError
         tensors = {

@@ -27,6 +27,7 @@ from metasae.search.engine import Engine
 from metasae.search.gaussian_process import Process
 from metasae.search.patterns import Chunk
 from metasae.steering.experiment import Experiment
+from metasae.steering.verdict import pattern_code
 
 LISTED = 2**16
 """Combinations up to which every one is estimated in every round."""
@@ -231,7 +232,7 @@ class Estimator:
         judged = self.engine.experiment.verdict(self.scores)
         margins = []
         for code in self.codes:
-            bits = sum(bit << place for place, bit in enumerate(code))
+            bits = pattern_code(code)
             here = judged.pattern == bits
             # Nothing moves best where nothing is done.
             done = bool((here & (self.numbers == 0)).any()) and not bits

@@ -4,7 +4,7 @@ Shapes: R rows of text, T positions, D = d_model, V vocabulary, A answers.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
+from metasae.sources.records import to_values
 from metasae.steering.edit_space import CompiledEdit, Firing
 from metasae.steering.edits import Edit, EditOptions
 from metasae.steering.experiment import Experiment
@@ -127,7 +128,7 @@ class SideEffects:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; divergences in nats a token."""
-        return asdict(self) | {"facts": self.facts, "held": self.held}
+        return to_values(self) | {"facts": self.facts, "held": self.held}
 
 
 def kl(before: Float[Tensor, "N V"], after: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
@@ -255,15 +256,9 @@ class SideEffectProbe:
 
     @cached_property
     def _asked(self) -> tuple[PreparedPrompts, _Text]:
-        experiment = self.experiment
-        other = Experiment(
-            experiment.model,
-            experiment.decomposition,
-            replace(experiment.source, city=None),
-            experiment.target,
-            [question for _, question in self._facts],
-            experiment.median_norm,
-            experiment.provenance,
+        other = self.experiment.replaced(
+            source=replace(self.experiment.source, city=None),
+            questions=[question for _, question in self._facts],
         )
         prepared = other.prepared(EditOptions(position="all"))
         prompts = prepared.prompts
@@ -315,14 +310,3 @@ class SideEffectProbe:
             leak=elsewhere.divergence(compiled, elsewhere.fires),
             others=self._others(compiled),
         )
-
-
-def side_effects(lab: Lab, experiment: Experiment, edit: Edit) -> SideEffects:
-    """What an edit does to neutral text and to other cities.
-
-    For several edits of one experiment a `SideEffectProbe` computes what they share once.
-
-    Raises:
-        UserError: when the edit does not fit the experiment.
-    """
-    return SideEffectProbe(lab, experiment).side_effects(edit)

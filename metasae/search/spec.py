@@ -14,10 +14,9 @@ from metasae.sources.records import as_json, from_values, to_values
 from metasae.sources.user_presets import resolved
 from metasae.steering.edits import MAX_STRENGTH, EditOptions
 from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import UNITS
 from metasae.steering.questions import Question, Subject
 from metasae.text.prompts import QUESTIONS, WORDINGS
-
-UNITS = "nats (natural logarithm); an answer's log-probability is the sum over its tokens"
 
 
 @dataclass(frozen=True)

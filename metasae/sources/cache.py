@@ -98,13 +98,15 @@ def evidence(name: str) -> Path:
     return cache_dir() / "evidence" / name
 
 
-def corrected_labels(name: str, meta_sae: str) -> Path:
+def corrected_labels(name: str, meta_sae: str, about: str = "") -> Path:
     """The file of the labels people wrote for a preset.
 
     Args:
         meta_sae: name of the user's meta-SAE that is chosen in it; empty: none.
+        about: digest of the SAEs they are about; earlier versions had one file for all.
     """
-    return cache_dir() / "labels" / (f"{name}+{meta_sae}.json" if meta_sae else f"{name}.json")
+    opened = f"{name}+{meta_sae}" if meta_sae else name
+    return cache_dir() / "labels" / (f"{opened}-{about}.json" if about else f"{opened}.json")
 
 
 def search(identity: str) -> Path:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -78,14 +79,40 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def json_text(values: Any) -> str:
+    """Values as JSON over several lines; a number that is not finite is null.
+
+    JSON knows neither NaN nor infinity, and few programs read what Python writes in their place.
+    """
+    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: _finite(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def read_json(path: Path) -> Any:
+    """The values of a JSON file, which is UTF-8 on every system.
+
+    Raises:
+        OSError: when it can't be read.
+        ValueError: when it holds no JSON.
+    """
+    return json.loads(path.read_text("utf-8"))
+
+
 def write_json(path: Path, values: Any) -> None:
-    """Write values as a JSON file, whole or not at all.
+    """Write values as a JSON file, whole or not at all; see `json_text`.
 
     Raises:
         UserError: when the disk is full or the folder can't be written.
     """
     with written_whole(path) as part:
-        part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        part.write_text(json_text(values) + "\n", "utf-8")
 
 
 def check_writable(target: Path, folder: bool = False) -> None:

@@ -93,6 +93,28 @@ class Experiment:
             decomposition.check(latent)
         self._prompts = PromptSet(model, questions)
 
+    def replaced(
+        self,
+        decomposition: Decomposition | None = None,
+        source: Subject | None = None,
+        target: Subject | None = None,
+        questions: Sequence[Question] | None = None,
+    ) -> "Experiment":
+        """The same experiment with the given parts in place of its own.
+
+        Raises:
+            UserError: as the class.
+        """
+        return Experiment(
+            self.model,
+            decomposition or self.decomposition,
+            source or self.source,
+            target or self.target,
+            self.questions if questions is None else questions,
+            self.median_norm,
+            self.provenance,
+        )
+
     @property
     def questions(self) -> Questions:
         """What is asked."""

@@ -23,7 +23,8 @@ from metasae.steering.verdict import Verdict, verdict
 TopTokens = list[list[tuple[str, float]]]
 """For each question the likeliest next tokens with their log-probabilities."""
 
-UNITS = "nats (natural logarithm); an answer's is the sum over its tokens"
+UNITS = "nats (natural logarithm); an answer's log-probability is the sum over its tokens"
+"""Of log-probabilities, as every file says it; ids of searches depend on these words."""
 
 
 @dataclass(frozen=True)

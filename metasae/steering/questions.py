@@ -63,6 +63,11 @@ class Answer:
         return ", ".join(self.cities)
 
 
+def split_answers(text: str) -> tuple[str, ...]:
+    """Answers typed with commas between them, each once, in order."""
+    return tuple(dict.fromkeys(filter(None, (answer.strip() for answer in text.split(",")))))
+
+
 @dataclass(frozen=True)
 class Question:
     """A prompt and its candidate answers."""

@@ -5,7 +5,6 @@ Kept is the residual stream at the hook of every token except start tokens and m
 an SAE's loss). It takes 2 bytes × d_model a token, 1.2 kB for the embedded default.
 """
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
-from metasae.sources.files import need_space, write_json
+from metasae.sources.files import need_space, read_json, write_json
 from metasae.text.windows import Windows, length_batches
 
 
@@ -82,7 +81,7 @@ def collect(
                 "and start again, which goes on where this stopped."
             ) from error
     with _undamaged(folder):
-        facts = json.loads(done.read_text())
+        facts = read_json(done)
         count, width = facts["rows"], model.d_model
         resid = np.memmap(folder / "resid.f16", dtype=np.float16, mode="r", shape=(count, width))
         place = np.fromfile(folder / "place.i32", dtype=np.int32, count=3 * count)
@@ -129,7 +128,7 @@ def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Pro
     width = model.d_model
     if state_file.exists():
         with _undamaged(folder):
-            state = json.loads(state_file.read_text())
+            state = read_json(state_file)
             total = np.array(state["sum"]).reshape(width)
     else:
         need_space(folder, tokens_in_all * width * 2, "Keeping the residuals")

@@ -41,7 +41,7 @@ from metasae.lab.lab import Lab
 from metasae.release.post_examples import Check
 from metasae.saes.directions import open_directions
 from metasae.search.job import Job
-from metasae.search.pairs_job import open_job
+from metasae.search.pairs_job import PairsJob
 from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS
@@ -484,7 +484,7 @@ def test_a_search_begun_earlier_is_gone_on_with(
 ) -> None:
     identity = as_if_killed("search", ONE, ("job.json", "part-00000000.parquet"), cache)
     folder = cache / "searches" / identity
-    begun = open_job(opened, identity)
+    begun = Job(opened, Spec.from_dict(json.loads((folder / "job.json").read_text())["spec"]))
     state = begun.state()
     assert (state.done, state.total, state.finished) == (256, 512, False)
     told = run(capsys, *ONE, "--out", str(tmp_path / "all.parquet"))
@@ -541,7 +541,9 @@ def test_a_search_of_pairs_begun_earlier_is_gone_on_with(
     left = ("job.json", "pair-00000000.json", "pair-00000001.json")
     identity = as_if_killed("pairs", MANY, left, cache)
     folder = cache / "searches" / identity
-    begun = open_job(opened, identity)
+    asked = json.loads((folder / "job.json").read_text())
+    specs = [Spec.from_dict(one) for one in asked["specs"]]
+    begun = PairsJob(opened, specs, most=asked["most"])
     state = begun.state()
     assert (state.done, state.total, state.finished) == (2, 6, False)
     told = run(capsys, *MANY, "--out", str(tmp_path / "pairs.parquet"))

@@ -16,6 +16,7 @@ from metasae.steering.edits import (
     MetaLatentEdit,
     edit_of_kind,
 )
+from metasae.steering.questions import split_answers
 from tests.strategies import HUNDREDTHS, edits
 from workbench.state import (
     History,
@@ -24,7 +25,6 @@ from workbench.state import (
     Writing,
     edit_from_text,
     edit_to_text,
-    split_answers,
 )
 
 EDITS = edits(HUNDREDTHS)

@@ -85,22 +85,14 @@ def _shape(logprob: float, picked: bool) -> str:
     return "model's pick" if picked else "answer"
 
 
-def answers_chart(
+def answers_spec(
     answers: pd.DataFrame, source: str, target: str, ink: Ink = LIGHT
-) -> alt.LayerChart | alt.FacetChart:
-    """Log-probability of every answer before (hollow) and after (filled) an edit.
+) -> dict[str, Any]:
+    """Log-probability of every answer before (hollow) and after (filled) an edit, for Vega-Lite.
 
     Args:
         answers: `metasae.steering.outcome.Outcome.answers`.
         source, target: labels as in the table's ``city`` column.
-    """
-    return _drawn(_rows(answers, source, target), ink)
-
-
-def answers_spec(
-    answers: pd.DataFrame, source: str, target: str, ink: Ink = LIGHT
-) -> dict[str, Any]:
-    """`answers_chart` as a Vega-Lite specification, in a tenth of the time.
 
     Altair takes most of a toggle's time to build and check the same chart again; only what differs
     from one edit to the next is put into a chart built once.

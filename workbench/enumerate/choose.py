@@ -6,6 +6,7 @@ from dataclasses import replace
 import streamlit as st
 
 from metasae.search.spec import Spec
+from metasae.search.variants import WIDE
 from metasae.sources.presets import Opened
 from metasae.steering.edits import Edit
 from metasae.text.prompts import QUESTIONS, WORDINGS
@@ -15,7 +16,7 @@ from workbench.state import Setting
 GRIDS = {
     "whole": ((0.0,), (1.0,)),
     "halves": ((0.0, 0.5), (0.5, 1.0)),
-    "wide": ((0.0, -1.0), (1.0, 2.0)),
+    "wide": WIDE,
 }
 """Strengths that are tried beside the default: for the source's own pieces, for the target's."""
 

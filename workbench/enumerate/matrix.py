@@ -49,10 +49,10 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
         st.button(
             f"Search {missing} pairs", type="primary", key="pairs-start", on_click=searching.start
         )
-        combinations, seconds = searching.cost
+        cost = searching.cost
         st.caption(
-            f"{combinations:,} combinations, about {duration(max(1.0, seconds))} here (from a "
-            "probe of a few). What is done stays, and this page's address leads back to it."
+            f"{cost.combinations:,} combinations, about {duration(max(1.0, cost.seconds))} here "
+            "(from a probe of a few). What is done stays, and this page's address leads back to it."
         )
     table = searching.job.results()
     if table.empty:

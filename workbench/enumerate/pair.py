@@ -14,6 +14,7 @@ from metasae.search.exhaustive import MOST_EXACT
 from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob
 from metasae.search.patterns import FoundEdit
+from metasae.search.report import Assessment, Lead
 from metasae.search.summary import Summary
 from workbench import session
 from workbench.charts.combinations import leads_chart
@@ -57,7 +58,7 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
             f"An estimate chooses at most {total:,} of them; only those are scored, and nothing "
             "else is reported."
         )
-    seconds, megabytes = searching.cost
+    cost = searching.cost
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Go on" if done else "Search by estimate" if job.spec.estimating
@@ -67,10 +68,10 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
             on_click=searching.start,
         )  # fmt: skip
         begun = f"{done:,} of {total:,} are done. " if done else ""
-        left = max(1.0, seconds * (total - done) / total)
+        left = max(1.0, cost.seconds * (total - done) / total)
         st.caption(
             f"{begun}Takes about {duration(left)} here (from a probe of a few) and about "
-            f"{max(10, round(megabytes, -1)):,.0f} MB of memory beside the model."
+            f"{max(10, round(cost.megabytes, -1)):,.0f} MB of memory beside the model."
         )
 
 
@@ -97,7 +98,7 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
         anchor=False,
     )
     st.caption(_how(summary))
-    notes: list[dict[str, Any]] | None = None
+    notes: list[Assessment] | None = None
     try:
         notes = searches.side_notes(job.id, job, summary.patterns)
     except UserError as error:
@@ -145,7 +146,7 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
         },
     )
     if picked is not None:
-        _open(summary.patterns[picked], None if notes is None else notes[picked]["leads"])
+        _open(summary.patterns[picked], None if notes is None else notes[picked].leads)
     elif moved:
         st.caption("Choose a row to open its edit on the Steer page.")
     _more_ways(job)
@@ -196,7 +197,7 @@ def _remember(key: str) -> None:
     st.session_state[key] = True
 
 
-def _open(one: FoundEdit, leads: Mapping[str, Any] | None) -> None:
+def _open(one: FoundEdit, leads: Mapping[str, Lead] | None) -> None:
     """One pattern's edit, to be opened on the Steer page."""
     st.markdown(f"**{escape(one.sentence)}**")
     if leads is not None:
@@ -209,16 +210,16 @@ def _open(one: FoundEdit, leads: Mapping[str, Any] | None) -> None:
     st.button("Open on the Steer page", type="primary", key="search-open", on_click=opened)
 
 
-def _leads(leads: Mapping[str, Any]) -> None:
+def _leads(leads: Mapping[str, Lead]) -> None:
     """By how much each answer picked after the edit leads, before and after."""
     nats = st.column_config.NumberColumn(format="%+.2f")
     st.dataframe(
         pd.DataFrame(
             {
                 "Question": attribute.capitalize(),
-                "Pick": lead["answer"],
-                "Lead before (nats)": lead["before"],
-                "Lead after (nats)": lead["after"],
+                "Pick": lead.answer,
+                "Lead before (nats)": lead.before,
+                "Lead after (nats)": lead.after,
             }
             for attribute, lead in leads.items()
         ),

@@ -3,15 +3,16 @@
 import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search import exhaustive
 from metasae.search.job import Job
+from metasae.search.job_files import Cost
 from metasae.search.pairs_job import PairsJob, all_pairs
 from metasae.search.patterns import FoundEdit
-from metasae.search.report import effects_and_controls
+from metasae.search.report import Assessment, effects_and_controls
 from metasae.search.spec import Spec
 from metasae.search.variants import Variant, variants
 from metasae.sources.presets import Opened
@@ -73,8 +74,8 @@ class PairSearch(Search[Job]):
     """The search of one pair."""
 
     @cached_property
-    def cost(self) -> tuple[float, float]:
-        """Seconds and megabytes of a whole search, probed once (see `Job.cost`)."""
+    def cost(self) -> Cost:
+        """What a whole search takes, probed once (see `Job.cost`)."""
         return self.job.cost()
 
 
@@ -83,12 +84,11 @@ class AllPairsSearch(Search[PairsJob]):
 
     def __init__(self, job: PairsJob) -> None:
         super().__init__(job)
-        self._left: tuple[int, float] | None = None
+        self._left: Cost | None = None
 
     @property
-    def cost(self) -> tuple[int, float]:
-        """Combinations still to be scored and their seconds, probed once before each run (see
-        `PairsJob.cost`)."""
+    def cost(self) -> Cost:
+        """What is still to be done, probed once before each run (see `PairsJob.cost`)."""
         if self._left is None:
             self._left = self.job.cost()
         return self._left
@@ -131,9 +131,7 @@ def _pairs(lab: Lab, cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
 
 
 @kept(max_entries=64)
-def side_notes(
-    identity: str, _job: Job, _edits: tuple[FoundEdit, ...]
-) -> Work[list[dict[str, Any]]]:
+def side_notes(identity: str, _job: Job, _edits: tuple[FoundEdit, ...]) -> Work[list[Assessment]]:
     """Side effects and controls of a search's edits (see `report.effects_and_controls`).
 
     Args:

@@ -11,12 +11,16 @@ import pandas as pd
 import streamlit as st
 
 from metasae.lab.lab import Lab
+from metasae.search.controls import Control
 from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob
 from metasae.search.patterns import FoundEdit
+from metasae.search.report import Assessment, Pick
+from metasae.search.side_effects import SideEffects
 from metasae.search.variants import Variant
+from metasae.steering.verdict import OTHER_TEXT
 from workbench import shared
-from workbench.steer.boxes import in_words
+from workbench.steer.boxes import edit_in_words
 from workbench.text import joined
 
 
@@ -38,7 +42,7 @@ def ways_table(tried: tuple[Variant, ...]) -> pd.DataFrame:
 
 
 def patterns_table(
-    lab: Lab, job: Job, patterns: tuple[FoundEdit, ...], notes: list[dict[str, Any]] | None
+    lab: Lab, job: Job, patterns: tuple[FoundEdit, ...], notes: list[Assessment] | None
 ) -> pd.DataFrame:
     """One row per reachable pattern, as it is read on screen.
 
@@ -46,11 +50,11 @@ def patterns_table(
         notes: of each pattern (see `report.effects_and_controls`); None: its columns are left out.
     """
     pieces = job.experiment.pieces
-    noted: Iterable[dict[str, Any] | None] = repeat(None) if notes is None else notes
+    noted: Iterable[Assessment | None] = repeat(None) if notes is None else notes
     rows = []
     for one, note in zip(patterns, noted, strict=notes is not None):
         moves = any(one.pattern.values())
-        edit = in_words(one.edit, pieces, lambda meta: shared.meta_title(lab, meta))
+        edit = edit_in_words(one.edit, pieces, lambda meta: shared.meta_title(lab, meta))
         rows.append(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}
@@ -64,32 +68,32 @@ def patterns_table(
     return pd.DataFrame(rows)
 
 
-def _noted(note: Mapping[str, Any], moves: bool) -> dict[str, Any]:
+def _noted(note: Assessment, moves: bool) -> dict[str, Any]:
     """The columns of a pattern's side effects and controls."""
-    return _against_chance(note["control"], moves) | {
-        "Says it": _says(note["top"]),
-        "Other text (nats a token)": note["side_effects"]["with_city"]["mean"],
-        "Text without the city": note["side_effects"]["leak"]["mean"],
-        "Other cities' facts kept": _kept(note["side_effects"]),
+    return _against_chance(note.control, moves) | {
+        "Says it": _says(note.top),
+        "Other text (nats a token)": note.side_effects.with_city.mean,
+        "Text without the city": note.side_effects.leak.mean,
+        "Other cities' facts kept": _kept(note.side_effects),
     }
 
 
-def _against_chance(control: Mapping[str, Any], moves: bool) -> dict[str, Any]:
+def _against_chance(control: Control, moves: bool) -> dict[str, Any]:
     """Whether a pattern says something about meta-latents."""
-    said = "chance does as well" if control["marked"] else "beyond chance"
+    said = "chance does as well" if control.marked else "beyond chance"
     return {
-        "By chance": max(control["random"], control["shuffled"]),
+        "By chance": max(control.random, control.shuffled),
         "Verdict": said if moves else "",
     }
 
 
-def _says(top: Mapping[str, Any]) -> str:
+def _says(top: Mapping[str, Pick]) -> str:
     """On how many questions the model would say the picked answer of its own accord."""
-    return f"{sum(pick['top'] for pick in top.values())} of {len(top)}"
+    return f"{sum(pick.top for pick in top.values())} of {len(top)}"
 
 
-def _kept(sides: Mapping[str, Any]) -> str:
-    return f"{sides['held']} of {sides['facts']}" if sides["facts"] else "none shared"
+def _kept(sides: SideEffects) -> str:
+    return f"{sides.held} of {sides.facts}" if sides.facts else "none shared"
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading all combinations …")
@@ -122,7 +126,7 @@ def with_leads(job: Job) -> pd.DataFrame:
 
 def _moves(attributes: Sequence[str], pattern: str) -> str:
     """A pattern in words."""
-    if pattern == "other":
+    if pattern == OTHER_TEXT:
         return "another answer"
     moved = [name for name, bit in zip(attributes, pattern, strict=True) if bit == "1"]
     return joined(moved) or "nothing"

@@ -1,13 +1,11 @@
 """What a latent or meta-latent is called, how far that holds, and saying it better."""
 
-import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from metasae.errors import UserError
 from metasae.explorer.corrections import Corrections, explained
 from metasae.explorer.explorer import META, Explorer
-from metasae.explorer.labels import UNCLEAR
 from workbench.files import download
 from workbench.frame import failed
 from workbench.text import escape
@@ -19,29 +17,25 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
     Returns:
         The row of buttons below, for more of them.
     """
-    label = explorer.label(kind, index)
-    table = explorer.table(kind)
-    st.header(escape(label or name), anchor=False)
-    own = explorer.corrections.labels.get(kind, {}).get(str(index))
+    one = explorer.scored(kind, index)
+    st.header(escape(one.label or name), anchor=False)
     said = name
-    if own:
+    if one.written:
         said += " · label written by a person"
-    elif table is not None:
-        one = table.loc[index]
-        if pd.isna(one["f1"]):
-            said += " · too few contexts for a label"
+    elif one.too_few:
+        said += " · too few contexts for a label"
+    elif one.f1 is not None:
+        said += f" · label's F1 on held-out contexts {one.f1:.2f}"
+        if one.unclear:
+            said += ", unclear: described by what it fires on"
+        elif one.told:
+            said += ", and it fits no similar latent as well"
         else:
-            said += f" · label's F1 on held-out contexts {one['f1']:.2f}"
-            if one["label"] == UNCLEAR:
-                said += ", unclear: described by what it fires on"
-            elif one["told"]:
-                said += ", and it fits no similar latent as well"
-            else:
-                said += "; it fits a similar latent as well"
+            said += "; it fits a similar latent as well"
     st.caption(escape(said))
     row = st.container(horizontal=True)
     with row, st.popover("Correct the label"):
-        _correction(explorer, kind, index, own or "")
+        _correction(explorer, kind, index, one.written or "")
     return row
 
 

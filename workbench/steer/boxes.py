@@ -23,7 +23,7 @@ def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: f
     return changed
 
 
-def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
+def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
     """An edit in a few words: ``without Japan, with French ×0.5; at every position``."""
     parts = []
     if isinstance(edit, LatentSwap):

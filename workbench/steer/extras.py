@@ -10,11 +10,11 @@ from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import Subject
+from metasae.steering.questions import Subject, split_answers
 from metasae.text.prompts import CITY, fill
 from workbench import session
 from workbench.files import download
-from workbench.state import Setting, Writing, split_answers
+from workbench.state import Setting, Writing
 from workbench.steer import experiments
 from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape

@@ -21,7 +21,7 @@ from workbench.train.trainings import Training
 
 _OWN = "something of my own …"
 
-_CONTROL_NAMES = {
+CONTROL_NAMES = {
     "gaussian": "Gaussian rows of the same shape",
     "pca": "the k largest principal coefficients",
     "random": "a decoder of random directions",
@@ -64,7 +64,7 @@ def form(lab: Lab) -> None:
         "Controls, at the same k",
         list(CONTROLS),
         ["gaussian"],
-        format_func=_CONTROL_NAMES.__getitem__,
+        format_func=CONTROL_NAMES.__getitem__,
         key="train-controls",
     )
     config = replace(

@@ -1,6 +1,5 @@
 """Meta-SAEs made earlier: their reports, and using them."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.saes import formats
 from metasae.sources import cache
+from metasae.sources.files import read_json
 from workbench import session
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
 from workbench.text import escape
 from workbench.train import trainings
-from workbench.train.form import _CONTROL_NAMES
+from workbench.train.form import CONTROL_NAMES
 
 
 def report(values: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def report(values: dict[str, Any]) -> None:
     if values["controls"]:
         st.dataframe(
             pd.DataFrame(
-                {"Control": _CONTROL_NAMES[name], "Variance explained": control["fve"]}
+                {"Control": CONTROL_NAMES[name], "Variance explained": control["fve"]}
                 for name, control in values["controls"].items()
             ),
             hide_index=True,
@@ -90,8 +90,8 @@ def shelf(lab: Lab) -> None:
     for path in shown:
         with st.expander(escape(path.parent.name)):
             try:
-                values = json.loads(path.read_text("utf-8"))
+                values = read_json(path)
                 report(values)
                 use(lab, path.parent, values)
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 st.error(f"Its report can't be read ({type(error).__name__}); train it again.")

@@ -216,8 +216,37 @@ def test_a_graph_is_written_in_every_format(
         out = tmp_path / f"graph.{fmt}"
         assert cli.main(["graph", "229", "179", "--format", fmt, "--out", str(out)]) == 0
         assert "nodes and" in capsys.readouterr().out and out.read_text().startswith(begin)
+        # The ending says the same, and what is printed changes nothing of what is written.
+        other = tmp_path / f"other.{fmt}"
+        values = run(capsys, "graph", "229", "179", "--out", str(other))
+        assert other.read_bytes() == out.read_bytes()
+        assert values == {"out": str(other), "nodes": values["nodes"], "edges": values["edges"]}
+    inside = run(capsys, "graph", "229", "179", "--format", "svg")
+    written = parsed((tmp_path / "graph.json").read_text("utf-8"))
+    assert inside == written and len(inside["nodes"]) == values["nodes"]
+    assert len(inside["edges"]) == values["edges"]
     values = run(capsys, "graph", "--whole", "--threshold", "0.3")
     assert values["latents"] == opened.n_latents and values["edges"] > 0
+    out = tmp_path / "whole.json"
+    told = run(capsys, "graph", "--whole", "--threshold", "0.3", "--out", str(out))
+    assert parsed(out.read_text("utf-8")) == values
+    assert told == {"out": str(out), "nodes": values["latents"], "edges": values["edges"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["5", "--out", "{}/graph.png"], "or give --format"),
+        (["5", "--out", "{}/graph"], "or give --format"),
+        (["--whole", "--out", "{}/graph.svg"], "as JSON only"),
+        (["--whole", "--format", "graphml"], "as JSON only"),
+    ],
+)
+def test_a_graph_in_no_format_is_refused_before_anything_is_opened(
+    closed: None, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], text: str
+) -> None:
+    assert text in refused(capsys, ["graph", *(word.format(tmp_path) for word in words)])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -363,7 +392,7 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
         (["--source", "#268", "--target", "Paris"], "fires on no name of the table"),
         ([*PAIR[1:], "--prompt", "Kyoto is in", "--answers", "Japan"], "does not mention Tokyo"),
         ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
-        ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "tokenises to nothing"),
+        ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "has no answers"),
         ([*PAIR[1:], "--remove", "863863"], "There is no meta-latent 863863"),
         ([*PAIR[1:], "--source-latents", "18432"], "There is no latent 18432"),
         ([*PAIR[1:], "--target-latents", "x"], "write numbers like 1,2"),

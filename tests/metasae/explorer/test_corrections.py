@@ -1,11 +1,15 @@
 """Labels people wrote, as a file, and those from Neuronpedia."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from metasae.errors import UserError
-from metasae.explorer.corrections import Corrections, explained
+from metasae.explorer.corrections import Corrections, explained, load_corrections, save_corrections
+from metasae.sources import cache
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import PRESETS
 from tests.builders import one_sentence
 
 
@@ -26,6 +30,47 @@ def test_labels_of_another_sae_are_refused() -> None:
     assert "sae@9" in one_sentence(raised)
     with pytest.raises(UserError, match="meta-SAE other"):
         mine.merged(Corrections("sae@1", "other", {}))
+
+
+PRESET = PRESETS["smollm2-135m"]
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of one's own: the folder of the kept labels."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    return tmp_path / "labels"
+
+
+def test_labels_of_other_saes_are_not_written_over(kept: Path) -> None:
+    mine = Corrections("sae@1", "meta@2", {"meta": {"5": "Łódź 日本"}})
+    save_corrections(PRESET, mine)
+    later = load_corrections(PRESET, "sae@9", "meta@2")
+    assert later.labels == {}
+    save_corrections(PRESET, later.with_label("meta", 5, "other"))
+    assert load_corrections(PRESET, "sae@1", "meta@2") == mine
+    assert load_corrections(PRESET, "sae@9", "meta@2").labels == {"meta": {"5": "other"}}
+    assert len(list(kept.iterdir())) == 2
+
+
+def test_labels_kept_by_an_earlier_version_are_read(kept: Path) -> None:
+    mine = Corrections("sae@1", "meta@2", {"meta": {"5": "Łódź"}})
+    old = cache.corrected_labels(PRESET.kept_as, PRESET.meta_sae)
+    kept.mkdir()
+    old.write_bytes(mine.to_json().encode())
+    assert load_corrections(PRESET, "sae@1", "meta@2") == mine
+    save_corrections(PRESET, mine.with_label("meta", 5, "Lodz"))
+    assert load_corrections(PRESET, "sae@1", "meta@2").labels == {"meta": {"5": "Lodz"}}
+    assert old.read_bytes() == mine.to_json().encode()
+
+
+def test_a_damaged_file_of_labels_is_named() -> None:
+    save_corrections(PRESET, Corrections("sae@1", "meta@2", {}))
+    (path,) = cache.corrected_labels(PRESET.kept_as, PRESET.meta_sae).parent.iterdir()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError) as raised:
+        load_corrections(PRESET, "sae@1", "meta@2")
+    assert str(path) in one_sentence(raised)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_the_cost_counts_requests_and_about_their_tokens() -> None:
 
 def test_a_servers_labels_are_scored_like_our_own() -> None:
     contexts, near = planted(0.0)
-    ours = labels.make(contexts, near)
+    ours = labels.make_labels(contexts, near)
     answers = {2: ("right", ("word2",)), 4: ("wrong", ("word5",)), 99: ("nobody", ("x",))}
     found = scored(answers, ours, contexts, near)
     assert (found[2].text, found[2].f1, found[2].distinguishes) == ("right", 1.0, True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metasae.lab import city_table
 from metasae.lab.city_records import CANDIDATES, CityRecord, RankedLatent
-from metasae.lab.city_table import Knowledge, _choose, counted, knowledge, records
+from metasae.lab.city_table import Knowledge, choose, counted, knowledge, records
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.steering.questions import Question, Questions
@@ -262,7 +262,7 @@ def claim(latent: int, activation: float, share: float) -> RankedLatent:
 
 
 def test_a_citys_own_strong_latents_are_chosen() -> None:
-    found = _choose(
+    found = choose(
         [
             claim(1, 40.0, 0.3),  # strong, but not its own
             claim(2, 10.0, 0.9),
@@ -277,9 +277,9 @@ def test_a_citys_own_strong_latents_are_chosen() -> None:
 
 
 def test_without_an_own_latent_the_best_is_chosen() -> None:
-    found = _choose([claim(7, 10.0, 0.4), claim(8, 20.0, 0.1)])
+    found = choose([claim(7, 10.0, 0.4), claim(8, 20.0, 0.1)])
     assert [one.latent for one in found if one.chosen] == [7]
-    assert _choose([]) == ()
+    assert choose([]) == ()
 
 
 def test_cities_are_counted() -> None:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.steering.edits import EditOptions
-from metasae.steering.experiment import Experiment
+from metasae.steering.experiment import Experiment, PreparedExperiment
 from tests import oracle
 
 OPTIONS = {
@@ -50,7 +51,9 @@ def test_edits_at_all_positions_are_scored_as_one_by_one(experiment: Experiment)
         torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
 
 
-def test_equal_directions_are_run_once(experiment: Experiment) -> None:
+def test_equal_directions_are_run_once(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # With a single piece left its strength is normalised away: 0.5, 1 and 2 give one direction.
     combinations = Combinations.of(experiment, EditOptions(), (0.0,), (0.5, 1.0, 2.0))
     own = [column for column, piece in enumerate(experiment.pieces) if piece.side == "target"]
@@ -61,11 +64,19 @@ def test_equal_directions_are_run_once(experiment: Experiment) -> None:
         if not row[gone].any() and int((row[own] > 0).sum()) == 1:
             numbers.append(number)
     engine = Engine(experiment, combinations)
+    run: list[int] = []
+    once = PreparedExperiment.logprobs
+
+    def counted(self: PreparedExperiment, change: Tensor, drop_error: bool = False) -> Tensor:
+        run.append(len(change))
+        return once(self, change, drop_error)
+
+    monkeypatch.setattr(PreparedExperiment, "logprobs", counted)
     engine.logprobs(numbers)
     shared = any(piece.side == "shared" for piece in experiment.pieces)
     bias = float(experiment.decomposition.meta.b_dec.norm()) > 1e-6
     each = 3 if shared or bias else 1
-    assert engine.scored == each * len(own)
-    twice = Engine(experiment, combinations)
-    twice.logprobs([*numbers, *numbers])
-    assert twice.scored == engine.scored
+    assert sum(run) == each * len(own)
+    run.clear()
+    engine.logprobs([*numbers, *numbers])
+    assert sum(run) == each * len(own)

@@ -26,9 +26,9 @@ from metasae.search import job as job_module
 from metasae.search.exhaustive import search
 from metasae.search.job import Job
 from metasae.search.job_files import State
-from metasae.search.pairs_job import open_job
 from metasae.search.spec import Spec
 from metasae.search.summary import Summary
+from metasae.sources.files import read_json
 from metasae.sources.presets import Opened
 from metasae.steering.edits import EditOptions
 from metasae.text.prompts import REWORDED
@@ -90,10 +90,11 @@ def test_what_a_run_has_met_is_told_while_it_runs(whole: Job, lab: Lab, spec: Sp
 
 
 def test_the_cost_is_told_before(whole: Job) -> None:
-    seconds, megabytes = whole.cost()
-    assert seconds > 0 and 10 < megabytes < 1000
+    cost = whole.cost()
+    assert cost.combinations == len(whole.combinations)
+    assert cost.seconds > 0 and 10 < cost.megabytes < 1000
     summary = whole.summary()
-    assert summary is not None and seconds < 100 * summary.seconds + 1
+    assert summary is not None and cost.seconds < 100 * summary.seconds + 1
 
 
 def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec) -> None:
@@ -490,23 +491,28 @@ def test_jobs_that_cannot_be(lab: Lab, spec: Spec) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_job_is_found_again_by_its_id(lab: Lab, spec: Spec, cache: Path) -> None:
+def test_the_folder_says_what_is_searched(lab: Lab, spec: Spec, cache: Path) -> None:
     job = Job(lab, spec)
     assert job.folder == cache / job.id
-    with pytest.raises(UserError, match="no search"):
-        open_job(lab, job.id)
     with pytest.raises(Stop):
         job.run(stopping(after=3))
-    again = open_job(lab, job.id)
-    assert isinstance(again, Job) and again.spec == job.spec
+    told = read_json(job.folder / "job.json")
+    again = Job(lab, Spec.from_dict(told["spec"]))
+    assert again.id == told["id"] == job.id and again.spec == job.spec
     assert again.state() == State(16, len(job.combinations), False)
-    for identity in ("", "../..", "0" * 12, job.id[:-1], job.id + "/"):
-        with pytest.raises(UserError) as raised:
-            open_job(lab, identity)
-        assert "start it anew" in one_sentence(raised)
-    retrained = replace(lab, provenance=replace(lab.provenance, sae="sae@0"))
-    with pytest.raises(UserError, match="made with other weights"):
-        open_job(retrained, job.id)
     (job.folder / "job.json").write_text('{"id": 3}')
     with pytest.raises(UserError, match="is damaged"):
-        open_job(lab, job.id)
+        job.run()
+
+
+def test_reading_a_finished_search_writes_nothing(
+    whole: Job, lab: Lab, spec: Spec, tmp_path: Path
+) -> None:
+    for path in whole.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "job.json").unlink()
+    same(Job(lab, spec, tmp_path).summary(), whole.summary())
+    assert not (tmp_path / "job.json").exists()
+    other = Job(lab, replace(spec, options=EditOptions(keep_residual=True)), tmp_path)
+    with pytest.raises(UserError, match="holds another search"):
+        other.summary()

@@ -26,9 +26,9 @@ def here(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> PairsJob:
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_path: Path) -> None:
+def test_workers_find_what_this_process_finds(lab: Lab, here: PairsJob, tmp_path: Path) -> None:
     there = all_pairs(lab, CITIES, SPEC, tmp_path)
-    table = there.run(spread=over_ray(workers=2))
+    table = there.run(spread=over_ray())
     expected = here.results()
     assert table is not None and len(table) == len(expected) > 2
     exact = ["source", "target", "pattern", "edit", "sentence", "combination", "combinations"]
@@ -42,7 +42,7 @@ def test_what_is_wrong_with_a_preset_is_said_once(lab: Lab, tmp_path: Path) -> N
     pairs = all_pairs(lab, CITIES, SPEC, tmp_path)
     pairs.specs = tuple(Spec(Opened("atlantis"), one.source, one.target) for one in pairs.specs)
     with pytest.raises(UserError, match="atlantis") as raised:
-        pairs.run(spread=over_ray(workers=1))
+        pairs.run(spread=over_ray())
     one_sentence(raised)
     assert not list(tmp_path.glob("pair-*"))
 

@@ -23,7 +23,6 @@ from metasae.search.side_effects import (
     SideEffectProbe,
     SideEffects,
     kl,
-    side_effects,
 )
 from metasae.steering.edits import (
     NO_EDIT,
@@ -121,7 +120,7 @@ def test_what_leaks_is_that_of_full_passes(
     leaking: Experiment, lab: Lab, options: dict[str, Any]
 ) -> None:
     edit = own_piece_gone(leaking, **options)
-    one = side_effects(lab, leaking, edit)
+    one = SideEffectProbe(lab, leaking).side_effects(edit)
     assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
     if edit.options.position == "all" and edit.options.keep_error:
         assert one.without_city == one.leak  # it acts where the latent fires anyway
@@ -136,7 +135,7 @@ def test_what_leaks_is_that_of_full_passes(
 
 
 def test_no_edit_has_no_side_effects(experiment: Experiment, lab: Lab) -> None:
-    one = side_effects(lab, experiment, NO_EDIT)
+    one = SideEffectProbe(lab, experiment).side_effects(NO_EDIT)
     for part in (one.with_city, one.without_city, one.leak):
         assert (part.mean, part.largest, part.changed) == (0, 0, 0)
     assert one.held == one.facts
@@ -240,5 +239,5 @@ def test_a_source_nobody_shares_latents_with_has_no_others(
     held = {one.latent for record in lab.records.values() for one in record.latents}
     free = next(latent for latent in range(lab.n_latents) if latent not in held)
     alone = lab.experiment(lab.subject(f"#{free}"), lab.subject("Paris"))
-    one = side_effects(lab, alone, LatentSwap())
+    one = SideEffectProbe(lab, alone).side_effects(LatentSwap())
     assert isinstance(one, SideEffects) and one.others == () and one.facts == 0

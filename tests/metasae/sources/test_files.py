@@ -1,7 +1,9 @@
 """Files that appear whole or not at all, and a sentence when they can't."""
 
 import hashlib
+import io
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -15,7 +17,9 @@ from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import (
     check_writable,
     expanded,
+    json_text,
     need_space,
+    read_json,
     sha256,
     write_json,
     written_whole,
@@ -139,6 +143,24 @@ def test_json_is_written_whole_and_read_back(tmp_path: Path) -> None:
         write_json(target, {"not": {"JSON"}})
     assert target.read_text("utf-8") == text
     assert everything_below(tmp_path) == ["new", "new/values.json"]
+
+
+def test_what_json_has_no_number_for_is_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"São": [math.inf, (-math.inf, 1.5)], "n": {"x": math.nan}})
+    text = (tmp_path / "a.json").read_text("utf-8")
+    values = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert values == {"São": [None, [None, 1.5]], "n": {"x": None}}
+    assert read_json(tmp_path / "a.json") == values and json_text(values) + "\n" == text
+
+
+def test_json_is_utf_8_whatever_the_locale_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where files without a named encoding are in the code page."""
+    plain = io.text_encoding
+    monkeypatch.setattr(io, "text_encoding", lambda e, level=2: plain(e or "cp1252", level))
+    (tmp_path / "a.json").write_bytes('{"a": "Łódź"}'.encode())
+    assert read_json(tmp_path / "a.json") == {"a": "Łódź"}
 
 
 def test_json_that_cannot_be_written_is_said(tmp_path: Path) -> None:
