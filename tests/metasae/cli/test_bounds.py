@@ -142,7 +142,9 @@ def test_a_number_that_nothing_here_has_is_refused(
     option: str,
 ) -> None:
     monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
-    monkeypatch.setattr("metasae.explorer.gathering.gather_evidence", lambda *_: pytest.fail("work began"))
+    monkeypatch.setattr(
+        "metasae.explorer.gathering.gather_evidence", lambda *_: pytest.fail("work began")
+    )
     for value in ABSURD:
         if value in TAKEN.get((command, option), ()):
             continue
