@@ -10,14 +10,12 @@ with.
     python -m benchmarks.composition [--quick] [--base] [--json]
 """
 
-import argparse
-import json
-import sys
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from benchmarks.figures import cells, parser, print_figures
 from metasae.lab.lab import open_lab
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import to_stream
@@ -52,10 +50,14 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
         against = None
         if control:
             gaussian = gaussian_like(sae.W_dec)
-            other = train_meta_sae(TensorRows(gaussian), config, report, f"Control of {width}")
+            other = train_meta_sae(
+                TensorRows(gaussian), config, progress=report, stage=f"Control of {width}"
+            )
             against = explained.quality(other, gaussian).fve
         for started_at in (countries, None) if control else (countries,):
-            meta = train_meta_sae(decoder, config, report, f"Meta-SAE of {width}", started_at)
+            meta = train_meta_sae(
+                decoder, config, progress=report, stage=f"Meta-SAE of {width}", starts=started_at
+            )
             for l0 in L0S:
                 read = with_threshold(meta, sae.W_dec, l0)
                 quality = explained.quality(read, sae.W_dec)
@@ -94,13 +96,11 @@ def by_k() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one small width, no control")
-    parser.add_argument(
+    words = parser(__doc__)
+    words.add_argument(
         "--base", action="store_true", help="also the SAE with more latents; collects residuals"
     )
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = words.parse_args()
     figures: dict[str, Any] = {
         "meta_sae": by_width((144,), False) if arguments.quick else by_width(WIDTHS, True),
         "dtype": str(fast_dtype()),
@@ -108,12 +108,7 @@ def main() -> None:
     }
     if arguments.base:
         figures["sae"] = by_k()
-    if arguments.json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-        return
-    for row in figures["meta_sae"] + figures.get("sae", []):
-        cells = (f"{name} {value:.3g}" for name, value in row.items() if value is not None)
-        sys.stdout.write("  ".join(cells) + "\n")
+    print_figures(figures, arguments.json, map(cells, figures["meta_sae"] + figures.get("sae", [])))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,13 @@ as the clearest there is. That nothing moves is no pattern here: finding it take
     python -m benchmarks.estimate [--quick] [--small] [--json]
 """
 
-import argparse
-import json
 import random
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from benchmarks.figures import parser, print_figures, written
 from metasae.errors import UserError
 from metasae.lab.lab import Lab, open_lab
 from metasae.progress import to_stream
@@ -145,31 +143,31 @@ def _share(values: list[bool]) -> float:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and smaller pairs, within 45 s")
-    parser.add_argument("--small", action="store_true", help="pairs of some hundreds instead")
-    parser.add_argument(
+    words = parser(__doc__)
+    words.add_argument("--small", action="store_true", help="pairs of some hundreds instead")
+    words.add_argument(
         "--unlisted", action="store_true", help="as if there were too many combinations to list"
     )
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = words.parse_args()
     count, fewest, most = 20, 1500, 2600
     if arguments.quick or arguments.small:
         count, fewest, most = 4 if arguments.quick else 20, 500, 1100
     figures = measure(count, fewest, most, 0 if arguments.unlisted else LISTED)
-    if arguments.json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-        return
+    print_figures(figures, arguments.json, _lines(figures))
+
+
+def _lines(figures: dict[str, Any]) -> Iterator[str]:
+    """The figures over all pairs, and the patterns that were missed."""
     for name, value in figures.items():
         if name != "by_pair":
-            sys.stdout.write(f"{name:>26}  {value:,.4g}\n")
+            yield f"{name:>26}  {written(value)}"
     for pair in figures["by_pair"]:
         for pattern in pair["patterns"]:
             if not pattern["recalled"]:
                 moved = " and ".join(pattern["moved"])
-                sys.stdout.write(
+                yield (
                     f"{pair['source']} → {pair['target']}: {moved} by {pattern['margin']:.3f} nats,"
-                    f" {pattern['lost']:.3f} lost\n"
+                    f" {pattern['lost']:.3f} lost"
                 )
 
 

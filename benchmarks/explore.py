@@ -10,19 +10,16 @@ precision, in the same run.
     python -m benchmarks.explore [--quick] [--json]
 """
 
-import argparse
-import json
 import statistics
-import sys
-import time
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.figures import parser, print_figures
+from benchmarks.peer import seconds
 from metasae.explorer import gathering, graph
-from metasae.explorer.explorer import META, Explorer, open_explorer
+from metasae.explorer.explorer import META, Explorer, ScoredLabel, open_explorer
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import open_lab
 from metasae.lm.halves import base_model_copy
@@ -33,13 +30,6 @@ from metasae.saes.decomposition import Decomposition
 from metasae.text.windows import Windows, length_batches
 
 LARGE = (49152, 2304)
-
-
-def seconds(work: Any) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 class Larger(Explorer):
@@ -58,8 +48,8 @@ class Larger(Explorer):
         count = self.lab.n_meta if kind == META else int(kind)
         return super().label(kind, index % count)
 
-    def scored(self, kind: str, index: int) -> dict[str, Any]:
-        """Likewise."""
+    def scored(self, kind: str, index: int) -> ScoredLabel:
+        """Labels there are and how far they hold, for numbers that there may not be."""
         count = self.lab.n_meta if kind == META else int(kind)
         return super().scored(kind, index % count)
 
@@ -163,18 +153,11 @@ def collecting(tokens: int) -> dict[str, float]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     values = pages(5 if arguments.quick else 40)
     values |= collecting(8_000 if arguments.quick else 80_000)
     values |= {"threads": torch.get_num_threads()}
-    if arguments.json:
-        sys.stdout.write(json.dumps(values, indent=1) + "\n")
-        return
-    for name, value in values.items():
-        sys.stdout.write(f"{name:>24}  {value:,.4g}\n")
+    print_figures(values, arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
+from tests import oracle
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -32,8 +33,8 @@ def pass_per_prompt(experiment: Experiment, edit: Edit) -> None:
             return resid
 
         with torch.inference_mode():
-            logits = model.bridge.run_with_hooks(
+            logits = oracle.bridge(model).run_with_hooks(
                 torch.tensor([model.prompt_tokens(question.prompt)]),
-                fwd_hooks=[(model.hook_point, write)],
+                fwd_hooks=[(oracle.hook_point(model), write)],
             )
             logits[0, -1].log_softmax(-1)

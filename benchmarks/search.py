@@ -8,11 +8,8 @@ product of the shapes it is made of, by the library that is fastest here.
     python -m benchmarks.search [--quick] [--json]
 """
 
-import argparse
-import json
 import multiprocessing
 import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +18,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 
+from benchmarks.figures import parser, print_figures
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm import matmul
@@ -51,7 +49,7 @@ def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     width, inner = config.hidden_size, config.intermediate_size
     shared = config.num_key_value_heads * (width // config.num_attention_heads)
     count = engine.experiment.model.n_layers - engine.experiment.model.hook_layer
-    tail, read = engine.prepared.prefilled.resid.shape[1], len(engine.prepared.only)
+    tail, read = engine.prepared.prompts.prefilled.resid.shape[1], len(engine.prepared.prompts.only)
     rest = tail * (count - 1) + read
     return [
         (tail * count, width, width + 2 * shared),
@@ -182,17 +180,9 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats, ends within 45 s")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     figures = measure(1024, 8, False) if arguments.quick else measure(4096, 64, True)
-    if arguments.json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-        return
-    for name, value in figures.items():
-        text = f"{value:,.4g}" if isinstance(value, float) else str(value)
-        sys.stdout.write(f"{name:>30}  {text}\n")
+    print_figures(figures, arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,13 @@ meta-SAEs of the shipped decoder from each start.
     python -m benchmarks.starts [--quick] [--json]
 """
 
-import argparse
-import json
-import sys
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from torch import Tensor
 
+from benchmarks.figures import cells, parser, print_figures
 from metasae.progress import to_stream
 from metasae.release.recipe import SHIPPED
 from metasae.saes import formats
@@ -35,7 +33,7 @@ SPARSITIES = (4, 16)
 def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[str, Any]]:
     """One row per base SAE."""
     report = to_stream()
-    text = base_sae.read(EMBEDDED, (), tokens, report)
+    text = base_sae.read_training_text(EMBEDDED, tokens=tokens, progress=report)
     rows = []
     for k, selection, start in product(SPARSITIES, ("topk", "batch_topk"), ("data", "random")):
         config = TrainConfig(width=width, k=k, steps=steps, selection=selection, start=start)  # type: ignore[arg-type]
@@ -44,7 +42,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
         fves = [_explained(rows_of, apart) for rows_of in (sae.W_dec, gaussian_like(sae.W_dec))]
         rows.append(
             {"k": k, "selection": selection, "start": start}
-            | base_sae.measure(text, sae, 24)
+            | base_sae.measure(text, sae)
             | {"meta_fve": fves[0], "meta_fve_control": fves[1]}
         )
     return rows
@@ -52,7 +50,7 @@ def by_base(width: int, steps: int, tokens: int, meta_steps: int) -> list[dict[s
 
 def _explained(rows: Tensor, config: TrainConfig) -> float:
     """Variance of some directions that a meta-SAE explains."""
-    meta = train_meta_sae(TensorRows(rows), config, to_stream(), "Meta-SAE")
+    meta = train_meta_sae(TensorRows(rows), config, progress=to_stream())
     return explained.quality(meta, rows).fve
 
 
@@ -63,14 +61,14 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
     config = replace(SHIPPED.meta, width=EMBEDDED.meta_width, steps=steps)
     starts: dict[str, SparseAutoencoder | None] = {"random": None, "data": None}
     starts["an earlier meta-SAE"] = train_meta_sae(
-        TensorRows(decoder), replace(config, seed=1), report, "The earlier one"
+        TensorRows(decoder), replace(config, seed=1), progress=report, stage="The earlier one"
     )
     rows = []
     for name, initial in starts.items():
         start = name if initial is None else "sae"
         meta = train_meta_sae(
-            TensorRows(decoder), replace(config, start=start), report, f"From {name}",  # type: ignore[arg-type]
-            initial=initial,
+            TensorRows(decoder), replace(config, start=start),  # type: ignore[arg-type]
+            progress=report, stage=f"From {name}", initial=initial,
         )  # fmt: skip
         quality = explained.quality(meta, decoder)
         rows.append({"start": name, "l0": quality.l0, "fve": quality.fve, "dead": quality.dead})
@@ -79,23 +77,14 @@ def by_meta(steps: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few steps of each")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     size = (WIDTH, 20, 20_000, 20) if arguments.quick else (WIDTH, STEPS, TOKENS, META_STEPS)
     figures: dict[str, Any] = {
         "base": by_base(*size),
         "meta": by_meta(20 if arguments.quick else META_STEPS),
         "width": WIDTH, "steps": size[1], "tokens": size[2], "meta_steps": size[3],
     }  # fmt: skip
-    if arguments.json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-        return
-    rows: list[dict[str, Any]] = [*figures["base"], *figures["meta"]]
-    for row in rows:
-        cells = (f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in row.items())
-        sys.stdout.write("  ".join(cells) + "\n")
+    print_figures(figures, arguments.json, map(cells, [*figures["base"], *figures["meta"]]))
 
 
 if __name__ == "__main__":

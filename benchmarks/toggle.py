@@ -7,14 +7,12 @@ one full TransformerLens pass per prompt with a hook that writes the same edited
     python -m benchmarks.toggle [--quick] [--json]
 """
 
-import argparse
-import json
 import random
-import sys
 from typing import Any
 
 import torch
 
+from benchmarks.figures import parser, print_figures
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import open_lab
 from metasae.progress import to_stream
@@ -65,16 +63,9 @@ def measure(repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats, ends within 45 s")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     figures = measure(25 if arguments.quick else 100)
-    if arguments.json:
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-        return
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:>20}  {value:,.4g}\n")
+    print_figures(figures, arguments.json)
 
 
 if __name__ == "__main__":

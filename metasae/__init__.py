@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
     from metasae.steering.experiment import Experiment
     from metasae.steering.outcome import Outcome
-    from metasae.steering.provenance import __version__
     from metasae.steering.questions import Answer, Question
-    from metasae.training.base_sae import train_base_sae
+    from metasae.training.base_sae import read_training_text, train_base_sae
     from metasae.training.config import TrainConfig
     from metasae.training.meta_sae import train_meta_sae
+    from metasae.version import __version__
 
 __all__ = [
     "NO_EDIT",
@@ -45,13 +45,14 @@ __all__ = [
     "open_directions",
     "open_lab",
     "open_sae",
+    "read_training_text",
     "search",
     "train_base_sae",
     "train_meta_sae",
 ]
 
 _HOMES = {
-    "__version__": "metasae.steering.provenance",
+    "__version__": "metasae.version",
     "Answer": "metasae.steering.questions",
     "Decomposition": "metasae.saes.decomposition",
     "Edit": "metasae.steering.edits",
@@ -70,6 +71,7 @@ _HOMES = {
     "open_directions": "metasae.saes.directions",
     "open_lab": "metasae.lab.lab",
     "open_sae": "metasae.saes.formats",
+    "read_training_text": "metasae.training.base_sae",
     "search": "metasae.search.exhaustive",
     "train_base_sae": "metasae.training.base_sae",
     "train_meta_sae": "metasae.training.meta_sae",

@@ -3,39 +3,56 @@
 import streamlit as st
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.search.spec import Spec
 from workbench import session, subjects
 from workbench.enumerate import choose, matrix, pair, searches
-from workbench.frame import failed, lab_or_retry
+from workbench.frame import begin, failed
+
+_ONE, _MANY = "One pair", "All pairs among some cities"
+
+_TABS = "search-tabs"
 
 
 def page() -> None:
     """The whole page."""
-    session.read_link()
-    st.title("Which traits can be moved alone?", anchor=False)
-    st.markdown(
+    lab = begin(
+        "Which traits can be moved alone?",
         "Every way to take away some of the source's own meta-latents and add some of the "
         "target's is tried on all four questions. You get one row for each pattern of traits that "
-        "can be moved, with the edit that does it most clearly."
+        "can be moved, with the edit that does it most clearly.",
     )
-    session.show_notice()
-    setting = session.view().setting
-    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
+    setting = session.view().setting
     matrix.read_cities(lab)
-    one, many = st.tabs(["One pair", "All pairs among some cities"])
+    choose.read_choice()
+    linked = _MANY if st.query_params.get("pairs") == "all" else _ONE
+    st.session_state[_TABS] = st.session_state.get(_TABS, linked)
+    # Only the tab that is open is drawn: what is in the other would be computed all the same.
+    one, many = st.tabs([_ONE, _MANY], key=_TABS, on_change="rerun")
+    if many.open:
+        with many:
+            cities = matrix.city_picker(lab)
+            template = choose.choose(setting.preset, session.view().edit)
+            write_link(lab, template, pairs="all")
+            matrix.matrix(cities, template)
+        return
     with one:
         subjects.subject_pickers(lab)
-        spec = choose.choose(setting, session.view().edit)
-        session.write_link(**choose.to_query(spec), **matrix.cities_query(lab))
+        template = choose.choose(setting.preset, session.view().edit)
+        write_link(lab, template)
         try:
-            searching = searches.get_search(spec)
+            searching = searches.get_search(choose.about(template, setting))
         except UserError as error:
             failed(error)
         else:
             pair.search(lab, searching)
-    with many:
-        matrix.matrix(lab, spec)
+
+
+def write_link(lab: Lab, template: Spec, **more: str) -> None:
+    """Put what is searched into the address."""
+    session.write_link(**choose.to_query(template), **matrix.cities_query(lab), **more)
 
 
 page()

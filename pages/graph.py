@@ -1,25 +1,19 @@
 """Graph: some latents, their meta-latents, and the latents those are in."""
 
-import streamlit as st
-
 from metasae.errors import UserError
 from metasae.explorer import graph
-from workbench import session, shared
+from workbench import shared
 from workbench.explore import graph_view
-from workbench.frame import failed, lab_or_retry
+from workbench.frame import begin, failed
 
 
 def page() -> None:
     """The whole page."""
-    session.read_link()
-    st.title("What latents share", anchor=False)
-    st.markdown(
+    lab = begin(
+        "What latents share",
         "Start from one latent or several. Their meta-latents are drawn between them, and around "
-        "each the latents it is most active on."
+        "each the latents it is most active on.",
     )
-    session.show_notice()
-    setting = session.view().setting
-    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
     explorer = shared.get_explorer(lab)

@@ -1,27 +1,22 @@
 """Latents: search them, and see what one is made of, where it fires and what it does."""
 
-import streamlit as st
-
 from metasae.errors import UserError
 from workbench import session, shared
 from workbench.explore.latent import latent
 from workbench.explore.place import place
 from workbench.explore.search import search_bar
-from workbench.frame import failed, lab_or_retry
+from workbench.frame import begin, failed
 from workbench.navigation import keep_link
 
 
 def page() -> None:
     """The whole page."""
-    session.read_link()
-    st.title("What is a latent made of?", anchor=False)
-    st.markdown(
+    lab = begin(
+        "What is a latent made of?",
         "A **latent** is one direction an SAE reads in the model. Search one, see the "
         "**meta-latents** it is made of, where it fires in real text, and what it does to the "
-        "model's next word."
+        "model's next word.",
     )
-    setting = session.view().setting
-    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
     try:

@@ -6,20 +6,17 @@ from metasae.errors import UserError
 from workbench import session, shared
 from workbench.explore.meta_latent import meta_latent, meta_list
 from workbench.explore.place import asked_meta, asked_width
-from workbench.frame import failed, lab_or_retry
+from workbench.frame import begin, failed
 from workbench.navigation import keep_link
 
 
 def page() -> None:
     """The whole page."""
-    session.read_link()
-    st.title("The pieces latents are made of", anchor=False)
-    st.markdown(
+    lab = begin(
+        "The pieces latents are made of",
         "A **meta-latent** is a direction that many latents share: a country, being a city, a "
-        "way of writing. Read it from the latents it is most active on."
+        "way of writing. Read it from the latents it is most active on.",
     )
-    setting = session.view().setting
-    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
     try:

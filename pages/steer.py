@@ -6,7 +6,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
 from workbench import session, subjects
-from workbench.frame import failed, lab_or_retry
+from workbench.frame import begin, failed
 from workbench.state import Setting
 from workbench.steer import controls, experiments, extras
 from workbench.steer.results import numbers, pictures, sentences
@@ -14,17 +14,14 @@ from workbench.steer.results import numbers, pictures, sentences
 
 def page() -> None:
     """The whole page."""
-    session.read_link()
-    st.title("Change what a language model believes about a city", anchor=False)
-    st.markdown(
+    lab = begin(
+        "Change what a language model believes about a city",
         "Each box is a **meta-latent**, a part of how the model stores a city. Untick one of the "
-        "source's, tick one of the target's, and see which of the model's answers move."
+        "source's, tick one of the target's, and see which of the model's answers move.",
     )
-    session.show_notice()
-    setting = session.view().setting
-    lab = lab_or_retry(setting.preset)
     if lab is None:
         return
+    setting = session.view().setting
     subjects.subject_pickers(lab)
     try:
         asked, complaint = experiments.answerable(setting)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.questions import Questions
 from metasae.steering.verdict import verdict
+from metasae.training.residuals import Residuals
 
 D_MODEL = 6
 THRESHOLDS = (0.2, 0.2, 0.2, 0.2, 0.2, 2.0)
@@ -76,6 +78,40 @@ def random_sae(d_in: int, width: int, *, k: int | None, seed: int = 0) -> Sparse
     )
 
 
+def unit_rows(seed: int, count: int = 40, width: int = 10) -> Tensor:
+    """Random directions of length 1."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.nn.functional.normalize(torch.randn(count, width, generator=draw))
+
+
+def unit_sae(width: int, d_model: int, *, seed: int = 0) -> SparseAutoencoder:
+    """A TopK SAE of four active latents; unit encoder rows, the same ones threefold to decode."""
+    rows = unit_rows(seed, width, d_model)
+    return SparseAutoencoder(
+        rows.T.contiguous(), torch.zeros(width), 3 * rows, torch.zeros(d_model), k=4
+    )
+
+
+def residuals(
+    values: Tensor, window: Sequence[int], position: Sequence[int], mean: Tensor | None = None
+) -> Residuals:
+    """Residuals in memory, of numbers that fp16 holds exactly.
+
+    Args:
+        mean: what is said of their mean; what it is when left out.
+    """
+    kept = values.half().numpy()
+    assert (kept == values.numpy()).all()
+    return Residuals(
+        resid=kept,
+        window=np.array(window),
+        position=np.array(position),
+        token=np.zeros(len(kept), dtype=np.int32),
+        median_norm=1.0,
+        mean=values.mean(0) if mean is None else mean,
+    )
+
+
 def city_record(name: str, country: str, *chosen: int) -> CityRecord:
     """A city of a country with its latents, everything else plain."""
     return CityRecord(
@@ -100,6 +136,20 @@ def judging(**values: Any) -> Any:
     made = SimpleNamespace(**values)
     made.verdict = lambda scores: verdict(made.questions, made.baseline, scores, made.target.label)
     return made
+
+
+def never(why: str) -> Callable[..., NoReturn]:
+    """A function nobody may call, and why not."""
+
+    def called(*_: object, **__: object) -> NoReturn:
+        raise AssertionError(why)
+
+    return called
+
+
+def everything_below(folder: Path) -> list[str]:
+    """Files and folders below a folder, as paths from there."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def one_sentence(raised: pytest.ExceptionInfo[UserError]) -> str:

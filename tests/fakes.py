@@ -16,7 +16,7 @@ from metasae.errors import UserError
 from metasae.lab.city_questions import city_questions, fired_on
 from metasae.lab.city_records import CityRecord, RankedLatent
 from metasae.lab.lab import Lab
-from metasae.lab.meta_cards import MetaCard
+from metasae.lab.meta_cards import CardLatent, MetaCard
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit
@@ -221,7 +221,7 @@ class FakeLab:
         "meta_sae": {"fve": 0.6, "l0": 4.0, "fve_control": 0.1},
     }
     n_latents, n_meta = N_LATENTS, N_META
-    model = SimpleNamespace(name=EMBEDDED.model.name, n_layers=EMBEDDED.model.layers)
+    model = SimpleNamespace(name=EMBEDDED.model.name, n_layers=30)
 
     def city_names(self) -> tuple[str, ...]:
         return tuple(sorted(CITIES))
@@ -251,9 +251,9 @@ class FakeLab:
     def meta_card(self, meta: int) -> MetaCard:
         title = TITLES.get(meta, f"meta-latent {meta}")
         latents = tuple(
-            (10 * meta + n, 0.6 - 0.1 * n, word)
-            for n, word in enumerate(
-                ("Japan, Japanese", "Saitama", "$5_000$ [x](y)", ":red[token]")
+            CardLatent(10 * meta + n, 0.6 - 0.1 * n, words)
+            for n, words in enumerate(
+                (("Japan", "Japanese"), ("Saitama",), ("$5_000$ [x](y)",), (":red[token]",))
             )
         )
         return MetaCard(meta, title, (" Japan", "_a*", ":smile:"), latents, 0.012)

@@ -10,14 +10,17 @@ autoencoders' `encode` and `decode` and their decoder directions.
 Shapes: T positions, D = d_model, V vocabulary, A answers of all questions in their order.
 """
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from metasae.lm.language_model import LanguageModel
+from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.experiment import Experiment
 
@@ -29,6 +32,30 @@ MASSIVE = 4.0
 """Times the median norm, above which a residual is left alone."""
 
 
+_bridges: WeakKeyDictionary[LanguageModel, Any] = WeakKeyDictionary()
+
+
+def hook_point(model: LanguageModel) -> str:
+    """The name of a model's hook in TransformerLens."""
+    return f"blocks.{model.hook_layer}.hook_resid_pre"
+
+
+def bridge(model: LanguageModel) -> Any:
+    """A model's weights as a TransformerLens ``TransformerBridge``, for its named hooks.
+
+    Wrapping rewrites the modules it is given, so it gets a copy of them that shares every tensor
+    with the model.
+    """
+    from transformer_lens.model_bridge import TransformerBridge
+
+    if model not in _bridges:
+        shared = {id(tensor): tensor for tensor in model.hf.state_dict(keep_vars=True).values()}
+        _bridges[model] = TransformerBridge.boot_transformers(
+            model.name, hf_model=copy.deepcopy(model.hf, shared), tokenizer=model.tokenizer
+        )
+    return _bridges[model]
+
+
 def full_pass(
     model: LanguageModel,
     tokens: list[int],
@@ -36,9 +63,9 @@ def full_pass(
 ) -> Float[Tensor, "T V"]:
     """Logits of one whole pass in which the residual stream at the hook is replaced."""
     with torch.inference_mode():
-        logits: Tensor = model.bridge.run_with_hooks(
+        logits: Tensor = bridge(model).run_with_hooks(
             torch.tensor([tokens]),
-            fwd_hooks=[(model.hook_point, lambda resid, hook: write(resid[0])[None])],
+            fwd_hooks=[(hook_point(model), lambda resid, hook: write(resid[0])[None])],
         )
     return logits[0]
 
@@ -70,8 +97,8 @@ def place(experiment: Experiment, edit: Edit, prompt: str) -> Where:
     # Raw latents act where they are most active in the prompt.
     tokens = torch.tensor([model.prompt_tokens(prompt)])
     with torch.inference_mode():
-        _, cache = model.bridge.run_with_cache(tokens, names_filter=model.hook_point)
-    acts = experiment.decomposition.sae.encode(cache[model.hook_point][0, 1:])
+        _, cache = bridge(model).run_with_cache(tokens, names_filter=hook_point(model))
+    acts = experiment.decomposition.sae.encode(cache[hook_point(model)][0, 1:])
     return 1 + int(acts[:, list(experiment.source.latents)].sum(1).argmax())
 
 
@@ -152,6 +179,17 @@ def _rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Float[Tensor, "
 
 Change = Callable[[Float[Tensor, "T D"]], Float[Tensor, "T D"]]
 """The residual stream of one row of tokens → the edited one."""
+
+
+def silenced(sae: SparseAutoencoder, latent: int, at: int) -> Change:
+    """Takes away at one position what a latent of an SAE adds there."""
+
+    def change(resid: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+        out = resid.clone()
+        out[at] -= sae.encode(resid[at : at + 1])[0, latent] * sae.W_dec[latent]
+        return out
+
+    return change
 
 
 @torch.inference_mode()

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.lab.city_records import CityRecord, RankedLatent
-from metasae.lab.first_use import META
 from metasae.lab.lab import Lab, open_lab
 from metasae.lab.name_latents import activation_table, residuals_on_names, selectivity
+from metasae.lab.preset_files import META_SAE
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.loading import load_model
 from metasae.saes import formats
@@ -67,7 +67,7 @@ def _plant(model: LanguageModel, preset: Preset, folder: Path) -> None:
     sae, meta = _saes(torch.stack(names), texts.mean(0))
     for width in preset.widths:
         formats.save(_first(sae, width), Path(preset.sae(width)), torch.float32)
-    formats.save(meta, folder / META, torch.float32)
+    formats.save(meta, folder / META_SAE, torch.float32)
     records = _records(cities, activation_table(model, sae, cities, median))
     words = pd.DataFrame({"latent": range(len(cities)), "word": [city.name for city in cities]})
     words.to_parquet(folder / "words.parquet")

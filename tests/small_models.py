@@ -3,8 +3,9 @@
 Random weights: what is tested is the opening and that all numbers agree with transformers' own.
 """
 
+import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ TAUGHT = ("Alexandria", "Cairo", "Kyoto", "Lyon", "Marseille", "Osaka", "Paris",
 """Cities whose facts the small Llama is taught."""
 
 
-def tokenizer(start: str, whole: Sequence[str] = ()) -> Any:
+@functools.cache
+def tokenizer(start: str, whole: tuple[str, ...] = ()) -> Any:
     """A byte-level BPE of the questions and the cities, its start token the last id.
 
     Args:
@@ -46,25 +48,33 @@ def tokenizer(start: str, whole: Sequence[str] = ()) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=start, eos_token=start)
 
 
-def llama(folder: Path, facts: Iterable[City] = (), steps: int = 0) -> Any:
-    """A Llama of four blocks, saved.
+def llama(
+    folder: Path,
+    facts: Iterable[City] = (),
+    steps: int = 0,
+    family: str = "llama",
+    **more: Any,
+) -> Any:
+    """A Llama, or a model of a family laid out like it, of four blocks, saved.
 
     Args:
         facts: cities whose four questions it is trained to answer first.
         steps: of that training.
+        family: transformers' ``model_type``.
+        more: what its configuration says beside the sizes.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     facts = tuple(facts)
     # An edit acts on a name's last token, which is all a model reads of a name of one token.
-    words = tokenizer("<s>", [city.name for city in facts])
-    config = LlamaConfig(
-        vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
+    words = tokenizer("<s>", tuple(city.name for city in facts))
+    config = AutoConfig.for_model(
+        family, vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
         max_position_embeddings=128, bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
+        eos_token_id=words.eos_token_id, **more,
     )  # fmt: skip
-    model = LlamaForCausalLM(config)
+    model = AutoModelForCausalLM.from_config(config)
     if steps:
         _learn(model, words, facts, steps)
         model.save_pretrained(folder)
@@ -151,34 +161,48 @@ def in_hub_cache(cache: Path, repo: str, revision: str) -> Path:
     return folder
 
 
+def _in_cache(preset: Preset, make: Callable[[Path], Any], cache: Path, seed: int) -> Any:
+    """A small model in the place of a preset's own in the hub's cache."""
+    torch.manual_seed(seed)
+    origin = preset.model.origin
+    assert isinstance(origin, Hub)
+    return make(in_hub_cache(cache, origin.repo, origin.revision))
+
+
+def _old_sae(folder: Path, model: Any, width: int, hook: str) -> None:
+    """An SAE as SAELens wrote them before version 6."""
+    folder.mkdir()
+    config = {
+        "hook_point": hook, "d_in": D_MODEL, "d_sae": width,
+        "dtype": "torch.float32", "device": "cpu", "model_name": "gpt2-small",
+        "hook_point_layer": 8, "activation_fn_str": "relu", "normalize_activations": False,
+        "context_size": 128, "dataset_path": "", "prepend_bos": True,
+    }  # fmt: skip
+    (folder / "cfg.json").write_text(json.dumps(config))
+    save_file(sae_weights(model, width), folder / "sae_weights.safetensors")
+
+
+def own_folders(folder: Path) -> dict[str, object]:
+    """What a user's preset says of a small GPT-2 and its SAE that are saved as plain folders."""
+    torch.manual_seed(0)
+    model = gpt2(folder / "my model")
+    _old_sae(folder / "my sae", model, WIDTHS[1], "blocks.1.hook_resid_post")
+    return {"name": "mine", "model": str(folder / "my model"), "saes": [str(folder / "my sae")]}
+
+
 def small_gpt2(cache: Path) -> Preset:
     """The preset of the post, its model and SAEs small, in the hub's cache."""
-    torch.manual_seed(0)
-    origin = GPT2.model.origin
-    assert isinstance(origin, Hub)
-    model = gpt2(in_hub_cache(cache, origin.repo, origin.revision))
+    model = _in_cache(GPT2, gpt2, cache, seed=0)
     repo = in_hub_cache(cache, "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8", "1" * 40)
     for name, width in zip(("768", "1536"), WIDTHS, strict=True):
-        folder = repo / f"blocks.8.hook_resid_pre_{name}"
-        folder.mkdir()
-        # As SAELens wrote them before version 6.
-        config = {
-            "hook_point": "blocks.8.hook_resid_pre", "d_in": D_MODEL, "d_sae": width,
-            "dtype": "torch.float32", "device": "cpu", "model_name": "gpt2-small",
-            "hook_point_layer": 8, "activation_fn_str": "relu", "normalize_activations": False,
-            "context_size": 128, "dataset_path": "", "prepend_bos": True,
-        }  # fmt: skip
-        (folder / "cfg.json").write_text(json.dumps(config))
-        save_file(sae_weights(model, width), folder / "sae_weights.safetensors")
+        hook = "blocks.8.hook_resid_pre"
+        _old_sae(repo / f"{hook}_{name}", model, width, hook)
     return _small(GPT2, model)
 
 
 def small_gemma(cache: Path) -> Preset:
     """The preset of Gemma Scope 2, its model and SAEs small, in the hub's cache."""
-    torch.manual_seed(1)
-    origin = GEMMA.model.origin
-    assert isinstance(origin, Hub)
-    model = gemma(in_hub_cache(cache, origin.repo, origin.revision))
+    model = _in_cache(GEMMA, gemma, cache, seed=1)
     repo = in_hub_cache(cache, "google/gemma-scope-2-270m-pt", "2" * 40)
     for name, width in zip(("16k", "65k"), WIDTHS, strict=True):
         folder = repo / "resid_post" / f"layer_12_width_{name}_l0_medium"
@@ -197,7 +221,7 @@ def _small(preset: Preset, model: Any) -> Preset:
     return replace(
         preset,
         model=replace(
-            preset.model, origin=replace(origin, files=files), layers=LAYERS, d_model=D_MODEL,
+            preset.model, origin=replace(origin, files=files), d_model=D_MODEL,
             start_token=model.config.bos_token_id,
         ),
         hook_layer=HOOK,

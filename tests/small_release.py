@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from metasae.lab import city_table
 from metasae.progress import Progress, silent
-from metasae.release import measure as measure_module
 from metasae.release import starts
 from metasae.release.build import build
 from metasae.release.recipe import SHIPPED, Recipe
@@ -68,7 +68,7 @@ class SmallRelease:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(CACHE_VARIABLE, str(self.cache))
             patch.setattr(windows_module, "default_documents", text)
-            for module in (measure_module, starts):
+            for module in (city_table, starts):
                 patch.setattr(module, "load_cities", lambda: self.cities)
             yield
 
@@ -97,7 +97,7 @@ def small_preset(model: Path, weights: Path) -> Preset:
     return Preset(
         name="small",
         title="A small model",
-        model=ModelSource("small", model, small_models.LAYERS, small_models.D_MODEL),
+        model=ModelSource("small", model, small_models.D_MODEL),
         hook_layer=small_models.HOOK,
         widths=(16, 32, 64),
         meta_width=12,

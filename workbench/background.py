@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from metasae.errors import UserError
 from metasae.progress import Progress, TimeLeft, duration
 
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 P = ParamSpec("P")
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,10 @@ class Work(Generic[T]):
         try:
             self._future.set_result(work(self._report))
         except Exception as error:  # kept for who asks, whatever it is
-            self._future.set_exception(error)
+            if not isinstance(error, UserError):
+                _log.exception("%s failed", self._name)
+            # Without its traceback, which would keep alive all that the work had in its hands.
+            self._future.set_exception(error.with_traceback(None))
 
     def _report(self, stage: str, fraction: float, note: str = "") -> None:
         seconds = self._left.seconds(stage, fraction)
@@ -60,7 +64,6 @@ class Work(Generic[T]):
         except UserError:
             raise
         except Exception as error:
-            _log.exception("%s failed", self._name)
             raise UserError(
                 f"{self._name} did not succeed ({type(error).__name__}); the terminal shows the "
                 "details."
@@ -81,11 +84,23 @@ class Work(Generic[T]):
         return self.result()
 
 
+class Cached(Protocol[P, R_co]):
+    """A function whose results are kept by its arguments."""
+
+    def __call__(self, *args: P.args, **options: P.kwargs) -> R_co:
+        """The result, kept or made."""
+        ...
+
+    def clear(self, *args: Any, **options: Any) -> None:
+        """Make it anew the next time."""
+        ...
+
+
 class Kept(Generic[P, T]):
     """Work that is begun once for the same arguments and kept for all sessions."""
 
-    def __init__(self, begin: Callable[P, Work[T]], max_entries: int) -> None:
-        self._begin = st.cache_resource(max_entries=max_entries, show_spinner=False)(begin)
+    def __init__(self, begin: Cached[P, Work[T]]) -> None:
+        self._begin = begin
 
     def work(self, *args: P.args, **options: P.kwargs) -> Work[T]:
         """The work, under way or done."""
@@ -105,6 +120,13 @@ class Kept(Generic[P, T]):
             raise
 
 
-def kept(max_entries: int) -> Callable[[Callable[P, Work[T]]], Kept[P, T]]:
-    """Keep the work a function begins, by its arguments (those that begin with _ left out)."""
-    return lambda begin: Kept(begin, max_entries)
+def kept(
+    max_entries: int, on_release: Callable[[Work[Any]], None] | None = None
+) -> Callable[[Callable[P, Work[T]]], Kept[P, T]]:
+    """Keep the work a function begins, by its arguments (those that begin with _ left out).
+
+    Args:
+        on_release: called with what isn't kept any longer.
+    """
+    cache = st.cache_resource(max_entries=max_entries, show_spinner=False, on_release=on_release)
+    return lambda begin: Kept(cache(begin))

@@ -19,10 +19,11 @@ def edit_options(edit: Edit) -> None:
 
         st.session_state["option-hundredfold"] = edit.kind == "hundredfold"
         st.toggle(
-            "The post's variant: 100 × each meta-direction",
+            "Each meta-direction × 100",
             key="option-hundredfold",
-            help="Adds or takes away 100 times the unit meta-direction, as the authors' script "
-            "does, instead of the meta-latent's own activation. It nearly erases the latent.",
+            help="Adds or takes away 100 times the unit meta-direction instead of the "
+            "meta-latent's own activation, as the script published with meta-SAEs does. It nearly "
+            "erases the latent.",
             on_change=multiplied,
         )
         _switch(

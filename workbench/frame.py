@@ -15,6 +15,19 @@ def failed(error: UserError) -> None:
     st.error(escape(str(error)))
 
 
+def begin(title: str, text: str) -> Lab | None:
+    """A page's head, with what went wrong before it; the opened preset.
+
+    Returns:
+        None where it can't be opened: why is drawn, and the page ends here.
+    """
+    session.read_link()
+    st.title(title, anchor=False)
+    st.markdown(text)
+    session.show_notice()
+    return lab_or_retry(session.view().setting.preset)
+
+
 def lab_or_retry(preset: Opened) -> Lab | None:
     """The opened preset; where that fails, why and a way to try again are drawn instead.
 

@@ -70,6 +70,11 @@ def address(**query: object) -> None:
     st.query_params.from_dict(_whole(query))
 
 
+def move(**query: object) -> None:
+    """Change the place on this page (in a widget's callback); what else it showed stays."""
+    address(**(carried() | query))
+
+
 def here() -> str:
     """The address in one word, for keys of widgets that begin anew in another place."""
     return "&".join(f"{name}={value}" for name, value in sorted(st.query_params.items()))

@@ -1,5 +1,10 @@
 """What is open, shared by all sessions: the lab, its explorer, its texts, meta-latents' names."""
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
 import pandas as pd
 import streamlit as st
 
@@ -10,11 +15,80 @@ from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.text.windows import Windows
-from workbench.background import Work, kept
-from workbench.text import escape
+from workbench.background import Kept, Work, kept
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
-@kept(max_entries=2)
+class OfLab(Generic[P, T]):
+    """What is made of a lab, kept for all sessions by its arguments until the lab itself goes.
+
+    Kept anywhere else it would hold on to a lab that was closed, its model included.
+
+    Args:
+        make: called with the lab and further arguments that can be hashed.
+        most: results that are kept of one lab.
+    """
+
+    def __init__(self, make: Callable[Concatenate[Lab, P], T], most: int) -> None:
+        self._make, self._most, self._lock = make, most, threading.RLock()
+
+    def __call__(self, lab: Lab, *args: P.args, **options: P.kwargs) -> T:
+        """The result, kept or made."""
+        with self._lock:
+            results: dict[Any, T] = _beside(lab.preset.opened).of(lab).setdefault(self, {})
+            result = results.pop(args) if args in results else self._make(lab, *args, **options)
+            results[args] = result  # the last one is the one asked for last
+            if len(results) > self._most:
+                del results[next(iter(results))]
+            return result
+
+    def clear(self, lab: Lab, *args: Any) -> None:
+        """Make it anew the next time."""
+        with self._lock:
+            _beside(lab.preset.opened).of(lab).get(self, {}).pop(args, None)
+
+
+def of_lab(most: int) -> Callable[[Callable[Concatenate[Lab, P], T]], OfLab[P, T]]:
+    """Keep what a function makes of a lab (see `OfLab`)."""
+    return lambda make: OfLab(make, most)
+
+
+def work_of_lab(
+    most: int,
+) -> Callable[[Callable[Concatenate[Lab, P], Work[T]]], Kept[Concatenate[Lab, P], T]]:
+    """Keep the work a function begins for a lab."""
+    return lambda begin: Kept(OfLab(begin, most))
+
+
+class _Beside:
+    """What was made of the lab of one preset."""
+
+    def __init__(self) -> None:
+        self._lab: Lab | None = None
+        self._kept: dict[Any, Any] = {}
+
+    def of(self, lab: Lab) -> dict[Any, Any]:
+        """What was made of this very lab."""
+        if self._lab is not lab:
+            self._lab, self._kept = lab, {}
+        return self._kept
+
+
+@st.cache_resource(show_spinner=False)
+def _beside(preset: Opened) -> _Beside:
+    return _Beside()
+
+
+def _closed(opening: Work[Lab]) -> None:
+    """Let go of what was made of a lab."""
+    with suppress(UserError):
+        if opening.done:
+            _beside.clear(opening.result().preset.opened)
+
+
+@kept(max_entries=2, on_release=_closed)
 def _lab(preset: Opened) -> Work[Lab]:
     wanted = preset_of(preset)
     return Work(lambda progress: open_lab(wanted, progress), "Opening the model")
@@ -29,19 +103,20 @@ def get_lab(preset: Opened) -> Lab:
     return _lab(preset)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _opened_explorer(preset: Opened, meta_sae: str) -> Explorer:
-    return open_explorer(get_lab(preset))
+@of_lab(most=1)
+def _explorer(lab: Lab) -> Explorer:
+    return open_explorer(lab)
 
 
 def get_explorer(lab: Lab) -> Explorer:
     """What is known of a lab's latents."""
-    return _opened_explorer(lab.preset.opened, lab.provenance.meta_sae)
+    return _explorer(lab)
 
 
-@kept(max_entries=24)
-def _width(preset: Opened, meta_sae: str, width: int, _explorer: Explorer) -> Work[Decomposition]:
-    return Work(lambda progress: _explorer.decomposition(width, progress), "Opening the SAE")
+@work_of_lab(most=12)
+def _width(lab: Lab, width: int) -> Work[Decomposition]:
+    explorer = get_explorer(lab)
+    return Work(lambda progress: explorer.decomposition(width, progress), "Opening the SAE")
 
 
 def open_width(explorer: Explorer, width: int) -> Decomposition:
@@ -50,8 +125,7 @@ def open_width(explorer: Explorer, width: int) -> Decomposition:
     Raises:
         UserError: when it can't be opened; the next call tries again.
     """
-    lab = explorer.lab
-    return _width(lab.preset.opened, lab.provenance.meta_sae, width, explorer)
+    return _width(explorer.lab, width)
 
 
 def meta_title(lab: Lab, meta: int) -> str:
@@ -62,27 +136,27 @@ def meta_title(lab: Lab, meta: int) -> str:
         return lab.meta_card(meta).title
 
 
-@kept(max_entries=12)
-def _text(preset: Opened, width: int, _explorer: Explorer) -> Work[Windows | None]:
-    return Work(lambda progress: _explorer.text(width, progress), "Reading the text")
+@work_of_lab(most=12)
+def _text(lab: Lab, width: int) -> Work[Windows | None]:
+    explorer = get_explorer(lab)
+    return Work(lambda progress: explorer.text(width, progress), "Reading the text")
 
 
 def get_text(explorer: Explorer, width: int) -> Windows | None:
     """The text a width's evidence is about; None where another one is here.
 
     The first time it is fetched and cut into tokens, with its progress drawn.
+
+    Raises:
+        UserError: when it can't be fetched; the next call tries again.
     """
-    try:
-        return _text(explorer.lab.preset.opened, width, explorer)
-    except UserError as error:
-        st.error(escape(str(error)))
-        return None
+    return _text(explorer.lab, width)
 
 
-@st.cache_data(max_entries=4, show_spinner="Reading the meta-latents …")
-def _meta_table(preset: Opened, meta_sae: str, corrected: str, _explorer: Explorer) -> pd.DataFrame:
-    lab = _explorer.lab
-    table = _explorer.table(META)
+@of_lab(most=2)
+def _meta_table(lab: Lab, corrected: str) -> pd.DataFrame:
+    explorer = get_explorer(lab)
+    table = explorer.table(META)
     kind = str(lab.n_latents)
     rows = []
     for meta in range(lab.n_meta):
@@ -91,21 +165,16 @@ def _meta_table(preset: Opened, meta_sae: str, corrected: str, _explorer: Explor
         rows.append(
             {
                 "meta-latent": meta,
-                "called": _explorer.label(META, meta),
+                "called": explorer.label(META, meta),
                 "label's F1": None if table is None else float(table["f1"].iloc[meta]),
                 "active on": len(strongest) / lab.n_latents,
                 "strongest": top[0][1] if top else 0.0,
-                "strongest latents": " · ".join(_explorer.label(kind, latent) for latent, _ in top),
+                "strongest latents": " · ".join(explorer.label(kind, latent) for latent, _ in top),
             }
         )
     return pd.DataFrame(rows).sort_values("active on", ascending=False, ignore_index=True)
 
 
 def meta_table(explorer: Explorer) -> pd.DataFrame:
-    """All meta-latents with their labels, the commonest first."""
-    lab = explorer.lab
-    corrected = explorer.corrections.to_json()
-    table: pd.DataFrame = _meta_table(
-        lab.preset.opened, lab.provenance.meta_sae, corrected, explorer
-    )
-    return table
+    """All meta-latents with their labels, the commonest first; for reading only."""
+    return _meta_table(explorer.lab, explorer.corrections.to_json())

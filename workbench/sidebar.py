@@ -5,9 +5,11 @@ from contextlib import suppress
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab.first_use import folder_of
+from metasae.lab.preset_files import CITIES, folder_of
 from metasae.sources.presets import Hub, Opened, Preset
+from metasae.sources.releases import is_release
 from metasae.sources.user_presets import find_preset, keep, names
+from metasae.text.cities import load_cities
 from workbench import session
 from workbench.text import escape
 
@@ -64,23 +66,23 @@ def _cost(name: str) -> str:
         preset = find_preset(name)
     except UserError:
         return ""
-    if preset.weights is not None or (folder_of(preset) / "cities.json").exists():
+    if preset.weights is not None or (folder_of(preset) / CITIES).exists():
         return ""
     size = _bytes(preset)
     download = f"downloads about {size / 1e6:,.0f} MB from the Hugging Face hub, " if size else ""
     return (
         f"The first opening {download}trains a meta-SAE of {preset.meta_width:,} meta-latents on "
-        f"{preset.width:,} latents and asks the model about 252 cities: minutes to a quarter of an "
-        "hour. Both are kept."
+        f"{preset.width:,} latents and asks the model about {len(load_cities())} cities: minutes "
+        "to a quarter of an hour. Both are kept."
     )
 
 
-def _bytes(preset: Preset) -> float:
+def _bytes(preset: Preset) -> int:
     """Of the model's files and of the SAE's that is taken apart."""
     origin = preset.model.origin
     model = sum(file.size for file in origin.files) if isinstance(origin, Hub) else 0
-    far = ":" in preset.sae(preset.width)
-    return model + (8.0 * preset.width * preset.model.d_model if far else 0)
+    far = is_release(preset.sae(preset.width))
+    return model + (preset.sae_size(preset.width) if far else 0)
 
 
 def _form() -> None:

@@ -13,12 +13,27 @@ from typing import Any
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
+from metasae.steering.questions import split_answers
 
 VERSION = "1"
 _LONGEST_TEXT = 600
 _MOST_STEPS = 200
 
 Latents = tuple[int, ...]
+
+
+class LinkError(UserError):
+    """A link, or a view in a file, that can't be read.
+
+    Attributes:
+        reason: what is wrong with it, as half a sentence.
+    """
+
+    def __init__(self, reason: str, sentence: str = "") -> None:
+        self.reason = reason
+        super().__init__(
+            sentence or f"The link is damaged: {reason}; the default is shown instead."
+        )
 
 
 @dataclass(frozen=True)
@@ -120,16 +135,14 @@ class View:
         """The view a link or a file describes; an empty query is the default view.
 
         Raises:
-            UserError: a link of another version, or one that is damaged.
+            LinkError: a link of another version, or one that is damaged.
         """
         if not query:
             return cls()
         version = query.get("v", VERSION)
         if version != VERSION:
-            raise UserError(
-                f'This link is of version "{_quoted(version)}" and this workbench reads version '
-                f"{VERSION}; it shows the default instead."
-            )
+            both = f'of version "{_quoted(version)}" and this workbench reads version {VERSION}'
+            raise LinkError(f"it is {both}", f"This link is {both}; it shows the default instead.")
         setting, writing = Setting(), Writing()
         return cls(
             setting=Setting(
@@ -189,11 +202,6 @@ def edit_from_text(text: str) -> Edit:
     return edit_of_kind(strengths=tuple(strengths), **({"kind": "meta"} | options))
 
 
-def split_answers(text: str) -> tuple[str, ...]:
-    """Answers typed with commas between them, each once, in order."""
-    return tuple(dict.fromkeys(filter(None, (answer.strip() for answer in text.split(",")))))
-
-
 @dataclass(frozen=True)
 class History:
     """The view and what it was before and after; a value, so one step is one assignment."""
@@ -231,17 +239,16 @@ def _quoted(text: object) -> str:
     return shown if len(shown) <= 40 else shown[:40] + "…"
 
 
-def _damaged(name: str, value: object) -> UserError:
-    return UserError(
-        f'The link is damaged: "{_quoted(value)}" can\'t be read as its "{name}"; '
-        "the default is shown instead."
-    )
+def _damaged(name: str, value: object) -> LinkError:
+    return LinkError(f'"{_quoted(value)}" can\'t be read as its "{name}"')
 
 
 def _text(query: Mapping[str, str], name: str, default: str) -> str:
     value = query.get(name, default)
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+    if not isinstance(value, str):
         raise _damaged(name, value)
+    if len(value) > _LONGEST_TEXT:
+        raise LinkError(f'its "{name}" has {len(value):,} characters, more than {_LONGEST_TEXT}')
     return value
 
 

@@ -49,6 +49,9 @@ class Report:
     def text(self) -> str:
         """See `arguments.Result`."""
         meta, cities = self.figures["meta_sae"], self.figures["cities"]
+        # A meta-SAE of the user's may have been trained without the control.
+        control = meta["fve_control"]
+        control = "" if control is None else f" ({control:.3f} on Gaussian rows)"
         facts = ", ".join(f"{name} {count}" for name, count in cities["known_facts"].items())
         lines = [
             f"{self.figures['model']}, {self.figures['hook']}",
@@ -59,7 +62,7 @@ class Report:
                 for one in self.figures["saes"]
             ),
             f"meta-SAE: {meta['width']:,} meta-latents, L0 {meta['l0']:.2f}, variance explained "
-            f"{meta['fve']:.3f} ({meta['fve_control']:.3f} on Gaussian rows), {meta['dead']} dead",
+            f"{meta['fve']:.3f}{control}, {meta['dead']} dead",
             f"cities: {cities['total']}, {cities['with_latent']} with a latent of their own; facts "
             f"the model knows: {facts}",
         ]

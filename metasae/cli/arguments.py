@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +29,22 @@ class Result(Protocol):
     def text(self) -> str:
         """What is printed otherwise."""
         ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, and how good it is.
+
+    Attributes:
+        out: the folder.
+    """
+
+    out: Path
+    report: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Result`."""
+        return {"out": str(self.out)} | self.report
 
 
 Command = Callable[[argparse.Namespace], Result]
@@ -80,16 +97,21 @@ def number(
 def pair(command: argparse.ArgumentParser, required: bool) -> None:
     """Declare source and target, and the latents that stand for them."""
     command.add_argument("--source", required=required, help='a city, or latents like "#123"')
-    command.add_argument("--target", required=required)
+    command.add_argument("--target", required=required, help="likewise; whose answers are to come")
     command.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
-    command.add_argument("--target-latents", metavar="IDS")
+    command.add_argument("--target-latents", metavar="IDS", help="likewise for the target")
 
 
 def edit_options(command: argparse.ArgumentParser) -> None:
     """Declare what all edits of a command share."""
-    command.add_argument("--keep-residual", action="store_true")
+    command.add_argument(
+        "--keep-residual", action="store_true", help="keep what the meta-SAE leaves unexplained"
+    )
     command.add_argument("--drop-error", action="store_true", help="drop the SAE's error")
-    command.add_argument("--position", choices=("last", "all"), default="last")
+    command.add_argument(
+        "--position", choices=("last", "all"), default="last",
+        help="edit the name's last token (default) or all tokens",
+    )  # fmt: skip
 
 
 def ids(text: str) -> list[int]:

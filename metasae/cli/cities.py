@@ -16,7 +16,7 @@ def register(add: Add) -> None:
     """Declare the commands."""
     add("cities", cities, "The cities, what the model knows of them, their latents.")
     one = add("city", city, "One city's latents, ranked and decomposed.")
-    one.add_argument("name")
+    one.add_argument("name", help="a city of the table")
 
 
 def _latents(lab: "Lab", record: "CityRecord") -> list[dict[str, Any]]:

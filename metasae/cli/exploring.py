@@ -1,14 +1,14 @@
 """Commands that look at latents: take one apart, find some, describe them, draw what they share."""
 
 import argparse
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
-from metasae.cli.arguments import Add, number, opened_explorer, opened_lab, whole, writable
-from metasae.sources.files import written_whole
+from metasae.cli.arguments import Add, Written, number, opened_explorer, opened_lab, whole, writable
+from metasae.errors import UserError
+from metasae.sources.files import json_text, written_whole
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
@@ -24,29 +24,35 @@ MOST_TOKENS = 10**9
 def register(add: Add) -> None:
     """Declare the commands."""
     one = add("decompose", decompose, "A latent's meta-latents, and what stands beside it.")
-    one.add_argument("latent", type=int)
+    one.add_argument("latent", type=int, help="its number")
     one.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
     on_text = add("latents", latents, "Which latents fire on a text, or match a word.")
     on_text.add_argument("--text", required=True, help="a text, or a word of a label")
-    on_text.add_argument("--width", type=int)
+    on_text.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
     labels = add("describe", describe, "Collect where latents fire, and label them.")
-    labels.add_argument("--width", type=int, action="append", default=[], metavar="N")
-    labels.add_argument("--all-widths", action="store_true")
     labels.add_argument(
-        "--text", type=Path, action="append", default=[], metavar="FILE|DIR|hf:NAME",
+        "--width", type=int, action="append", default=[], metavar="N",
+        help="of the SAE (default: the one taken apart); may be given several times",
+    )  # fmt: skip
+    labels.add_argument("--all-widths", action="store_true", help="all the preset's SAEs")
+    labels.add_argument(
+        "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
         help="your own text instead of the shipped SAEs'",
     )  # fmt: skip
     whole(labels, "--tokens", "about how many (default: a million)", 1, MOST_TOKENS)
     labels.add_argument("--out", type=Path, help="folder to write (default: in the cache)")
     labels.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server")
-    labels.add_argument("--endpoint-model", default="default", metavar="NAME")
+    labels.add_argument("--endpoint-model", default="default", metavar="NAME", help="its model")
     whole(labels, "--most", "latents it is asked about", 1, 10**7, default=200)
     labels.add_argument("--yes", action="store_true", help="agree to what that costs")
     labels.add_argument("--labels-only", action="store_true", help="keep the evidence")
     add("examples", examples, "The post's worked examples, checked against what is open.")
     drawn = add("graph", graph, "Latents, their meta-latents, and the latents these are in.")
-    drawn.add_argument("latent", type=int, nargs="*")
-    drawn.add_argument("--format", choices=("graphml", "json", "svg"), default="json")
+    drawn.add_argument("latent", type=int, nargs="*", help="where it starts")
+    drawn.add_argument(
+        "--format", choices=("graphml", "json", "svg"),
+        help="how it is written (default: as the file's ending says, else json)",
+    )  # fmt: skip
     drawn.add_argument("--depth", type=int, default=1, help="steps to latents of meta-latents")
     drawn.add_argument("--top", type=int, default=5, help="latents of a meta-latent")
     number(drawn, "--threshold", "activation (of --whole: weight) below which no edge is drawn",
@@ -85,7 +91,7 @@ class Decomposed:
 
 
 @dataclass(frozen=True)
-class Firing:
+class FoundLatents:
     """Latents that fire on a text, and those whose label or words match it.
 
     Attributes:
@@ -118,27 +124,27 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class Described:
+class Described(Written):
     """Where evidence and labels were written, and how good the labels are."""
-
-    out: Path
-    report: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {"out": str(self.out)} | self.report
 
     def text(self) -> str:
         """See `arguments.Result`."""
         lines = [f"Evidence and labels are in {self.out}."]
         lines += [
-            f"  {kind}: F1 {one['f1_mean']:.2f} on held-out contexts, "
-            f"{one['f1_control_mean']:.2f} for other latents' labels; "
-            f"{one['unclear_share']:.0%} unclear"
+            f"  {kind}: {_quality(one)}"
             for kind, one in self.report.items()
             if isinstance(one, dict) and "f1_mean" in one
         ]
         return "\n".join(lines)
+
+
+def _quality(summary: dict[str, Any]) -> str:
+    if not summary["scored"]:
+        return "too few contexts to score any label"
+    return (
+        f"F1 {summary['f1_mean']:.2f} on held-out contexts, {summary['f1_control_mean']:.2f} for "
+        f"other latents' labels; {summary['unclear_share']:.0%} unclear"
+    )
 
 
 @dataclass(frozen=True)
@@ -162,20 +168,39 @@ class Examples:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A graph in one of its formats, or the figures of one; in a file where one was named."""
+    """A graph in one of its formats, or the figures of one.
+
+    Attributes:
+        values: the same as JSON-able values.
+    """
 
     content: str
-    out: Path | None = None
-    said: str = ""
+    values: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
-        values: dict[str, Any] = json.loads(self.content)
-        return values
+        return self.values
 
     def text(self) -> str:
         """See `arguments.Result`."""
-        return self.content if self.out is None else self.said
+        return self.content
+
+
+@dataclass(frozen=True)
+class DrawnFile:
+    """A graph that was written into a file."""
+
+    out: Path
+    nodes: int
+    edges: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {"out": str(self.out), "nodes": self.nodes, "edges": self.edges}
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        return f"{self.nodes:,} nodes and {self.edges:,} edges: {self.out}"
 
 
 def decompose(arguments: argparse.Namespace) -> Decomposed:
@@ -187,11 +212,11 @@ def decompose(arguments: argparse.Namespace) -> Decomposed:
     return Decomposed(LatentPage(explorer, width, arguments.latent))
 
 
-def latents(arguments: argparse.Namespace) -> Firing:
+def latents(arguments: argparse.Namespace) -> FoundLatents:
     """Find latents by a text."""
     explorer = opened_explorer(arguments)
     width = explorer.lab.n_latents if arguments.width is None else arguments.width
-    return Firing(
+    return FoundLatents(
         arguments.text,
         width,
         explorer.firing_on(width, arguments.text),
@@ -229,34 +254,34 @@ def examples(arguments: argparse.Namespace) -> Examples:
     return Examples(checks(opened_explorer(arguments)))
 
 
-def graph(arguments: argparse.Namespace) -> Drawn:
+def graph(arguments: argparse.Namespace) -> Drawn | DrawnFile:
     """Draw some latents' graph, or count all latents'."""
     from metasae.explorer.graph import around, check_bounds, projected
-    from metasae.explorer.graph_files import exported
+    from metasae.explorer.graph_files import exported, format_of, node_link
 
     check_bounds(arguments.depth, arguments.top)
     writable(arguments.out)
+    fmt = arguments.format or ("json" if arguments.out is None else format_of(arguments.out))
+    if arguments.whole and fmt != "json":
+        raise UserError("--whole counts a graph, and figures are written as JSON only.")
     explorer = opened_explorer(arguments)
     lab = explorer.lab
     if arguments.whole:
-        statistics = projected(lab.decomposition, arguments.threshold).statistics()
-        content, said = json.dumps(statistics, indent=1), "The statistics are in"
+        values: dict[str, Any] = projected(lab.decomposition, arguments.threshold).statistics()
+        content, nodes, edges = json_text(values), values["latents"], values["edges"]
     else:
         made = around(
-            lab.decomposition,
-            arguments.latent,
-            arguments.depth,
-            arguments.top,
-            arguments.threshold,
+            lab.decomposition, arguments.latent, arguments.depth, arguments.top, arguments.threshold
         )
-        content = exported(
-            made,
-            "json" if arguments.json else arguments.format,
-            lambda kind, index: explorer.label(explorer.of_node(kind), index),
-            asdict(lab.provenance),
-        )
-        said = f"{made.number_of_nodes()} nodes and {made.number_of_edges()} edges:"
-    if arguments.out is not None:
-        with written_whole(arguments.out) as part:
-            part.write_text(content, "utf-8")
-    return Drawn(content, arguments.out, f"{said} {arguments.out}")
+        about = asdict(lab.provenance)
+
+        def name_of(kind: str, index: int) -> str:
+            return explorer.label(explorer.of_node(kind), index)
+
+        values, content = node_link(made, name_of, about), exported(made, fmt, name_of, about)
+        nodes, edges = made.number_of_nodes(), made.number_of_edges()
+    if arguments.out is None:
+        return Drawn(content, values)
+    with written_whole(arguments.out) as part:
+        part.write_text(content, "utf-8")
+    return DrawnFile(arguments.out, nodes, edges)

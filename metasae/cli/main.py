@@ -5,7 +5,6 @@ sentence and exit code 1 (2 for words the parser does not know); ``--debug`` sho
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from metasae.cli import about, cities, exploring, searching, steering, training
 from metasae.cli.arguments import Command
 from metasae.errors import UserError
+from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
 
 _GROUPS = (about, training, cities, exploring, steering, searching)
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _quieten(arguments.debug)
         run: Command = arguments.run
         result = run(arguments)
-        sys.stdout.write((_dump(result.to_dict()) if arguments.json else result.text()) + "\n")
+        sys.stdout.write((json_text(result.to_dict()) if arguments.json else result.text()) + "\n")
     except UserError as error:
         sys.stderr.write(f"metasae: {error}\n")
         _log.debug("what caused it", exc_info=error)
@@ -89,7 +89,3 @@ def _parser() -> argparse.ArgumentParser:
     for group in _GROUPS:
         group.register(add)
     return parser
-
-
-def _dump(values: object) -> str:
-    return json.dumps(values, indent=1, ensure_ascii=False)

@@ -23,7 +23,10 @@ def register(add: Add) -> None:
     command.add_argument("--all-pairs", action="store_true", help="every city towards every other")
     command.add_argument("--out", type=Path, help="all that was scored: .parquet, .csv or .json")
     command.add_argument("--attributes", metavar="NAMES", help="some of the four, like country")
-    command.add_argument("--variant", choices=("faithful", "post"), default="faithful")
+    command.add_argument(
+        "--variant", choices=("faithful", "post"), default="faithful",
+        help="post: each meta-direction × 100, as in the post's script",
+    )  # fmt: skip
     command.add_argument(
         "--strengths",
         metavar="S",
@@ -31,7 +34,9 @@ def register(add: Add) -> None:
         help="how far a meta-latent is removed or added, like 0.5,1 (default 1: wholly)",
     )
     edit_options(command)
-    command.add_argument("--wording", choices=tuple(WORDINGS), default="post")
+    command.add_argument(
+        "--wording", choices=tuple(WORDINGS), default="post", help="how the questions are asked"
+    )
     whole(command, "--max-exact", "refuse more combinations", 1, 2**40, metavar="N")
     command.add_argument(
         "--estimate", action="store_true", help="score only the combinations that promise most"
@@ -67,6 +72,8 @@ class Searched:
             lines[0] += f", {scored:,} of them scored"
         for one in values["patterns"]:
             lines += _pattern(one)
+        if problem := values.get("problem"):
+            lines.append(f"Side effects and controls were not measured: {problem}")
         lines += [
             f"{pair['source']} → {pair['target']}  {pair['problem']}"
             for pair in values.get("pairs", [])
@@ -114,7 +121,7 @@ def search(arguments: argparse.Namespace) -> Searched:
     if not arguments.all_pairs:
         job = Job(opened_lab(arguments), spec)
         return Searched(
-            report.of_pair(job, most, arguments.out, more_ways=arguments.ways, progress=shown)
+            report.search_pair(job, most, arguments.out, more_ways=arguments.ways, progress=shown)
         )
     spread = None
     if arguments.ray is not None:
@@ -124,7 +131,7 @@ def search(arguments: argparse.Namespace) -> Searched:
     cities = [city for city in arguments.cities.split(",") if city.strip()]
     pairs = all_pairs(opened_lab(arguments), cities, spec, most=most)
     return Searched(
-        report.of_pairs(pairs, arguments.out, arguments.side_effects, spread, progress=shown)
+        report.search_pairs(pairs, arguments.out, arguments.side_effects, spread, progress=shown)
     )
 
 

@@ -24,7 +24,10 @@ def register(add: Add) -> None:
         "--remove", default="", metavar="IDS", help="the source's own meta-latents"
     )
     command.add_argument("--add", default="", metavar="IDS", help="the target's own meta-latents")
-    command.add_argument("--strength", action="append", default=[], metavar="ID=V")
+    command.add_argument(
+        "--strength", action="append", default=[], metavar="ID=V",
+        help="scale a meta-latent: 0 is without it, 1 wholly; may be given several times",
+    )  # fmt: skip
     edit_options(command)
     command.add_argument("--prompt", help="a prompt of your own that mentions the source")
     command.add_argument("--answers", help="its candidate answers, separated by commas")
@@ -89,7 +92,7 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
 
 def steer(arguments: argparse.Namespace) -> Steered:
     """Make one edit."""
-    from metasae.steering.questions import Answer, Question
+    from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
 
     latents = own_latents(arguments)
     edit = _edit(arguments)
@@ -100,8 +103,8 @@ def steer(arguments: argparse.Namespace) -> Steered:
     target = lab.subject(arguments.target, latents[1])
     questions = None
     if arguments.prompt is not None:
-        answers = tuple(Answer((), text.strip()) for text in arguments.answers.split(","))
-        questions = [Question("custom", arguments.prompt, answers)]
+        answers = tuple(Answer((), text) for text in split_answers(arguments.answers))
+        questions = [Question(CUSTOM, arguments.prompt, answers)]
     experiment = lab.experiment(source, target, questions)
     outcome = experiment.apply(edit)
     continuation = None

@@ -3,14 +3,13 @@
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metasae import progress
-from metasae.cli.arguments import SEEDS, Add, number, whole, writable
+from metasae.cli.arguments import SEEDS, Add, Written, number, whole, writable
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
-    from metasae.saes.autoencoder import SparseAutoencoder
     from metasae.training.config import TrainConfig
 
 MOST = 10**9
@@ -31,15 +30,16 @@ def register(add: Add) -> None:
         nargs="+",
         required=True,
         metavar="RELEASE:ID|DIR|FILE",
-        help="what to take apart; several together, each latent's origin kept",
+        help="what to take apart; several are taken apart together",
     )
     _recipe(meta, "meta-latents (default: a 21st of the latents)", "latents a step")
     meta.add_argument(
-        "--control", action="append", default=[], choices=("gaussian", "pca", "random")
-    )
+        "--control", action="append", default=[], choices=("gaussian", "pca", "random"),
+        help="also train on random directions, to compare with; may be given several times",
+    )  # fmt: skip
     base = add("train-sae", train_sae, "Train an SAE on a model's residual stream.")
     base.add_argument(
-        "--text", action="append", default=[], type=Path, metavar="FILE|DIR|hf:NAME",
+        "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
         help="plain text to read; may be given several times (default: the shipped SAEs' text)",
     )  # fmt: skip
     whole(base, "--tokens", "about how many are read (default: 500,000)", 1, MOST)
@@ -59,39 +59,40 @@ def _recipe(command: argparse.ArgumentParser, width: str, batch: str) -> None:
         "begin with N times k active ones, which become k over the first 60 %% of the steps",
         1, 1e6, metavar="N",
     )  # fmt: skip
-    command.add_argument("--selection", choices=("batch_topk", "topk"))
+    command.add_argument(
+        "--selection", choices=("batch_topk", "topk"),
+        help="k active ones a row on average over a batch (default), or in each row",
+    )  # fmt: skip
     command.add_argument("--start", metavar="random|data|DIR", help="DIR: an SAE to start from")
     command.add_argument("--resume", action="store_true", help="go on where a run was stopped")
 
 
 def _recipe_of(
     arguments: argparse.Namespace, usual: "TrainConfig"
-) -> "tuple[TrainConfig, SparseAutoencoder | None]":
-    """The usual recipe with what was asked for, and the SAE to start from, if one is named."""
+) -> "tuple[TrainConfig, Path | None]":
+    """The usual recipe with what was asked for, and the folder of the SAE to start from, if any."""
     from metasae.saes import formats
 
     names = ("width", "k", "steps", "batch", "seed", "lr", "first_k", "selection", "start")
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
-    initial = None
+    initial: Path | None = None
     if given.get("start", "data") not in ("random", "data"):
-        initial = formats.load(Path(given["start"]))
+        initial = Path(given["start"])
         # Its latents have settled; more of them a row would undo that.
-        given = {"width": initial.width, "first_k": 1.0} | given | {"start": "sae"}
+        given = {"width": formats.load(initial).width, "first_k": 1.0} | given | {"start": "sae"}
     return replace(usual, **given), initial
 
 
 @dataclass(frozen=True)
-class TrainedMetaSAE:
-    """A meta-SAE's folder and report."""
+class TrainedMetaSAE(Written):
+    """A meta-SAE's folder and report.
 
-    out: Path
+    Attributes:
+        directions: that were taken apart.
+    """
+
     directions: int
-    report: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {"out": str(self.out)} | self.report
 
     def text(self) -> str:
         """See `arguments.Result`."""
@@ -107,15 +108,8 @@ class TrainedMetaSAE:
 
 
 @dataclass(frozen=True)
-class TrainedSAE:
+class TrainedSAE(Written):
     """A base SAE's folder and report."""
-
-    out: Path
-    report: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {"out": str(self.out)} | self.report
 
     def text(self) -> str:
         """See `arguments.Result`."""
@@ -141,11 +135,11 @@ def train_meta(arguments: argparse.Namespace) -> TrainedMetaSAE:
     directions = open_directions(arguments.sae)
     usual = replace(RECIPE, width=usual_width(len(directions)))
     config, initial = _recipe_of(arguments, usual)
-    made = make(
-        directions, config, arguments.out, arguments.control, arguments.resume,
-        progress.to_stream(), initial=initial,
+    report = make(
+        directions, config, arguments.out, arguments.control, initial=initial,
+        resume=arguments.resume, progress=progress.to_stream(),
     )  # fmt: skip
-    return TrainedMetaSAE(arguments.out, len(directions), made.report)
+    return TrainedMetaSAE(arguments.out, report, len(directions))
 
 
 def train_sae(arguments: argparse.Namespace) -> TrainedSAE:
@@ -156,7 +150,7 @@ def train_sae(arguments: argparse.Namespace) -> TrainedSAE:
     config, initial = _recipe_of(arguments, RECIPE)
     report = make(
         preset_of(arguments.preset), config, arguments.out, arguments.text,
-        TOKENS if arguments.tokens is None else arguments.tokens, initial, arguments.resume,
-        progress.to_stream(),
+        tokens=TOKENS if arguments.tokens is None else arguments.tokens, initial=initial,
+        resume=arguments.resume, progress=progress.to_stream(),
     )  # fmt: skip
     return TrainedSAE(arguments.out, report)

@@ -1,14 +1,16 @@
 """Labels people wrote, or brought from Neuronpedia, in place of ours."""
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.files import written_whole
+from metasae.sources.files import json_text, written_whole
 from metasae.sources.presets import Preset
+from metasae.sources.records import from_values, to_values
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class Corrections:
 
     def to_json(self) -> str:
         """The content of the file people share."""
-        values = {"sae": self.sae, "meta_sae": self.meta_sae, "labels": self.labels}
-        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        return json_text(to_values(self)) + "\n"
 
     @staticmethod
     def from_json(content: str | bytes) -> "Corrections":
@@ -68,13 +69,13 @@ class Corrections:
             UserError: for any other content.
         """
         try:
-            values: dict[str, Any] = json.loads(content)
+            read = from_values(Corrections, json.loads(content))
             labels = {
-                str(kind): {str(int(index)): str(text)[:LONGEST] for index, text in group.items()}
-                for kind, group in values["labels"].items()
+                kind: {str(int(index)): text[:LONGEST] for index, text in group.items()}
+                for kind, group in read.labels.items()
             }
-            return Corrections(str(values["sae"]), str(values["meta_sae"]), labels)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return replace(read, labels=labels)
+        except ValueError as error:
             raise UserError(
                 "This is no file of labels; choose one that the workbench saved."
             ) from error
@@ -87,7 +88,7 @@ def explained(content: str | bytes) -> dict[str, str]:
     ``description``; of several about one latent the first is taken.
 
     Raises:
-        UserError: when it is no such file.
+        UserError: when it is no such file, or holds no labels.
     """
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     try:
@@ -99,6 +100,8 @@ def explained(content: str | bytes) -> dict[str, str]:
         for row in rows:
             index = row["index"] if "index" in row else row["feature"]
             labels.setdefault(str(int(index)), str(row["description"])[:LONGEST])
+        if not labels:
+            raise ValueError("no labels")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             "This is no file of Neuronpedia's explanations; it takes a list of objects with index "
@@ -111,13 +114,31 @@ LONGEST = 200
 """Characters of a label that are kept."""
 
 
+def _path(preset: Preset, sae: str, meta_sae: str) -> Path:
+    """The file of the labels about these SAEs: those about others of the preset keep theirs."""
+    about = hashlib.sha256(json.dumps([sae, meta_sae]).encode()).hexdigest()[:12]
+    return cache.corrected_labels(preset.kept_as, preset.meta_sae, about)
+
+
 def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
-    """The corrected labels of what is open; none where they are about another SAE."""
-    path = cache.corrected_labels(preset.opened)
-    if path.exists():
-        corrections = Corrections.from_json(path.read_text())
-        if (corrections.sae, corrections.meta_sae) == (sae, meta_sae):
-            return corrections
+    """The corrected labels of what is open; none where nobody wrote any.
+
+    Raises:
+        UserError: when their file is damaged.
+    """
+    for path in (
+        _path(preset, sae, meta_sae),
+        cache.corrected_labels(preset.kept_as, preset.meta_sae),
+    ):
+        if path.exists():
+            try:
+                corrections = Corrections.from_json(path.read_bytes())
+            except (OSError, UserError) as error:
+                raise UserError(
+                    f"{path} is damaged; move it away to go on without the labels in it."
+                ) from error
+            if (corrections.sae, corrections.meta_sae) == (sae, meta_sae):
+                return corrections
     return Corrections(sae, meta_sae, {})
 
 
@@ -127,5 +148,6 @@ def save_corrections(preset: Preset, corrections: Corrections) -> None:
     Raises:
         UserError: when the cache can't be written.
     """
-    with written_whole(cache.corrected_labels(preset.opened)) as part:
-        part.write_text(corrections.to_json())
+    path = _path(preset, corrections.sae, corrections.meta_sae)
+    with written_whole(path) as part:
+        part.write_text(corrections.to_json(), "utf-8")

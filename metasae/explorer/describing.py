@@ -12,7 +12,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.explorer import evidence, gathering, label_server, labels
 from metasae.explorer.evidence import Evidence
-from metasae.explorer.explorer import META, Explorer
+from metasae.explorer.explorer import META, REPORT, Explorer, label_report
 from metasae.explorer.label_server import Endpoint
 from metasae.lab.lab import Lab
 from metasae.lm.logit_lens import top_tokens
@@ -40,7 +40,7 @@ def describe(
     lab: Lab,
     out: Path,
     widths: Sequence[int] = (),
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
     tokens: int | None = evidence.TOKENS,
     progress: Progress = silent,
     asking: Asking | None = None,
@@ -54,7 +54,7 @@ def describe(
         asking: a server that writes labels too.
 
     Returns:
-        What was read, how fast, and how good the labels are, beside their control.
+        What was read, how fast, and how good these widths' labels are, beside their control.
 
     Raises:
         UserError: no text, no network on first use, or no space.
@@ -69,7 +69,7 @@ def describe(
         )
     made = Explorer(lab, out)
     saes = {width: made.decomposition(width).sae for width in widths or (lab.n_latents,)}
-    facts = gathering.make(
+    facts = gathering.gather_evidence(
         lab.preset, lab.model, saes, lab.median_norm, out, texts, tokens, progress
     )
     return relabel(lab, out, sorted(saes), progress, asking) | {"evidence": facts}
@@ -84,10 +84,12 @@ def relabel(
 ) -> dict[str, Any]:
     """Label what the evidence in ``out`` is about, and write the labels beside it.
 
+    ``labels.json`` keeps what it says of other widths.
+
     Raises:
         UserError: no evidence, no text, or no space.
     """
-    made = Explorer(lab, out, evidence.shipped_folder(lab.preset))
+    made = Explorer(lab, out, evidence.shipped_evidence(lab.preset))
     vocab = labels.vocabulary(lab.model)
     report: dict[str, Any] = {"sae": lab.provenance.sae, "meta_sae": lab.provenance.meta_sae}
     for width in widths:
@@ -107,7 +109,7 @@ def relabel(
         near = neighbours.siblings(sae.W_dec)
         promoted = _promoted(lab, sae.W_dec, vocab)
         stage = f"Labels of {width:,} latents"
-        written = labels.make(contexts, near, promoted, progress, stage)
+        written = labels.make_labels(contexts, near, promoted, progress, stage)
         if asking is not None:
             answers = _asked(lab, collected, text, out, width, asking, progress)
             written = label_server.scored(answers, written, contexts, near)
@@ -121,11 +123,11 @@ def relabel(
             promoted = _promoted(lab, directions, vocab)
             stage = "Labels of the meta-latents"
             table = labels.to_table(
-                labels.make(merged, meta_near, promoted, progress, stage), forms
+                labels.make_labels(merged, meta_near, promoted, progress, stage), forms
             )
             _write(table, out / f"labels-{META}.parquet")
-            report[META] = labels.summary(table)
-    write_json(out / "labels.json", report)
+            report[META] = labels.summary(table) | {"meta_sae": lab.provenance.meta_sae}
+    write_json(out / REPORT, label_report(out) | report)
     return report
 
 

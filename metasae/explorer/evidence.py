@@ -1,15 +1,12 @@
 """Where every latent fires: its contexts over a text, how often, how strongly.
 
-One pass of the lower layers over the text serves the SAEs of all widths. Of each latent are kept
-the windows where it is strongest and, for each band of activation, one drawn at random, so that
-what it does at a tenth of its maximum can be seen too. Kept are positions, never text: snippets are
-read from the token windows, which come from the data wheels or the user's own files.
+Kept are positions, never text: snippets are read from the token windows, which come from the data
+wheels or the user's own files. `gathering` says which contexts are kept.
 
-Shapes: N entries (a latent active on a token), F latents, B bands.
+Shapes: F latents, B bands.
 """
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +21,9 @@ from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.encoder import Encoder
 from metasae.sources import cache
-from metasae.sources.files import write_json, written_whole
+from metasae.sources.files import read_json, write_json, written_whole
 from metasae.sources.presets import Preset
+from metasae.sources.records import from_values, to_values
 from metasae.text.windows import Windows
 
 SHIPPED = Path(__file__).parent.parent / "data" / "evidence"
@@ -58,6 +56,20 @@ class Context:
     def strength(self) -> float:
         """Activation there."""
         return self.activations[self.peak]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a file says of an SAE's evidence beside its tables; see `Evidence`.
+
+    Attributes:
+        bands: columns of the counts.
+    """
+
+    tokens: int
+    median_norm: float
+    text: str
+    bands: int
 
 
 @dataclass(frozen=True)
@@ -123,12 +135,7 @@ class Evidence:
             # Half precision: strengths are shown with two digits.
             small = self.contexts.astype({"activation": "float16"})
             small.to_parquet(part, index=False, compression="zstd")
-        facts = {
-            "tokens": self.tokens,
-            "median_norm": self.median_norm,
-            "text": self.text,
-            "bands": BANDS,
-        }
+        facts = _Facts(self.tokens, self.median_norm, self.text, BANDS)
         latent, number = np.nonzero(self.counts)
         rows = pd.DataFrame(
             {
@@ -139,7 +146,7 @@ class Evidence:
         )
         with written_whole(folder / f"counts-{width}.parquet") as part:
             rows.to_parquet(part, index=False, compression="zstd")
-        write_json(folder / f"facts-{width}.json", facts)
+        write_json(folder / f"facts-{width}.json", to_values(facts))
 
     @staticmethod
     def load(folder: Path, width: int) -> "Evidence":
@@ -149,14 +156,14 @@ class Evidence:
             UserError: when it is missing or damaged.
         """
         try:
-            facts = json.loads((folder / f"facts-{width}.json").read_text())
+            facts = from_values(_Facts, read_json(folder / f"facts-{width}.json"))
             contexts = pd.read_parquet(folder / f"contexts-{width}.parquet")
             rows = pd.read_parquet(folder / f"counts-{width}.parquet")
-            counts = np.zeros((width, int(facts["bands"])), dtype=np.int64)
+            counts = np.zeros((width, facts.bands), dtype=np.int64)
             counts[rows["latent"], rows["band"]] = rows["tokens"]
             return Evidence(
-                contexts.astype({"activation": "float32"}), counts, int(facts["tokens"]),
-                float(facts["median_norm"]), str(facts["text"]),
+                contexts.astype({"activation": "float32"}), counts, facts.tokens,
+                facts.median_norm, facts.text,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise UserError(
@@ -167,12 +174,12 @@ class Evidence:
 
 def own_folder(preset: Preset) -> Path:
     """Where evidence that the user computes is kept."""
-    return cache.evidence(preset.name)
+    return cache.evidence(preset.kept_as)
 
 
-def shipped_folder(preset: Preset) -> Path:
+def shipped_evidence(preset: Preset) -> Path:
     """Where the evidence that comes with a preset is, if some does."""
-    return SHIPPED / preset.name
+    return SHIPPED / preset.kept_as
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ the user's own, `describing.describe` makes them.
 """
 
 import functools
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
+from metasae.sources.files import read_json
 from metasae.text import kept_windows
 from metasae.text.windows import Windows
 
@@ -33,6 +33,53 @@ PROMOTING = 8
 
 META = "meta"
 """Kind of a label that is a meta-latent's; a latent's is its SAE's width."""
+
+REPORT = "labels.json"
+"""File beside the labels: how good those of each kind are, the meta-latents' of which meta-SAE."""
+
+
+def label_report(folder: Path) -> dict[str, Any]:
+    """What the folder's `REPORT` says; empty where there is none that can be read."""
+    try:
+        return dict(read_json(folder / REPORT))
+    except (OSError, ValueError, TypeError):
+        _log.info("%s does not say how good its labels are", folder, exc_info=True)
+        return {}
+
+
+@dataclass(frozen=True)
+class ScoredLabel:
+    """What a latent or meta-latent is called, and how far that holds.
+
+    Attributes:
+        label: as `Explorer.label` has it.
+        written: what a person wrote in place of ours; None where nobody did.
+        f1: of our label, on held-out contexts (`labels.Label`); None where it is unknown.
+        told: `labels.Label.distinguishes`; None where it is unknown.
+        unclear: whether no label held.
+        too_few: whether there were too few contexts to score one.
+    """
+
+    label: str
+    written: str | None = None
+    f1: float | None = None
+    told: bool | None = None
+    unclear: bool = False
+    too_few: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is reported of it as JSON-able values."""
+        return {"label": self.label, "f1": self.f1, "told": self.told}
+
+
+def named(kind: str, index: int, label: str) -> str:
+    """Number and label together.
+
+    Args:
+        kind: `META`, or any other for a latent.
+    """
+    name = f"meta-latent {index}" if kind == META else f"#{index}"
+    return name if label == name else f"{name} {label}".strip()
 
 
 @dataclass
@@ -50,6 +97,7 @@ class Explorer:
     _decompositions: dict[int, Decomposition] = field(default_factory=dict)
     _evidence: dict[int, Evidence] = field(default_factory=dict)
     _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _misses: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
     _texts: dict[str, Windows] = field(default_factory=dict)
 
     @property
@@ -71,8 +119,8 @@ class Explorer:
                 f"{', '.join(map(str, self.widths))}."
             )
         if width not in self._decompositions:
-            size = 8 * width * self.lab.model.d_model
-            sae = formats.open_sae(self.lab.preset.sae(width), size, progress)
+            preset = self.lab.preset
+            sae = formats.open_sae(preset.sae(width), preset.sae_size(width), progress)
             self._decompositions[width] = Decomposition(sae, self.lab.decomposition.meta)
         return self._decompositions[width]
 
@@ -92,8 +140,11 @@ class Explorer:
 
     def _homes(self, name: str) -> list[Path]:
         """Folders that have such a file, the user's own first."""
-        folders = [self.folder] if self.shipped is None else [self.folder, self.shipped]
-        return [folder for folder in folders if (folder / name).exists()]
+        return [folder for folder in self._folders if (folder / name).exists()]
+
+    @property
+    def _folders(self) -> list[Path]:
+        return [self.folder] if self.shipped is None else [self.folder, self.shipped]
 
     def text(self, width: int | None = None, progress: Progress = silent) -> Windows | None:
         """The text a width's evidence is about, fetched and cut on first use.
@@ -122,29 +173,48 @@ class Explorer:
         return self._texts.get(collected.text)
 
     def table(self, kind: str) -> pd.DataFrame | None:
-        """Labels of a kind: columns index, label, words, f1, told, control; None without them."""
+        """Labels of a kind: columns index, label, words, f1, told, control; None without them.
+
+        Raises:
+            UserError: when their file is damaged.
+        """
         if kind not in self._labels:
-            homes = self._homes(f"labels-{kind}.parquet")
-            if kind == META:
-                homes = [home for home in homes if self._own_meta_labels(home)]
-            if not homes:
+            # Nothing is looked for again until something is written there.
+            miss = kind, self._changed()
+            if miss in self._misses:
                 return None
-            path = homes[0] / f"labels-{kind}.parquet"
-            try:
-                self._labels[kind] = pd.read_parquet(path).set_index("index", drop=False)
-            except (OSError, ValueError, KeyError) as error:
-                raise UserError(
-                    f"{path} is damaged; make it again with: python -m metasae describe."
-                ) from error
+            if (read := self._read_table(kind)) is None:
+                self._misses.add(miss)
+                return None
+            self._labels[kind] = read
         return self._labels[kind]
+
+    def _changed(self) -> tuple[int, ...]:
+        """When something was last written to each folder, in nanoseconds; 0 where there is none."""
+        return tuple(
+            folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in self._folders
+        )
+
+    def _read_table(self, kind: str) -> pd.DataFrame | None:
+        homes = self._homes(f"labels-{kind}.parquet")
+        if kind == META:
+            homes = [home for home in homes if self._own_meta_labels(home)]
+        if not homes:
+            return None
+        path = homes[0] / f"labels-{kind}.parquet"
+        try:
+            return pd.read_parquet(path).set_index("index", drop=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} is damaged; make it again with: python -m metasae describe."
+            ) from error
 
     def _own_meta_labels(self, folder: Path) -> bool:
         """Whether the meta-latents' labels there are about the meta-SAE that is open."""
-        try:
-            about = json.loads((folder / "labels.json").read_text())["meta_sae"]
-        except (OSError, ValueError, KeyError):
-            _log.info("%s does not say which meta-SAE it is about", folder, exc_info=True)
-            return False
+        report = label_report(folder)
+        told = report.get(META)
+        # Earlier versions wrote all at once, and the meta-SAE's name only above.
+        about = told.get("meta_sae", report.get("meta_sae")) if isinstance(told, dict) else None
         return bool(about == self.lab.provenance.meta_sae)
 
     @functools.cached_property
@@ -152,6 +222,23 @@ class Explorer:
         """Labels people wrote."""
         made = self.lab.provenance
         return corrections.load_corrections(self.lab.preset, made.sae, made.meta_sae)
+
+    def check_labels(self, labels: Corrections) -> None:
+        """Refuse labels of what isn't there.
+
+        Raises:
+            UserError: for a width there is none of, or a latent or meta-latent out of range.
+        """
+        sizes = {META: self.lab.n_meta} | {str(width): width for width in self.widths}
+        for kind, group in labels.labels.items():
+            if kind not in sizes:
+                raise UserError(f'These labels are about an SAE of "{kind}" latents; none is here.')
+            if odd := [index for index in group if not 0 <= int(index) < sizes[kind]]:
+                name = "meta-latents" if kind == META else "latents"
+                raise UserError(
+                    f"These labels name number {odd[0]}, but there are {sizes[kind]:,} {name}; "
+                    "choose a file about this SAE."
+                )
 
     def correct(self, changed: Corrections) -> None:
         """Keep changed corrections.
@@ -181,21 +268,18 @@ class Explorer:
             words = "" if table is None else str(table.loc[index]["words"])
         return f"{words} (?)" if words and table is not None else words
 
-    def scored(self, kind: str, index: int) -> dict[str, Any]:
-        """The label with its score, f1 and told (`labels.Label.distinguishes`) None where unknown.
-
-        Returns:
-            Keys label, f1 and told.
-        """
-        table = self.table(kind)
-        corrected = str(index) in self.corrections.labels.get(kind, {})
-        known = table is not None and not corrected and not pd.isna(table.loc[index]["f1"])
-        row = {} if table is None or not known else table.loc[index].to_dict()
-        return {
-            "label": self.label(kind, index),
-            "f1": float(row["f1"]) if row else None,
-            "told": bool(row["told"]) if row else None,
-        }
+    def scored(self, kind: str, index: int) -> ScoredLabel:
+        """What a latent or meta-latent is called, and how far that holds."""
+        label, table = self.label(kind, index), self.table(kind)
+        written = self.corrections.labels.get(kind, {}).get(str(index))
+        if written or table is None:
+            return ScoredLabel(label, written or None)
+        row = table.loc[index]
+        if pd.isna(row["f1"]):
+            return ScoredLabel(label, too_few=True)
+        return ScoredLabel(
+            label, f1=float(row["f1"]), told=bool(row["told"]), unclear=row["label"] == UNCLEAR
+        )
 
     def of_node(self, node: str) -> str:
         """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""
@@ -203,15 +287,7 @@ class Explorer:
 
     def named(self, kind: str, index: int) -> str:
         """Number and label together."""
-        name = f"meta-latent {index}" if kind == META else f"#{index}"
-        label = self.label(kind, index)
-        return name if label == name else f"{name} {label}".strip()
-
-    def _promoting(self, kind: str, wanted: str) -> list[int]:
-        """The directions that raise a word of one token most, by the logit lens."""
-        decomposition = self.lab.decomposition if kind == META else self.decomposition(int(kind))
-        directions = decomposition.meta.W_dec if kind == META else decomposition.sae.W_dec
-        return directions_promoting(self.lab.model, directions, wanted, PROMOTING)
+        return named(kind, index, self.label(kind, index))
 
     def firing_on(self, width: int, typed: str) -> pd.DataFrame:
         """Which latents of a width fire on a text: columns position, token, latent, activation,
@@ -226,6 +302,9 @@ class Explorer:
 
     def find(self, kind: str, query: str, most: int = 50) -> pd.DataFrame:
         """Latents whose label, words or city match what was typed, or that promote it.
+
+        Args:
+            kind: width of their SAE.
 
         Returns:
             Columns index, label, why.
@@ -248,7 +327,8 @@ class Explorer:
             for latent, words in self.lab.words.items():
                 if wanted in (word.casefold() for word in words):
                     rows.setdefault(latent, "word it fires on")
-        for promoting in self._promoting(kind, wanted):
+        directions = self.decomposition(int(kind)).sae.W_dec
+        for promoting in directions_promoting(self.lab.model, directions, wanted, PROMOTING):
             rows.setdefault(promoting, "promotes it")
         table = self.table(kind)
         if table is not None:
@@ -260,10 +340,6 @@ class Explorer:
             order = table[hit].sort_values("f1", ascending=False)
             for index in order["index"].head(most):
                 rows.setdefault(int(index), "label")
-        if kind == META and table is None:
-            for meta in range(self.lab.n_meta):
-                if wanted in self.lab.meta_card(meta).title.casefold():
-                    rows.setdefault(meta, "title")
         matches = [
             {"index": index, "label": self.label(kind, index), "why": why}
             for index, why in list(rows.items())[:most]
@@ -274,4 +350,4 @@ class Explorer:
 def open_explorer(lab: Lab) -> Explorer:
     """The explorer of a lab, with the evidence and labels there are."""
     preset = lab.preset
-    return Explorer(lab, evidence.own_folder(preset), evidence.shipped_folder(preset))
+    return Explorer(lab, evidence.own_folder(preset), evidence.shipped_evidence(preset))

@@ -18,7 +18,7 @@ import torch
 
 from metasae.explorer.bands import BANDS, TOP, band
 from metasae.explorer.evidence import TOKENS, Evidence
-from metasae.lm.halves import lower_layers, not_massive
+from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
@@ -29,7 +29,7 @@ from metasae.text.kept_windows import fingerprint, text_of
 from metasae.text.windows import Windows, length_batches
 
 SAMPLED = 6
-"""Windows kept beside them, spread over the bands of activation."""
+"""Windows of a latent kept beside its `TOP` strongest, spread over the bands of activation."""
 
 _PENDING = 2_000_000
 """Entries that are gathered before the weaker ones are thrown away."""
@@ -161,11 +161,9 @@ def collect(
         lengths = text.lengths[which]
         ids = text.tokens[which, : int(lengths.max())].long()
         resid = run(ids).float()
-        inside = torch.arange(ids.shape[1])[None] < lengths[:, None]
-        inside[:, 0] = False
-        inside &= not_massive(resid.norm(dim=-1), median_norm)
-        window, position = inside.nonzero(as_tuple=True)
-        x = resid[inside]
+        read = usable(resid, lengths, median_norm)
+        window, position = read.nonzero(as_tuple=True)
+        x = resid[read]
         tokens_seen += len(x)
         for width, encoder in encoders.items():
             row, latent, value = encoder.entries(x)
@@ -187,13 +185,13 @@ def collect(
     }
 
 
-def make(
+def gather_evidence(
     preset: Preset,
     model: LanguageModel,
     saes: Mapping[int, SparseAutoencoder],
     median_norm: float,
     out: Path,
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
     tokens: int | None = TOKENS,
     progress: Progress = silent,
 ) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import altair as alt
 import networkx as nx
 import pandas as pd
 
+from metasae.explorer.explorer import named
 from metasae.explorer.graph import communities, positions
 
-COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#B8AC00", "#999999")
-"""Of the communities, the largest first, the last of all that are left (Okabe and Ito's palette,
-the yellow darkened for white paper)."""
+OKABE_ITO = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#B8AC00", "#999999")
+"""Okabe and Ito's palette, the yellow darkened for white paper: of the communities, the largest
+first, the last of all that are left."""
 
 KINDS = {"latent": "latent", "meta": "meta-latent"}
 """What a node's kind is called in the table and in the tooltips."""
@@ -34,7 +35,7 @@ def node_table(graph: nx.Graph, name_of: Callable[[str, int], str]) -> pd.DataFr
             "kind": KINDS[kind],
             "index": index,
             "label": name_of(kind, index) or f"{index}",
-            "name": _named(kind, index, name_of(kind, index)),
+            "name": named(kind, index, name_of(kind, index)),
             "start": bool(start),
             "x": places[kind, index][0],
             "y": places[kind, index][1],
@@ -83,7 +84,7 @@ def graph_chart(
         )
     )  # fmt: skip
     marked = nodes.assign(
-        colour=[COLOURS[min(one, len(COLOURS)) - 1] for one in nodes["community"]],
+        colour=[OKABE_ITO[min(one, len(OKABE_ITO)) - 1] for one in nodes["community"]],
         short=[_short(name, longest) for name in nodes["label"]],
         heavy=nodes["start"] | (nodes["kind"] == KINDS["meta"]),
     )
@@ -104,17 +105,12 @@ def graph_chart(
         )
         .add_params(alt.selection_point(name="picked", fields=["kind", "index"], on="click"))
     )
-    named = alt.Chart(_inline(marked)).encode(x="x:Q", y="y:Q", text="short:N")
-    light = named.transform_filter("!datum.heavy").mark_text(dy=12, fontSize=10, color=line)
-    heavy = named.transform_filter("datum.heavy").mark_text(
+    texts = alt.Chart(_inline(marked)).encode(x="x:Q", y="y:Q", text="short:N")
+    light = texts.transform_filter("!datum.heavy").mark_text(dy=12, fontSize=10, color=line)
+    heavy = texts.transform_filter("datum.heavy").mark_text(
         dy=-16, fontSize=12, fontWeight="bold", color=text
     )
     return alt.layer(lines, points, light, heavy)
-
-
-def _named(kind: str, index: int, label: str) -> str:
-    number = f"meta-latent {index}" if kind == "meta" else f"#{index}"
-    return number if label == number else f"{number} {label}".strip()
 
 
 def _inline(rows: pd.DataFrame) -> Any:

@@ -28,6 +28,7 @@ from tenacity import (
 from metasae.errors import UserError
 from metasae.explorer.labels import CLEAR, UNCLEAR, Bag, HeldOut, Label
 from metasae.progress import Progress, silent
+from metasae.sources.records import from_values, to_values
 
 KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
 """Environment variable that holds the address's key, if it wants one."""
@@ -223,10 +224,12 @@ def ask_all(
             row.
     """
     marks = {latent: endpoint.mark(lines) for latent, lines in contexts.items()}
-    answers = {latent: answer for latent, mark, answer in _kept(kept) if marks.get(latent) == mark}
+    answers = {
+        one.latent: (one.label, one.words) for one in _kept(kept) if marks.get(one.latent) == one.of
+    }
     kept.parent.mkdir(parents=True, exist_ok=True)
     wrong = 0
-    with kept.open("a") as file:
+    with kept.open("a", encoding="utf-8") as file:
         for number, (latent, lines) in enumerate(contexts.items()):
             if latent in answers:
                 continue
@@ -237,7 +240,7 @@ def ask_all(
                     _log.info("%s gave no label for %d", endpoint.url, latent, exc_info=True)
                     continue
                 answers[latent] = label, words
-                line = {"latent": latent, "of": marks[latent], "label": label, "words": words}
+                line = to_values(_Answer(latent, marks[latent], label, words))
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 wrong = 0
@@ -253,16 +256,28 @@ def ask_all(
     return answers
 
 
-def _kept(path: Path) -> Iterator[tuple[int, str, tuple[str, tuple[str, ...]]]]:
-    """The answers in a file: latent, `Endpoint.mark` of its question, label and words."""
+@dataclass(frozen=True)
+class _Answer:
+    """A server's answer about one latent, as it is kept.
+
+    Attributes:
+        of: `Endpoint.mark` of the question.
+    """
+
+    latent: int
+    of: str
+    label: str
+    words: tuple[str, ...]
+
+
+def _kept(path: Path) -> Iterator[_Answer]:
+    """The answers in a file."""
     if not path.exists():
         return
-    for line in path.read_text().splitlines():
+    for line in path.read_text("utf-8").splitlines():
         try:
-            values = json.loads(line)
-            answer = str(values["label"]), tuple(values["words"])
-            yield int(values["latent"]), str(values["of"]), answer
-        except (ValueError, KeyError, TypeError):
+            yield from_values(_Answer, json.loads(line))
+        except ValueError:
             # A line a killed run left half written is asked for again.
             _log.info("a line of %s is damaged", path, exc_info=True)
 

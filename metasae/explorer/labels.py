@@ -228,7 +228,7 @@ class HeldOut:
         return f1(words, mine, self.others(latent)), distinguishes
 
 
-def make(
+def make_labels(
     contexts: Sequence[Sequence[Bag]],
     near: np.ndarray,
     promoted: Sequence[Sequence[str]] | None = None,
@@ -313,15 +313,19 @@ def to_table(labels: Sequence[Label], forms: Mapping[str, str] | None = None) ->
 
 
 def summary(table: pd.DataFrame) -> dict[str, Any]:
-    """How good some labels are, beside the control's."""
+    """How good some labels are, beside the control's; None where none could be scored."""
     scored = table[table["f1"].notna()]
     return {
         "count": len(table),
         "scored": len(scored),
-        "f1_mean": float(scored["f1"].mean()),
-        "f1_median": float(scored["f1"].median()),
-        "f1_quartiles": [float(value) for value in scored["f1"].quantile([0.25, 0.5, 0.75])],
-        "f1_control_mean": float(scored["control"].mean()),
-        "told_share": float(scored["told"].mean()),
-        "unclear_share": float((table["label"] == UNCLEAR).mean()),
+        "f1_mean": _known(scored["f1"].mean()),
+        "f1_median": _known(scored["f1"].median()),
+        "f1_quartiles": [_known(value) for value in scored["f1"].quantile([0.25, 0.5, 0.75])],
+        "f1_control_mean": _known(scored["control"].mean()),
+        "told_share": _known(scored["told"].mean()),
+        "unclear_share": _known((table["label"] == UNCLEAR).mean()),
     }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -178,9 +178,9 @@ class LatentPage:
         values = {
             "latent": self.latent,
             "width": self.width,
-            **self.explorer.scored(self.kind, self.latent),
+            **self.explorer.scored(self.kind, self.latent).to_dict(),
             "meta_latents": [
-                {"id": meta, "activation": value} | self.explorer.scored(META, meta)
+                {"id": meta, "activation": value} | self.explorer.scored(META, meta).to_dict()
                 for meta, value in zip(self.pieces["meta"], self.pieces["activation"], strict=True)
             ],
             "unexplained": self.unexplained,

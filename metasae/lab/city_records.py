@@ -61,7 +61,7 @@ class CityRecord:
         return any(latent.selectivity > OWN for latent in self.latents)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
+        """The JSON-able values that files hold."""
         return to_values(self)
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The table of cities with what the model knows of them and which latents are theirs, measured."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.lab.city_records import CANDIDATES, OWN, CityRecord, RankedLatent
-from metasae.lab.name_latents import selectivity
+from metasae.lab.name_latents import activation_table, selectivity
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.progress import Progress, silent
@@ -16,15 +17,39 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.ablation import lost_without
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
-from metasae.text.cities import ATTRIBUTES, City, distinct_answers
+from metasae.text.cities import ATTRIBUTES, City, distinct_answers, load_cities
 from metasae.text.prompts import QUESTIONS, fill
 
 STRONG = 0.25
 """A latent is edited by default when it is the city's own and at least this share as active on the
 name as the city's strongest own latent."""
 
-Knowledge = tuple[dict[str, str], dict[str, bool]]
-"""Per attribute the accepted form the model finds likeliest, and whether that is its answer."""
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a model answers about a city.
+
+    Attributes:
+        answers: per attribute the accepted form the model finds likeliest.
+        known: per attribute whether that is the likeliest among all cities' answers.
+    """
+
+    answers: dict[str, str]
+    known: dict[str, bool]
+
+
+def measured_cities(
+    model: LanguageModel, sae: SparseAutoencoder, median_norm: float, progress: Progress = silent
+) -> list[CityRecord]:
+    """Every city of the table with what the model knows of it and its latents.
+
+    Args:
+        median_norm: of the residual stream at the hook.
+    """
+    cities = load_cities()
+    knows = knowledge(model, cities, progress)
+    table = activation_table(model, sae, cities, median_norm, progress)
+    return records(model, sae, cities, knows, table, median_norm, progress)
 
 
 def knowledge(
@@ -37,21 +62,24 @@ def knowledge(
     A fact is known when one of its accepted forms has a higher log-probability than every other
     answer in the whole table (all countries, all languages, …) after the question's prompt.
     """
+    first_token = {
+        attribute: {text: model.encode(" " + text)[0] for text in distinct_answers(attribute)}
+        for attribute in ATTRIBUTES
+    }
     answered = []
     for number, city in enumerate(cities):
         own = {attribute: city.answers(attribute) for attribute in ATTRIBUTES}
         prompts = _asked(model, city, own)
         scores = dict(zip(ATTRIBUTES, prompts.questions.split(prompts.baseline), strict=True))
         likeliest = {a: own[a][int(scores[a].argmax())] for a in ATTRIBUTES}
+        after = prompts.next_logprobs
         # No answer is likelier than its first token: only those whose first token beats the
         # city's own best answer need their other tokens scored.
         rivals = {
             attribute: tuple(
                 text
-                for text in distinct_answers(attribute)
-                if text not in own[attribute]
-                and prompts.next_logprobs[place, model.encode(" " + text)[0]]
-                > scores[attribute].max()
+                for text, token in first_token[attribute].items()
+                if text not in own[attribute] and after[place, token] > scores[attribute].max()
             )
             for place, attribute in enumerate(ATTRIBUTES)
         }
@@ -62,7 +90,7 @@ def knowledge(
             parts = against.questions.split(against.baseline)
             for attribute, rival in zip(asked, parts, strict=True):
                 known[attribute] = bool(scores[attribute].max() >= rival.max())
-        answered.append((likeliest, known))
+        answered.append(Knowledge(likeliest, known))
         progress("Asking the model about the cities", (number + 1) / len(cities), city.name)
     return answered
 
@@ -100,13 +128,13 @@ def records(
     share = selectivity(table)
     ranked = []
     for number, city in enumerate(cities):
-        forms, knows = known[number]
+        knows = known[number]
         score = table[number] * share[number]
         best = score.topk(min(CANDIDATES, len(score))).indices
         candidates = [int(latent) for latent in best if table[number, latent] > 0]
         lost = torch.zeros(0, 1)
         if candidates:
-            prompts = _asked(model, city, {name: (form,) for name, form in forms.items()})
+            prompts = _asked(model, city, {name: (form,) for name, form in knows.answers.items()})
             at = [name_position(model, one.prompt, city.name) for one in prompts.questions]
             lost = lost_without(prompts, sae, candidates, at, median_norm)
         ranked.append(
@@ -116,9 +144,9 @@ def records(
                 continent=city.continent,
                 language=city.language,
                 currency=city.currency,
-                answers=forms,
-                known=knows,
-                latents=_choose(
+                answers=knows.answers,
+                known=knows.known,
+                latents=choose(
                     [
                         RankedLatent(
                             latent=latent,
@@ -136,17 +164,14 @@ def records(
     return ranked
 
 
-def _choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
+def choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
     """Mark the latents an edit uses: the city's own, else the one most active and selective."""
     own = [one for one in ranked if one.selectivity > OWN]
     strongest = max((one.activation for one in own), default=0.0)
     chosen = {one.latent for one in own if one.activation >= STRONG * strongest}
     if not chosen and ranked:
         chosen = {ranked[0].latent}
-    marked = [
-        RankedLatent(r.latent, r.activation, r.selectivity, r.effect, r.latent in chosen)
-        for r in ranked
-    ]
+    marked = [replace(one, chosen=one.latent in chosen) for one in ranked]
     return tuple(sorted(marked, key=lambda r: (not r.chosen, -r.activation * r.selectivity)))
 
 

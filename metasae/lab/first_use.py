@@ -1,9 +1,9 @@
 """Makes what a preset that isn't shipped needs once: its meta-SAE and the tables of cities.
 
-Made on first use with progress, kept in the cache, and gone on with where a stopped run left off.
+Made on first use with progress and kept in the cache. A stopped training of the meta-SAE is gone on
+with; tables that were not finished are made anew.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,31 +11,20 @@ from typing import Any
 import torch
 
 from metasae.errors import UserError
-from metasae.lab.city_table import counted, knowledge, records
-from metasae.lab.name_latents import activation_table
+from metasae.lab.city_table import counted, measured_cities
+from metasae.lab.preset_files import CITIES, META_SAE, REPORT, folder_of
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.saes.directions import Directions
-from metasae.sources import cache
-from metasae.sources.files import sha256, write_json
+from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
-from metasae.text.prompts import PLACES, fill
+from metasae.text.prompts import NAME_CONTEXTS, fill
+from metasae.training import meta_sae_run
 from metasae.training.meta_sae import RECIPE
-from metasae.training.meta_sae_run import REPORT, make, quality_of
-
-META = "meta-sae"
-"""Folder of a preset's meta-SAE, beside its tables."""
-
-
-def folder_of(preset: Preset) -> Path:
-    """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""
-    if preset.weights is not None:
-        return preset.weights
-    return cache.preset(preset.name)
 
 
 def prepare(
@@ -47,10 +36,10 @@ def prepare(
         UserError: an SAE whose directions can't be taken apart, or no space.
     """
     folder = folder_of(preset)
-    if not (folder / META / REPORT).exists():
+    if not (folder / META_SAE / formats.REPORT).exists():
         make_meta(preset, sae, folder, progress)
-    if not (folder / "cities.json").exists():
-        meta = formats.load(folder / META)
+    if not (folder / CITIES).exists():
+        meta = formats.load(folder / META_SAE)
         make_tables(preset, model, Decomposition(sae, meta), folder, progress)
 
 
@@ -61,7 +50,9 @@ def make_meta(
     config = replace(RECIPE, width=preset.meta_width)
     config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
     directions = Directions((preset.sae(sae.width),), (sae.W_dec,))
-    make(directions, config, folder / META, ("gaussian",), True, progress)
+    meta_sae_run.make(
+        directions, config, folder / META_SAE, ("gaussian",), resume=True, progress=progress
+    )
 
 
 def make_tables(
@@ -72,18 +63,16 @@ def make_tables(
     progress: Progress = silent,
 ) -> None:
     """Ask the model about the cities, find their latents, and write the tables."""
-    cities = load_cities()
     median = usual_norm(model)
-    known = knowledge(model, cities, progress)
-    table = activation_table(model, decomposition.sae, cities, median, progress)
-    ranked = records(model, decomposition.sae, cities, known, table, median, progress)
-    weights = f"{META}/{formats.WEIGHTS}"
+    cities = measured_cities(model, decomposition.sae, median, progress)
+    weights = f"{META_SAE}/{formats.WEIGHTS}"
+    trained = folder / META_SAE / formats.REPORT
     try:
-        quality = quality_of(json.loads((folder / META / REPORT).read_text()))
+        quality = meta_sae_run.quality_of(read_json(trained))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{folder / META / REPORT} is damaged; delete {folder / META} and open the preset "
-            "again, which makes it anew."
+            f"{trained} is damaged; delete {trained.parent} and open the preset again, which makes "
+            "it anew."
         ) from error
     report: dict[str, Any] = {
         "preset": str(preset.opened),
@@ -92,13 +81,13 @@ def make_tables(
         "median_norm": median,
         "saes": [],
         "meta_sae": quality,
-        "cities": counted(ranked),
+        "cities": counted(cities),
         "weights_sha256": {weights: sha256(folder / weights)},
     }
     # The cities last: their file says that all is there.
     for name, values in (
-        ("report.json", report),
-        ("cities.json", {"cities": [record.to_dict() for record in ranked]}),
+        (REPORT, report),
+        (CITIES, {"cities": [record.to_dict() for record in cities]}),
     ):
         write_json(folder / name, values)
 
@@ -113,7 +102,7 @@ def usual_norm(model: LanguageModel) -> float:
     """
     norms = []
     for city in load_cities()[:20]:
-        rows = [model.prompt_tokens(fill(template, city.name)) for template in PLACES]
+        rows = [model.prompt_tokens(fill(template, city.name)) for template in NAME_CONTEXTS]
         resid = model.residual(padded(rows, model.start_token))
         norms += [one[1 : len(row)].norm(dim=-1) for one, row in zip(resid, rows, strict=True)]
     median = float(torch.cat(norms).median())

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,23 +13,24 @@ import pandas as pd
 from metasae.errors import UserError
 from metasae.lab.city_questions import BYSTANDER, city_questions, fired_on
 from metasae.lab.city_records import CityRecord
-from metasae.lab.first_use import folder_of, prepare
+from metasae.lab.first_use import prepare
 from metasae.lab.meta_cards import MetaCard, meta_card
+from metasae.lab.preset_files import CITIES, WORDS, folder_of, meta_sae_folder
+from metasae.lab.stored_report import read_report
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.sources import cache
-from metasae.sources.files import sha256
+from metasae.sources.files import read_json, sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
-from metasae.steering.provenance import Provenance, __version__
+from metasae.steering.provenance import Provenance
 from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS
-from metasae.training.meta_sae_run import REPORT, quality_of
+from metasae.version import __version__
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,9 +71,16 @@ class Lab:
         """What is known of a city.
 
         Raises:
-            UserError: for a city that is not in the table; the text offers the nearest names.
+            UserError: for a city that is not in the table; the text offers the nearest names. For
+                one that the table had not yet when the preset's own tables were made.
         """
-        return self.records[find_city(name).name]
+        city = find_city(name).name
+        if city not in self.records:
+            raise UserError(
+                f"{city} is newer than the tables in {folder_of(self.preset)}; "
+                f"{_made_anew(self.preset)}"
+            )
+        return self.records[city]
 
     def latent_words(self, latent: int) -> tuple[str, ...]:
         """The words a latent is most active on, strongest first.
@@ -117,7 +124,7 @@ class Lab:
             for latent in numbers:
                 self.decomposition.check(latent)
             label = ", ".join(f"#{latent}" for latent in numbers)
-            strength = self._typical_activation(numbers)
+            strength = self._typical_activations(numbers)
             return Subject(
                 label, None, numbers, strength, fired_on(self.records, numbers, self.latent_words)
             )
@@ -134,18 +141,32 @@ class Lab:
                 f"{record.name} has no latent of its own in this SAE; choose another city or name "
                 "latents by number."
             )
-        typical = self._typical_activation(chosen)
+        typical = self._typical_activations(chosen)
         activations = tuple(
             ranked.get(latent, other) for latent, other in zip(chosen, typical, strict=True)
         )
         return Subject(record.name, record.name, chosen, activations)
 
-    def _typical_activation(self, latents: Sequence[int]) -> tuple[float, ...]:
-        """An activation for latents nobody measured on a city: the chosen latents' median."""
-        known = {r.latent: r.activation for city in self.records.values() for r in city.latents}
+    @functools.cached_property
+    def _largest_activations(self) -> dict[int, float]:
+        """Latent → its activation on the city it is most active on, of those that are ranked."""
+        ranked = [one for record in self.records.values() for one in record.latents]
+        return {one.latent: one.activation for one in sorted(ranked, key=lambda r: r.activation)}
+
+    @functools.cached_property
+    def _median_activation(self) -> float:
+        """Median activation of the latents that cities are edited by."""
         usual = sorted(r.activation for city in self.records.values() for r in city.chosen)
-        middle = usual[len(usual) // 2] if usual else 1.0
-        return tuple(known.get(latent, middle) for latent in latents)
+        return usual[len(usual) // 2] if usual else 1.0
+
+    def _typical_activations(self, latents: Sequence[int]) -> tuple[float, ...]:
+        """Activations of latents that are no given city's: the largest on any city.
+
+        A latent no city lists has the median of those that cities are edited by.
+        """
+        return tuple(
+            self._largest_activations.get(latent, self._median_activation) for latent in latents
+        )
 
     def questions(
         self,
@@ -186,9 +207,16 @@ class Lab:
         )
 
 
+def _made_anew(preset: Preset) -> str:
+    """What makes a preset's tables anew, as the end of a sentence."""
+    if preset.weights is None:
+        return "delete that folder and open the preset again, which makes them anew."
+    return "check out the repository again, or make them with: python -m metasae build."
+
+
 def _words(folder: Path) -> dict[int, tuple[str, ...]]:
     """The words each latent is most active on, where they were collected."""
-    table = pd.read_parquet(folder / "words.parquet")
+    table = pd.read_parquet(folder / WORDS)
     return {int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]}
 
 
@@ -209,7 +237,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     """
     model = None
     source = preset.sae(preset.width)
-    sae = formats.open_sae(source, 8 * preset.width * preset.model.d_model, progress)
+    sae = formats.open_sae(source, preset.sae_size(preset.width), progress)
     d_model = preset.model.d_model or sae.d_in
     if sae.width != preset.width or sae.d_in != d_model:
         raise UserError(
@@ -225,27 +253,18 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
                 f"{model.name} has {model.d_model}; choose the SAE trained on this model."
             )
         prepare(preset, model, sae, progress)
-    meta_folder = (
-        cache.meta_saes(preset.name) / preset.meta_sae if preset.meta_sae else folder / "meta-sae"
-    )
+    meta_folder = meta_sae_folder(preset)
     meta = formats.load(meta_folder)
     decomposition = Decomposition(sae, meta)
     try:
-        cities = json.loads((folder / "cities.json").read_text())
+        cities = read_json(folder / CITIES)
         words = _words(folder) if preset.weights is not None else {}
-        report = json.loads((folder / "report.json").read_text())
-        if preset.meta_sae:
-            report["meta_sae"] = quality_of(json.loads((meta_folder / REPORT).read_text()))
+        report = read_report(preset)
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"The tables in {folder} are missing or damaged; "
-            + (
-                "delete that folder and open the preset again, which makes them anew."
-                if preset.weights is None
-                else "check out the repository again, or make them with: python -m metasae build."
-            )
+            f"The tables in {folder} are missing or damaged; {_made_anew(preset)}"
         ) from error
     return Lab(
         preset=preset,

@@ -11,6 +11,20 @@ LATENTS_SHOWN = 6
 
 
 @dataclass(frozen=True)
+class CardLatent:
+    """A latent that a meta-latent is active on.
+
+    Attributes:
+        activation: the meta-latent's, on the latent's direction.
+        words: the latent is most active on, strongest first.
+    """
+
+    latent: int
+    activation: float
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class MetaCard:
     """A meta-latent at a glance.
 
@@ -18,14 +32,14 @@ class MetaCard:
         title: the commonest words of the latents it is most active on.
         promoted: tokens its direction raises most, through the final norm's weights and the
             unembedding (the "logit lens").
-        latents: (latent, activation, its words), strongest first.
+        latents: those it is most active on, strongest first.
         active_on: share of all latents it is active on.
     """
 
     meta: int
     title: str
     promoted: tuple[str, ...]
-    latents: tuple[tuple[int, float, str], ...]
+    latents: tuple[CardLatent, ...]
     active_on: float
 
 
@@ -53,6 +67,6 @@ def meta_card(
         meta=meta,
         title=", ".join(list(heading.values())[:4]) or f"meta-latent {meta}",
         promoted=promoted_tokens(model, decomposition.meta.W_dec[meta]),
-        latents=tuple((latent, value, ", ".join(words_of(latent)[:3])) for latent, value in shown),
+        latents=tuple(CardLatent(latent, value, words_of(latent)[:3]) for latent, value in shown),
         active_on=len(strongest) / decomposition.n_latents,
     )

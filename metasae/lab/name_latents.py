@@ -18,7 +18,7 @@ from metasae.lm.names import name_position
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.text.cities import City
-from metasae.text.prompts import PLACES, fill
+from metasae.text.prompts import NAME_CONTEXTS, fill
 
 
 def activation_table(
@@ -28,10 +28,10 @@ def activation_table(
     median_norm: float,
     progress: Progress = silent,
 ) -> Float[Tensor, "C F"]:
-    """Mean activation of every latent on every city's name, over the contexts of `PLACES`."""
+    """Mean activation of every latent on every city's name, over `NAME_CONTEXTS`."""
     table = torch.zeros(len(cities), sae.width)
     for number, city in enumerate(cities):
-        prompts = [fill(template, city.name) for template in PLACES]
+        prompts = [fill(template, city.name) for template in NAME_CONTEXTS]
         resid = residuals_on_names(model, prompts, city.name)
         usable = not_massive(resid.norm(dim=1), median_norm)
         if usable.any():

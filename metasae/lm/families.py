@@ -1,45 +1,34 @@
-"""Model families: where transformers keeps a model's parts, and how one of its blocks is called.
+"""Model families: where transformers keeps a model's parts, and how one of its blocks is called."""
 
-The fast blocks (`fused_blocks.Blocks`) are of the Llama family; models of the other families run
-through transformers' own blocks, which are slower and give the same numbers.
-
-Shapes: N rows, T positions, D = d_model, K key-value heads, d head width, P prefix positions,
-S = P + T, V vocabulary.
-"""
-
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.fused_blocks import Blocks, KeysValues, Places
+from metasae.lm.blocks import KeysValues, behind
 
 
-class _Seen:
-    """A stand-in for transformers' cache: appends a block's keys and values to the prefix's."""
+class PrefixCache:
+    """A stand-in for transformers' cache: puts a block's keys and values behind a prefix's.
+
+    Attributes:
+        own: the block's own, once it has run.
+    """
 
     def __init__(self, prefix: KeysValues | None) -> None:
         self._prefix = prefix
         self.own: KeysValues | None = None
 
     def update(self, key: Tensor, value: Tensor, *_: Any, **__: Any) -> KeysValues:
+        """The keys and values that the block attends to; transformers calls this."""
         self.own = key, value
-        if self._prefix is None:
-            return key, value
-        before_key, before_value = self._prefix
-        rows = len(key)
-        return (
-            torch.cat([before_key.expand(rows, -1, -1, -1), key], dim=2),
-            torch.cat([before_value.expand(rows, -1, -1, -1), value], dim=2),
-        )
+        return self.own if self._prefix is None else behind(self._prefix, key, value)
 
 
-Call = Callable[[Any, int, Tensor, Tensor, Tensor, _Seen], Tensor]
+Call = Callable[[Any, int, Tensor, Tensor, Tensor, PrefixCache], Tensor]
 
 
 @dataclass(frozen=True)
@@ -69,32 +58,36 @@ class Family:
         return getattr(hf.base_model, self.stack[1])
 
 
-def _rotary(base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, seen: _Seen) -> Tensor:
+def _rotary(
+    base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache
+) -> Tensor:
     out: Tensor = base.layers[layer](
         x,
         attention_mask=mask,
         position_ids=at,
-        past_key_values=seen,
+        past_key_values=cache,
         position_embeddings=base.rotary_emb(x, at),
     )
     return out
 
 
 def _two_rotaries(
-    base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, seen: _Seen
+    base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache
 ) -> Tensor:
     out: Tensor = base.layers[layer](
         x,
         attention_mask=mask,
         position_ids=at,
-        past_key_values=seen,
+        past_key_values=cache,
         position_embeddings=base.rotary_emb(x, at, base.config.layer_types[layer]),
     )
     return out
 
 
-def _learned(base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, seen: _Seen) -> Tensor:
-    out: Tensor = base.h[layer](x, past_key_values=seen, attention_mask=mask, use_cache=True)
+def _learned(
+    base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache
+) -> Tensor:
+    out: Tensor = base.h[layer](x, past_key_values=cache, attention_mask=mask, use_cache=True)
     return out
 
 
@@ -177,59 +170,3 @@ def centre(hf: Any) -> None:
             written += [module.weight, module.bias]
     for weight in written:
         weight -= weight.mean(-1, keepdim=True)
-
-
-class LibraryBlocks:
-    """Consecutive blocks of a model of any family of `FAMILIES`, run by transformers.
-
-    The same methods as `fused_blocks.Blocks`.
-
-    Args:
-        layers: numbers of the blocks.
-        dtype: precision of the weights and products.
-    """
-
-    def __init__(self, hf: Any, layers: range, dtype: torch.dtype = torch.float32) -> None:
-        self.family = family_of(hf)
-        self.dtype = dtype
-        self.layers = layers
-        # Another precision needs another copy of the weights; the user's model stays as it is.
-        self._hf = hf if dtype == torch.float32 else copy.deepcopy(hf).to(dtype)
-        self._cap = getattr(hf.config, "final_logit_softcapping", None)
-
-    def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
-        """Positions and attention mask of rows (see `fused_blocks.Blocks.places`)."""
-        mask = torch.zeros(attend.shape).masked_fill(~attend, float("-inf"))
-        return Places(positions, mask[:, None].to(self.dtype))
-
-    @torch.inference_mode()
-    def run(
-        self,
-        resid: Float[Tensor, "N T D"],
-        places: Places,
-        prefix: Sequence[KeysValues] | None = None,
-        seen: list[KeysValues] | None = None,
-        only: Int[Tensor, " A"] | None = None,
-    ) -> Float[Tensor, "N T D"]:
-        """Hidden states after the last block (see `fused_blocks.Blocks.run`)."""
-        x, rows = resid.to(self.dtype), len(resid)
-        at, mask = places.positions.expand(rows, -1), places.mask.expand(rows, -1, -1, -1)
-        for number, layer in enumerate(self.layers):
-            cache = _Seen(prefix[number] if prefix is not None else None)
-            x = self.family.call(self._hf.base_model, layer, x, at, mask, cache)
-            if seen is not None and cache.own is not None:
-                seen.append(cache.own)
-        return (x if only is None else x[:, only]).to(resid.dtype)
-
-    @torch.inference_mode()
-    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """Logits of hidden states that left the last block, in the products' precision."""
-        normed = self.family.norm(self._hf)(hidden.to(self.dtype))
-        logits: Tensor = self._hf.lm_head(normed)
-        return logits if self._cap is None else self._cap * torch.tanh(logits / self._cap)
-
-
-def make_blocks(hf: Any, layers: range, dtype: torch.dtype) -> Blocks | LibraryBlocks:
-    """The fastest implementation of some of a model's blocks."""
-    plain = hf.config.model_type == "llama" and not (hf.config.attention_bias or hf.config.mlp_bias)
-    return Blocks(hf, layers, dtype) if plain else LibraryBlocks(hf, layers, dtype)

@@ -3,8 +3,8 @@
 Transformers' blocks spend most of their time between the products when they are run hundreds of
 thousands of times on short tails. These have the same weights and give the same numbers (the tests
 compare them), with the norms' gains folded into the products that follow, one product for queries,
-keys and values, and one for both halves of the gated MLP. `families.LibraryBlocks` runs models of
-the other families.
+keys and values, and one for both halves of the gated MLP. Models of the other families run through
+`library_blocks.LibraryBlocks`, which is slower and gives the same numbers.
 
 Shapes: N rows, T positions, D = d_model, d head width, K key-value heads, G query heads a key-value
 head, P prefix positions, S = P + T.
@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from metasae.lm.blocks import AttentionInputs, Blocks, KeysValues, additive_mask, behind
+from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.matmul import Product
-
-KeysValues = tuple[Float[Tensor, "N K P d"], Float[Tensor, "N K P d"]]
 
 
 @dataclass(frozen=True)
@@ -34,29 +34,7 @@ class _Block:
     down: Product
 
 
-@dataclass(frozen=True)
-class Places:
-    """Positions and attention masks of rows of tokens; one entry may serve all rows.
-
-    Attributes:
-        positions: of the tokens in their sequences.
-        mask: added to the attention scores, 0 where a position may attend and −∞ where not,
-            prefix slots first.
-        turn: cosine and sine of every position's rotary embedding, (N, T, 1, d) each; empty for
-            `families.LibraryBlocks`, which compute them.
-    """
-
-    positions: Int[Tensor, "N T"]
-    mask: Float[Tensor, "N 1 T S"]
-    turn: tuple[Tensor, ...] = ()
-
-    def rows(self, index: Tensor) -> "Places":
-        """The positions and masks of some rows."""
-        turn = tuple(one[index] for one in self.turn)
-        return Places(self.positions[index], self.mask[index], turn)
-
-
-class Blocks:
+class FusedBlocks:
     """Consecutive blocks of a Llama-style model, in one precision; the residual stream is fp32.
 
     Args:
@@ -74,49 +52,36 @@ class Blocks:
             self._blocks = [_fused(hf.model.layers[layer], dtype) for layer in layers]
             self._unembed = Product((hf.lm_head.weight * hf.model.norm.weight).to(dtype))
 
-    def places(self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]) -> Places:
-        """Positions and attention mask of rows, with what the rotary embedding needs of them.
-
-        Args:
-            positions: of the tokens in their sequences.
-            attend: which slots a token may attend to, prefix slots first; at least one each.
-        """
+    def attention_inputs(
+        self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]
+    ) -> AttentionInputs:
+        """See `blocks.Blocks.attention_inputs`."""
         cos, sin = self._rotary(torch.zeros(1), positions)
         # The second half of a head turns against the first: with its sign in the sine, a turn is
         # one exchange of halves.
         half = sin.shape[-1] // 2
         sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
-        mask = torch.zeros(attend.shape).masked_fill(~attend, float("-inf"))
-        turn = cos[:, :, None].to(self.dtype), sin[:, :, None].to(self.dtype)
-        return Places(positions, mask[:, None].to(self.dtype), turn)
+        rotary = cos[:, :, None].to(self.dtype), sin[:, :, None].to(self.dtype)
+        return AttentionInputs(positions, additive_mask(attend, self.dtype), rotary)
 
     @torch.inference_mode()
     def run(
         self,
         resid: Float[Tensor, "N T D"],
-        places: Places,
+        inputs: AttentionInputs,
         prefix: Sequence[KeysValues] | None = None,
         seen: list[KeysValues] | None = None,
         only: Int[Tensor, " A"] | None = None,
     ) -> Float[Tensor, "N T D"]:
-        """Hidden states after the last block.
-
-        Args:
-            prefix: per block the keys and values of the positions before these.
-            seen: a list to which each block's own keys and values are appended.
-            only: positions to compute the last block for, and to return; all when left out.
-        """
+        """See `blocks.Blocks.run`."""
         x = resid
-        rows = len(x)
         for number, block in enumerate(self._blocks):
-            query, key, value = self._attention_input(block, x, places)
+            query, key, value = self._attention_input(block, x, inputs)
             if seen is not None:
                 seen.append((key, value))
             if prefix is not None:
-                before_key, before_value = prefix[number]
-                key = torch.cat([before_key.expand(rows, -1, -1, -1), key], dim=2)
-                value = torch.cat([before_value.expand(rows, -1, -1, -1), value], dim=2)
-            mask = places.mask
+                key, value = behind(prefix[number], key, value)
+            mask = inputs.mask
             if only is not None and number == len(self._blocks) - 1:
                 query, x, mask = query[:, only], x[:, only], mask[:, :, only]
             mixed = self._mix(query, key, value, mask)
@@ -126,7 +91,7 @@ class Blocks:
         return x
 
     def _attention_input(
-        self, block: _Block, x: Tensor, places: Places
+        self, block: _Block, x: Tensor, inputs: AttentionInputs
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (N T H d) and keys and values (N K T d), turned to their positions."""
         rows, length, _ = x.shape
@@ -134,7 +99,7 @@ class Blocks:
         turned, value = made.split([self.heads + self.shared, self.shared], dim=2)
         half = turned.shape[-1] // 2
         exchanged = turned.roll(half, dims=-1)
-        cos, sin = places.turn
+        cos, sin = inputs.rotary
         turned = torch.addcmul(turned * cos, exchanged, sin)
         query, key = turned.split([self.heads, self.shared], dim=2)
         return query, key.transpose(1, 2), value.transpose(1, 2)
@@ -156,7 +121,7 @@ class Blocks:
 
     @torch.inference_mode()
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """Logits of hidden states that left the last block, in the products' precision."""
+        """See `blocks.Blocks.unembed`."""
         return self._unembed(self._normed(hidden))
 
 
@@ -170,3 +135,14 @@ def _fused(layer: Any, dtype: torch.dtype) -> _Block:
         gate_up=Product((torch.cat(gate_up) * layer.post_attention_layernorm.weight).to(dtype)),
         down=Product(mlp.down_proj.weight.to(dtype)),
     )
+
+
+def make_blocks(hf: Any, layers: range, dtype: torch.dtype) -> Blocks:
+    """The fastest implementation of some of a model's blocks."""
+    config = hf.config
+    fits = (
+        config.model_type == "llama"
+        and config.hidden_act == "silu"
+        and not (config.attention_bias or config.mlp_bias)
+    )
+    return FusedBlocks(hf, layers, dtype) if fits else LibraryBlocks(hf, layers, dtype)

@@ -13,15 +13,35 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel
 
 MASSIVE = 4.0
 """A residual whose norm exceeds this many times the median norm is a massive activation."""
 
+_ALIKE = ("llama", "mistral")
+"""Families, by transformers' ``model_type``, all of whose blocks are called in the same way."""
+
 
 def not_massive(norm: Float[Tensor, "*N"], median: float) -> Bool[Tensor, "*N"]:
     """Which residuals are no massive activations, by their norms and the median norm."""
     return norm <= MASSIVE * median
+
+
+def usable(
+    resid: Float[Tensor, "B T D"], lengths: Int[Tensor, " B"], median: float
+) -> Bool[Tensor, "B T"]:
+    """Which residuals of padded rows an SAE is applied to.
+
+    They are those of real tokens, without start tokens and massive activations.
+
+    Args:
+        lengths: number of real tokens of each row.
+        median: median norm; infinite where it isn't known yet.
+    """
+    real = torch.arange(resid.shape[1])[None] < lengths[:, None]
+    real[:, 0] = False
+    return real & not_massive(resid.norm(dim=-1), median)
 
 
 def lower_layers(
@@ -45,9 +65,18 @@ def upper_layers(
 ) -> Callable[[Float[Tensor, "B T D"]], Float[Tensor, "B T D"]]:
     """A copy of the model above the hook in some precision, up to and with its final norm.
 
-    Differentiable with respect to the residual stream it is given. Not for GPT-2, which adds its
-    position embeddings to whatever it is given.
+    Differentiable with respect to the residual stream it is given.
+
+    Raises:
+        UserError: for a model that can't be cut: GPT-2 adds its position embeddings to whatever it
+            is given, and Gemma's and Qwen's blocks have masks or rotary embeddings that
+            transformers chooses by a block's place in the list.
     """
+    if model.hf.config.model_type not in _ALIKE:
+        raise UserError(
+            f"{model.name} is of the family {model.hf.config.model_type}, whose upper blocks can't "
+            f"be run alone; choose a model of the families {' or '.join(_ALIKE)}."
+        )
     upper = base_model_copy(model, dtype)
     upper.layers = upper.layers[model.hook_layer :]
 

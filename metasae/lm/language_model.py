@@ -8,8 +8,6 @@ Shapes: B rows of tokens, T positions, D = d_model, V vocabulary, P prefix posit
 a tail position may attend to, N rows run above the hook at once.
 """
 
-import copy
-import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +18,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.families import LibraryBlocks, family_of, make_blocks, max_positions
-from metasae.lm.fused_blocks import Blocks, KeysValues
+from metasae.lm.blocks import Blocks, KeysValues
+from metasae.lm.families import family_of, max_positions
+from metasae.lm.fused_blocks import make_blocks
+from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
 
@@ -62,12 +62,7 @@ class LanguageModel:
         self.hook_layer = hook_layer
         self.start_token = start_token
         self.lock = threading.RLock()
-        self._blocks: dict[torch.dtype, Blocks | LibraryBlocks] = {}
-
-    @property
-    def hook_point(self) -> str:
-        """The hook's name in TransformerLens."""
-        return f"blocks.{self.hook_layer}.hook_resid_pre"
+        self._blocks: dict[torch.dtype, Blocks] = {}
 
     @property
     def d_model(self) -> int:
@@ -78,22 +73,6 @@ class LanguageModel:
     def n_layers(self) -> int:
         """Number of blocks."""
         return int(self.hf.config.num_hidden_layers)
-
-    @functools.cached_property
-    def bridge(self) -> Any:
-        """The same weights as a TransformerLens ``TransformerBridge``, for its named hooks.
-
-        Wrapping rewrites the modules it is given, so it gets a copy of them that shares every
-        tensor with ``hf``.
-        """
-        from transformer_lens.model_bridge import TransformerBridge
-
-        with self.lock:
-            shared = {id(tensor): tensor for tensor in self.hf.state_dict(keep_vars=True).values()}
-            shell = copy.deepcopy(self.hf, shared)
-            return TransformerBridge.boot_transformers(
-                self.name, hf_model=shell, tokenizer=self.tokenizer
-            )
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without a start token.
@@ -121,7 +100,7 @@ class LanguageModel:
         """The text of one token."""
         return str(self.tokenizer.decode([token]))
 
-    def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks | LibraryBlocks:
+    def blocks(self, dtype: torch.dtype = torch.float32) -> Blocks:
         """The blocks above the hook in one precision, made once and kept."""
         with self.lock:
             if dtype not in self._blocks:
@@ -147,15 +126,18 @@ class LanguageModel:
         positions: Int[Tensor, "B T"],
         attend: Bool[Tensor, "B T T"],
     ) -> Float[Tensor, "B T D"]:
-        if int(positions.max()) >= max_positions(self.hf):
-            raise UserError(
-                f"The text has {int(positions.max()) + 1:,} tokens; {self.name} is run on "
-                f"{max_positions(self.hf):,} at most."
-            )
+        self._check_length(int(positions.max()) + 1)
         with self.lock:
             hidden = self.family.embed(self.hf.base_model, tokens, positions)
             lower = LibraryBlocks(self.hf, range(self.hook_layer))
-            return lower.run(hidden, lower.places(positions, attend))
+            return lower.run(hidden, lower.attention_inputs(positions, attend))
+
+    def _check_length(self, tokens: int) -> None:
+        most = max_positions(self.hf)
+        if tokens > most:
+            raise UserError(
+                f"The text has {tokens:,} tokens; {self.name} is run on {most:,} at most."
+            )
 
     def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
         """Logits of whole sequences, from their residual stream at the hook."""
@@ -163,14 +145,8 @@ class LanguageModel:
         causal = torch.ones(1, length, length, dtype=torch.bool).tril()
         blocks = self.blocks()
         with self.lock:
-            places = blocks.places(torch.arange(length)[None], causal)
-            return self.unembed(blocks.run(resid, places))
-
-    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """Logits of hidden states after the last block."""
-        with torch.inference_mode():
-            logits: Tensor = LibraryBlocks(self.hf, range(0)).unembed(hidden)
-            return logits
+            inputs = blocks.attention_inputs(torch.arange(length)[None], causal)
+            return blocks.unembed(blocks.run(resid, inputs))
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":
@@ -198,7 +174,7 @@ class LanguageModel:
         blocks = self.blocks()
         seen: list[KeysValues] = []
         with self.lock:
-            final = blocks.run(resid, blocks.places(positions, attend), seen=seen)
+            final = blocks.run(resid, blocks.attention_inputs(positions, attend), seen=seen)
         # Right-padded slots for what comes before and for the tails. Keys carry their rotary
         # position already, so the slot they sit in does not matter.
         tail, head = padded(tails, 0), padded(heads, 0)
@@ -256,8 +232,14 @@ class LanguageModel:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> str:
-        """Text the model writes after a prompt: greedy at temperature 0, else sampled by seed."""
+        """Text the model writes after a prompt: greedy at temperature 0, else sampled by seed.
+
+        Raises:
+            UserError: for more tokens, those to be written included, than the model is run on
+                (`families.max_positions`).
+        """
         tokens = torch.tensor([self.prompt_tokens(prompt)])
+        self._check_length(tokens.shape[1] + new_tokens)
         with self.lock, self.edited(edit or (lambda resid, _: resid)):
             torch.manual_seed(seed)
             out = self.hf.generate(

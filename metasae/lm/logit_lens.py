@@ -95,20 +95,27 @@ def vocabulary_ends(
     Scores are set against their mean over the vocabulary, which changes no probability.
     """
     scores = vocabulary_scores(model, direction)
-    return highest_and_lowest(model, scores - scores.mean(), count, "score")
+    scores = scores - scores.mean()
+    return (
+        extreme_tokens(model, scores, count, "score"),
+        extreme_tokens(model, scores, count, "score", largest=False),
+    )
 
 
-def highest_and_lowest(
-    model: LanguageModel, values: Float[Tensor, " V"], count: int, column: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tokens with the highest values, highest first, and with the lowest, lowest first.
+def extreme_tokens(
+    model: LanguageModel,
+    values: Float[Tensor, " V"],
+    count: int,
+    column: str,
+    *,
+    largest: bool = True,
+) -> pd.DataFrame:
+    """The tokens with the largest values, or the smallest, the most extreme first.
 
     Args:
+        count: most rows of the table.
         column: name of the values' column beside ``token``.
     """
-    tables = []
-    for largest in (True, False):
-        top = values.topk(min(count, len(values)), largest=largest)
-        tokens = [model.decode(token) for token in top.indices.tolist()]
-        tables.append(pd.DataFrame({"token": tokens, column: top.values.numpy()}))
-    return tables[0], tables[1]
+    top = values.topk(min(count, len(values)), largest=largest)
+    tokens = [model.decode(token) for token in top.indices.tolist()]
+    return pd.DataFrame({"token": tokens, column: top.values.numpy()})

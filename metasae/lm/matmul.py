@@ -32,13 +32,18 @@ def seconds(run: Callable[[], object], repeats: int = 5) -> float:
     return min(took)
 
 
+@functools.cache
 def fast_dtype() -> torch.dtype:
-    """bf16 where this processor multiplies matrices at least 1.5 times as fast in it, else fp32."""
+    """bf16 where this processor multiplies matrices at least 1.5 times as fast in it, else fp32.
+
+    Timed once a process, so that everything in it is computed in the same precision.
+    """
     a = torch.randn(1024, 1024)
     b = a.bfloat16()
     return _faster(lambda: b @ b, lambda: a @ a)
 
 
+@functools.cache
 def fast_dtype_of_products() -> torch.dtype:
     """The same choice as `fast_dtype` for a `Product`, which may be faster than others in fp32."""
     a = torch.randn(1024, 1024)

@@ -15,8 +15,8 @@ def name_position(model: LanguageModel, prompt: str, name: str) -> int:
     mentions = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)) if name else []
     if not mentions:
         raise UserError(
-            f'The prompt "{prompt}" does not mention {name}; write the city\'s name where the edit '
-            "should act."
+            f'The prompt "{prompt}" does not mention {name}; write the name where the edit should '
+            "act."
         )
     encoded = model.tokenizer(prompt, add_special_tokens=False)
     token = encoded.char_to_token(mentions[-1].end() - 1)

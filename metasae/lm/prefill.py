@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metasae.lm.families import LibraryBlocks
-from metasae.lm.fused_blocks import Blocks, KeysValues, Places
+from metasae.lm.blocks import AttentionInputs, Blocks, KeysValues
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Prefilled:
         positions: positions of the tail tokens in their sequences.
     """
 
-    blocks: Blocks | LibraryBlocks
+    blocks: Blocks
     lock: threading.RLock
     slots: Int[Tensor, "B T"]
     real: Bool[Tensor, "B T"]
@@ -42,10 +41,10 @@ class Prefilled:
     positions: Int[Tensor, "B T"]
 
     @functools.cached_property
-    def _places(self) -> Places:
-        return self.blocks.places(self.positions, self.attend)
+    def _inputs(self) -> AttentionInputs:
+        return self.blocks.attention_inputs(self.positions, self.attend)
 
-    def to(self, blocks: Blocks | LibraryBlocks) -> "Prefilled":
+    def to(self, blocks: Blocks) -> "Prefilled":
         """The same rows, run by other blocks, such as ones of another precision."""
         prefix = tuple((key.to(blocks.dtype), value.to(blocks.dtype)) for key, value in self.prefix)
         return replace(self, blocks=blocks, prefix=prefix)
@@ -64,9 +63,9 @@ class Prefilled:
                 order, or all to the only row.
             only: tail positions to return; all when left out.
         """
-        places, prefix = self._places, self.prefix
+        inputs, prefix = self._inputs, self.prefix
         if rows is not None:
-            places = places.rows(rows)
+            inputs = inputs.rows(rows)
             prefix = tuple((key[rows], value[rows]) for key, value in prefix)
         with self.lock:
-            return self.blocks.run(resid, places, prefix, only=only)
+            return self.blocks.run(resid, inputs, prefix, only=only)

@@ -3,7 +3,7 @@
 Shapes: T positions, D = d_model, V vocabulary.
 """
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.logit_lens import highest_and_lowest
+from metasae.lm.logit_lens import extreme_tokens
 
 NEUTRAL = ("I think that the", "He said it was", "This is about a")
 """Prompts on whose last token the direction is added."""
@@ -43,16 +43,22 @@ def token_change(
     up, down = change.clone(), change.clone()
     up[~likely] = -torch.inf
     down[~likely] = torch.inf
-    raised, _ = highest_and_lowest(model, up, count, "nats")
-    _, lowered = highest_and_lowest(model, down, count, "nats")
+    raised = extreme_tokens(model, up, count, "nats")
+    lowered = extreme_tokens(model, down, count, "nats", largest=False)
     return raised[raised["nats"] > 0], lowered[lowered["nats"] < 0]
 
 
-@lru_cache(maxsize=2)
-def _neutral(model: LanguageModel) -> list[tuple[Float[Tensor, "1 T D"], Float[Tensor, " V"]]]:
-    """Residual stream at the hook and next token's log-probabilities of each neutral prompt."""
-    prompts = []
-    for prompt in NEUTRAL:
-        resid = model.residual(torch.tensor([model.prompt_tokens(prompt)]))
-        prompts.append((resid, model.logits_above(resid)[0, -1].log_softmax(-1)))
-    return prompts
+_Unedited = tuple[Float[Tensor, "1 T D"], Float[Tensor, " V"]]
+"""Residual stream at the hook and the next token's log-probabilities of a prompt."""
+
+_known: WeakKeyDictionary[LanguageModel, list[_Unedited]] = WeakKeyDictionary()
+"""Of the neutral prompts; kept no longer than the model itself."""
+
+
+def _neutral(model: LanguageModel) -> list[_Unedited]:
+    if model not in _known:
+        resids = [model.residual(torch.tensor([model.prompt_tokens(text)])) for text in NEUTRAL]
+        _known[model] = [
+            (resid, model.logits_above(resid)[0, -1].log_softmax(-1)) for resid in resids
+        ]
+    return _known[model]

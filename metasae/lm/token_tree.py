@@ -63,7 +63,7 @@ class PromptWithContinuations:
 
 
 @dataclass(frozen=True)
-class TreePlaces:
+class PromptIndices:
     """Indices in a `TokenTree` of a prompt and its continuations.
 
     Attributes:
@@ -77,7 +77,7 @@ class TreePlaces:
 
 def shared_prefix_tree(
     prompts: Sequence[PromptWithContinuations],
-) -> tuple[TokenTree, list[TreePlaces]]:
+) -> tuple[TokenTree, list[PromptIndices]]:
     """One tree of prompts and their continuations, and where each stands in it.
 
     A continuation's last token is only predicted, so it is not part of the tree.
@@ -93,7 +93,7 @@ def shared_prefix_tree(
             parents.append(at)
         return children[at, token, marked]
 
-    tree_places = []
+    indices = []
     for one in prompts:
         at, path = -1, []
         for position, token in enumerate(one.tokens):
@@ -102,11 +102,9 @@ def shared_prefix_tree(
         read = {}
         # Sorted, so that the order they are given in changes no rounding.
         for continuation in sorted(map(tuple, one.continuations)):
-            places = [path[-1]]
+            predicting = [path[-1]]
             for token in continuation[:-1]:
-                places.append(follow(places[-1], token))
-            read[continuation] = tuple(places)
-        tree_places.append(
-            TreePlaces(tuple(path), tuple(read[tuple(c)] for c in one.continuations))
-        )
-    return TokenTree(tuple(tokens), tuple(parents)), tree_places
+                predicting.append(follow(predicting[-1], token))
+            read[continuation] = tuple(predicting)
+        indices.append(PromptIndices(tuple(path), tuple(read[tuple(c)] for c in one.continuations)))
+    return TokenTree(tuple(tokens), tuple(parents)), indices

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from metasae.lab.preset_files import META_SAE, WORDS
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
@@ -25,7 +26,7 @@ from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
 from metasae.text.windows import WINDOW
-from metasae.training.base_sae import Text
+from metasae.training.base_sae import TrainingText
 from metasae.training.config import TrainConfig
 from metasae.training.kl_finetune import KLFinetuner
 from metasae.training.meta_sae import train_meta_sae
@@ -51,22 +52,27 @@ def build(
     for width in sorted(preset.widths, reverse=True):
         if not (out / f"sae-{width}").exists():
             make_base(preset, width, out, text(), recipe, progress)
-    if not (out / "words.parquet").exists():
+    if not (out / WORDS).exists():
         make_words(preset, out, text(), progress)
     base = kept_base(preset, out) or measure_base(preset, out, text(), progress)
     model = load_model(preset, progress)
-    if not (out / "meta-sae").exists():
+    if not (out / META_SAE).exists():
         make_meta(preset, out, model, base["median_norm"], recipe, progress)
     return measure_meta(preset, out, base, model, progress, recipe)
 
 
 def make_base(
-    preset: Preset, width: int, out: Path, text: Text, recipe: Recipe, progress: Progress = silent
+    preset: Preset,
+    width: int,
+    out: Path,
+    text: TrainingText,
+    recipe: Recipe,
+    progress: Progress = silent,
 ) -> None:
     """Train and write the SAE of one width; the largest one is trained on with the model."""
     config = recipe.of_sae(preset, width)
     largest = width == preset.width
-    scratch = cache.build(preset.opened)
+    scratch = cache.build(preset.kept_as)
     checkpoint = scratch / f"sae-{width}.safetensors"
     sae = train_base(text, config, recipe.city_starts and largest, checkpoint, progress)
     notes = _metadata(preset, config)
@@ -78,7 +84,7 @@ def make_base(
 
 
 def train_base(
-    text: Text,
+    text: TrainingText,
     config: TrainConfig,
     city_starts: bool,
     checkpoint: Path,
@@ -93,7 +99,7 @@ def train_base(
 
 
 def follow(
-    text: Text,
+    text: TrainingText,
     sae: SparseAutoencoder,
     config: TrainConfig,
     checkpoint: Path,
@@ -107,10 +113,10 @@ def follow(
     return trainer.result()
 
 
-def make_words(preset: Preset, out: Path, text: Text, progress: Progress = silent) -> None:
+def make_words(preset: Preset, out: Path, text: TrainingText, progress: Progress = silent) -> None:
     """Collect and write the words each of the largest SAE's latents is most active on."""
     table = words_of_latents(text, formats.load(out / f"sae-{preset.width}"), progress)
-    with written_whole(out / "words.parquet") as part:
+    with written_whole(out / WORDS) as part:
         table.to_parquet(part, index=False)
 
 
@@ -128,12 +134,12 @@ def make_meta(
     countries = None
     if recipe.country_starts:
         countries = country_directions(model, largest, median_norm, progress)
-    meta = train_meta_sae(TensorRows(largest.W_dec), config, progress, "Meta-SAE", countries)
+    meta = train_meta_sae(TensorRows(largest.W_dec), config, progress=progress, starts=countries)
     notes = _metadata(preset, config) | {
         "trained_on": f"decoder of sae-{preset.width}",
         "started_at_countries": 0 if countries is None else len(countries),
     }
-    formats.save(replace(meta, metadata=notes), out / "meta-sae")
+    formats.save(replace(meta, metadata=notes), out / META_SAE)
 
 
 def _metadata(preset: Preset, config: TrainConfig) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
 from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED, Preset
-from metasae.text.windows import Windows, windows
-from metasae.training.base_sae import Text
+from metasae.text.kept_windows import text_of
+from metasae.text.windows import Windows
+from metasae.training.base_sae import TrainingText
 from metasae.training.residuals import collect
 
 
@@ -17,26 +18,31 @@ def shipped_folder(preset: Preset) -> Path:
     """Folder of what `build` makes and `measure` measures.
 
     Raises:
-        UserError: for a preset of other people's SAEs.
+        UserError: for a preset of other people's SAEs, or a meta-SAE of the user's.
     """
     if preset.weights is None:
         raise UserError(
             f"The SAEs of {preset.opened} are made elsewhere; build and measure are for "
             f"{EMBEDDED.name}."
         )
+    if preset.meta_sae:
+        raise UserError(
+            f"What is shipped has the preset's own meta-SAE; build and measure {preset.name}, not "
+            f"{preset.opened}."
+        )
     return preset.weights
 
 
-def material(preset: Preset, progress: Progress = silent) -> Text:
+def material(preset: Preset, progress: Progress = silent) -> TrainingText:
     """The model, the text and the residuals, collected on first use.
 
     Raises:
         UserError: no network on first use, or no space.
     """
     model = load_model(preset, progress)
-    text = windows(model, progress)
-    folder = cache.build(preset.opened) / "activations"
-    return Text(model, text, collect(model, text, folder, progress))
+    text = text_of(preset, model, progress=progress)
+    folder = cache.build(preset.kept_as) / "activations"
+    return TrainingText(model, text, collect(model, text, folder, progress))
 
 
 def text_used(windows: Windows) -> dict[str, dict[str, int]]:

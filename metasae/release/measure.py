@@ -1,15 +1,16 @@
 """Measuring what a build made: the report, and the table of cities."""
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from metasae.lab.city_table import counted, knowledge, records
+from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import open_lab
-from metasae.lab.name_latents import activation_table
+from metasae.lab.preset_files import CITIES, META_SAE, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
@@ -20,11 +21,10 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
-from metasae.sources.files import sha256, write_json
+from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
-from metasae.text.cities import load_cities
 from metasae.training import explained
-from metasae.training.base_sae import Text
+from metasae.training.base_sae import TrainingText
 from metasae.training.controls import gaussian_like
 from metasae.training.held_out import base_quality, held_out_batches
 from metasae.training.meta_sae import train_meta_sae
@@ -51,7 +51,7 @@ def measure(
 
 
 def measure_base(
-    preset: Preset, out: Path, text: Text, progress: Progress = silent
+    preset: Preset, out: Path, text: TrainingText, progress: Progress = silent
 ) -> dict[str, Any]:
     """The report's figures of the base SAEs, on held-out text."""
     saes = {width: formats.load(out / f"sae-{width}") for width in preset.widths}
@@ -67,7 +67,7 @@ def measure_base(
 def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
     """The same from the report that is there, if it was measured on the very same SAEs."""
     try:
-        report = json.loads((out / "report.json").read_text())
+        report = read_json(out / REPORT)
         for name in (f"sae-{width}/{formats.WEIGHTS}" for width in preset.widths):
             if report["weights_sha256"][name] != sha256(out / name):
                 return None
@@ -91,33 +91,30 @@ def measure_meta(
     """
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
-    meta = formats.load(out / "meta-sae")
-    cities = load_cities()
-    known = knowledge(model, cities, progress)
-    table = activation_table(model, largest, cities, median, progress)
-    located = records(model, largest, cities, known, table, median, progress)
-    write_json(out / "cities.json", {"cities": [record.to_dict() for record in located]})
+    meta = formats.load(out / META_SAE)
+    cities = measured_cities(model, largest, median, progress)
+    write_json(out / CITIES, {"cities": [record.to_dict() for record in cities]})
     report: dict[str, Any] = {
         "preset": str(preset.opened),
         "model": model.name,
         "hook": preset.hook_point,
         **base,
         "meta_sae": _meta_quality(preset, largest, meta, recipe, progress),
-        "cities": counted(located),
-        "sharing": sharing(Decomposition(largest, meta), located),
+        "cities": counted(cities),
+        "sharing": sharing(Decomposition(largest, meta), cities),
         "recipe": recipe.to_dict(preset),
         "weights_sha256": {
             str(path.relative_to(out)): sha256(path) for path in sorted(out.rglob("*.safetensors"))
         },
     }
     # Written twice: the lab that the swaps are made in reads the report.
-    write_json(out / "report.json", report)
+    write_json(out / REPORT, report)
     lab = open_lab(replace(preset, weights=out), progress)
-    names = [record.name for record in well_known(located)]
+    names = [record.name for record in well_known(cities)]
     experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
     report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
     report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")
-    write_json(out / "report.json", report)
+    write_json(out / REPORT, report)
     return report
 
 
@@ -150,9 +147,15 @@ def gaussian_control(
 ) -> SparseAutoencoder:
     """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
     config = recipe.of_meta(preset)
-    folder = cache.build(preset.opened) / f"meta-sae-control-{config.width}"
+    name = f"meta-sae-control-{config.width}"
+    if config != SHIPPED.of_meta(preset):
+        written = json.dumps(asdict(config), sort_keys=True)
+        name += f"-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
+    folder = cache.build(preset.kept_as) / name
     if not folder.exists():
         rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
-        control = train_meta_sae(TensorRows(rows), config, progress, "Control on Gaussian rows")
+        control = train_meta_sae(
+            TensorRows(rows), config, progress=progress, stage="Control on Gaussian rows"
+        )
         formats.save(control, folder)
     return formats.load(folder)

@@ -6,6 +6,7 @@ from typing import Any
 from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
 from metasae.search.exhaustive import search
+from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, EditOptions, LatentSwap
 
 
@@ -16,25 +17,31 @@ def pair_table(lab: Lab, source: str, target: str) -> dict[str, Any]:
     each, with the SAE's error kept and dropped; of equal patterns the larger margin stands.
     """
     pair = lab.experiment(lab.subject(source), lab.subject(target))
-    best: dict[tuple[bool, ...], dict[str, Any]] = {}
-    every = slice(None)
-    for which, keep_error in product((every, slice(1)), (True, False)):
-        mine, theirs = pair.source.latents[which], pair.target.latents[which]
+    best: dict[tuple[bool, ...], tuple[FoundEdit, tuple[int, ...], tuple[int, ...]]] = {}
+    mine, theirs = pair.source.latents, pair.target.latents
+    # Of cities with one latent each the two choices are one.
+    choices = dict.fromkeys([(mine, theirs), (mine[:1], theirs[:1])])
+    for (mine, theirs), keep_error in product(choices, (True, False)):
         experiment = lab.experiment(lab.subject(source, mine), lab.subject(target, theirs))
         options = EditOptions(keep_error=keep_error)
         for one in search(experiment, Combinations.of(experiment, options)):
             key = tuple(one.pattern.values())
-            if key not in best or one.margin > best[key]["margin"]:
-                best[key] = {
-                    "pattern": one.pattern,
-                    "source_latents": mine,
-                    "target_latents": theirs,
-                    "edit": one.edit.to_dict(),
-                    "margin": one.margin,
-                    "sentence": one.sentence,
-                }
+            if key not in best or one.margin > best[key][0].margin:
+                best[key] = one, mine, theirs
     return {
         "baseline": pair.apply(NO_EDIT).to_dict()["attributes"],
         "swap": pair.apply(LatentSwap()).to_dict()["attributes"],
-        "patterns": [best[key] for key in sorted(best)],
+        "patterns": [_row(*best[key]) for key in sorted(best)],
+    }
+
+
+def _row(one: FoundEdit, mine: tuple[int, ...], theirs: tuple[int, ...]) -> dict[str, Any]:
+    values = one.to_dict()
+    return {
+        "pattern": values["pattern"],
+        "source_latents": mine,
+        "target_latents": theirs,
+        "edit": values["edit"],
+        "margin": values["margin"],
+        "sentence": values["sentence"],
     }

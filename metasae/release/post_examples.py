@@ -77,7 +77,7 @@ def check_has_examples(preset: Preset) -> None:
     Raises:
         UserError: for such a preset.
     """
-    if preset.name not in OF_PRESET:
+    if preset.kept_as not in OF_PRESET:
         raise UserError(
             f"The post's worked examples are about {', '.join(OF_PRESET)}, and {preset.name} is "
             f"asked for; open one of those with --preset {next(iter(OF_PRESET))}."
@@ -95,7 +95,7 @@ def checks(explorer: Explorer, post: Post | None = None) -> list[Check]:
     """
     if post is None:
         check_has_examples(explorer.lab.preset)
-        post = OF_PRESET[explorer.lab.preset.name]
+        post = OF_PRESET[explorer.lab.preset.kept_as]
     lab = explorer.lab
     wide = lab.decomposition
     direction = wide.sae.W_dec[post.einstein]

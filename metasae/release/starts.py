@@ -10,7 +10,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.text.cities import load_cities
-from metasae.training.base_sae import Text
+from metasae.training.base_sae import TrainingText
 from metasae.training.config import TrainConfig
 
 NEAR_A_CITY = 0.5
@@ -18,7 +18,7 @@ NEAR_A_CITY = 0.5
 
 
 def start_directions(
-    material: Text, config: TrainConfig, city_starts: bool
+    material: TrainingText, config: TrainConfig, city_starts: bool
 ) -> Float[Tensor, "F D"]:
     """Centred residuals to start the decoder from.
 
@@ -40,7 +40,7 @@ def start_directions(
     return torch.cat([common, cities - common, rows[~near], rows[near]])[: config.width]
 
 
-def city_means(material: Text, most: int = 256) -> Float[Tensor, "C D"]:
+def city_means(material: TrainingText, most: int = 256) -> Float[Tensor, "C D"]:
     """Mean residual on the name of every city that occurs in the training text.
 
     Args:

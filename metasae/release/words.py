@@ -7,7 +7,7 @@ from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.encoder import Encoder
-from metasae.training.base_sae import Text
+from metasae.training.base_sae import TrainingText
 
 CONTEXTS = 48
 
@@ -16,7 +16,10 @@ WORDS = 6
 
 
 def words_of_latents(
-    material: Text, sae: SparseAutoencoder, progress: Progress = silent, rows: int = 1_500_000
+    material: TrainingText,
+    sae: SparseAutoencoder,
+    progress: Progress = silent,
+    rows: int = 1_500_000,
 ) -> pd.DataFrame:
     """The words each latent is most active on: columns latent, rank, word, activation.
 
@@ -55,7 +58,7 @@ def words_of_latents(
     ).reset_index(drop=True)
 
 
-def _word(material: Text, row: int) -> str:
+def _word(material: TrainingText, row: int) -> str:
     """The word that ends with a row's token."""
     acts, text = material.activations, material.windows
     tokens = text.tokens[int(acts.window[row])]

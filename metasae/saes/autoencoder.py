@@ -71,9 +71,14 @@ class SparseAutoencoder:
         """Reconstructions of rows from their activations."""
         return activations @ self.W_dec + self.b_dec
 
+    def decode_sparse(
+        self, values: Float[Tensor, "N k"], latents: Int[Tensor, "N k"]
+    ) -> Float[Tensor, "N D"]:
+        """Reconstructions of rows from what `encode_sparse` returns."""
+        return torch.einsum("nk,nkd->nd", values, self.W_dec[latents]) + self.b_dec
+
     def reconstruct(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Reconstructions of rows; a TopK SAE needs no dense activations for them."""
         if self.k is None:
             return self.decode(self.encode(x))
-        values, latents = self.encode_sparse(x)
-        return torch.einsum("nk,nkd->nd", values, self.W_dec[latents]) + self.b_dec
+        return self.decode_sparse(*self.encode_sparse(x))

@@ -21,12 +21,16 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.sources.files import expanded
-from metasae.sources.releases import release_folder
+from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
-DECODERS = ("W_dec", "w_dec")
+_DECODERS = ("W_dec", "w_dec")
 """Name of the decoder in SAELens's files and those of the post's authors, and in Gemma Scope's."""
 
+_CHECKPOINT = "sae.pt"
+"""Name of a checkpoint of the post's authors."""
+
 _CHUNK = 16384
+"""Rows whose norms are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Directions:
         parts: their decoder matrices, (N, D) each.
 
     Raises:
-        UserError: for a matrix that can't hold directions (see `row_norms`), or of another width
+        UserError: for a matrix that can't hold directions; of another of another width
             than the first.
     """
 
@@ -60,7 +64,7 @@ class Directions:
     @cached_property
     def _scales(self) -> tuple[Float[Tensor, " N"], ...]:
         return tuple(
-            1 / row_norms(name, part) for name, part in zip(self.names, self.parts, strict=True)
+            1 / _row_norms(name, part) for name, part in zip(self.names, self.parts, strict=True)
         )
 
     @cached_property
@@ -92,13 +96,8 @@ class Directions:
         rows = self.parts[number].index_select(0, index).float()
         return rows.mul_(self._scales[number][index, None])
 
-    def origin(self, row: int) -> tuple[str, int]:
-        """Name of the source a row is from, and the latent there."""
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self.names[number], row - int(self._starts[number])
 
-
-def row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
+def _row_norms(name: str, matrix: Tensor) -> Float[Tensor, " N"]:
     """Norms of a matrix's rows, all finite and positive.
 
     Args:
@@ -142,13 +141,13 @@ def open_directions(sources: Sequence[str]) -> Directions:
 def _matrix(source: str) -> Tensor:
     path = expanded(source)
     if path.is_dir():
-        for name in ("sae_weights.safetensors", "params.safetensors"):
-            if (path / name).exists():
-                return _safetensors(path / name)
-        if (path / "sae.pt").exists():
-            return _checkpoint(path / "sae.pt")
+        for layout in (SAELENS, GEMMA_SCOPE):
+            if (path / layout.weights).exists():
+                return _safetensors(path / layout.weights)
+        if (path / _CHECKPOINT).exists():
+            return _checkpoint(path / _CHECKPOINT)
         raise UserError(
-            f"{path} is no SAE: it holds neither sae_weights.safetensors (SAELens) nor sae.pt "
+            f"{path} is no SAE: it holds neither {SAELENS.weights} (SAELens) nor {_CHECKPOINT} "
             "(the authors' checkpoint)."
         )
     if path.is_file():
@@ -162,7 +161,7 @@ def _matrix(source: str) -> Tensor:
             f"{path.name} is of a kind that isn't opened; give .safetensors, .npy or .pt, or a "
             "folder."
         )
-    if ":" in source:
+    if is_release(source):
         return _matrix(str(release_folder(source)))
     raise UserError(
         f'There is no file or folder "{source}"; for an SAE of the hub write RELEASE:ID.'
@@ -171,15 +170,15 @@ def _matrix(source: str) -> Tensor:
 
 def _only_matrix(name: str, tensors: dict[str, Any]) -> str:
     """Key of the decoder, or of the only matrix."""
-    for decoder in DECODERS:
+    for decoder in _DECODERS:
         if decoder in tensors:
             return decoder
     matrices = [key for key, shape in tensors.items() if len(shape) == 2]
     if len(matrices) == 1:
         return matrices[0]
     raise UserError(
-        f"{name} holds {len(matrices)} matrices and none is called {DECODERS[0]}; give a file "
-        f"whose decoder is called {DECODERS[0]}, one row per latent."
+        f"{name} holds {len(matrices)} matrices and none is called {_DECODERS[0]}; give a file "
+        f"whose decoder is called {_DECODERS[0]}, one row per latent."
     )
 
 

@@ -7,6 +7,7 @@ same function with other weights, and are read as such.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.sources.files import expanded, written_whole
-from metasae.sources.releases import release_folder
+from metasae.sources.files import expanded, read_json, write_json, written_whole
+from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
-CONFIG = "cfg.json"
+CONFIG, WEIGHTS = SAELENS
+"""Names of the files of a folder that is written here."""
 
-WEIGHTS = "sae_weights.safetensors"
+REPORT = "report.json"
+"""Name of a training's report beside its weights."""
 
 _UNIT = 1e-2
 """How far a decoder row's norm may be from 1: fp16 weights are a little off."""
@@ -49,8 +52,16 @@ _WEIGHTS = {
 """The weights each architecture stores."""
 
 
-def save(sae: SparseAutoencoder, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+def save(
+    sae: SparseAutoencoder,
+    folder: Path,
+    dtype: torch.dtype = torch.float16,
+    report: Mapping[str, Any] | None = None,
+) -> None:
     """Write an SAE in SAELens's format; the folder appears whole or not at all.
+
+    Args:
+        report: JSON-able values to write beside it, as `REPORT`.
 
     Raises:
         UserError: when the folder can't be written.
@@ -78,6 +89,8 @@ def save(sae: SparseAutoencoder, folder: Path, dtype: torch.dtype = torch.float1
             {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()},
             part / WEIGHTS,
         )
+        if report is not None:
+            write_json(part / REPORT, report)
 
 
 def load(folder: Path) -> SparseAutoencoder:
@@ -121,19 +134,21 @@ def load(folder: Path) -> SparseAutoencoder:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and weights under the names of SAELens's current version."""
-    scope = (folder / "params.safetensors").exists()
-    names = ("config.json", "params.safetensors") if scope else (CONFIG, WEIGHTS)
-    for name in names:
+    scope = (folder / GEMMA_SCOPE.weights).exists()
+    layout = GEMMA_SCOPE if scope else SAELENS
+    for name in layout:
         if not (folder / name).exists():
             raise UserError(
                 f"{folder} is no SAE in SAELens's format: it has no {name}; choose the folder "
                 f"that holds {CONFIG} and {WEIGHTS}."
             )
     try:
-        config = json.loads((folder / names[0]).read_text())
+        config = read_json(folder / layout.config)
         if not isinstance(config, dict):
             raise ValueError
-        tensors = {name: value.float() for name, value in load_file(folder / names[1]).items()}
+        tensors = {
+            name: value.float() for name, value in load_file(folder / layout.weights).items()
+        }
         if scope:
             tensors = {_SCOPE.get(name, name): value for name, value in tensors.items()}
             d_sae, d_in = tensors["W_dec"].shape
@@ -208,9 +223,7 @@ def open_sae(source: str, size: int = 0, progress: Progress = silent) -> SparseA
         UserError: as `load` and `releases.release_folder`; for a TopK SAE that selects by
             activation alone while its decoder rows have other norms than 1.
     """
-    folder = expanded(source)
-    if not folder.is_dir() and ":" in source:
-        folder = release_folder(source, size, progress)
+    folder = release_folder(source, size, progress) if is_release(source) else expanded(source)
     sae = load(folder)
     norm = sae.W_dec.norm(dim=1)
     if bool(((norm - 1).abs() < _UNIT).all()):

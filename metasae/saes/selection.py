@@ -20,8 +20,10 @@ class Entries:
 
 
 _GROUP = 64
+"""Columns whose maximum decides together whether `select_topk` looks at them."""
 
 _SAMPLE = 50_000
+"""About how many entries of a batch `select_batch_topk` takes its first bound from."""
 
 
 def select_topk(pre: Float[Tensor, "B F"], k: int) -> Entries:

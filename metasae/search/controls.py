@@ -3,9 +3,8 @@
 Shapes: N edits, S source latents, D = d_model, P changed pieces.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,12 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.search.exhaustive import CHUNK
-from metasae.search.patterns import FoundEdit
-from metasae.steering.edit_space import HUNDRED
+from metasae.search.patterns import FoundEdit, Share
+from metasae.sources.records import to_values
+from metasae.steering.edit_space import HUNDREDFOLD
 from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.steering.verdict import pattern_code
 
 DRAWS = 64
 """Random edits of each kind that an edit is compared with."""
@@ -41,7 +42,7 @@ class Control:
     """
 
     pattern: dict[str, bool]
-    real: float
+    real: Share
     random: float
     shuffled: float
     draws: int
@@ -49,7 +50,7 @@ class Control:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; a share nobody counted is None."""
-        return asdict(self) | {"real": None if math.isnan(self.real) else self.real}
+        return to_values(self)
 
 
 def control(
@@ -85,7 +86,7 @@ def control(
 
 
 def _share(experiment: Experiment, patterns: np.ndarray, one: FoundEdit) -> float:
-    code = sum(1 << bit for bit, q in enumerate(experiment.questions) if one.pattern[q.attribute])
+    code = pattern_code(one.pattern[name] for name in experiment.questions.attributes)
     return float((patterns == code).mean()) if len(patterns) else 0.0
 
 
@@ -166,7 +167,7 @@ def shuffled_changes(
     W_meta = decomposition.meta.W_dec[metas]
     if edit.options.hundredfold:
         unit = W_meta / W_meta.norm(dim=-1, keepdim=True)
-        made = original + (HUNDRED * torch.einsum("p,npd->nd", by, unit))[:, None]
+        made = original + (HUNDREDFOLD * torch.einsum("p,npd->nd", by, unit))[:, None]
     else:
         loads = torch.zeros(len(source), len(changed))
         for row, latent in enumerate(source):

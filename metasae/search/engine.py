@@ -27,18 +27,11 @@ _SIZES = (512, 1024, 2048, POSITIONS)
 
 @dataclass
 class Engine:
-    """Scores combinations of one experiment in one precision.
-
-    Attributes:
-        scored: combinations that were run, equal directions once.
-        positions: tail positions that went through the blocks.
-    """
+    """Scores combinations of one experiment in one precision, equal directions once."""
 
     experiment: Experiment
     combinations: Combinations
     dtype: torch.dtype = torch.float32
-    scored: int = 0
-    positions: int = 0
     _seconds: dict[int, list[float]] = field(default_factory=lambda: {n: [] for n in _SIZES})
 
     @cached_property
@@ -65,7 +58,6 @@ class Engine:
         # As everywhere: a meta-latent edit without strengths keeps the directions as they are.
         change[torch.from_numpy(numbers == 0)] = 0.0
         distinct, back = _distinct(change)
-        self.scored += len(distinct)
         scores = self._run(distinct, not options.keep_error)[back]
         scores[gone] = math.nan
         return scores
@@ -77,8 +69,8 @@ class Engine:
 
     def _run(self, change: Float[Tensor, "N S D"], drop_error: bool) -> Float[Tensor, "N A"]:
         if not len(change):
-            return torch.empty(0, self.prepared.count)
-        tail = self.prepared.prefilled.resid.shape[1]
+            return torch.empty(0, self.prepared.prompts.count)
+        tail = self.prepared.prompts.prefilled.resid.shape[1]
         scores, begin = [], 0
         while begin < len(change):
             size = self._size()
@@ -88,7 +80,6 @@ class Engine:
             if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
                 self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
-            self.positions += len(rows) * tail
         return torch.cat(scores)
 
     def _size(self) -> int:

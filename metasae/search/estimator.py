@@ -27,6 +27,7 @@ from metasae.search.engine import Engine
 from metasae.search.gaussian_process import Process
 from metasae.search.patterns import Chunk
 from metasae.steering.experiment import Experiment
+from metasae.steering.verdict import pattern_code
 
 LISTED = 2**16
 """Combinations up to which every one is estimated in every round."""
@@ -70,7 +71,7 @@ class Changes:
         prepared = engine.prepared
         self._firing = [
             torch.linalg.qr((prepared.firing.source * here[:, None]).double()).R
-            for here in prepared.seen & prepared.touched
+            for here in prepared.prompts.seen & prepared.touched
         ]
         self._spread = [
             float((x - x.mean(0)).square().sum(1).mean().sqrt()) or 1.0 for x in self.plain(some)
@@ -231,7 +232,7 @@ class Estimator:
         judged = self.engine.experiment.verdict(self.scores)
         margins = []
         for code in self.codes:
-            bits = sum(bit << place for place, bit in enumerate(code))
+            bits = pattern_code(code)
             here = judged.pattern == bits
             # Nothing moves best where nothing is done.
             done = bool((here & (self.numbers == 0)).any()) and not bits

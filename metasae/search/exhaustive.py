@@ -11,7 +11,7 @@ A *screened* search runs in bf16 and runs whatever it reports again in fp32.
 Shapes: N combinations, P pieces, A answers of all questions.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from metasae.progress import Progress, silent
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.search.loop import gather
-from metasae.search.patterns import BestByPattern, Chunk, FoundEdit
+from metasae.search.patterns import BestByPattern, Chunk, FoundEdit, fewest_moves
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import in_words
 from metasae.steering.verdict import pattern_name
@@ -69,8 +69,25 @@ def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:
         raise UserError(
             f"There are {len(combinations):,} combinations and all are scored up to {most:,}; "
             "choose fewer latents or strengths, or let the search estimate which to score "
-            "(--estimate; on the page, Search by estimate)."
+            "(--estimate; on the page a search of one pair does so by itself)."
         )
+
+
+def bf16_is_fast() -> bool:
+    """Whether this processor runs products much faster in bf16."""
+    return fast_dtype_of_products() == torch.bfloat16
+
+
+def worth_screening(
+    count: int, wanted: bool | None = None, fast: Callable[[], bool] = bf16_is_fast
+) -> bool:
+    """Whether a search of so many combinations goes through them in bf16 first.
+
+    Args:
+        wanted: decides, unless None.
+        fast: whether that is worth it; short searches do not ask, since measuring takes a moment.
+    """
+    return wanted if wanted is not None else count > 4 * CHUNK and fast()
 
 
 def search(
@@ -92,9 +109,7 @@ def search(
     """
     combinations = combinations or Combinations.of(experiment)
     check_size(combinations, most)
-    if screened is None:
-        # Short searches go without the probe, which times a few products.
-        screened = len(combinations) > 4 * CHUNK and fast_dtype_of_products() == torch.bfloat16
+    screened = worth_screening(len(combinations), screened)
     engine = Engine(experiment, combinations, torch.bfloat16 if screened else torch.float32)
     best = BestByPattern(AHEAD if screened else 1)
     gather(scan(engine, progress=progress), best)
@@ -127,5 +142,5 @@ def verified(
         )
         for code, number in final.best().items()
     ]
-    edits.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
+    edits.sort(key=fewest_moves)
     return tuple(edits), chunk

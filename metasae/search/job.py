@@ -30,25 +30,28 @@ import torch
 from torch import Tensor
 
 from metasae.lab.lab import Lab
-from metasae.lm.matmul import fast_dtype_of_products
 from metasae.progress import Progress, silent
 from metasae.search.engine import POSITIONS, Engine, RememberingEngine
 from metasae.search.estimate import reported, rounds, usual_budget
-from metasae.search.exhaustive import AHEAD, CHUNK, MOST_EXACT, check_size, scan, verified
-from metasae.search.export import export
-from metasae.search.job_files import (
-    State,
-    claim,
-    digest,
-    read_json,
-    write_json,
+from metasae.search.exhaustive import (
+    AHEAD,
+    CHUNK,
+    MOST_EXACT,
+    bf16_is_fast,
+    check_size,
+    scan,
+    verified,
+    worth_screening,
 )
+from metasae.search.export import export
+from metasae.search.job_files import Cost, State, check_owner, claim, digest, read_record
 from metasae.search.loop import gather
 from metasae.search.part_files import PartFiles, PartWriter, ScoredWriter
 from metasae.search.patterns import BestByPattern
 from metasae.search.spec import Spec, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
+from metasae.sources.files import write_json
 from metasae.steering.experiment import Experiment
 from metasae.steering.verdict import OTHER, pattern_name
 
@@ -72,16 +75,9 @@ def _columns(experiment: Experiment) -> tuple[str, ...]:
     )
 
 
-def screens(spec: Spec, count: int, fast: Callable[[], bool]) -> bool:
+def screens(spec: Spec, count: int, fast: Callable[[], bool] = bf16_is_fast) -> bool:
     """Whether a search of so many combinations goes through them in bf16 first."""
-    if spec.estimating:
-        return False
-    return spec.screened if spec.screened is not None else count > 4 * CHUNK and fast()
-
-
-def bf16_is_fast() -> bool:
-    """Whether this processor runs products much faster in bf16."""
-    return fast_dtype_of_products() == torch.bfloat16
+    return not spec.estimating and worth_screening(count, spec.screened, fast)
 
 
 class Job:
@@ -150,8 +146,11 @@ class Job:
         """
         if not self.state().finished:
             return None
-        self._started()
-        return read_json(self._done, Summary.from_dict)
+        owner, summary = read_record(
+            self._done, lambda values: (values["id"], Summary.from_dict(values))
+        )
+        check_owner(self.folder, owner, self.id)
+        return summary
 
     def so_far(self) -> pd.DataFrame:
         """Which patterns the run in this process has met: a column each attribute, whether it
@@ -164,14 +163,13 @@ class Job:
         ]
         return pd.DataFrame(rows)
 
-    def cost(self) -> tuple[float, float]:
-        """Seconds and megabytes a whole run takes here, from a probe of a few combinations.
+    def cost(self) -> Cost:
+        """What a whole run takes here, from a probe of a few combinations.
 
-        The seconds are measured on a small batch, which is if anything slower than a large one;
-        the megabytes come on top of the opened model's.
+        The seconds are measured on a small batch, which is if anything slower than a large one.
         """
         count = self.state().total
-        bf16 = screens(self.spec, count, bf16_is_fast)
+        bf16 = screens(self.spec, count)
         engine = Engine(
             self.experiment, self.combinations, torch.bfloat16 if bf16 else torch.float32
         )
@@ -186,7 +184,7 @@ class Job:
         changes = CHUNK * config.hidden_size * len(self.experiment.source.latents)
         batch = 4 * (POSITIONS * wide + changes)
         rows = count * (4 * len(self.columns) + 64)
-        return each * count, (batch + rows) / 1e6
+        return Cost(count, each * count, (batch + rows) / 1e6)
 
     def run(
         self,
@@ -306,11 +304,11 @@ class Job:
         return self.folder / "done.json"
 
     def _started(self) -> bool:
-        """Write down what is searched, or read it again; returns whether bf16 goes first."""
+        """Write down what is searched, as a run begins; returns whether bf16 goes first."""
         spec = {"spec": self.spec.to_dict()}
         count = len(self.combinations)
         return claim(
             self.folder,
             self.id,
-            lambda: self.about | spec | {"bf16": screens(self.spec, count, bf16_is_fast)},
+            lambda: self.about | spec | {"bf16": screens(self.spec, count)},
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metasae.errors import UserError
-from metasae.sources.files import write_json
+from metasae.sources.files import read_json, write_json
 
 T = TypeVar("T")
 
@@ -27,20 +27,20 @@ def damaged(path: Path) -> UserError:
     )
 
 
-def read_json(path: Path, make: Callable[[Any], T]) -> T:
+def read_record(path: Path, make: Callable[[Any], T]) -> T:
     """What was made of a file's JSON-able values.
 
     Raises:
         UserError: when it is damaged.
     """
     try:
-        return make(json.loads(path.read_text("utf-8")))
+        return make(read_json(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise damaged(path) from error
 
 
 def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> bool:
-    """Make the folder a job's, or see that it is; returns whether bf16 goes first there.
+    """Make the folder a job's that runs, or see that it is; returns whether bf16 goes first there.
 
     Which precision goes first is measured, so the first answer is kept.
 
@@ -50,10 +50,19 @@ def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> 
     path = folder / "job.json"
     if not path.exists():
         write_json(path, values())
-    owner, bf16 = read_json(path, lambda values: (values["id"], bool(values["bf16"])))
+    owner, bf16 = read_record(path, lambda values: (values["id"], bool(values["bf16"])))
+    check_owner(folder, owner, identity)
+    return bf16
+
+
+def check_owner(folder: Path, owner: str, identity: str) -> None:
+    """Refuse a folder of another job.
+
+    Raises:
+        UserError: when the job that wrote there is another one.
+    """
     if owner != identity:
         raise UserError(f"{folder} holds another search; choose an empty folder.")
-    return bf16
 
 
 @dataclass(frozen=True)
@@ -68,3 +77,18 @@ class State:
     done: int
     total: int
     finished: bool
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is still to be done for a job, as far as a probe tells.
+
+    Attributes:
+        combinations: to be scored, at most.
+        seconds: it takes here.
+        megabytes: of memory it takes beside the opened model's.
+    """
+
+    combinations: int
+    seconds: float
+    megabytes: float

@@ -2,12 +2,11 @@
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from pathlib import Path
@@ -19,62 +18,63 @@ import pyarrow as pa
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
-from metasae.search.estimate import estimated
-from metasae.search.exhaustive import MOST_EXACT, search
+from metasae.search.estimate import estimated, usual_budget
+from metasae.search.exhaustive import MOST_EXACT, bf16_is_fast, check_size, search
 from metasae.search.export import export
-from metasae.search.job import Job, bf16_is_fast, screens
-from metasae.search.job_files import (
-    State,
-    claim,
-    digest,
-    read_json,
-    write_json,
-)
-from metasae.search.spec import UNITS, Spec, combinations_of, experiment_about, experiment_of
+from metasae.search.job import Job, screens
+from metasae.search.job_files import Cost, State, claim, digest, read_record
+from metasae.search.patterns import FoundEdit
+from metasae.search.spec import Spec, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
+from metasae.sources.files import write_json
+from metasae.steering.outcome import UNITS
+from metasae.steering.verdict import pattern_text
 from metasae.text.prompts import WORDINGS
 
 _log = logging.getLogger(__name__)
 
 
-def open_job(lab: Lab, identity: str) -> "Job | PairsJob":
-    """The job of that id, begun earlier on this machine: by another tab, or before a restart.
+@dataclass(frozen=True)
+class PairResult:
+    """What the search of one pair reached, or why there is none.
 
-    Raises:
-        UserError: when there is none, or it was made with other weights.
+    Attributes:
+        summary: None for a pair that can't be searched.
+        problem: why it can't; None otherwise.
     """
-    path = cache.search(identity) / "job.json"
-    if not re.fullmatch("[0-9a-f]{12}", identity) or not path.exists():
-        raise UserError(f'There is no search "{identity[:20]}" on this machine; start it anew.')
-    job = read_json(path, _remembered)(lab)
-    if job.id != identity:
-        raise UserError(
-            f'The search "{identity}" was made with other weights or another version; start it '
-            "anew."
-        )
-    return job
+
+    summary: Summary | None
+    problem: str | None = None
+
+    @property
+    def patterns(self) -> tuple[FoundEdit, ...]:
+        """The clearest edit of every pattern it reaches."""
+        return () if self.summary is None else self.summary.patterns
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values: those of the summary, or the problem alone."""
+        return {"problem": self.problem} if self.summary is None else self.summary.to_dict()
+
+    @staticmethod
+    def from_dict(values: Any) -> "PairResult":
+        """What `to_dict` wrote.
+
+        Raises:
+            ValueError, TypeError, UserError: for anything else.
+        """
+        if "problem" in values:
+            return PairResult(None, str(values["problem"]))
+        return PairResult(Summary.from_dict(values))
 
 
-def _remembered(values: Any) -> "Callable[[Lab], Job | PairsJob]":
-    """The job a ``job.json`` is about, as soon as there is a lab for it."""
-    if "specs" in values:
-        specs, most = [Spec.from_dict(one) for one in values["specs"]], int(values["most"])
-        return lambda lab: PairsJob(lab, specs, most=most)
-    spec = Spec.from_dict(values["spec"])
-    return lambda lab: Job(lab, spec)
-
-
-Entry = dict[str, Any]
-"""What one pair of a `PairsJob` reached: a `Summary` as JSON-able values, or its "problem"."""
-
-Spread = Callable[[Sequence[Spec], int, bool], Generator[tuple[int, Entry], None, None]]
-"""``spread(specs, most, fast)``: searches them somewhere and yields the place and entry of each as
+Spread = Callable[[Sequence[Spec], int, bool], Generator[tuple[int, PairResult], None, None]]
+"""``spread(specs, most, fast)``: searches them somewhere and yields the place and result of each as
 it is done; `fast` says whether long ones are screened in bf16."""
 
 
-def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -> Entry:
-    """Search one pair in memory; a pair that can't be searched gives its "problem" and raises
+def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -> PairResult:
+    """Search one pair in memory; a pair that can't be searched gives its problem and raises
     nothing."""
     try:
         experiment = experiment_of(lab, spec)
@@ -87,9 +87,9 @@ def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -
             patterns = search(experiment, combinations, screened, most)
     except UserError as error:
         _log.info("%s to %s is not searched", spec.source, spec.target, exc_info=True)
-        return {"problem": str(error)}
+        return PairResult(None, str(error))
     seconds = time.perf_counter() - began
-    return Summary(patterns, len(combinations), scored, seconds, screened).to_dict()
+    return PairResult(Summary(patterns, len(combinations), scored, seconds, screened))
 
 
 def here(lab: Lab) -> Spread:
@@ -97,7 +97,7 @@ def here(lab: Lab) -> Spread:
 
     def spread(
         specs: Sequence[Spec], most: int, fast: bool
-    ) -> Generator[tuple[int, Entry], None, None]:
+    ) -> Generator[tuple[int, PairResult], None, None]:
         for place, spec in enumerate(specs):
             yield place, searched(lab, spec, most, fast)
 
@@ -157,7 +157,7 @@ class PairsJob:
         self.lab, self.specs, self.most = lab, tuple(specs), most
         self.id = digest({"pairs": [experiment_about(lab, spec) for spec in specs], "most": most})
         self.folder = folder or cache.search(self.id)
-        self._entries: dict[int, Entry] = {}
+        self._pairs: dict[int, PairResult] = {}
 
     @property
     def about(self) -> dict[str, Any]:
@@ -185,25 +185,36 @@ class PairsJob:
         done = sum(self._path(place).exists() for place in range(len(self.specs)))
         return State(done, len(self.specs), done == len(self.specs))
 
-    def cost(self) -> tuple[int, float]:
-        """Combinations still to be scored, and about the seconds they take here.
+    def cost(self) -> Cost:
+        """What the pairs that are missing take here.
 
-        The seconds are those of one pair's probe (see `Job.cost`) for all of them.
+        Combinations of one pair are probed (see `Job.cost`) and stand for those of all.
         """
-        count, each = 0, 0.0
+        counts: dict[Spec, int] = {}
         for place, spec in enumerate(self.specs):
             if self._path(place).exists():
                 continue
             try:
-                job = Job(self.lab, spec, self.folder)
+                counts[spec] = self._to_score(spec)
             except UserError:
                 # It gets its line in the table.
                 _log.info("%s to %s costs nothing", spec.source, spec.target, exc_info=True)
-                continue
-            if not each:
-                each = job.cost()[0] / max(1, job.state().total)
-            count += min(len(job.combinations), self.most)
-        return count, count * each
+        if not counts:
+            return Cost(0, 0.0, 0.0)
+        one, total = Job(self.lab, next(iter(counts)), self.folder).cost(), sum(counts.values())
+        return Cost(total, one.seconds / one.combinations * total, one.megabytes)
+
+    def _to_score(self, spec: Spec) -> int:
+        """How many combinations of a pair are scored at most.
+
+        Raises:
+            UserError: when the pair can't be searched.
+        """
+        combinations = combinations_of(experiment_of(self.lab, spec), spec)
+        if spec.estimating:
+            return usual_budget(len(combinations))
+        check_size(combinations, self.most)
+        return len(combinations)
 
     def run(
         self,
@@ -225,12 +236,12 @@ class PairsJob:
         """
         what = {"specs": [spec.to_dict() for spec in self.specs], "most": self.most}
         fast = claim(self.folder, self.id, lambda: {"id": self.id, "bf16": bf16_is_fast()} | what)
-        done = len(self.entries())
-        missing = [place for place in range(len(self.specs)) if place not in self._entries]
+        done = len(self.pairs())
+        missing = [place for place in range(len(self.specs)) if place not in self._pairs]
         specs = [self.specs[place] for place in missing]
-        with closing((spread or here(self.lab))(specs, self.most, fast)) as entries:
-            for at, entry in entries:
-                write_json(self._path(missing[at]), entry)
+        with closing((spread or here(self.lab))(specs, self.most, fast)) as coming:
+            for at, pair in coming:
+                write_json(self._path(missing[at]), pair.to_dict())
                 done += 1
                 total = len(self.specs)
                 progress("Searching pairs", done / total, f"{done:,} of {total:,} pairs")
@@ -238,16 +249,16 @@ class PairsJob:
                     return None
         return self.results()
 
-    def entries(self) -> dict[int, Entry]:
+    def pairs(self) -> dict[int, PairResult]:
         """What is there, by place among the specs; each file is read once.
 
         Raises:
             UserError: when a file is damaged.
         """
         for place in range(len(self.specs)):
-            if place not in self._entries and self._path(place).exists():
-                self._entries[place] = read_json(self._path(place), _checked)
-        return dict(sorted(self._entries.items()))
+            if place not in self._pairs and self._path(place).exists():
+                self._pairs[place] = read_record(self._path(place), PairResult.from_dict)
+        return dict(sorted(self._pairs.items()))
 
     def results(self) -> pd.DataFrame:
         """One row per pair and pattern it reaches; one for a pair that reaches none.
@@ -260,14 +271,13 @@ class PairsJob:
             UserError: when a file is damaged.
         """
         rows: list[dict[str, Any]] = []
-        for place, entry in self.entries().items():
-            spec = self.specs[place]
+        for place, pair in self.pairs().items():
+            spec, summary = self.specs[place], pair.summary
             row: dict[str, Any] = {"source": spec.source, "target": spec.target}
-            if "problem" in entry:
-                rows.append(row | {"patterns": 0, "problem": entry["problem"]})
+            row["patterns"] = len(pair.patterns)
+            if summary is None:
+                rows.append(row | {"problem": pair.problem})
                 continue
-            summary = Summary.from_dict(entry)
-            row["patterns"] = len(summary.patterns)
             row |= {"combinations": summary.combinations, "seconds": summary.seconds}
             rows += (
                 [row]
@@ -275,7 +285,7 @@ class PairsJob:
                 else [
                     row
                     | {
-                        "pattern": "".join(str(int(moved)) for moved in one.pattern.values()),
+                        "pattern": pattern_text(one.pattern.values()),
                         "margin": one.margin,
                         "edit": json.dumps(one.edit.to_dict()),
                         "sentence": one.sentence,
@@ -317,10 +327,3 @@ _PAIRS = pa.schema(
 
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 """A pair with a problem has no combination: whole numbers with gaps stay whole."""
-
-
-def _checked(values: Any) -> Entry:
-    """An entry that can be read later. Raises what damaged values raise."""
-    if "problem" not in values:
-        Summary.from_dict(values)
-    return dict(values)

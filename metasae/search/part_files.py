@@ -21,7 +21,7 @@ from metasae.search.export import KEY
 from metasae.search.job_files import damaged
 from metasae.search.patterns import Chunk
 from metasae.sources.files import written_whole
-from metasae.steering.verdict import OTHER
+from metasae.steering.verdict import OTHER, OTHER_TEXT, pattern_bits, pattern_text
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,11 @@ class PartFiles:
 
     @cached_property
     def _patterns(self) -> list[str]:
-        """A pattern's name, by its code: its attributes' bits, the first attribute's first."""
-        names = [
-            "".join(str(code >> bit & 1) for bit in range(self.questions))
-            for code in range(2**self.questions)
-        ]
+        """How a pattern stands in the table, by its code."""
+        count = self.questions
+        names = [pattern_text(pattern_bits(code, count)) for code in range(2**count)]
         assert OTHER == -1  # the last
-        return [*names, "other"]
+        return [*names, OTHER_TEXT]
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -92,7 +90,7 @@ class PartFiles:
 
     def chunk(self, table: pa.Table) -> Chunk:
         """Rows as scored combinations, without the scores."""
-        codes = {name: code for code, name in enumerate(self._patterns)} | {"other": OTHER}
+        codes = {name: code for code, name in enumerate(self._patterns)} | {OTHER_TEXT: OTHER}
         pattern = np.array([codes[name] for name in table["pattern"].to_pylist()])
         return Chunk(
             table["combination"].to_numpy(), torch.empty(0), pattern, table["margin"].to_numpy()

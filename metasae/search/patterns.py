@@ -5,7 +5,7 @@ Shapes: N combinations, A answers of all questions.
 
 from dataclasses import dataclass
 from math import inf, isfinite, nan
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +42,16 @@ def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
+Margin = Annotated[float, *as_json(_finite, lambda value: inf if value is None else value)]
+"""The smallest lead over an edit's questions, in nats; infinite, in JSON None, without rivals."""
+
+Share = Annotated[float, *as_json(_finite, lambda value: nan if value is None else value)]
+"""A share of all combinations; NaN, in JSON None, where nobody counted."""
+
+SearchedEdit = Annotated[MetaLatentEdit, *as_json(MetaLatentEdit.to_dict, MetaLatentEdit.from_dict)]
+"""An edit that a search made, as `Edit.to_dict` writes it."""
+
+
 @dataclass(frozen=True)
 class FoundEdit:
     """The best edit for one pattern of moved attributes, verified in fp32.
@@ -56,14 +66,12 @@ class FoundEdit:
         reached_by: share of all combinations that reach the pattern.
     """
 
-    edit: Annotated[MetaLatentEdit, *as_json(MetaLatentEdit.to_dict, MetaLatentEdit.from_dict)]
+    edit: SearchedEdit
     pattern: dict[str, bool]
-    margin: Annotated[float, *as_json(_finite, lambda value: inf if value is None else value)]
+    margin: Margin
     sentence: str
     number: int = 0
-    reached_by: Annotated[
-        float, *as_json(_finite, lambda value: nan if value is None else value)
-    ] = 0.0
+    reached_by: Share = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; a margin nothing rivals is None, so is a share nobody counted."""
@@ -71,8 +79,23 @@ class FoundEdit:
 
     @staticmethod
     def from_dict(values: Any) -> "FoundEdit":
-        """What `to_dict` wrote; raises ValueError for anything else."""
+        """What `to_dict` wrote; raises ValueError or UserError for anything else."""
         return from_values(FoundEdit, values)
+
+
+class _Reached(Protocol):
+    """The best edit for a pattern."""
+
+    @property
+    def pattern(self) -> dict[str, bool]: ...
+
+    @property
+    def margin(self) -> float: ...
+
+
+def fewest_moves(one: _Reached) -> tuple[int, float]:
+    """What patterns are sorted by: fewest moves first, of equally many the clearest."""
+    return sum(one.pattern.values()), -one.margin
 
 
 class BestByPattern:

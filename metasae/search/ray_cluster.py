@@ -16,7 +16,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab, open_lab
-from metasae.search.pairs_job import Entry, Spread, searched
+from metasae.search.pairs_job import PairResult, Spread, searched
 from metasae.search.spec import Spec
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
@@ -40,17 +40,16 @@ class Searcher:
         torch.set_num_threads(1)
         return open_lab(preset_of(self._preset))
 
-    def search(self, place: int, spec: Spec, most: int, fast: bool) -> tuple[int, Entry]:
+    def search(self, place: int, spec: Spec, most: int, fast: bool) -> tuple[int, PairResult]:
         """The pair's place, and what `pairs_job.searched` returns."""
         return place, searched(self._lab, spec, most, fast)
 
 
-def over_ray(address: str = LOCAL, workers: int | None = None) -> Spread:
-    """A `pairs_job.Spread` that searches on a Ray cluster.
+def over_ray(address: str = LOCAL) -> Spread:
+    """A `pairs_job.Spread` that searches on a Ray cluster, with a worker for each processor.
 
     Args:
         address: of a running cluster ("host:6379" or "ray://host:10001"), or `LOCAL`.
-        workers: how many; default: one for each of the cluster's processors.
 
     Raises:
         UserError: when Ray is not installed; while searching also when the cluster can't be
@@ -60,19 +59,19 @@ def over_ray(address: str = LOCAL, workers: int | None = None) -> Spread:
 
     def spread(
         specs: Sequence[Spec], most: int, fast: bool
-    ) -> Generator[tuple[int, Entry], None, None]:
+    ) -> Generator[tuple[int, PairResult], None, None]:
         if not specs:
             return
         ray = _ray()
         try:
-            _connect(ray, address, workers)
+            _connect(ray, address)
         except Exception as error:  # Ray raises whatever its layers raise.
             raise UserError(
                 f"No Ray cluster answers at {address} ({_line(error)}); start one with: ray start "
                 f'--head, or use "{LOCAL}".'
             ) from error
         try:
-            count = workers or int(ray.cluster_resources().get("CPU", 1))
+            count = int(ray.cluster_resources().get("CPU", 1))
             remote = ray.remote(num_cpus=1)(Searcher)
             actors = [remote.remote(specs[0].preset) for _ in range(max(1, min(count, len(specs))))]
             pool = ray.util.ActorPool(actors)
@@ -107,11 +106,11 @@ def _ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str, workers: int | None) -> None:
+def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == LOCAL:
         # The address "local" never joins a cluster that happens to run here.
-        ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+        ray.init(address="local", include_dashboard=False, **quiet)
         return
     if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
         # Ray itself waits for minutes.

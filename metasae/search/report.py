@@ -1,28 +1,28 @@
 """What each edit a search reports did besides, and how it stands against chance."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
+from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
-from metasae.search.controls import control
+from metasae.search.controls import Control, control
 from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob, Spread
 from metasae.search.patterns import FoundEdit
-from metasae.search.side_effects import SideEffectProbe
+from metasae.search.side_effects import SideEffectProbe, SideEffects
 from metasae.search.spec import experiment_of
 from metasae.search.variants import variants
-from metasae.steering.edits import Edit
+from metasae.sources.records import to_values
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import Answer
+from metasae.steering.verdict import leading
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,97 +40,102 @@ class Pick:
     likeliest: str
 
 
-def top_of_vocabulary(experiment: Experiment, edit: Edit) -> dict[str, dict[str, Pick]]:
-    """Per attribute the pick "before" and "after" the edit, beside the model's top token.
-
-    Raises:
-        UserError: when the edit does not fit the experiment.
-    """
-    return _tops(experiment.model, experiment.apply(edit))
-
-
-def _tops(model: LanguageModel, outcome: Outcome) -> dict[str, dict[str, Pick]]:
-    picks = zip(
-        outcome.questions.attributes,
-        zip(outcome.leading_before, outcome.top_before, strict=True),
-        zip(outcome.leading_after, outcome.top_after, strict=True),
-        strict=True,
-    )
+def picks(model: LanguageModel, outcome: Outcome) -> dict[str, Pick]:
+    """Per attribute the pick after an edit, beside the model's top token."""
     return {
-        attribute: {"before": _pick(model, *before), "after": _pick(model, *after)}
-        for attribute, before, after in picks
+        attribute: Pick(
+            answer.text, model.decode(model.encode(" " + answer.text)[0]) == top[0][0], top[0][0]
+        )
+        for attribute, answer, top in zip(
+            outcome.questions.attributes, outcome.leading_after, outcome.top_after, strict=True
+        )
     }
 
 
-def _pick(model: LanguageModel, answer: Answer, top: list[tuple[str, float]]) -> Pick:
-    likeliest = top[0][0]
-    first = model.decode(model.encode(" " + answer.text)[0])
-    return Pick(answer.text, first == likeliest, likeliest)
+@dataclass(frozen=True)
+class Lead:
+    """By how much the pick after an edit leads the next candidate, in nats.
 
-
-def leads(outcome: Outcome) -> dict[str, dict[str, Any]]:
-    """Per attribute the pick after an edit, and its lead over the next candidate, in nats.
-
-    Returns:
-        Attribute → ``answer``, ``after``, and ``before``: the same answer's lead on the unedited
-        prompt, negative where another was picked; None where there is no other candidate.
+    Attributes:
+        answer: the pick's text.
+        before: its lead on the unedited prompt, negative where another was picked; None where
+            there is no other candidate.
+        after: its lead under the edit; None likewise.
     """
-    places = outcome.verdict.after[0].tolist()
-    rows = zip(
-        outcome.questions.attributes,
-        outcome.leading_after,
-        places,
+
+    answer: str
+    before: float | None
+    after: float | None
+
+
+def leads(outcome: Outcome) -> dict[str, Lead]:
+    """The lead of each attribute's pick after an edit."""
+    verdict = outcome.verdict
+    made = {}
+    for question, scores, was, place, after in zip(
+        outcome.questions,
         outcome.questions.split(outcome.baseline),
-        outcome.questions.split(outcome.logprobs),
+        verdict.before.tolist(),
+        verdict.after[0].tolist(),
+        verdict.lead[0].tolist(),
         strict=True,
-    )
-    return {
-        attribute: {
-            "answer": answer.text,
-            "before": _lead_of(before, place),
-            "after": _lead_of(after, place),
-        }
-        for attribute, answer, place, before, after in rows
-    }
+    ):
+        # Of an answer that did not lead, the one that did is the best of the others.
+        before = leading(scores)[1] if place == was else scores[place] - scores[was]
+        alone = len(question.answers) == 1
+        made[question.attribute] = Lead(
+            question.answers[place].text, None if alone else float(before), None if alone else after
+        )
+    return made
 
 
-def _lead_of(scores: Float[Tensor, " a"], place: int) -> float | None:
-    """Nats by which one answer leads the best of the others; None without others."""
-    others = torch.cat([scores[:place], scores[place + 1 :]])
-    return float(scores[place] - others.max()) if len(others) else None
+@dataclass(frozen=True)
+class Assessment:
+    """What an edit that a search reports did besides, and how it stands against chance.
+
+    Attributes:
+        top: per attribute whether the pick is the likeliest token of the whole vocabulary.
+        leads: per attribute by how much the pick leads, before and after.
+    """
+
+    side_effects: SideEffects
+    top: dict[str, Pick]
+    leads: dict[str, Lead]
+    control: Control
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return to_values(self) | {"side_effects": self.side_effects.to_dict()}
 
 
 def effects_and_controls(
     lab: Lab, experiment: Experiment, edits: Sequence[FoundEdit], progress: Progress = silent
-) -> list[dict[str, Any]]:
+) -> list[Assessment]:
     """What each edit a search reports did besides, and whether chance would have done the same.
-
-    Returns:
-        For each edit ``side_effects``, ``control``, ``top`` and ``leads`` as JSON-able values;
-        ``top`` says per attribute whether the pick is the likeliest token of the whole vocabulary,
-        ``leads`` is that of `leads`.
 
     Raises:
         UserError: when the pair leaves too few meta-latents to draw controls from.
     """
-    around = SideEffectProbe(lab, experiment)
-    notes: list[dict[str, Any]] = []
-    for number, one in enumerate(edits, 1):
-        sides = around.side_effects(one.edit).to_dict()
-        outcome = experiment.apply(one.edit)
-        top = {
-            attribute: asdict(pick["after"])
-            for attribute, pick in _tops(experiment.model, outcome).items()
-        }
-        notes.append({"side_effects": sides, "top": top, "leads": leads(outcome)})
-        progress("Measuring side effects", number / len(edits), f"{number} of {len(edits)} edits")
+    # First, since they may be impossible: a sentence before minutes of measuring.
     progress("Trying random edits", 0.0, "")
-    for note, against in zip(notes, control(experiment, edits), strict=True):
-        note["control"] = against.to_dict()
-    return notes
+    controls = control(experiment, edits)
+    probe = SideEffectProbe(lab, experiment)
+    made = []
+    for number, (one, against) in enumerate(zip(edits, controls, strict=True), 1):
+        outcome = experiment.apply(one.edit)
+        made.append(
+            Assessment(
+                side_effects=probe.side_effects(one.edit),
+                top=picks(experiment.model, outcome),
+                leads=leads(outcome),
+                control=against,
+            )
+        )
+        progress("Measuring side effects", number / len(edits), f"{number} of {len(edits)} edits")
+    return made
 
 
-def of_pair(
+def search_pair(
     job: Job,
     most: int,
     out: Path | None = None,
@@ -144,19 +149,20 @@ def of_pair(
         out: file for everything that was scored.
         more_ways: also what each variant of the edit would add (see `variants.variants`).
 
+    Returns:
+        Where side effects and controls could not be measured they are None, and "problem" says why.
+
     Raises:
-        UserError: whatever `Job.run` and `effects_and_controls` raise.
+        UserError: whatever `Job.run` raises.
     """
     summary = job.run(progress, most=most)
     assert summary is not None  # nobody cancels
     if out is not None:
         job.export(out)
     values = job.about | summary.to_dict()
-    beside = effects_and_controls(job.lab, job.experiment, summary.patterns, progress)
-    values["patterns"] = [
-        one | {"edit": _with_changes(one["edit"])} | more
-        for one, more in zip(values["patterns"], beside, strict=True)
-    ]
+    values["patterns"], problem = _assessed(job.lab, job.experiment, summary.patterns, progress)
+    if problem is not None:
+        values["problem"] = problem
     if more_ways:
         pair = job.experiment.source, job.experiment.target
         tried = variants(job.lab, *pair, progress=progress)
@@ -169,7 +175,26 @@ _NOT_MEASURED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def of_pairs(
+def _assessed(
+    lab: Lab, experiment: Experiment, patterns: Sequence[FoundEdit], progress: Progress
+) -> tuple[list[dict[str, Any]], str | None]:
+    """What is reported of a search's patterns; and why nothing is of what they did besides."""
+    try:
+        found = effects_and_controls(lab, experiment, patterns, progress)
+    except UserError as error:
+        # The search itself is done, and may have taken hours.
+        _log.info("nothing is assessed", exc_info=True)
+        return [_reported(one) for one in patterns], str(error)
+    return [_reported(one, more) for one, more in zip(patterns, found, strict=True)], None
+
+
+def _reported(one: FoundEdit, more: Assessment | None = None) -> dict[str, Any]:
+    values = one.to_dict()
+    beside = _NOT_MEASURED if more is None else more.to_dict()
+    return values | {"edit": _with_changes(values["edit"])} | beside
+
+
+def search_pairs(
     pairs: PairsJob,
     out: Path | None = None,
     side_effects: bool = False,
@@ -183,40 +208,34 @@ def of_pairs(
         side_effects: measure side effects and controls too, a few seconds a pair.
         spread: where to search; here when left out.
 
+    Returns:
+        The "problem" of a pair says why it was not searched, or its side effects not measured.
+
     Raises:
-        UserError: whatever `PairsJob.run` and `effects_and_controls` raise.
+        UserError: whatever `PairsJob.run` raises.
     """
     table = pairs.run(progress, spread=spread)
     assert table is not None  # nobody cancels
     if out is not None:
         pairs.export(out)
-    entries = pairs.entries()
-    summaries, patterns = [], []
-    for place, entry in entries.items():
-        spec = pairs.specs[place]
-        ends = {"source": spec.source, "target": spec.target}
-        reached = entry.get("patterns", [])
-        notes = [_NOT_MEASURED] * len(reached)
+    told, patterns, summaries = [], [], []
+    for place, pair in pairs.pairs().items():
+        spec, problem = pairs.specs[place], pair.problem
+        ends: dict[str, Any] = {"source": spec.source, "target": spec.target}
+        reached = [_reported(one) for one in pair.patterns]
         if side_effects and reached:
-            edits = [FoundEdit.from_dict(one) for one in reached]
             experiment = experiment_of(pairs.lab, spec)
-            notes = effects_and_controls(pairs.lab, experiment, edits, progress)
-        patterns += [
-            ends | one | {"edit": _with_changes(one["edit"])} | note
-            for one, note in zip(reached, notes, strict=True)
-        ]
-        summaries.append(
-            ends
-            | {
-                "combinations": entry.get("combinations"),
-                "patterns": len(reached),
-                "problem": entry.get("problem"),
-            }
-        )
+            reached, problem = _assessed(pairs.lab, experiment, pair.patterns, progress)
+        patterns += [ends | one for one in reached]
+        count = None
+        if pair.summary is not None:
+            summaries.append(pair.summary)
+            count = pair.summary.combinations
+        told.append(ends | {"combinations": count, "patterns": len(reached), "problem": problem})
     return pairs.about | {
-        "pairs": summaries,
-        "combinations": sum(entry.get("combinations", 0) for entry in entries.values()),
-        "seconds": sum(entry.get("seconds", 0.0) for entry in entries.values()),
+        "pairs": told,
+        "combinations": sum(one.combinations for one in summaries),
+        "seconds": sum(one.seconds for one in summaries),
         "patterns": patterns,
     }
 

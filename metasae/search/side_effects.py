@@ -4,7 +4,7 @@ Shapes: R rows of text, T positions, D = d_model, V vocabulary, A answers.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,11 @@ from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
+from metasae.sources.records import to_values
 from metasae.steering.edit_space import CompiledEdit, Firing
 from metasae.steering.edits import Edit, EditOptions
-from metasae.steering.experiment import Experiment, PreparedExperiment
+from metasae.steering.experiment import Experiment
+from metasae.steering.prompt_set import PreparedPrompts
 from metasae.steering.questions import Question, Subject
 from metasae.text.prompts import fill
 
@@ -126,7 +128,7 @@ class SideEffects:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; divergences in nats a token."""
-        return asdict(self) | {"facts": self.facts, "held": self.held}
+        return to_values(self) | {"facts": self.facts, "held": self.held}
 
 
 def kl(before: Float[Tensor, "N V"], after: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
@@ -253,38 +255,33 @@ class SideEffectProbe:
         return facts
 
     @cached_property
-    def _asked(self) -> tuple[PreparedExperiment, _Text]:
-        experiment = self.experiment
-        other = Experiment(
-            experiment.model,
-            experiment.decomposition,
-            replace(experiment.source, city=None),
-            experiment.target,
-            [question for _, question in self._facts],
-            experiment.median_norm,
-            experiment.provenance,
+    def _asked(self) -> tuple[PreparedPrompts, _Text]:
+        other = self.experiment.replaced(
+            source=replace(self.experiment.source, city=None),
+            questions=[question for _, question in self._facts],
         )
         prepared = other.prepared(EditOptions(position="all"))
-        return prepared, _Text(prepared.prefilled, prepared.firing, prepared.touched[None])
+        prompts = prepared.prompts
+        return prompts, _Text(prompts.prefilled, prepared.firing, prepared.touched[None])
 
     @cached_property
     def _answers_before(self) -> Float[Tensor, " A"]:
-        prepared, text = self._asked
-        return prepared.read(text.prefilled.final[:, prepared.only])[0]
+        prompts, text = self._asked
+        return prompts.read(text.prefilled.final[:, prompts.only])[0]
 
     def _others(self, compiled: CompiledEdit) -> tuple[OtherCity, ...]:
         fired: set[str] = set()
         known: dict[str, list[str]] = {name: [] for name in self._sharing}
         lost: dict[str, list[str]] = {name: [] for name in self._sharing}
         if self._facts:
-            prepared, text = self._asked
+            prompts, text = self._asked
             counts = [len(question.answers) for _, question in self._facts]
             before = after = self._answers_before
             if text.fires.any():
                 _, hidden = text.edited(compiled, text.fires)
-                after = prepared.read(hidden[:, prepared.only])[0]
+                after = prompts.read(hidden[:, prompts.only])[0]
             rows = zip(
-                self._facts, prepared.seen, before.split(counts), after.split(counts), strict=True
+                self._facts, prompts.seen, before.split(counts), after.split(counts), strict=True
             )
             for (name, question), seen, was, now in rows:
                 if (text.fires[0] & seen).any():
@@ -313,14 +310,3 @@ class SideEffectProbe:
             leak=elsewhere.divergence(compiled, elsewhere.fires),
             others=self._others(compiled),
         )
-
-
-def side_effects(lab: Lab, experiment: Experiment, edit: Edit) -> SideEffects:
-    """What an edit does to neutral text and to other cities.
-
-    For several edits of one experiment a `SideEffectProbe` computes what they share once.
-
-    Raises:
-        UserError: when the edit does not fit the experiment.
-    """
-    return SideEffectProbe(lab, experiment).side_effects(edit)

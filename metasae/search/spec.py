@@ -11,12 +11,12 @@ from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
 from metasae.sources.presets import Opened
 from metasae.sources.records import as_json, from_values, to_values
+from metasae.sources.user_presets import resolved
 from metasae.steering.edits import MAX_STRENGTH, EditOptions
 from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import UNITS
 from metasae.steering.questions import Question, Subject
 from metasae.text.prompts import QUESTIONS, WORDINGS
-
-UNITS = "nats (natural logarithm); an answer's log-probability is the sum over its tokens"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def asked(lab: Lab, spec: Spec) -> tuple[Subject, Subject, list[Question]]:
     Raises:
         UserError: see `experiment_of`.
     """
-    if spec.preset != lab.preset.opened:
+    if resolved(spec.preset) != lab.preset.opened:
         raise UserError(
             f"The search is for the preset {spec.preset}, but {lab.preset.opened} is open; open "
             "that one."

@@ -35,5 +35,6 @@ class Summary:
 
         Raises:
             ValueError: for anything else.
+            UserError: when an edit in it is none.
         """
         return from_values(Summary, values)

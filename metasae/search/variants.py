@@ -3,18 +3,17 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lab.city_records import OWN
-from metasae.lab.city_table import STRONG
+from metasae.lab.city_records import CANDIDATES, RankedLatent
+from metasae.lab.city_table import choose
 from metasae.lab.lab import Lab
 from metasae.lab.name_latents import activation_table, selectivity
 from metasae.progress import Progress, silent
@@ -25,8 +24,9 @@ from metasae.search.engine import Engine
 from metasae.search.estimate import rounds, usual_budget
 from metasae.search.exhaustive import scan
 from metasae.search.loop import gather
-from metasae.search.patterns import BestByPattern, Chunk
-from metasae.steering.edits import EditOptions, MetaLatentEdit
+from metasae.search.patterns import BestByPattern, Chunk, Margin, SearchedEdit, fewest_moves
+from metasae.sources.records import to_values
+from metasae.steering.edits import EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Subject
 from metasae.steering.verdict import pattern_name
@@ -55,8 +55,8 @@ class Reached:
     """
 
     pattern: dict[str, bool]
-    edit: MetaLatentEdit
-    margin: float
+    edit: SearchedEdit
+    margin: Margin
     new: bool
 
 
@@ -92,13 +92,12 @@ class Variant:
         return tuple(one for one in self.reached if one.new)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        reached = [asdict(one) | {"edit": one.edit.to_dict()} for one in self.reached]
-        return asdict(self) | {"reached": reached}
+        """As JSON-able values; a margin nothing rivals is None."""
+        return to_values(self)
 
 
-GRID = ((0.0, -1.0), (1.0, 2.0))
-"""Strengths of removed and of added pieces on the grid."""
+WIDE = ((0.0, -1.0), (1.0, 2.0))
+"""Strengths of removed and of added pieces on the wide grid: reversed and doubled as well."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +137,12 @@ def variants(
     def higher_k() -> Experiment:
         whole = lab.decomposition
         meta = with_threshold(whole.meta, whole.sae.W_dec, HIGHER_K)
-        return _moved(default, Decomposition(whole.sae, meta), source, target)
+        return default.replaced(decomposition=Decomposition(whole.sae, meta))
 
     plans = [
         _Plan("default", lambda: default),
         _Plan("best latent of each only", best_only),
-        _Plan("strengths −1 and 2 as well", lambda: default, EditOptions(), *GRID),
+        _Plan("strengths −1 and 2 as well", lambda: default, EditOptions(), *WIDE),
         _Plan(f"{HIGHER_K:g} meta-latents a latent", higher_k),
         _Plan("meta-SAE's residual kept", lambda: default, EditOptions(keep_residual=True)),
         _Plan("SAE's error dropped", lambda: default, EditOptions(keep_error=False)),
@@ -211,28 +210,13 @@ def _reached(
         pattern = pattern_name(engine.experiment.questions, code)
         new = known is not None and pattern not in known
         reached.append(Reached(pattern, engine.combinations.edit(number), margins[number], new))
-    reached.sort(key=lambda one: (sum(one.pattern.values()), -one.margin))
+    reached.sort(key=fewest_moves)
     return best.seen, tuple(reached)
 
 
 def _best(subject: Subject) -> Subject:
     """A subject with its first latent only."""
     return replace(subject, latents=subject.latents[:1], activations=subject.activations[:1])
-
-
-def _moved(
-    experiment: Experiment, decomposition: Decomposition, source: Subject, target: Subject
-) -> Experiment:
-    """The same questions on another decomposition."""
-    return Experiment(
-        experiment.model,
-        decomposition,
-        source,
-        target,
-        experiment.questions,
-        experiment.median_norm,
-        experiment.provenance,
-    )
 
 
 def _narrower(experiment: Experiment, lab: Lab, width: int) -> Experiment:
@@ -248,8 +232,10 @@ def _narrower(experiment: Experiment, lab: Lab, width: int) -> Experiment:
     names = [*map(str, pair), *_company(lab, experiment)]
     table = activation_table(lab.model, sae, [find_city(n) for n in names], lab.median_norm)
     share = selectivity(table)
-    sides = [_located(name, table[row], share[row]) for row, name in enumerate(names[:2])]
-    return _moved(experiment, Decomposition(sae, lab.decomposition.meta), *sides)
+    source, target = (_located(name, table[row], share[row]) for row, name in enumerate(names[:2]))
+    return experiment.replaced(
+        decomposition=Decomposition(sae, lab.decomposition.meta), source=source, target=target
+    )
 
 
 def _company(lab: Lab, experiment: Experiment) -> list[str]:
@@ -263,11 +249,13 @@ def _company(lab: Lab, experiment: Experiment) -> list[str]:
 
 
 def _located(name: str, activation: Float[Tensor, " F"], share: Float[Tensor, " F"]) -> Subject:
-    """A city by the latents that are its own; else by the one most active and selective."""
-    score = activation * share
-    own = torch.where(share > OWN, activation, 0.0)
-    chosen = (own > 0) & (own >= STRONG * own.max())
-    if not chosen.any():
-        chosen[score.argmax()] = True
-    latents = sorted(chosen.nonzero()[:, 0].tolist(), key=lambda latent: -float(score[latent]))
-    return Subject(name, name, tuple(latents), tuple(activation[latents].tolist()))
+    """A city by the latents that an edit of it would use, chosen as in the table of cities."""
+    best = (activation * share).topk(min(CANDIDATES, len(share))).indices.tolist()
+    ranked = [
+        RankedLatent(latent, float(activation[latent]), float(share[latent]), 0.0, False)
+        for latent in best
+    ]
+    mine = [one for one in choose(ranked) if one.chosen]
+    return Subject(
+        name, name, tuple(one.latent for one in mine), tuple(one.activation for one in mine)
+    )

@@ -1,6 +1,7 @@
 """Paths of everything that is kept on this machine; no other module makes one.
 
-``METASAE_CACHE`` moves them all. Nothing here reads or writes a file; `files` does.
+``METASAE_CACHE`` moves them all. Nothing here reads or writes a file; `files` does. What is kept of
+a preset is kept under its `Preset.kept_as`, here ``name``.
 """
 
 import os
@@ -9,7 +10,6 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from metasae.errors import UserError
-from metasae.sources.presets import Opened
 
 CACHE_VARIABLE = "METASAE_CACHE"
 
@@ -73,19 +73,24 @@ def meta_saes(name: str) -> Path:
     return cache_dir() / "meta-saes" / name
 
 
+def meta_sae(name: str, mine: str) -> Path:
+    """The folder of one of the user's own meta-SAEs for a preset."""
+    return meta_saes(name) / mine
+
+
 def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
     return cache_dir() / "text" / name / ("own.npz" if own else "windows.npz")
 
 
-def build(opened: Opened) -> Path:
+def build(name: str) -> Path:
     """The folder of a preset's residuals and of the checkpoints of its release."""
-    return cache_dir() / "build" / str(opened)
+    return cache_dir() / "build" / name
 
 
-def residuals(opened: Opened, digest: str) -> Path:
+def residuals(name: str, digest: str) -> Path:
     """The folder of the residuals of a preset on some text."""
-    return build(opened) / f"residuals-{digest[:12]}"
+    return build(name) / f"residuals-{digest[:12]}"
 
 
 def evidence(name: str) -> Path:
@@ -93,9 +98,15 @@ def evidence(name: str) -> Path:
     return cache_dir() / "evidence" / name
 
 
-def corrected_labels(opened: Opened) -> Path:
-    """The file of the labels people wrote for a preset."""
-    return cache_dir() / "labels" / f"{opened}.json"
+def corrected_labels(name: str, meta_sae: str, about: str = "") -> Path:
+    """The file of the labels people wrote for a preset.
+
+    Args:
+        meta_sae: name of the user's meta-SAE that is chosen in it; empty: none.
+        about: digest of the SAEs they are about; earlier versions had one file for all.
+    """
+    opened = f"{name}+{meta_sae}" if meta_sae else name
+    return cache_dir() / "labels" / (f"{opened}-{about}.json" if about else f"{opened}.json")
 
 
 def search(identity: str) -> Path:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -24,21 +25,24 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def need_space(folder: Path, size: int, what: str) -> None:
+def need_space(folder: Path, size: int, what: str, variable: str = CACHE_VARIABLE) -> None:
     """Refuse to write more than the disk can hold.
 
     Args:
-        size: bytes that will be written in ``folder``.
+        folder: where it will be written; it needn't be there yet.
+        size: bytes that will be written.
         what: what needs them, for the error.
+        variable: environment variable that moves the folder, for the error.
 
     Raises:
         UserError: when fewer than ``size`` bytes are free.
     """
-    free = shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if free < size:
         raise UserError(
             f"{what} needs {size / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are free; "
-            f"make room or set {CACHE_VARIABLE} to another folder."
+            f"make room or set {variable} to another folder."
         )
 
 
@@ -47,7 +51,9 @@ def written_whole(target: Path) -> Iterator[Path]:
     """A temporary path beside ``target``, moved to ``target`` when the block ends without an error.
 
     For a file or a folder. The move is atomic, so a reader sees the old content or the new, never
-    a part. After an error nothing is left behind.
+    a part. Only a folder in the place of another takes two moves, and for a moment a reader sees
+    none; a kill at that moment leaves the old one in a hidden folder beside. After an error the old
+    content is there and nothing is left behind.
 
     Raises:
         UserError: when the disk is full or the folder can't be written.
@@ -57,28 +63,56 @@ def written_whole(target: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise UserError(f"{target.parent} can't be written ({error.strerror}).") from error
-    part = scratch / target.name
+    part, replaced = scratch / target.name, scratch / "replaced"
     try:
         yield part
         if target.is_dir() and part.is_dir():
-            os.replace(target, scratch / "replaced")
+            os.replace(target, replaced)
         os.replace(part, target)
     except OSError as error:
         raise UserError(
             f"{target} could not be written ({error.strerror or error}); nothing was changed there."
         ) from error
     finally:
+        if replaced.exists() and not target.exists():
+            os.replace(replaced, target)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def json_text(values: Any) -> str:
+    """Values as JSON over several lines; a number that is not finite is null.
+
+    JSON knows neither NaN nor infinity, and few programs read what Python writes in their place.
+    """
+    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: _finite(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def read_json(path: Path) -> Any:
+    """The values of a JSON file, which is UTF-8 on every system.
+
+    Raises:
+        OSError: when it can't be read.
+        ValueError: when it holds no JSON.
+    """
+    return json.loads(path.read_text("utf-8"))
+
+
 def write_json(path: Path, values: Any) -> None:
-    """Write values as a JSON file, whole or not at all.
+    """Write values as a JSON file, whole or not at all; see `json_text`.
 
     Raises:
         UserError: when the disk is full or the folder can't be written.
     """
     with written_whole(path) as part:
-        part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        part.write_text(json_text(values) + "\n", "utf-8")
 
 
 def check_writable(target: Path, folder: bool = False) -> None:

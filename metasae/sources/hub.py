@@ -13,7 +13,6 @@ from typing import Any
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.sources import cache
-from metasae.sources.cache import cache_dir
 from metasae.sources.files import need_space, sha256
 from metasae.sources.presets import Hub, HubFile
 
@@ -25,6 +24,8 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
         UserError: when there is no network or no space, the licence wasn't accepted, or a file is
             not the pinned one; it says which files are missing, their size, and where to put them.
     """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
     folder = cache.hub_by_hand(hub.repo)
     if all((folder / file.name).exists() for file in hub.files):
         for file in hub.files:
@@ -32,7 +33,8 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
         return folder
     missing = [file for file in hub.files if _kept(hub, file) is None]
     if missing:
-        need_space(cache_dir(), sum(file.size for file in missing), f"Downloading {hub.repo}")
+        size = sum(file.size for file in missing)
+        need_space(Path(HF_HUB_CACHE), size, f"Downloading {hub.repo}", "HF_HUB_CACHE")
     for file in missing:
         _fetch(hub, file, missing, progress)
     paths = [_kept(hub, file) for file in hub.files]
@@ -65,7 +67,7 @@ def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) 
     try:
         path = Path(task.result())
     except Exception as error:  # network, hub and file errors of several libraries
-        raise _explained(hub, missing, error) from error
+        raise _explained(hub, file, missing, error) from error
     # The hub keeps a large file under its own hash, which is the only pin where we have none.
     own = path.resolve().name
     _check(path, file.sha256 or (own if re.fullmatch(r"[0-9a-f]{64}", own) else ""))
@@ -86,8 +88,8 @@ def _check(path: Path, digest: str) -> None:
         )
 
 
-def _explained(hub: Hub, missing: list[HubFile], error: Exception) -> UserError:
-    """The sentence for an error of a download: what the user can do about it."""
+def _explained(hub: Hub, file: HubFile, missing: list[HubFile], error: Exception) -> UserError:
+    """The sentence for an error of a file's download: what the user can do about it."""
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 
     if isinstance(error, GatedRepoError):
@@ -98,18 +100,22 @@ def _explained(hub: Hub, missing: list[HubFile], error: Exception) -> UserError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return UserError(f"The disk filled up while downloading {hub.repo}; make room.")
     if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-        names = ", ".join(file.name for file in missing)
-        return UserError(f"{hub.repo} has no {names} in its revision {hub.revision}.")
+        return UserError(
+            f"{hub.repo} has no {file.name} in its revision {hub.revision}; check both, or choose "
+            "another."
+        )
     return _unreachable(hub, missing, type(error).__name__)
 
 
 def _unreachable(hub: Hub, missing: list[HubFile], why: Any) -> UserError:
     names = ", ".join(file.name for file in missing)
+    # By hand all are needed, also those that the hub's cache has.
+    every = ", ".join(file.name for file in hub.files)
     sizes = [file.size for file in missing]
     # A release's size may be unknown.
     weight = f" ({sum(sizes) / 1e6:,.0f} MB)" if all(sizes) else ""
     return UserError(
         f"{names} of {hub.repo}{weight} could not be fetched from the Hugging Face hub "
-        f"({why}); connect to the network once, or put the files into "
+        f"({why}); connect to the network once, or put {every} into "
         f"{cache.hub_by_hand(hub.repo)} by hand."
     )

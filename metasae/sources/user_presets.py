@@ -7,16 +7,17 @@ say them, ``hook_layer``, ``widths`` and ``start_token``.
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.files import expanded, write_json
 from metasae.sources.presets import (
-    EMBEDDED,
     NAME,
     PRESETS,
     Hub,
@@ -26,11 +27,66 @@ from metasae.sources.presets import (
     Preset,
     usual_width,
 )
+from metasae.sources.records import from_values
+from metasae.sources.releases import SAELENS, is_release
 
-_KEYS = {
-    "name", "title", "model", "saes", "hook_layer", "widths", "opened_width", "meta_width",
-    "start_token", "centre_writing_weights",
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class _Written:
+    """A user's preset as it is written; null is as good as leaving a value out."""
+
+    name: str
+    model: str
+    saes: tuple[str, ...]
+    title: str | None = None
+    hook_layer: NonNegativeInt | None = None
+    widths: tuple[PositiveInt, ...] | None = None
+    opened_width: PositiveInt | None = None
+    meta_width: PositiveInt | None = None
+    start_token: NonNegativeInt | None = None
+    centre_writing_weights: bool | None = None
+
+
+_KEYS = {field.name for field in fields(_Written)}
+
+_WANTED = {
+    "name": "give the preset's name as text",
+    "model": "give the preset's model as text, a folder or REPO@COMMIT",
+    "saes": 'a preset\'s saes are a list of texts, like ["folder"]',
+    "title": "give the preset's title as text",
+    "hook_layer": "give the preset's hook_layer, a number from 0",
+    "widths": "give the preset's widths, a list with the number of latents of each of its saes",
+    "opened_width": "give the preset's opened_width, one of its widths",
+    "meta_width": "give the preset's meta_width, a number from 1",
+    "start_token": "give the preset's start_token, the number of a token",
+    "centre_writing_weights": "give true or false",
+}
+"""By key, what to do about a value of the wrong kind."""
+
+
+@dataclass(frozen=True)
+class _Hooked:
+    """Where an SAE's configuration may name its hook: at its top, and in its metadata."""
+
+    hook_name: str | None = None
+    hook_point: str | None = None
+
+
+@dataclass(frozen=True)
+class _SAEConfig(_Hooked):
+    """What is read of an SAE's own configuration."""
+
+    d_sae: PositiveInt | None = None
+    metadata: _Hooked | None = None
+
+
+@dataclass(frozen=True)
+class _ModelConfig:
+    """What is read of a model's own configuration, under the names of either family."""
+
+    hidden_size: PositiveInt | None = None
+    n_embd: PositiveInt | None = None
+
 
 _HOOK = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
 
@@ -50,18 +106,29 @@ def find_preset(text: str) -> Preset:
     return preset_of(Opened.from_text(text))
 
 
+def resolved(opened: Opened) -> Opened:
+    """The same with the path of a preset's file in full.
+
+    Raises:
+        UserError: for a path in the home folder of a user this machine doesn't know.
+    """
+    if not opened.name.endswith(".json"):
+        return opened
+    return replace(opened, name=str(expanded(opened.name).resolve()))
+
+
 def preset_of(opened: Opened) -> Preset:
     """The preset of a name or a file, with the meta-SAE chosen in it.
 
     Raises:
         UserError: when there is none of that name, with the names there are; as `read_preset`.
     """
-    name = opened.name
+    name = resolved(opened).name
     own = cache.own_presets() / f"{name}.json"
     if name in PRESETS:
         preset = PRESETS[name]
     elif name.endswith(".json"):
-        preset = read_preset(expanded(name))
+        preset = replace(read_preset(Path(name)), file=Path(name))
     elif NAME.fullmatch(name) and own.exists():
         preset = replace(read_preset(own), name=name)
     else:
@@ -70,7 +137,7 @@ def preset_of(opened: Opened) -> Preset:
 
 
 def keep(values: Mapping[str, Any]) -> Preset:
-    """The preset that values describe, kept so that its name opens it from now on.
+    """The preset that values describe, kept so that its name opens it from now on, anywhere.
 
     Raises:
         UserError: as `parse`; for a name that is taken; when the cache can't be written.
@@ -78,7 +145,10 @@ def keep(values: Mapping[str, Any]) -> Preset:
     preset = parse(values)
     if preset.name in names():
         raise UserError(f'There is a preset "{preset.name}" already; choose another name.')
-    write_json(cache.own_presets() / f"{preset.name}.json", dict(values))
+    in_full: dict[str, Any] = {"saes": preset.saes}
+    if isinstance(preset.model.origin, Path):
+        in_full["model"] = str(preset.model.origin)
+    write_json(cache.own_presets() / f"{preset.name}.json", dict(values) | in_full)
     return preset
 
 
@@ -89,7 +159,7 @@ def read_preset(path: Path) -> Preset:
         UserError: when the file is missing or holds no JSON object, and as `parse`.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UserError(f"The preset {path} can't be read ({error.strerror}).") from error
     except ValueError as error:
@@ -113,105 +183,124 @@ def parse(values: Mapping[str, Any]) -> Preset:
     for key in ("name", "model", "saes"):
         if not values.get(key):
             raise UserError(f"The preset says no {key}; give its name, its model and its saes.")
-    name, saes = str(values["name"]), values["saes"]
-    if not NAME.fullmatch(name):
+    written = _checked(values)
+    if not NAME.fullmatch(written.name):
         raise UserError(
-            f'"{name}" can\'t be the name of a preset; use letters, digits, - and _, 40 at most.'
+            f'"{written.name}" can\'t be the name of a preset; use letters, digits, - and _, 40 at '
+            "most."
         )
-    if not isinstance(saes, list) or not all(isinstance(one, str) for one in saes):
-        raise UserError('A preset\'s saes are a list, like ["folder"].')
-    configurations = [_configuration(source) for source in saes]
-    widths = values.get("widths") or [one.get("d_sae") for one in configurations]
-    if len(widths) != len(saes) or not all(isinstance(one, int) and one > 0 for one in widths):
+    configurations = [_configuration(source) for source in written.saes]
+    widths = written.widths or tuple(one.d_sae for one in configurations if one.d_sae)
+    if len(widths) != len(written.saes):
         raise UserError(
             "How many latents the SAEs have is said nowhere; give the preset's widths, one for "
             "each of its saes."
         )
     if len(set(widths)) < len(widths):
         raise UserError("Two of the preset's saes have the same width; give one of each.")
-    hook = values.get("hook_layer", _hook_layer(configurations))
-    if not isinstance(hook, int) or isinstance(hook, bool) or hook < 0:
+    hook = written.hook_layer
+    if hook is None:
+        hook = _hook_layer(configurations)
+    if hook is None:
         raise UserError(
             "Which block the SAEs read before is said nowhere; give the preset's hook_layer, a "
             "number from 0."
         )
-    opened = values.get("opened_width") or max(widths)
+    opened = written.opened_width or max(widths)
     if opened not in widths:
         raise UserError(f"The preset's opened_width {opened} is none of its widths.")
-    model = _model(str(values["model"]), values)
+    model = _model(written)
     return Preset(
-        name=name,
-        title=str(values.get("title") or f"{model.name}, residual stream before layer {hook}"),
+        name=written.name,
+        title=written.title or f"{model.name}, residual stream before layer {hook}",
         model=model,
         hook_layer=hook,
-        widths=tuple(widths),
-        meta_width=int(values.get("meta_width") or usual_width(opened)),
-        saes=tuple(saes),
+        widths=widths,
+        meta_width=written.meta_width or usual_width(opened),
+        saes=tuple(map(_in_full, written.saes)),
         opened_width=opened,
-        text=EMBEDDED.text,
     )
 
 
-def _configuration(source: str) -> dict[str, Any]:
+def _checked(values: Mapping[str, Any]) -> _Written:
+    """The values as a record.
+
+    Raises:
+        UserError: for the first of the wrong kind.
+    """
+    try:
+        return from_values(_Written, dict(values))
+    except ValidationError as error:
+        for one in error.errors():
+            if one["loc"]:
+                key = str(one["loc"][0])
+                raise UserError(
+                    f"The preset's {key} can't be {json.dumps(values[key])}; {_WANTED[key]}."
+                ) from error
+        raise UserError(f"The preset can't be read ({error.errors()[0]['msg']}).") from error
+    except TypeError as error:
+        raise UserError(f"The preset can't be read ({error}).") from error
+
+
+def _in_full(source: str) -> str:
+    """An SAE's source, its path in full where it is a folder."""
+    folder = expanded(source)
+    return str(folder.resolve()) if folder.is_dir() else source
+
+
+def _configuration(source: str) -> _SAEConfig:
     """An SAE's own configuration; empty for an SAE of a release, which isn't fetched for it."""
-    path = expanded(source) / "cfg.json"
-    if not expanded(source).is_dir():
-        if ":" in source:
-            return {}
+    if is_release(source):
+        return _SAEConfig()
+    path = expanded(source) / SAELENS.config
+    if not path.parent.is_dir():
         raise UserError(f'There is no SAE folder "{source}"; for one of the hub write RELEASE:ID.')
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        return from_values(_SAEConfig, json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is missing or damaged; choose a folder that SAELens wrote."
         ) from error
 
 
-def _hook_layer(configurations: list[dict[str, Any]]) -> int | None:
+def _hook_layer(configurations: Sequence[_SAEConfig]) -> int | None:
     """Number of the block before the hook the configurations name; None unless they agree."""
     layers = set()
     for one in configurations:
-        more = one.get("metadata") or {}
-        name = one.get("hook_name") or one.get("hook_point") or more.get("hook_name") or ""
-        match = _HOOK.fullmatch(str(name))
+        inner = one.metadata or _Hooked()
+        match = _HOOK.fullmatch(one.hook_name or one.hook_point or inner.hook_name or "")
         layers.add(int(match[1]) + (match[2] == "post") if match else None)
     return layers.pop() if len(layers) == 1 else None
 
 
-def _model(text: str, values: Mapping[str, Any]) -> ModelSource:
-    folder = expanded(text)
-    config: dict[str, Any] = {}
+def _model(written: _Written) -> ModelSource:
+    folder = expanded(written.model)
     if folder.is_dir():
         try:
-            config = json.loads((folder / "config.json").read_text())
+            text = (folder / "config.json").read_text("utf-8")
+            config = from_values(_ModelConfig, json.loads(text))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{folder} is no model: its config.json is missing or damaged; choose the folder "
                 "that transformers' save_pretrained wrote."
             ) from error
-    elif match := re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", text):
-        wanted = (("config.json", 2e3), ("tokenizer.json", 2e6), ("model.safetensors", 0))
-        files = tuple(HubFile(name, int(size)) for name, size in wanted)
-        return _source(match[1], Hub(match[1], match[2], files), config, values)
-    else:
+        return _source(folder.resolve().name, folder.resolve(), config, written)
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", written.model)
+    if not match:
         raise UserError(
-            f'There is no model folder "{text}"; for a model of the hub write REPO@COMMIT, the '
-            "commit in full."
+            f'There is no model folder "{written.model}"; for a model of the hub write '
+            "REPO@COMMIT, the commit in full."
         )
-    return _source(folder.resolve().name, folder.resolve(), config, values)
+    wanted = (("config.json", 2e3), ("tokenizer.json", 2e6), ("model.safetensors", 0))
+    files = tuple(HubFile(name, int(size)) for name, size in wanted)
+    return _source(match[1], Hub(match[1], match[2], files), _ModelConfig(), written)
 
 
-def _source(
-    name: str, origin: Path | Hub, config: Mapping[str, Any], values: Mapping[str, Any]
-) -> ModelSource:
-    start = values.get("start_token")
-    if start is not None and not isinstance(start, int):
-        raise UserError(f"The preset's start_token is {start!r}; give the number of a token.")
+def _source(name: str, origin: Path | Hub, config: _ModelConfig, written: _Written) -> ModelSource:
     return ModelSource(
         name=name,
         origin=origin,
-        layers=int(config.get("num_hidden_layers") or config.get("n_layer") or 0),
-        d_model=int(config.get("hidden_size") or config.get("n_embd") or 0),
-        start_token=start,
-        centred=bool(values.get("centre_writing_weights")),
+        d_model=config.hidden_size or config.n_embd or 0,
+        start_token=written.start_token,
+        centred=bool(written.centre_writing_weights),
     )

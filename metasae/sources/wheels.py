@@ -74,12 +74,17 @@ def _download(wheel: Wheel, folder: Path, progress: Progress) -> None:
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
     reader.start()
-    while process.poll() is None:
-        got = sum(path.stat().st_size for path in _files(pip_scratch))
-        progress(
-            stage, min(got / wheel.size, 0.99), f"{got / 1e6:.0f} of {wheel.size / 1e6:.0f} MB"
-        )
-        reader.join(timeout=0.3)
+    try:
+        while process.poll() is None:
+            got = sum(path.stat().st_size for path in _files(pip_scratch))
+            progress(
+                stage, min(got / wheel.size, 0.99), f"{got / 1e6:.0f} of {wheel.size / 1e6:.0f} MB"
+            )
+            reader.join(timeout=0.3)
+    finally:  # an interrupt, or a caller that stops by raising in its progress
+        if process.poll() is None:
+            process.kill()
+            process.wait()
     reader.join(timeout=5)
     if process.returncode != 0:
         output = " ".join(lines)

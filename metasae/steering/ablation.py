@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.halves import not_massive
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.prompt_set import PromptSet
 
@@ -30,7 +29,7 @@ def lost_without(
         median_norm: of the residual stream at the hook; massive activations are left untouched.
     """
     prepared = prompts.prepare(at)
-    touched = prepared.edited & not_massive(prepared.resid.norm(dim=-1), median_norm)
+    touched = prepared.touched(median_norm)
     firing = sae.encode(prepared.resid)[:, list(latents)] * touched[:, None]
     change = -torch.einsum("tn,nd->ntd", firing, sae.W_dec[list(latents)])
-    return prepared.answers(prepared.unedited_next) - prepared.changed(change)
+    return prepared.baseline - prepared.changed(change)

@@ -68,7 +68,8 @@ def _strongest(decomposition: Decomposition, latents: Sequence[int]) -> dict[int
     return strongest
 
 
-HUNDRED = 100.0
+HUNDREDFOLD = 100.0
+"""Weight of a piece's unit direction in the hundredfold variant, per unit of its strength."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class EditSpace:
     decomposition: Decomposition
     source: tuple[int, ...]
     target: tuple[int, ...]
-    target_activations: tuple[float, ...] = ()
+    target_activations: tuple[float, ...]
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -134,7 +135,7 @@ class EditSpace:
         strengths: Float[Tensor, "N P"],
         options: EditOptions = EditOptions(),  # noqa: B008 - frozen
     ) -> Float[Tensor, "N S D"]:
-        """What stands in the place of the source's decoder directions, for many edits at once.
+        """Directions that replace the source's decoder directions, for many edits at once.
 
         A piece a latent has keeps its activation times its strength; a piece it lacks enters with
         its activation on the target times its strength (a source piece it lacks stays out). The
@@ -154,7 +155,7 @@ class EditSpace:
         W_meta = meta.W_dec[[piece.meta for piece in self.pieces]]
         if options.hundredfold:
             unit = W_meta / W_meta.norm(dim=1, keepdim=True)
-            made = original + (HUNDRED * (strengths - self.defaults) @ unit)[:, None]
+            made = original + (HUNDREDFOLD * (strengths - self.defaults) @ unit)[:, None]
         else:
             made = (strengths[:, None] * self._loads) @ W_meta + meta.b_dec
             if options.keep_residual:

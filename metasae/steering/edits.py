@@ -15,7 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
 from metasae.errors import UserError
+from metasae.sources.records import from_values, to_values
 
 MAX_STRENGTH = 2.0
 
@@ -23,7 +26,18 @@ VARIANTS = ("faithful", "hundredfold")
 
 POSITIONS = ("last", "all")
 
-_KEYS = {"kind", "strengths", "keep_residual", "keep_error", "position"}
+
+@dataclass(frozen=True)
+class _EditValues:
+    """An edit as files and links hold it; see `edit_of_kind`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    kind: str = "meta"
+    strengths: dict[int, float] = field(default_factory=dict)
+    keep_residual: bool = False
+    keep_error: bool = True
+    position: str = "last"
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class EditOptions:
         return self.variant == "hundredfold"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values: those of the meta-latent edit that changes nothing."""
+        """The JSON-able values of the meta-latent edit that has these options and no strengths."""
         return MetaLatentEdit(options=self).to_dict()
 
     @staticmethod
@@ -115,14 +129,17 @@ class Edit(ABC):
         return self.without_swap().with_strength(meta, strength, default)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return {
-            "kind": self.kind,
-            "strengths": {},
-            "keep_residual": self.options.keep_residual,
-            "keep_error": self.options.keep_error,
-            "position": self.options.position,
-        }
+        """The JSON-able values that files and links hold."""
+        options = self.options
+        return to_values(
+            _EditValues(
+                self.kind,
+                dict(self.without_swap().strengths),
+                options.keep_residual,
+                options.keep_error,
+                options.position,
+            )
+        )
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Edit":
@@ -132,20 +149,15 @@ class Edit(ABC):
             UserError: when it is no edit.
         """
         try:
-            if not isinstance(values, Mapping) or not set(values) <= _KEYS:
-                raise ValueError
-            strengths = {int(k): float(v) for k, v in dict(values.get("strengths", {})).items()}
-            flags = [values.get("keep_residual", False), values.get("keep_error", True)]
-            if not all(isinstance(flag, bool) for flag in flags):
-                raise ValueError
-        except (TypeError, ValueError, OverflowError) as error:
+            edit = from_values(_EditValues, values)
+        except (TypeError, ValueError) as error:
             raise UserError("This is not an edit that the workbench wrote.") from error
         return edit_of_kind(
-            values.get("kind", "meta"),
-            tuple(strengths.items()),
-            keep_residual=flags[0],
-            keep_error=flags[1],
-            position=values.get("position", "last"),
+            edit.kind,
+            tuple(edit.strengths.items()),
+            keep_residual=edit.keep_residual,
+            keep_error=edit.keep_error,
+            position=edit.position,
         )
 
 
@@ -179,7 +191,7 @@ class MetaLatentEdit(Edit):
 
     @property
     def kind(self) -> str:
-        """See `Edit.kind`."""
+        """Its kind in files and links: "hundredfold" for that variant, else "meta"."""
         return "hundredfold" if self.options.hundredfold else "meta"
 
     @property
@@ -188,15 +200,15 @@ class MetaLatentEdit(Edit):
         return not self.strengths and self.options.keep_error
 
     def strength(self, meta: int, default: float) -> float:
-        """See `Edit.strength`."""
+        """Strength of a meta-latent; the default where the edit does not name it."""
         return dict(self.strengths).get(meta, default)
 
     def without_strengths(self) -> "MetaLatentEdit":
-        """See `Edit.without_strengths`."""
+        """The edit with the same options that changes no meta-latent."""
         return MetaLatentEdit(options=self.options)
 
     def without_swap(self) -> "MetaLatentEdit":
-        """Itself."""
+        """This edit, which is no swap."""
         return self
 
     def with_strength(self, meta: int, strength: float, default: float) -> "MetaLatentEdit":
@@ -205,12 +217,6 @@ class MetaLatentEdit(Edit):
         if strength != default:
             others[meta] = strength
         return replace(self, strengths=tuple(others.items()))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return super().to_dict() | {
-            "strengths": {str(meta): value for meta, value in self.strengths}
-        }
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "MetaLatentEdit":
@@ -237,7 +243,7 @@ class LatentSwap(Edit):
 
     @property
     def kind(self) -> str:
-        """See `Edit.kind`."""
+        """Its kind in files and links: "swap"."""
         return "swap"
 
     @property

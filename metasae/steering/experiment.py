@@ -8,13 +8,14 @@ D = d_model, A answers, V vocabulary.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
@@ -28,18 +29,24 @@ from metasae.steering.questions import Question, Questions, Subject
 from metasae.steering.verdict import Verdict, verdict
 
 TOP_TOKENS = 5
+"""Likeliest next tokens that are listed for each question."""
 
 
 @dataclass(frozen=True)
-class PreparedExperiment(PreparedPrompts):
-    """Prepared prompts, with how the latents in question fire in them.
+class PreparedExperiment:
+    """Prepared prompts, and how the latents in question fire in them.
 
     Attributes:
         touched: tail positions an edit changes: where it acts and no activation is massive.
     """
 
+    prompts: PreparedPrompts
     firing: Firing
     touched: Bool[Tensor, " T"]
+
+    def to(self, blocks: Blocks) -> "PreparedExperiment":
+        """This experiment with its tails run by other blocks, such as ones of another precision."""
+        return replace(self, prompts=self.prompts.to(blocks))
 
     def logprobs(
         self, from_source: Float[Tensor, "N S D"], drop_error: bool = False
@@ -54,7 +61,7 @@ class PreparedExperiment(PreparedPrompts):
         change = torch.einsum("ts,nsd->ntd", firing, from_source)
         if drop_error:
             change = change - self.firing.error * self.touched[:, None]
-        return self.changed(change)
+        return self.prompts.changed(change)
 
 
 class Experiment:
@@ -85,6 +92,28 @@ class Experiment:
         for latent in (*source.latents, *target.latents):
             decomposition.check(latent)
         self._prompts = PromptSet(model, questions)
+
+    def replaced(
+        self,
+        decomposition: Decomposition | None = None,
+        source: Subject | None = None,
+        target: Subject | None = None,
+        questions: Sequence[Question] | None = None,
+    ) -> "Experiment":
+        """The same experiment with the given parts in place of its own.
+
+        Raises:
+            UserError: as the class.
+        """
+        return Experiment(
+            self.model,
+            decomposition or self.decomposition,
+            source or self.source,
+            target or self.target,
+            self.questions if questions is None else questions,
+            self.median_norm,
+            self.provenance,
+        )
 
     @property
     def questions(self) -> Questions:
@@ -133,9 +162,7 @@ class Experiment:
             at = [self.edit_position(question.prompt) for question in self.questions]
         prompts = self._prompts.prepare(at)
         return PreparedExperiment(
-            **{one.name: getattr(prompts, one.name) for one in fields(prompts)},
-            firing=self.firing(prompts.resid),
-            touched=prompts.edited & not_massive(prompts.resid.norm(dim=-1), self.median_norm),
+            prompts, self.firing(prompts.resid), prompts.touched(self.median_norm)
         )
 
     @cached_property
@@ -158,15 +185,10 @@ class Experiment:
         """
         return self.space.compiled(edit)
 
-    @cached_property
+    @property
     def baseline(self) -> Float[Tensor, " A"]:
         """The unedited model's log-probability of every answer, in the questions' order."""
-        return self._last.answers(self._last.unedited_next)
-
-    @cached_property
-    def next_logprobs(self) -> Float[Tensor, "Q V"]:
-        """The unedited model's log-probability of every next token after each prompt."""
-        return self._last.unedited_next[self._last.ends]
+        return self._last.prompts.baseline
 
     def verdict(self, logprobs: Float[Tensor, "N A"]) -> Verdict:
         """Which answers lead under some edits, from their answers' log-probabilities."""
@@ -178,13 +200,15 @@ class Experiment:
         Raises:
             UserError: when the edit does not fit this source and target.
         """
-        prepared, after = self._last, self._last.unedited_next
+        prompts = self._last.prompts
+        after = prompts.unedited_next
         if not edit.changes_nothing:
             prepared = self.prepared(edit.options)
             change = self.compiled(edit).change(prepared.firing) * prepared.touched[:, None]
-            resid = prepared.prefilled.resid + change
-            hidden = prepared.prefilled.finish(resid, only=prepared.only)
-            after = prepared.next_logprobs(hidden[0])
+            prompts = prepared.prompts
+            resid = prompts.prefilled.resid + change
+            hidden = prompts.prefilled.finish(resid, only=prompts.only)
+            after = prompts.next_logprobs(hidden[0])
         return Outcome(
             source=self.source,
             target=self.target,
@@ -192,15 +216,15 @@ class Experiment:
             pieces=self.pieces,
             edit=edit,
             baseline=self.baseline,
-            logprobs=prepared.answers(after),
+            logprobs=prompts.answers(after),
             top_before=self._top_before,
-            top_after=self._top(after[prepared.ends]),
+            top_after=self._top(after[prompts.ends]),
             provenance=self.provenance,
         )
 
     @cached_property
     def _top_before(self) -> TopTokens:
-        return self._top(self.next_logprobs)
+        return self._top(self._last.prompts.next_after_prompts)
 
     def _top(self, logprobs: Float[Tensor, "Q V"]) -> TopTokens:
         """Per question the likeliest next tokens with their log-probabilities."""

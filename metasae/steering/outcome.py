@@ -17,13 +17,14 @@ from torch import Tensor
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import Edit
 from metasae.steering.provenance import Provenance
-from metasae.steering.questions import Answer, Questions, Subject
+from metasae.steering.questions import CUSTOM, Answer, Questions, Subject
 from metasae.steering.verdict import Verdict, verdict
 
 TopTokens = list[list[tuple[str, float]]]
 """For each question the likeliest next tokens with their log-probabilities."""
 
-UNITS = "nats (natural logarithm); an answer's is the sum over its tokens"
+UNITS = "nats (natural logarithm); an answer's log-probability is the sum over its tokens"
+"""Of log-probabilities, as every file says it; ids of searches depend on these words."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Outcome:
     @cached_property
     def asked_about(self) -> str:
         """The name in the questions; empty where they are all a person's own."""
-        if self.source.city is None and self.questions.attributes == ("custom",):
+        if self.source.city is None and self.questions.attributes == (CUSTOM,):
             return ""
         return self.source.about
 
@@ -148,7 +149,7 @@ class Outcome:
         return f"{label} {none} no city: asked about “{about}”, the word {one} most active on."
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values: the numbers, the edit, and what they came from."""
+        """JSON-able values: the numbers, the edit, and what they came from."""
         before, after = self.baseline.tolist(), self.logprobs.tolist()
         attributes = [
             {

@@ -9,15 +9,14 @@ tokens, D = d_model, A answers, V vocabulary.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.families import LibraryBlocks
-from metasae.lm.fused_blocks import Blocks
+from metasae.lm.blocks import Blocks
+from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
@@ -99,15 +98,15 @@ class PromptSet:
     def _unedited(self) -> "PreparedPrompts":
         return self.prepare()
 
-    @cached_property
+    @property
     def baseline(self) -> Float[Tensor, " A"]:
-        """The unedited model's log-probability of every answer, in the questions' order."""
-        return self._unedited.answers(self._unedited.unedited_next)
+        """See `PreparedPrompts.baseline`."""
+        return self._unedited.baseline
 
-    @cached_property
+    @property
     def next_logprobs(self) -> Float[Tensor, "Q V"]:
-        """The unedited model's log-probability of every next token after each prompt."""
-        return self._unedited.unedited_next[self._unedited.ends]
+        """See `PreparedPrompts.next_after_prompts`."""
+        return self._unedited.next_after_prompts
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,16 @@ class PreparedPrompts:
         """The unedited residual stream at the hook, tail positions."""
         return self.prefilled.resid[0]
 
-    def to(self, blocks: Blocks | LibraryBlocks) -> Self:
-        """The same, run by other blocks."""
+    def touched(self, median_norm: float) -> Bool[Tensor, " T"]:
+        """Tail positions an edit changes: where it acts and no activation is massive.
+
+        Args:
+            median_norm: of the residual stream at the hook.
+        """
+        return self.edited & not_massive(self.resid.norm(dim=-1), median_norm)
+
+    def to(self, blocks: Blocks) -> "PreparedPrompts":
+        """These prompts with their tails run by other blocks, such as ones of another precision."""
         return replace(self, prefilled=self.prefilled.to(blocks))
 
     def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:
@@ -171,6 +178,16 @@ class PreparedPrompts:
     def unedited_next(self) -> Float[Tensor, "P V"]:
         """The unedited model's log-probability of every next token, at ``only``."""
         return self.next_logprobs(self.prefilled.final[0, self.only])
+
+    @cached_property
+    def baseline(self) -> Float[Tensor, " A"]:
+        """The unedited model's log-probability of every answer, in the questions' order."""
+        return self.answers(self.unedited_next)
+
+    @property
+    def next_after_prompts(self) -> Float[Tensor, "Q V"]:
+        """The unedited model's log-probability of every next token after each prompt."""
+        return self.unedited_next[self.ends]
 
     def next_logprobs(self, hidden: Float[Tensor, "P D"]) -> Float[Tensor, "P V"]:
         """Log-probability of every next token, from one edit's hidden states at ``only``."""

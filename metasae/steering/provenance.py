@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 
 WEIGHTS = {"model": "model", "sae": "SAE", "meta_sae": "meta-SAE"}
 """What numbers depend on, as files name it and as people do."""
@@ -36,14 +35,3 @@ class Provenance:
                     f"has {getattr(self, name)} open"
                 )
         return ""
-
-
-def _version() -> str:
-    try:
-        return metadata.version("metasae")
-    except metadata.PackageNotFoundError:
-        return "uninstalled"
-
-
-__version__ = _version()
-"""Version of this package; "uninstalled" when it runs from a bare folder."""

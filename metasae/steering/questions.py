@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+CUSTOM = "custom"
+"""Attribute of a question that a person wrote."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -60,6 +63,11 @@ class Answer:
         return ", ".join(self.cities)
 
 
+def split_answers(text: str) -> tuple[str, ...]:
+    """Answers typed with commas between them, each once, in order."""
+    return tuple(dict.fromkeys(filter(None, (answer.strip() for answer in text.split(",")))))
+
+
 @dataclass(frozen=True)
 class Question:
     """A prompt and its candidate answers."""
@@ -69,7 +77,7 @@ class Question:
     answers: tuple[Answer, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
+        """The JSON-able values that files hold."""
         answers = [{"city": answer.city, "text": answer.text} for answer in self.answers]
         return {"attribute": self.attribute, "prompt": self.prompt, "answers": answers}
 

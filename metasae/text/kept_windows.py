@@ -32,7 +32,7 @@ def fingerprint(text: Windows) -> str:
 def text_of(
     preset: Preset,
     model: LanguageModel,
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
     progress: Progress = silent,
 ) -> Windows:
     """Token windows of a preset's text or the user's own, which are kept in the cache.
@@ -45,7 +45,7 @@ def text_of(
         UserError: when a text can't be read, there is no network on first use, or what was kept is
             damaged.
     """
-    path = cache.windows(preset.name, own=bool(texts))
+    path = cache.windows(preset.kept_as, own=bool(texts))
     if not texts and path.exists():
         return _read_windows(path)
     made = windows(model, progress, list(own_documents(texts)) if texts else None)
@@ -67,7 +67,7 @@ def own_text(preset: Preset) -> Windows | None:
     Raises:
         UserError: when the kept file is damaged.
     """
-    path = cache.windows(preset.name, own=True)
+    path = cache.windows(preset.kept_as, own=True)
     return _read_windows(path) if path.exists() else None
 
 

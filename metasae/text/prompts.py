@@ -26,7 +26,7 @@ WORDINGS: dict[str, dict[str, str]] = {"post": QUESTIONS, "reworded": REWORDED}
 
 assert tuple(QUESTIONS) == tuple(REWORDED) == ATTRIBUTES
 
-PLACES: tuple[str, ...] = (
+NAME_CONTEXTS: tuple[str, ...] = (
     "The currency used in {city}",
     "The primary language spoken in {city}",
     "My sister has been living in {city}",

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lm.halves import not_massive
+from metasae.lm.halves import usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
@@ -22,14 +23,13 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.neighbours import nearest_cosine
 from metasae.sources import cache
-from metasae.sources.files import write_json
 from metasae.sources.presets import Preset
-from metasae.text.documents import default_documents, own_documents
+from metasae.text.documents import own_documents
+from metasae.text.kept_windows import text_of
 from metasae.text.windows import Windows, windows
 from metasae.training import explained
-from metasae.training.config import TrainConfig, check_positive
+from metasae.training.config import TrainConfig, check_config, check_initial
 from metasae.training.held_out import held_out_batches
-from metasae.training.meta_sae_run import REPORT
 from metasae.training.residuals import Residuals, collect
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
@@ -48,7 +48,7 @@ _CALIBRATED = 32768
 
 
 @dataclass(frozen=True)
-class Text:
+class TrainingText:
     """A model, a text as token windows, and the residuals of its training windows."""
 
     model: LanguageModel
@@ -61,35 +61,42 @@ class Text:
         return float(self.model.d_model**0.5 / self.activations.median_norm)
 
 
-def read(
+def read_training_text(
     preset: Preset,
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
+    *,
     tokens: int = TOKENS,
     progress: Progress = silent,
-) -> Text:
+) -> TrainingText:
     """A text with its residuals at a preset's hook, collected once and kept in the cache.
 
     Args:
-        texts: files or folders of plain text; the embedded default's documents when left out.
+        texts: as `documents.own_documents` takes them; the embedded default's documents when left
+            out.
         tokens: about how many are read, drawn by seed from all of the text.
 
     Raises:
         UserError: when a text can't be read, or there is no network on first use or no space.
     """
-    documents = list(own_documents(texts) if texts else default_documents(progress))
-    model = load_model(preset, progress)
-    text = windows(model, progress, documents)
+    if texts:
+        documents = list(own_documents(texts))
+        model = load_model(preset, progress)
+        text = windows(model, progress, documents)
+    else:
+        model = load_model(preset, progress)
+        text = text_of(preset, model, progress=progress)
     order = np.random.default_rng(0).permutation(len(text.lengths))
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
     text = text.some(torch.from_numpy(np.sort(order[:enough])))
     name = hashlib.sha256(text.tokens.numpy().tobytes() + preset.hook_point.encode()).hexdigest()
-    folder = cache.residuals(preset.opened, name)
-    return Text(model, text, collect(model, text, folder, progress))
+    folder = cache.residuals(preset.kept_as, name)
+    return TrainingText(model, text, collect(model, text, folder, progress))
 
 
 def train_base_sae(
-    text: Text,
+    text: TrainingText,
     config: TrainConfig,
+    *,
     initial: SparseAutoencoder | None = None,
     checkpoint: Path | None = None,
     progress: Progress = silent,
@@ -97,24 +104,17 @@ def train_base_sae(
     """A base SAE trained on a text; a BatchTopK one has the threshold that gives its L0.
 
     Args:
+        text: as `read_training_text` gives it.
         initial: SAE to start from, for ``config.start`` "sae".
         checkpoint: file that is written now and then, and that the training goes on from.
 
     Raises:
-        UserError: for more latents than tokens, an initial SAE of another size, a checkpoint of
-            another configuration or other data, or a full disk.
+        UserError: as `config.check_config` and `config.check_initial`; for a checkpoint of another
+            configuration or other data, or a full disk.
     """
     acts = text.activations
-    if len(acts) < config.width:
-        raise UserError(
-            f"There are {len(acts):,} tokens, fewer than the {config.width:,} latents; give more "
-            "text or choose a smaller width."
-        )
-    if initial is not None and (initial.d_in, initial.width) != (acts.mean.numel(), config.width):
-        raise UserError(
-            f"The SAE to start from has {initial.width:,} latents of width {initial.d_in}; it must "
-            f"have {config.width:,} of width {acts.mean.numel()}."
-        )
+    check_config(config, len(acts), f"There are {len(acts):,} tokens")
+    check_initial(config, initial, acts.mean.numel())
     draw = np.random.default_rng(config.seed)
     directions = None
     if config.start == "data":
@@ -132,11 +132,23 @@ def train_base_sae(
     return with_threshold(made, TensorRows(acts.rows(some)), config.k)
 
 
-def measure(text: Text, sae: SparseAutoencoder, most: int = 64) -> dict[str, Any]:
-    """Quality of a base SAE at inference on held-out windows, and how close its latents are.
+def _held_out(text: TrainingText) -> list[tuple[Tensor, Tensor]]:
+    """Batches (tokens, lengths) of held-out windows.
 
-    Args:
-        most: most batches of held-out windows that are read.
+    Raises:
+        UserError: when there are none.
+    """
+    batches = held_out_batches(text.windows)
+    if not batches:
+        raise UserError(
+            "No text was held out to measure on; give more of it, in paragraphs of more than 8 "
+            "tokens."
+        )
+    return batches
+
+
+def measure(text: TrainingText, sae: SparseAutoencoder) -> dict[str, Any]:
+    """Quality of a base SAE at inference on held-out windows, and how close its latents are.
 
     Returns:
         ``l0``, ``fve``, ``fve_centred`` and ``tokens_measured`` on held-out text; ``silent``, the
@@ -146,13 +158,9 @@ def measure(text: Text, sae: SparseAutoencoder, most: int = 64) -> dict[str, Any
         UserError: when no text was held out.
     """
     kept = []
-    for tokens, lengths in held_out_batches(text.windows)[:most]:
+    for tokens, lengths in _held_out(text):
         resid = text.model.residual(tokens)
-        inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        inside[:, 0] = False
-        kept.append(resid[inside & not_massive(resid.norm(dim=-1), text.activations.median_norm)])
-    if not kept:
-        raise UserError("No text was held out to measure on; give more of it.")
+        kept.append(resid[usable(resid, lengths, text.activations.median_norm)])
     held_out = explained.quality(sae, torch.cat(kept))
     sample = text.activations.rows(np.arange(0, len(text.activations), 8))
     used = explained.quality(sae, sample)
@@ -170,40 +178,36 @@ def make(
     preset: Preset,
     config: TrainConfig,
     out: Path,
-    texts: Sequence[Path] = (),
+    texts: Sequence[str | Path] = (),
+    *,
     tokens: int = TOKENS,
-    initial: SparseAutoencoder | None = None,
+    initial: Path | None = None,
     resume: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """The report of a base SAE that is trained and written to a folder in SAELens's format.
 
-    The report is written to `REPORT` in that folder.
+    The report lies beside its weights, as `formats.REPORT`.
 
     Args:
         out: the folder, which must not exist or be empty.
+        texts, tokens: as `read_training_text`.
+        initial: folder of the SAE to start from, for ``config.start`` "sae".
         resume: go on from the checkpoint of a stopped training.
 
     Raises:
         UserError: when ``out`` holds something already, or a checkpoint lies beside it and
-            ``resume`` is not set; for more latents than tokens, or a k above the width; and as
-            `read` and `train_base_sae`.
+            ``resume`` is not set; when no text is held out or ``initial`` can't be opened; and as
+            `read_training_text` and `train_base_sae`.
     """
-    check_positive(config)
-    if config.k > config.width:
-        raise UserError(
-            f"k is {config.k:,}, more than the {config.width:,} latents there are; choose a "
-            "smaller k."
-        )
-    if config.width > tokens:
-        raise UserError(
-            f"{tokens:,} tokens are to be read, fewer than the {config.width:,} latents; read more "
-            "tokens or choose a smaller width."
-        )
+    check_config(config, tokens, f"{tokens:,} tokens are to be read")
+    start = None if initial is None else formats.load(initial)
+    check_initial(config, start, preset.model.d_model or (start.d_in if start else 0))
     checkpoint = out.with_name(f"{out.name}.sae.checkpoint")
     check_free(out, [checkpoint], resume)
-    text = read(preset, texts, tokens, progress)
-    sae = train_base_sae(text, config, initial, checkpoint, progress)
+    text = read_training_text(preset, texts, tokens=tokens, progress=progress)
+    _held_out(text)
+    sae = train_base_sae(text, config, initial=start, checkpoint=checkpoint, progress=progress)
     sources = dict.fromkeys(text.windows.sources)
     notes = {
         "model_name": preset.model.name,
@@ -212,7 +216,6 @@ def make(
         "context_size": int(text.windows.tokens.shape[1]),
         "training": asdict(config),
     }
-    formats.save(replace(sae, metadata=notes), out, torch.float32)
     report = {
         "model": preset.model.name,
         "hook": preset.hook_point,
@@ -221,6 +224,6 @@ def make(
         "tokens": len(text.activations),
         "quality": measure(text, sae),
     }
-    write_json(out / REPORT, report)
+    formats.save(replace(sae, metadata=notes), out, torch.float32, report)
     checkpoint.unlink(missing_ok=True)
     return report

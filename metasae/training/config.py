@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from metasae.errors import UserError
+
+if TYPE_CHECKING:
+    from metasae.saes.autoencoder import SparseAutoencoder
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,17 @@ class TrainConfig:
         return self.lr * min(1.0, rising, falling)
 
 
-def check_positive(config: TrainConfig) -> None:
-    """Refuse a configuration that nothing can be trained with.
+def check_config(config: TrainConfig, rows: int, what: str, latents: str = "latents") -> None:
+    """Refuse a configuration that nothing can be trained with, or not on so many rows.
+
+    Args:
+        rows: how many there are.
+        what: says so in the error, such as "There are 12 tokens".
+        latents: what the error calls the latents.
 
     Raises:
         UserError: for a width, k, number of steps or batch below 1, a learning rate that is not
-            positive, or a ``first_k`` below 1.
+            positive, a ``first_k`` below 1, a k above the width, or fewer rows than latents.
     """
     for name in ("width", "k", "steps", "batch"):
         if getattr(config, name) < 1:
@@ -79,4 +87,37 @@ def check_positive(config: TrainConfig) -> None:
     if not 1 <= config.first_k < math.inf:
         raise UserError(
             f"The training would begin with {config.first_k} times k; it must be 1 or more."
+        )
+    if rows < config.width:
+        raise UserError(
+            f"{what}, fewer than the {config.width:,} {latents}; choose a width of at most {rows:,}"
+            " or give more to train on."
+        )
+    if config.k > config.width:
+        raise UserError(
+            f"k is {config.k:,}, more than the {config.width:,} {latents} there are; choose a "
+            "smaller k."
+        )
+
+
+def check_initial(config: TrainConfig, initial: "SparseAutoencoder | None", d_in: int) -> None:
+    """Refuse to start from an SAE of another size, or from none where one is needed.
+
+    Args:
+        d_in: width of the rows that are trained on.
+
+    Raises:
+        UserError: for either.
+    """
+    if initial is None:
+        if config.start == "sae":
+            raise UserError(
+                "The training is to start from an SAE, but none is named; give it, or choose "
+                "another start."
+            )
+        return
+    if (initial.d_in, initial.width) != (d_in, config.width):
+        raise UserError(
+            f"The SAE to start from has {initial.width:,} latents of width {initial.d_in}; it must "
+            f"have {config.width:,} of width {d_in}."
         )

@@ -1,19 +1,19 @@
 """Controls of a meta-SAE: what its explained variance is compared with."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress
 from metasae.training import explained
 from metasae.training.config import TrainConfig
 from metasae.training.meta_sae import train_meta_sae
 from metasae.training.rows import Rows, TensorRows, parts_of, width_of
+from metasae.training.trainer import Watch
 
 
 def gaussian_like(directions: Float[Tensor, "N D"], seed: int = 0) -> Float[Tensor, "N D"]:
@@ -40,40 +40,57 @@ def principal_components(directions: Rows, k: int) -> dict[str, float]:
     return {"l0": float(min(k, width)), "fve": kept / float(second.trace())}
 
 
-Control = Callable[[Rows, TrainConfig, Progress, Path], dict[str, float]]
-"""``control(directions, config, progress, checkpoint)``: L0 and explained variance (fve)."""
+@dataclass(frozen=True)
+class Run:
+    """How a control is trained, beside its configuration.
+
+    Attributes:
+        checkpoint: file that is written now and then, and that the training goes on from.
+        dtype: precision of the product that finds the candidates: the meta-SAE's own.
+        watch: called after every step; stops the training by returning True.
+    """
+
+    progress: Progress
+    checkpoint: Path
+    dtype: torch.dtype
+    watch: Watch | None = None
 
 
-def _trained(
-    rows: Rows, config: TrainConfig, progress: Progress, stage: str, checkpoint: Path
-) -> dict[str, float]:
+Control = Callable[[Rows, TrainConfig, Run], dict[str, float]]
+"""``control(directions, config, run)``: L0 and explained variance (fve).
+
+Raises `trainer.Stopped` when its ``watch`` stopped it; the checkpoint is written.
+"""
+
+
+def _trained(rows: Rows, config: TrainConfig, stage: str, run: Run) -> dict[str, float]:
     config = replace(config, start="random")
-    meta = train_meta_sae(rows, config, progress, stage, None, checkpoint, fast_dtype())
+    meta = train_meta_sae(
+        rows, config, progress=run.progress, stage=stage, checkpoint=run.checkpoint,
+        dtype=run.dtype, watch=run.watch,
+    )  # fmt: skip
     quality = explained.quality(meta, rows)
     return {"l0": quality.l0, "fve": quality.fve}
 
 
-def _gaussian(
-    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
-) -> dict[str, float]:
+def _gaussian(directions: Rows, config: TrainConfig, run: Run) -> dict[str, float]:
     shape = torch.empty(len(directions), width_of(directions))
     rows = TensorRows(gaussian_like(shape, config.seed))
-    return _trained(rows, config, progress, "Control on Gaussian rows", checkpoint)
+    return _trained(rows, config, "Control on Gaussian rows", run)
 
 
-def _random_decoder(
-    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
-) -> dict[str, float]:
+def _random_decoder(directions: Rows, config: TrainConfig, run: Run) -> dict[str, float]:
     config = replace(config, train_decoder=False)
-    return _trained(directions, config, progress, "Control with a random decoder", checkpoint)
+    return _trained(directions, config, "Control with a random decoder", run)
 
 
-def _pca(
-    directions: Rows, config: TrainConfig, progress: Progress, checkpoint: Path
-) -> dict[str, float]:
+def _pca(directions: Rows, config: TrainConfig, run: Run) -> dict[str, float]:
     return principal_components(directions, config.k)
 
 
 CONTROLS: dict[str, Control] = {"gaussian": _gaussian, "pca": _pca, "random": _random_decoder}
 """By name, each at the meta-SAE's k: the same training on Gaussian rows of the same shape; the k
 largest principal coefficients of each direction; the same training with a fixed random decoder."""
+
+TRAINED = frozenset(CONTROLS) - {"pca"}
+"""Those that cost a training of their own."""

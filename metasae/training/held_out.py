@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.halves import not_massive
+from metasae.lm.halves import usable
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -34,7 +34,8 @@ def held_out_batches(
     index = index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]
     index = index[windows.lengths[index].argsort(stable=True)]
     batches = []
-    for part in index.split(_BATCH):
+    # Of an empty index torch makes one empty part.
+    for part in index.split(_BATCH) if len(index) else ():
         lengths = windows.lengths[part]
         batches.append((windows.tokens[part, : int(lengths.max())].long(), lengths))
     return batches
@@ -68,8 +69,7 @@ def base_quality(
     for number, (tokens, lengths) in enumerate(batches):
         resid = model.residual(tokens)
         inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        put = inside & not_massive(resid.norm(dim=-1), median_norm)
-        put[:, 0] = False
+        put = usable(resid, lengths, median_norm)
         x = resid[put]
         spread += float((x - mean).double().square().sum())
         rows += len(x)
@@ -78,7 +78,7 @@ def base_quality(
         nats["ablated"] += _nats(model, _put(resid, put, mean), tokens, inside)
         for width, sae in saes.items():
             acts, latents = sae.encode_sparse(x)
-            recon = torch.einsum("nk,nkd->nd", acts, sae.W_dec[latents]) + sae.b_dec
+            recon = sae.decode_sparse(acts, latents)
             left[width] += float((x - recon).double().square().sum())
             active[width] += float((acts > 0).sum())
             nats[width] += _nats(model, _put(resid, put, recon), tokens, inside)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.halves import lower_layers, not_massive, upper_layers
+from metasae.lm.halves import lower_layers, upper_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.text.windows import Windows, length_batches
@@ -35,6 +35,9 @@ class KLFinetuner(Trainer):
             each step; the sequences they are drawn from hold about 4,096.
         scale: the factor of the residuals in the training before.
         dtype: precision of the model's halves and of the product that finds the candidates.
+
+    Raises:
+        UserError: as `halves.upper_layers`.
     """
 
     def __init__(
@@ -63,9 +66,7 @@ class KLFinetuner(Trainer):
         lengths = self.windows.lengths[index]
         tokens = self.windows.tokens[index, : int(lengths.max())].long()
         resid = self._lower(tokens).float()
-        put = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        put &= not_massive(resid.norm(dim=-1), self.median_norm)
-        put[:, 0] = False
+        put = usable(resid, lengths, self.median_norm)
         compared = put.nonzero()
         draw = np.random.default_rng([self.config.seed, step])
         chosen = draw.permutation(len(compared))[: self.config.batch]

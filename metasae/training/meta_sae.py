@@ -15,12 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.errors import UserError
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.sources.presets import usual_width
-from metasae.training.config import TrainConfig, check_positive
+from metasae.training.config import TrainConfig, check_config, check_initial
 from metasae.training.rows import Rows, width_of
 from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Trainer, Watch
@@ -55,25 +53,15 @@ def check_recipe(count: int, config: TrainConfig) -> None:
     """Refuse a configuration that doesn't fit a number of directions.
 
     Raises:
-        UserError: for fewer directions than meta-latents, a k above the width, and as
-            `config.check_positive`.
+        UserError: as `config.check_config`.
     """
-    check_positive(config)
-    if count < config.width:
-        raise UserError(
-            f"There are {count:,} directions, fewer than the {config.width:,} meta-latents; choose "
-            f"a smaller width, like {usual_width(count):,}."
-        )
-    if config.k > config.width:
-        raise UserError(
-            f"k is {config.k}, more than the {config.width:,} meta-latents there are; choose a "
-            "smaller k."
-        )
+    check_config(config, count, f"There are {count:,} directions", "meta-latents")
 
 
 def train_meta_sae(
     directions: Rows,
     config: TrainConfig,
+    *,
     progress: Progress = silent,
     stage: str = "Meta-SAE",
     starts: Float[Tensor, "C D"] | None = None,
@@ -88,16 +76,18 @@ def train_meta_sae(
         stage: name of the training in the progress.
         starts: decoder rows of the first meta-latents to start from; the others start at random.
         checkpoint: file that is written now and then, and that the training goes on from.
-        dtype: precision of the product that finds the candidates.
+        dtype: precision of the product that finds the candidates, unless the checkpoint has
+            another.
         watch: called after every step; stops the training by returning True.
         initial: meta-SAE to start from, for ``config.start`` "sae".
 
     Raises:
-        UserError: as `check_recipe`; for an initial meta-SAE of another size, a checkpoint of
-            another configuration or other directions, or a full disk.
+        UserError: as `check_recipe` and `config.check_initial`; for a checkpoint of another
+            configuration or other directions, or a full disk.
         Stopped: when ``watch`` stopped it; the checkpoint is written.
     """
     check_recipe(len(directions), config)
+    check_initial(config, initial, width_of(directions))
     drawn = None
     if starts is not None:
         generator = torch.Generator().manual_seed(config.seed)
@@ -106,15 +96,6 @@ def train_meta_sae(
     elif config.start == "data":
         draw = np.random.default_rng(config.seed)
         drawn = directions.rows(draw.choice(len(directions), config.width, replace=False))
-    if initial is not None and (initial.d_in, initial.width) != (
-        width_of(directions),
-        config.width,
-    ):
-        raise UserError(
-            f"The meta-SAE to start from has {initial.width:,} meta-latents of width "
-            f"{initial.d_in}; it must have {config.width:,} of width "
-            f"{width_of(directions)}."
-        )
     trainer = Trainer(directions, config, drawn, initial=initial, dtype=dtype)
     trainer.run(checkpoint, progress=progress, stage=stage, watch=watch)
     return with_threshold(trainer.result(), directions, config.k)

@@ -5,21 +5,25 @@ Kept is the residual stream at the hook of every token except start tokens and m
 an SAE's loss). It takes 2 bytes × d_model a token, 1.2 kB for the embedded default.
 """
 
-import json
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lm.halves import lower_layers, not_massive
+from metasae.errors import UserError
+from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
-from metasae.sources.files import need_space, write_json
+from metasae.sources.files import need_space, read_json, write_json
 from metasae.text.windows import Windows, length_batches
 
 
@@ -64,54 +68,87 @@ def collect(
         folder: where the rows are kept.
 
     Raises:
-        UserError: when there is no space for them.
+        UserError: when there is no space for them or nothing to train on in the text, or what was
+            kept is damaged.
     """
     done = folder / "done.json"
     if not done.exists():
-        _collect(model, windows, folder, progress)
-    facts = json.loads(done.read_text())
-    count, width = facts["rows"], model.d_model
-    resid = np.memmap(folder / "resid.f16", dtype=np.float16, mode="r", shape=(count, width))
-    place = np.fromfile(folder / "place.i32", dtype=np.int32).reshape(-1, 3)[:count]
-    return Residuals(
-        resid=resid,
-        window=place[:, 0],
-        position=place[:, 1],
-        token=place[:, 2],
-        median_norm=facts["median_norm"],
-        mean=torch.tensor(facts["mean"]),
-    )
+        try:
+            _collect(model, windows, folder, progress)
+        except OSError as error:
+            raise UserError(
+                f"The residuals can't be kept in {folder} ({error.strerror or error}); make room "
+                "and start again, which goes on where this stopped."
+            ) from error
+    with _undamaged(folder):
+        facts = read_json(done)
+        count, width = facts["rows"], model.d_model
+        resid = np.memmap(folder / "resid.f16", dtype=np.float16, mode="r", shape=(count, width))
+        place = np.fromfile(folder / "place.i32", dtype=np.int32, count=3 * count)
+        place = place.reshape(count, 3)
+        return Residuals(
+            resid=resid,
+            window=place[:, 0],
+            position=place[:, 1],
+            token=place[:, 2],
+            median_norm=float(facts["median_norm"]),
+            mean=torch.tensor(facts["mean"]).reshape(width),
+        )
+
+
+@contextmanager
+def _undamaged(folder: Path) -> Iterator[None]:
+    """Says in a sentence that what is kept in a folder can't be read."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"The residuals in {folder} are damaged; delete that folder and start again."
+        ) from error
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    """Cut a file to a size: a killed run may have written past its last state.
+
+    Raises:
+        ValueError: when it is shorter.
+    """
+    if os.fstat(file.fileno()).st_size < size:
+        raise ValueError("shorter than its state says")
+    file.truncate(size)
 
 
 def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Progress) -> None:
+    batches = length_batches(windows)
+    if not batches:
+        raise UserError("There is nothing to train on in the text; give more of it.")
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "state.json"
     tokens_in_all = int(windows.lengths.sum())
-    batches = length_batches(windows)
-    state = json.loads(state_file.read_text()) if state_file.exists() else None
-    if state is None:
-        need_space(folder, tokens_in_all * model.d_model * 2, "Keeping the residuals")
-        state = {"batches": 0, "rows": 0, "median_norm": 0.0}
+    width = model.d_model
+    if state_file.exists():
+        with _undamaged(folder):
+            state = read_json(state_file)
+            total = np.array(state["sum"]).reshape(width)
+    else:
+        need_space(folder, tokens_in_all * width * 2, "Keeping the residuals")
+        state, total = {"batches": 0, "rows": 0, "median_norm": 0.0}, np.zeros(width)
     dtype = fast_dtype()
     run = lower_layers(model, dtype)
     stage = f"Residuals before layer {model.hook_layer} ({str(dtype).removeprefix('torch.')})"
-    width = model.d_model
-    total = np.zeros(width) if state["batches"] == 0 else np.array(state["sum"])
     with (folder / "resid.f16").open("ab") as resids, (folder / "place.i32").open("ab") as places:
-        # A killed run may have written past its last checkpoint.
-        resids.truncate(state["rows"] * width * 2)
-        places.truncate(state["rows"] * 12)
+        with _undamaged(folder):
+            _cut(resids, state["rows"] * width * 2)
+            _cut(places, state["rows"] * 12)
         for number in range(state["batches"], len(batches)):
             index = torch.from_numpy(batches[number])
             lengths = windows.lengths[index]
             tokens = windows.tokens[index, : int(lengths.max())].long()
             resid = run(tokens).float()
-            norm = resid.norm(dim=-1)
-            inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-            inside[:, 0] = False
             if not state["median_norm"]:
-                state["median_norm"] = float(norm[inside].median())
-            keep = inside & not_massive(norm, state["median_norm"])
+                first = resid[usable(resid, lengths, math.inf)]
+                state["median_norm"] = float(first.norm(dim=-1).median())
+            keep = usable(resid, lengths, state["median_norm"])
             which, position = keep.nonzero(as_tuple=True)
             kept = resid[keep]
             total += kept.double().sum(0).numpy()

@@ -1,5 +1,7 @@
 """The one inference threshold of a BatchTopK SAE."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,11 +30,4 @@ def with_threshold(
             held = held[held >= bound]
     # Fewer positive ones than are wanted: all of them stay.
     threshold = float(kth_largest(held, count)) if len(held) >= count else 0.0
-    return SparseAutoencoder(
-        W_enc=sae.W_enc,
-        b_enc=sae.b_enc,
-        W_dec=sae.W_dec,
-        b_dec=sae.b_dec,
-        threshold=torch.full((sae.width,), threshold),
-        metadata=sae.metadata,
-    )
+    return replace(sae, k=None, threshold=torch.full((sae.width,), threshold))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,15 @@ from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.selection import select_batch_topk, select_topk
 from metasae.sources.files import written_whole
+from metasae.sources.records import from_values, to_values
 from metasae.training.config import TrainConfig
 from metasae.training.gradients import ExtraGradient, Parameters, StepResult, loss_and_gradients
 from metasae.training.rows import Rows, width_of
 
 _ALIGNED = 32
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""By their names in a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,15 @@ class Stopped(UserError):
     """A training was stopped by its `Watch`; the checkpoint is written."""
 
 
+def precision_of(checkpoint: Path) -> torch.dtype | None:
+    """Precision in which a checkpoint's candidates were found; None where nothing says so."""
+    try:
+        with safe_open(checkpoint, "pt") as file:
+            return _DTYPES.get((file.metadata() or {}).get("dtype", ""))
+    except (SafetensorError, OSError):  # `Trainer.restore` says what is wrong with it
+        return None
+
+
 class Trainer:
     """Training of one SAE, determined by the configuration, the rows and the start alone.
 
@@ -67,7 +80,8 @@ class Trainer:
         centre: b_dec to start from; zero when left out.
         initial: SAE to start from; needed when ``config.start`` is "sae".
         scale: factor the rows are multiplied by.
-        dtype: precision of the product that finds the candidates.
+        dtype: precision of the product that finds the candidates, until a checkpoint is restored
+            that has another.
         device: where the weights are; by default the GPU where there is one. The rows stay where
             they are, and a batch at a time is moved there.
 
@@ -187,7 +201,7 @@ class Trainer:
         latents = len(self.p.W_enc)
         padded = -(-(width + 1) // _ALIGNED) * _ALIGNED
         left, right, pre = self._scratch
-        if left.shape != (rows, padded):
+        if left.shape != (rows, padded) or left.dtype != self.dtype:
             make = functools.partial(torch.zeros, dtype=self.dtype, device=x.device)
             left, right = make(rows, padded), make(latents, padded)
             left[:, width] = 1.0
@@ -248,8 +262,9 @@ class Trainer:
             tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
         header = {
             "step": str(self.step),
-            "config": json.dumps(asdict(self.config)),
+            "config": json.dumps(to_values(self.config)),
             "rows": self._about_rows,
+            "dtype": str(self.dtype).removeprefix("torch."),
         }
         with written_whole(path) as part:
             save_file({name: value.contiguous() for name, value in tensors.items()}, part, header)
@@ -263,7 +278,7 @@ class Trainer:
         return f"{len(self.rows)} × {rows.shape[1]}, {digest}"
 
     def restore(self, path: Path) -> None:
-        """Continue from a checkpoint.
+        """Continue from a checkpoint, in the precision it was trained in.
 
         Raises:
             UserError: when it is of another configuration or other data, or damaged.
@@ -272,7 +287,9 @@ class Trainer:
             with safe_open(path, "pt") as file:
                 header = dict(file.metadata())
             # What a configuration said nothing of then was as it is now by default.
-            made_with = TrainConfig(**json.loads(header["config"]))
+            made_with = from_values(TrainConfig, json.loads(header["config"]))
+            # A checkpoint of an earlier version says nothing of the precision.
+            dtype = _DTYPES[header["dtype"]] if "dtype" in header else self.dtype
             tensors = load_file(path)
             step, silent = int(header["step"]), tensors["silent"]
             values = {
@@ -283,7 +300,7 @@ class Trainer:
             raise UserError(
                 f"The checkpoint {path} is damaged; delete it to start again."
             ) from error
-        if json.dumps(asdict(made_with)) != json.dumps(asdict(self.config)):
+        if made_with != self.config:
             raise UserError(
                 f"The checkpoint {path} was made with another configuration; delete it or use the "
                 "same configuration."
@@ -292,6 +309,7 @@ class Trainer:
             raise UserError(
                 f"The checkpoint {path} was made from other data; delete it or train on the same."
             )
+        self.dtype = dtype
         self.step, self.silent = step, silent.to(self.device)
         for name, tensor in self.p.tensors().items():
             value, first_moment, second_moment = values[name]

@@ -2,12 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from metasae.errors import UserError
-from metasae.sources.files import write_json
+from metasae.sources.files import check_writable, write_json
 from metasae.sources.records import from_values, to_values
 from metasae.training.config import TrainConfig
 
@@ -25,12 +28,14 @@ class TrainingRequest:
         out: the folder that will hold the meta-SAE.
         sources: names of the directions, as `directions.open_directions` takes them.
         controls: keys of `controls.CONTROLS`.
+        initial: folder of the meta-SAE it starts from, if it starts from one.
     """
 
     out: Path
     sources: tuple[str, ...]
     config: TrainConfig
     controls: tuple[str, ...]
+    initial: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -43,6 +48,22 @@ class TrainingRequest:
         names = ("meta-sae", *dict.fromkeys(self.controls))
         return {name: self.out.with_name(f"{self.out.name}.{name}.checkpoint") for name in names}
 
+    def keep(self) -> None:
+        """Write the request's file, unless its training has begun already, with checkpoints.
+
+        Raises:
+            UserError: when it began with another configuration or other controls; when the disk is
+                full or the folder can't be written.
+        """
+        kept = _read(self.path)
+        if not any(path.exists() for path in (kept or self).checkpoints.values()):
+            self.write()
+        elif kept is not None and (kept.config, kept.controls) != (self.config, self.controls):
+            raise UserError(
+                f"The training towards {self.out} was begun with another configuration or other "
+                f"controls; go on with those, or delete {self.out.name}.*.checkpoint beside it."
+            )
+
     def write(self) -> None:
         """Write the request's file.
 
@@ -51,11 +72,49 @@ class TrainingRequest:
         """
         values = to_values(self)
         del values["out"]
+        if self.initial is None:
+            del values["initial"]
         write_json(self.path, values)
+
+    @property
+    def _lock(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.lock")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether some process of this machine trains towards it now."""
+        if not self._lock.exists():
+            return False
+        try:
+            with FileLock(self._lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the only one that trains towards it; a process that is killed lets go.
+
+        Raises:
+            UserError: when another does, or the folder can't be written.
+        """
+        check_writable(self._lock)
+        lock = FileLock(self._lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UserError(
+                f"A training towards {self.out} is running already; wait for it, or choose another "
+                "name."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def forget(self) -> None:
         """Delete the request's file and the checkpoints."""
-        for path in (self.path, *self.checkpoints.values()):
+        for path in (self.path, self._lock, *self.checkpoints.values()):
             path.unlink(missing_ok=True)
 
 
@@ -64,15 +123,21 @@ def unfinished_trainings(folder: Path) -> list[TrainingRequest]:
 
     A request that can't be read is passed over, and the log says why.
     """
-    requests = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        out = path.with_name(path.name.removesuffix(SUFFIX))
-        try:
-            values = json.loads(path.read_text("utf-8"))
-            requests.append(from_values(TrainingRequest, {**values, "out": str(out)}))
-        except (OSError, TypeError, ValueError):
-            _log.info("%s can't be read and is passed over", path, exc_info=True)
-    return requests
+    requests = map(_read, sorted(folder.glob(f"*{SUFFIX}")))
+    return [request for request in requests if request is not None]
+
+
+def _read(path: Path) -> TrainingRequest | None:
+    """The request of a file; None, and a line in the log, when there is none to read."""
+    out = path.with_name(path.name.removesuffix(SUFFIX))
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return from_values(TrainingRequest, {**values, "out": str(out)})
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError):
+        _log.info("%s can't be read and is passed over", path, exc_info=True)
+        return None
 
 
 def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:
@@ -89,6 +154,6 @@ def check_free(out: Path, checkpoints: Iterable[Path], resume: bool) -> None:
         raise UserError(f"{out} holds something already; choose another folder.")
     if not resume and any(place.exists() for place in checkpoints):
         raise UserError(
-            f"A training towards {out} was stopped before its end; go on with --resume, or delete "
-            f"{out.name}.*.checkpoint beside it."
+            f"A training towards {out} was stopped before its end; go on with --resume (in Python "
+            f"resume=True), or delete {out.name}.*.checkpoint beside it."
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from metasae.sources.cache import cache_dir
 from tests.browser.watching import CHROMIUM, Traffic
@@ -60,15 +60,24 @@ def _wait_for_health(url: str, server: "subprocess.Popen[bytes]", log: Path) -> 
     raise AssertionError(f"no server after a minute: {log.read_text()}")
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page that fails the test on console errors and on requests that leave this machine."""
-    complaints: list[str] = []
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser for all tests."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a profile of its own, which fails the test on console errors and on requests that
+    leave this machine."""
+    complaints: list[str] = []
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
+        page = profile.new_page()
         page.on(
             "console",
             lambda message: (
@@ -83,7 +92,6 @@ def page() -> Iterator[Page]:
             ),
         )
         yield page
-        browser.close()
     assert complaints == []
 
 

@@ -13,6 +13,9 @@ pytestmark = BROWSER
 FEW = 2
 """Runs of the script a click may take: one that is told where to go, one that draws it."""
 
+ARRIVES = 60_000
+"""Milliseconds in which the address says where a click or Back led to."""
+
 
 def opened(address: str, page: Page, traffic: Traffic, name: str) -> None:
     """A page of the navigation bar, at rest."""
@@ -20,7 +23,7 @@ def opened(address: str, page: Page, traffic: Traffic, name: str) -> None:
     expect(page.get_by_role("heading", level=2).first).to_be_visible(timeout=FIRST_START)
     page.get_by_role("link", name=name, exact=True).click()
     page.wait_for_url(f"**/{name.lower()}?*source=Tokyo*", timeout=FIRST_START)
-    traffic.settle(within=120)
+    traffic.settle()
 
 
 def searched(page: Page, traffic: Traffic, text: str) -> None:
@@ -31,29 +34,36 @@ def searched(page: Page, traffic: Traffic, text: str) -> None:
     traffic.settle()
 
 
+def where(url: str) -> dict[str, str]:
+    """What an address says: its query, and its path as ``path``."""
+    parts = urlsplit(url)
+    return {"path": parts.path} | {name: value for name, (value,) in parse_qs(parts.query).items()}
+
+
 def query(page: Page) -> dict[str, str]:
-    return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
+    place = where(page.url)
+    del place["path"]
+    return place
 
 
 def path(page: Page) -> str:
-    return urlsplit(page.url).path
+    return where(page.url)["path"]
 
 
 def cell(table: Locator, row: int, heading: str) -> str:
     """What a table's cell says; rows count from 0."""
     table.scroll_into_view_if_needed()
+    expect(table.locator("canvas th").filter(has_text=heading)).to_have_count(1)
     # An arrow stands before the heading that the table is sorted by.
     headings = [text.lstrip("↑↓ ") for text in table.locator("canvas th").all_text_contents()]
     cells = table.locator(f"canvas tr[aria-rowindex='{row + 2}'] td").all_text_contents()
     return dict(zip(headings, cells, strict=True))[heading]
 
 
-def click_row(page: Page, table: Locator, row: int) -> None:
+def click_row(table: Locator, row: int) -> None:
     """Choose a row by the box to its left."""
-    table.scroll_into_view_if_needed()
-    size = table.bounding_box()
-    assert size is not None
-    page.mouse.click(size["x"] + 15, size["y"] + 35 * (row + 1) + 18)
+    expect(table.locator(f"canvas tr[aria-rowindex='{row + 2}']")).to_be_attached()
+    table.click(position={"x": 15, "y": 35 * (row + 1) + 18})
 
 
 def node(page: Page, kind: str, number: int) -> Locator:
@@ -72,18 +82,27 @@ def goes_once(page: Page, traffic: Traffic, click: Callable[[], None], **leads_t
     # Streamlit puts another page's query under this one's path first, and the browser keeps that.
     same = leads_to.get("path", left) == left
     kept = {name: value for name, value in place.items() if name not in leads_to}
+    paths: list[str] = []
+    page.on("framenavigated", lambda frame: paths.append(where(frame.url)["path"]))
     for _ in range(2):
+        paths.clear()
         click()
-        runs = traffic.settle()
-        assert leads_to.items() <= ({"path": path(page)} | query(page)).items()
-        assert 1 <= runs <= FEW
+        page.wait_for_url(lambda url: leads_to.items() <= where(url).items(), timeout=ARRIVES)
+        runs = traffic.settle(at_least=1)
+        assert leads_to.items() <= where(page.url).items()
+        assert set(paths) <= {left, path(page)}
+        assert runs <= FEW
+        paths.clear()
         page.go_back()
-        runs = traffic.settle()
+        page.wait_for_url(lambda url: where(url)["path"] == left, timeout=ARRIVES)
+        runs = traffic.settle(at_least=1)
         assert path(page) == left
         if same:
             assert query(page) == place
         assert kept.items() <= query(page).items()
-        assert 1 <= runs <= FEW
+        assert set(paths) == {left}
+        assert runs <= FEW
+    assert traffic.settle(quiet=1.5) == 0
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
@@ -93,14 +112,14 @@ def test_a_search_hit(address: str, page: Page, traffic: Traffic) -> None:
     fires = page.get_by_test_id("stDataFrame").first
     latent = cell(fires, 2, "latent")
     assert latent != query(page)["latent"]
-    goes_once(page, traffic, lambda: click_row(page, fires, 2), latent=latent)
+    goes_once(page, traffic, lambda: click_row(fires, 2), latent=latent)
 
 
 def test_a_row_of_the_meta_latents(address: str, page: Page, traffic: Traffic) -> None:
     opened(address, page, traffic, "Meta-latents")
     metas = page.get_by_test_id("stDataFrame").last
     meta = cell(metas, 1, "meta-latent")
-    goes_once(page, traffic, lambda: click_row(page, metas, 1), meta=meta)
+    goes_once(page, traffic, lambda: click_row(metas, 1), meta=meta)
 
 
 def test_a_list_that_was_sorted_stays_so(address: str, page: Page, traffic: Traffic) -> None:
@@ -112,13 +131,13 @@ def test_a_list_that_was_sorted_stays_so(address: str, page: Page, traffic: Traf
     page.mouse.click(size["x"] + 80, size["y"] + 18)
     expect(metas.locator("canvas tr[aria-rowindex='2'] td").first).to_have_text("0")
     assert first != "0"
-    click_row(page, metas, 3)
-    traffic.settle()
+    click_row(metas, 3)
+    traffic.settle(at_least=1)
     assert query(page)["meta"] == "3" == cell(metas, 3, "meta-latent")
-    click_row(page, metas, 3)
-    traffic.settle()
-    click_row(page, metas, 5)
-    traffic.settle()
+    click_row(metas, 3)
+    traffic.settle(at_least=1)
+    click_row(metas, 5)
+    traffic.settle(at_least=1)
     assert query(page)["meta"] == "5"
 
 
@@ -141,7 +160,7 @@ def test_a_row_of_the_graphs_table(address: str, page: Page, traffic: Traffic) -
     nodes = page.get_by_test_id("stDataFrame").first
     assert cell(nodes, 11, "kind") == "latent"
     latent = cell(nodes, 11, "index")
-    goes_once(page, traffic, lambda: click_row(page, nodes, 11), latent=latent)
+    goes_once(page, traffic, lambda: click_row(nodes, 11), latent=latent)
 
 
 def test_the_way_from_a_latent_to_a_piece_and_on(
@@ -150,12 +169,13 @@ def test_the_way_from_a_latent_to_a_piece_and_on(
     opened(address, page, traffic, "Latents")
     pieces = page.get_by_test_id("stDataFrame").first
     meta = cell(pieces, 0, "meta-latent")
-    goes_once(page, traffic, lambda: click_row(page, pieces, 0), path="/meta-latents", meta=meta)
-    click_row(page, pieces, 0)
-    traffic.settle()
+    goes_once(page, traffic, lambda: click_row(pieces, 0), path="/meta-latents", meta=meta)
+    click_row(pieces, 0)
+    page.wait_for_url("**/meta-latents?*", timeout=ARRIVES)
+    traffic.settle(at_least=1)
     strongest = page.get_by_test_id("stDataFrame").first
     latent = cell(strongest, 1, "latent")
-    goes_once(page, traffic, lambda: click_row(page, strongest, 1), path="/latents", latent=latent)
+    goes_once(page, traffic, lambda: click_row(strongest, 1), path="/latents", latent=latent)
 
 
 @pytest.mark.parametrize(

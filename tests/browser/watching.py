@@ -10,8 +10,17 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 LOADED = "[data-testid=stApp][data-test-script-state=notRunning]"
+UNDRAWN = (
+    "[data-testid=stSkeleton]:visible, [data-testid=stVegaLiteChart]:visible:not(:has(svg)), "
+    "[data-testid=stDataFrame]:visible:not(:has(canvas))"
+)
+"""What is not drawn yet, and moves what stands below once it is."""
+
 FIRST_START = 300_000
 """Milliseconds for the first page, which may download and unpack the model."""
+
+ENDLESS = 20
+"""Runs of a page that will not come to rest any more."""
 
 BROWSER = [
     pytest.mark.timeout(600),
@@ -26,6 +35,7 @@ class Traffic:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.runs = 0
+        self.going_on = False
         self._settled = 0
         self._known: dict[str, ForwardMsg] = {}
         self._drawn: list[ForwardMsg] = []
@@ -45,30 +55,38 @@ class Traffic:
             self._known[message.hash] = message
         if message.WhichOneof("type") == "new_session":
             self.runs += 1
+            self.going_on = True
+        elif message.WhichOneof("type") == "script_finished":
+            # After a run that ended for another one, that other one is about to begin.
+            self.going_on = message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
         elif message.WhichOneof("type") == "delta":
             self._drawn.append(message)
 
-    def settle(self, quiet: float = 1.5, within: float = 30.0) -> int:
-        """Wait until no run of the script has begun for a while, and none goes on.
+    def settle(self, at_least: int = 0, quiet: float = 0.3, within: float = 120.0) -> int:
+        """Wait until the script has run and all is drawn, and no run of it has begun for a while.
 
         Args:
+            at_least: runs that have to begin, after a click that must lead to one.
             quiet: seconds without a new run.
-            within: seconds after which a page that still runs fails the test.
+            within: seconds after which a page that still runs, or never did, fails the test; long
+                enough for what a page computes on its first visit. Sooner fails one whose script
+                began to run `ENDLESS` times.
 
         Returns:
             How many runs have begun since the last call.
         """
         begun, until, since, runs = self._settled, time.monotonic() + within, 0.0, -1
-        while time.monotonic() < until:
-            idle = self.page.locator(LOADED).count() == 1
-            if not idle or runs != self.runs:
+        while time.monotonic() < until and self.runs - begun < ENDLESS:
+            idle = not self.going_on and self.page.locator(LOADED).count() == 1
+            idle = idle and self.page.locator(UNDRAWN).count() == 0
+            if not idle or runs != self.runs or self.runs - begun < at_least:
                 runs, since = self.runs, time.monotonic()
             elif time.monotonic() - since > quiet:
                 self._settled = self.runs
                 return self.runs - begun
             self.page.wait_for_timeout(50)
         raise AssertionError(
-            f"still running after {within:g} s and {self.runs - begun} runs, at {self.page.url}"
+            f"not at rest within {within:g} s, after {self.runs - begun} runs, at {self.page.url}"
         )
 
     def drawn(self) -> bytes:

@@ -41,7 +41,7 @@ from metasae.lab.lab import Lab
 from metasae.release.post_examples import Check
 from metasae.saes.directions import open_directions
 from metasae.search.job import Job
-from metasae.search.pairs_job import open_job
+from metasae.search.pairs_job import PairsJob
 from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS
@@ -416,11 +416,11 @@ def test_steers_files_are_written_and_read_as_ever(opened: Lab) -> None:
     if REGENERATE:
         FIXTURES.mkdir(exist_ok=True)
         kept.write_text(written)
-    assert view_from_json(kept.read_bytes(), opened.provenance) == view
+    assert view_from_json(kept.read_bytes(), opened.provenance).view == view
     # As the command line writes it: without a view.
     bare = json.loads(kept.read_bytes())
     del bare["view"]
-    read = view_from_json(json.dumps(bare).encode(), opened.provenance)
+    read = view_from_json(json.dumps(bare).encode(), opened.provenance).view
     check("steer-read", read.to_query())
 
 
@@ -484,7 +484,7 @@ def test_a_search_begun_earlier_is_gone_on_with(
 ) -> None:
     identity = as_if_killed("search", ONE, ("job.json", "part-00000000.parquet"), cache)
     folder = cache / "searches" / identity
-    begun = open_job(opened, identity)
+    begun = Job(opened, Spec.from_dict(json.loads((folder / "job.json").read_text())["spec"]))
     state = begun.state()
     assert (state.done, state.total, state.finished) == (256, 512, False)
     told = run(capsys, *ONE, "--out", str(tmp_path / "all.parquet"))
@@ -541,7 +541,9 @@ def test_a_search_of_pairs_begun_earlier_is_gone_on_with(
     left = ("job.json", "pair-00000000.json", "pair-00000001.json")
     identity = as_if_killed("pairs", MANY, left, cache)
     folder = cache / "searches" / identity
-    begun = open_job(opened, identity)
+    asked = json.loads((folder / "job.json").read_text())
+    specs = [Spec.from_dict(one) for one in asked["specs"]]
+    begun = PairsJob(opened, specs, most=asked["most"])
     state = begun.state()
     assert (state.done, state.total, state.finished) == (2, 6, False)
     told = run(capsys, *MANY, "--out", str(tmp_path / "pairs.parquet"))
@@ -604,7 +606,7 @@ def test_a_training_begun_earlier_is_gone_on_with(
         with pytest.raises(Stopped):
             make(
                 open_directions(["rows.npy"]), CONFIG, Path("out"),
-                watch=lambda now: now.step == 25,
+                stopped=iter(24 * [False] + [True]).__next__,
             )  # fmt: skip
         for name in files:
             shutil.move(trained_in / name, kept / name)

@@ -131,6 +131,7 @@ def test_the_same_city_twice_is_said() -> None:
 def test_all_pairs_among_some_cities_lead_to_steer(lab: Lab) -> None:
     app = AppTest.from_file(str(APP), default_timeout=120).run()
     app.query_params["cities"] = "Tokyo.Paris"
+    app.query_params["pairs"] = "all"
     app = app.switch_page("../pages/enumerate.py").run()
     assert app.multiselect(key="cities").value == ["Paris", "Tokyo"]
     counts = [

@@ -198,7 +198,9 @@ def test_damaged_labels_are_one_sentence_and_steer_goes_on(
     bad = tmp_path / "evidence"
     bad.mkdir()
     (bad / "labels-meta.parquet").write_bytes(b"PAR1 no more")
-    (bad / "labels.json").write_text(json.dumps({"meta_sae": found.lab.provenance.meta_sae}))
+    (bad / "labels.json").write_text(
+        json.dumps({"meta": {"meta_sae": found.lab.provenance.meta_sae}})
+    )
     broken = Explorer(found.lab, bad)
     monkeypatch.setattr(shared, "get_explorer", lambda lab: broken)
     for page in ("latents", "meta_latents", "graph"):
@@ -255,7 +257,10 @@ def test_what_is_unclear_says_so(found: Explorer) -> None:
         assert found.label(kind, int(unclear)).endswith(" (?)")
         assert found.label(kind, int(clear)) == table.loc[clear, "label"]
         scored = found.scored(kind, int(clear))
-        assert scored["f1"] == pytest.approx(table.loc[clear, "f1"]) and scored["f1"] >= 0.5
+        assert scored.f1 == pytest.approx(table.loc[clear, "f1"]) and not scored.too_few
+        assert scored.f1 is not None and scored.f1 >= 0.5
+        assert scored.to_dict() == {"label": scored.label, "f1": scored.f1, "told": scored.told}
+        assert not scored.unclear and found.scored(kind, int(unclear)).unclear
 
 
 def test_what_a_search_needs_is_said(found: Explorer) -> None:

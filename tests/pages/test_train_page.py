@@ -18,7 +18,7 @@ from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import TrainingRequest
 from tests.fakes import FakeLab
 from workbench import shared
-from workbench.train import shelf, trainings
+from workbench.train import trainings
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 WIDTHS = (60, 400)
@@ -42,6 +42,10 @@ def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SmallLab:
     st.cache_resource.clear()
     st.cache_data.clear()
     return found
+
+
+def folder(name: str) -> Path:
+    return cache.meta_sae(EMBEDDED.name, name)
 
 
 def train_page() -> AppTest:
@@ -79,8 +83,8 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     app.button(key="train-start").click().run()
     ended(app)
     assert {metric.label for metric in app.metric} >= {"Variance explained", "L0", "Dead"}
-    made = trainings.trainings()["first"].work.result()
-    assert app.metric[0].value == f"{made.report['quality']['fve']:.3f}"
+    made = trainings.trainings()[folder("first")].work.result()
+    assert app.metric[0].value == f"{made['quality']['fve']:.3f}"
     assert (
         sae_lens.SAE.load_from_disk(str(cache.meta_saes(EMBEDDED.name) / "first")).cfg.d_sae == 19
     )
@@ -114,15 +118,14 @@ def test_what_can_be_used_at_once(small_lab: SmallLab) -> None:
     for sources, fits in (
         ([widest], True), (own, True), (own[:1], False), ([*own, "another"], False), ([], False),
     ):  # fmt: skip
-        values = {"data": [{"source": one} for one in sources]}
-        assert shelf._fits(small_lab, values) == fits  # type: ignore[arg-type]
+        assert preset.is_taken_apart_by(sources) == fits
 
 
 def test_a_cancelled_training_goes_on_where_it_was() -> None:
     app = with_steps(train_page(), 4000)
     app.main.text_input[-1].set_value("long").run()
     app.button(key="train-start").click().run()
-    training = trainings.trainings()["long"]
+    training = trainings.trainings()[folder("long")]
     while not training.moments:
         time.sleep(0.02)
     training.cancel()
@@ -131,7 +134,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     assert (cache.meta_saes(EMBEDDED.name) / "long.meta-sae.checkpoint").exists()
     stopped_at = training.moments[-1].step
     app.button(key="again-long").click().run()
-    again = trainings.trainings()["long"]
+    again = trainings.trainings()[folder("long")]
     while len(again.moments) <= len(training.moments):
         time.sleep(0.02)
     assert again.moments[len(training.moments)].step > stopped_at
@@ -144,7 +147,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     app.main.text_input[-1].set_value("long").run()
     assert any("exists already" in one.value for one in app.info)
     app.button(key="resume-long").click().run()
-    third = trainings.trainings()["long"]
+    third = trainings.trainings()[folder("long")]
     while not third.moments:
         time.sleep(0.02)
     assert third.moments[0].step > again.moments[len(training.moments)].step

@@ -72,3 +72,16 @@ def test_work_that_failed_is_begun_again_and_work_that_did_not_is_kept() -> None
         opening(3)
     assert opening(3) == opening(3) == 30
     assert begun == [3, 3]
+
+
+def test_a_failure_is_logged_once_however_often_it_is_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def work(progress: Progress) -> None:
+        raise ZeroDivisionError
+
+    begun = Work(work, "Searching")
+    for _ in range(3):
+        with pytest.raises(UserError, match="Searching did not succeed"):
+            begun.wait()
+    assert len(caplog.records) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from tests.fakes import TITLES, FakeExperiment
-from workbench.steer.boxes import in_words, shown_strength, with_strength
+from workbench.steer.boxes import edit_in_words, shown_strength, with_strength
 from workbench.text import escape, joined, shorten, visible
 
 PIECES = FakeExperiment.pieces
@@ -52,7 +52,7 @@ def test_after_a_swap_the_other_boxes_stay_as_shown() -> None:
     ],
 )
 def test_an_edit_in_words(edit: Edit, words: str) -> None:
-    assert in_words(edit, PIECES, TITLES.__getitem__) == words
+    assert edit_in_words(edit, PIECES, TITLES.__getitem__) == words
 
 
 def test_nothing_in_a_token_is_markdown() -> None:

@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import altair as alt
 import pandas as pd
 import pytest
 
@@ -15,7 +15,8 @@ from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaL
 from metasae.steering.outcome import Outcome
 from tests.builders import one_sentence
 from tests.fakes import FakeLab
-from workbench.charts.answers import LOWEST, answers_chart, answers_spec, whose
+from workbench.charts import answers
+from workbench.charts.answers import LOWEST, answers_spec, whose
 from workbench.charts.ink import DARK, LIGHT, Ink
 from workbench.state import Setting, View
 from workbench.steer.tables import answers_table, csv_file, json_file, tokens_table, view_from_json
@@ -46,12 +47,12 @@ def outcome(edit: Edit = NO_EDIT) -> Outcome:
     return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris")).apply(edit)
 
 
-def rows(chart: alt.LayerChart | alt.FacetChart) -> pd.DataFrame:
-    return pd.DataFrame(chart.to_dict()["data"]["values"])
+def rows(spec: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(spec["data"]["values"])
 
 
 def test_the_chart_has_a_line_for_each_heading_and_answer() -> None:
-    data = rows(answers_chart(ANSWERS, "Tokyo", "Paris"))
+    data = rows(answers_spec(ANSWERS, "Tokyo", "Paris"))
     assert list(data["line"]) == [
         "00h|country",
         "01a|Japan",
@@ -65,7 +66,7 @@ def test_the_chart_has_a_line_for_each_heading_and_answer() -> None:
 
 
 def test_what_falls_off_the_scale_is_drawn_at_its_end_and_says_its_number() -> None:
-    data = rows(answers_chart(ANSWERS, "Tokyo", "Paris")).set_index("answer")
+    data = rows(answers_spec(ANSWERS, "Tokyo", "Paris")).set_index("answer")
     assert data.loc["Egypt", "to"] == LOWEST
     assert data.loc["Egypt", "shape"] == "below the scale"
     assert data.loc["Egypt", "number"] == "−20.00"
@@ -74,7 +75,7 @@ def test_what_falls_off_the_scale_is_drawn_at_its_end_and_says_its_number() -> N
 
 def test_the_scale_is_the_same_for_every_edit() -> None:
     def domains(edit: Edit) -> set[str]:
-        spec = answers_chart(outcome(edit).answers, "Tokyo", "Paris").to_dict()
+        spec = answers_spec(outcome(edit).answers, "Tokyo", "Paris")
         scales = [layer["encoding"]["x"]["scale"] for layer in spec["layer"]]
         return {json.dumps(scale["domain"]) for scale in scales}
 
@@ -86,13 +87,14 @@ def test_the_scale_is_the_same_for_every_edit() -> None:
 def test_the_fast_way_draws_the_same_chart(ink: Ink) -> None:
     for edit in (NO_EDIT, LatentSwap()):
         given = outcome(edit).answers, "Tokyo", "Paris", ink
-        assert answers_spec(*given) == answers_chart(*given).to_dict()
+        drawn = answers._drawn(answers._rows(*given[:3]), ink)
+        assert answers_spec(*given) == drawn.to_dict()
 
 
 def test_both_themes_give_a_valid_chart() -> None:
     for ink in (LIGHT, DARK):
-        chart = answers_chart(outcome(LatentSwap()).answers, "Tokyo", "Paris", ink)
-        assert "nats" in json.dumps(chart.to_dict())
+        spec = answers_spec(outcome(LatentSwap()).answers, "Tokyo", "Paris", ink)
+        assert "nats" in json.dumps(spec)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +124,12 @@ def test_tokens_stand_before_and_after_side_by_side() -> None:
 def test_a_file_gives_back_the_view() -> None:
     view = View(edit=MetaLatentEdit(((1, 0.0), (5, 0.5))), pinned=LatentSwap())
     text = json_file(outcome(view.edit), view)
-    assert view_from_json(text.encode(), FakeLab.provenance) == view
+    assert view_from_json(text.encode(), FakeLab.provenance).view == view
 
 
 def test_a_file_of_the_command_line_loads_too() -> None:
     result = outcome(LatentSwap())
-    view = view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance)
+    view = view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance).view
     assert view.edit == LatentSwap()
     assert view.setting == Setting(
         source_latents=result.source.latents,
@@ -160,7 +162,7 @@ def test_a_file_brings_its_preset_back(
             text = json_file(result, view)
         # Whatever is open: the same preset, the built-in one, a third.
         for here in (result.provenance, FakeLab.provenance, made_in("third", edit).provenance):
-            back = view_from_json(text.encode(), here)
+            back = view_from_json(text.encode(), here).view
             assert back.setting.preset == preset and back.edit == edit
             assert not of_the_workbench or back == view
 
@@ -168,7 +170,7 @@ def test_a_file_brings_its_preset_back(
 def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
     text = json.dumps(outcome(HUNDREDFOLD).to_dict())
     here = made_in("gpt2-small", NO_EDIT).provenance
-    assert view_from_json(text.encode(), here).setting.preset == EMBEDDED.opened
+    assert view_from_json(text.encode(), here).view.setting.preset == EMBEDDED.opened
 
 
 @pytest.mark.parametrize(

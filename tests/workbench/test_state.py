@@ -16,6 +16,8 @@ from metasae.steering.edits import (
     MetaLatentEdit,
     edit_of_kind,
 )
+from metasae.steering.questions import split_answers
+from tests.strategies import HUNDREDTHS, edits
 from workbench.state import (
     History,
     Setting,
@@ -23,19 +25,9 @@ from workbench.state import (
     Writing,
     edit_from_text,
     edit_to_text,
-    split_answers,
 )
 
-EDITS = st.builds(
-    edit_of_kind,
-    kind=st.sampled_from(KINDS),
-    strengths=st.dictionaries(
-        st.integers(0, 10**6), st.integers(-200, 200).map(lambda cents: cents / 100), max_size=6
-    ).map(lambda strengths: tuple(strengths.items())),
-    keep_residual=st.booleans(),
-    keep_error=st.booleans(),
-    position=st.sampled_from(["last", "all"]),
-)
+EDITS = edits(HUNDREDTHS)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 LATENTS = st.none() | st.lists(st.integers(0, 99_999), min_size=1, max_size=4, unique=True).map(
     tuple

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from metasae.steering.questions import CUSTOM
 from workbench.charts.ink import LIGHT, Ink
 
 LOWEST = -14.0
@@ -25,7 +26,7 @@ def whose(cities: str, source: str, target: str) -> str:
     return "source" if source in names else "target"
 
 
-def verdict(answers: pd.DataFrame) -> str:
+def picks_in_words(answers: pd.DataFrame) -> str:
     """In words which candidate of one attribute the model picks, and picked before."""
     before, after = _picks(answers)
     return f"still {after}" if before == after else f"{before} → {after}"
@@ -52,8 +53,8 @@ def _rows(answers: pd.DataFrame, source: str, target: str) -> list[Row]:
         before, after = _picks(part)
         rows.append(
             {
-                "line": f"{len(rows):02d}h|{'yours' if attribute == 'custom' else str(attribute)}",
-                "heading": verdict(part),
+                "line": f"{len(rows):02d}h|{'yours' if attribute == CUSTOM else str(attribute)}",
+                "heading": picks_in_words(part),
                 "moved": before != after,
                 "role": roles[after],
             }
@@ -84,22 +85,14 @@ def _shape(logprob: float, picked: bool) -> str:
     return "model's pick" if picked else "answer"
 
 
-def answers_chart(
+def answers_spec(
     answers: pd.DataFrame, source: str, target: str, ink: Ink = LIGHT
-) -> alt.LayerChart | alt.FacetChart:
-    """Log-probability of every answer before (hollow) and after (filled) an edit.
+) -> dict[str, Any]:
+    """Log-probability of every answer before (hollow) and after (filled) an edit, for Vega-Lite.
 
     Args:
         answers: `metasae.steering.outcome.Outcome.answers`.
         source, target: labels as in the table's ``city`` column.
-    """
-    return _drawn(_rows(answers, source, target), ink)
-
-
-def answers_spec(
-    answers: pd.DataFrame, source: str, target: str, ink: Ink = LIGHT
-) -> dict[str, Any]:
-    """`answers_chart` as a Vega-Lite specification, in a tenth of the time.
 
     Altair takes most of a toggle's time to build and check the same chart again; only what differs
     from one edit to the next is put into a chart built once.

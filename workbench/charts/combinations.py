@@ -3,7 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from workbench.charts.ink import _OKABE_ITO, LIGHT, Ink
+from metasae.explorer.graph_chart import OKABE_ITO
+from workbench.charts.ink import LIGHT, Ink
 
 _MOST_POINTS = 4000
 """Combinations a picture shows at most; a seeded sample of more."""
@@ -39,7 +40,7 @@ def leads_chart(
             color=alt.Color(
                 "moves:N",
                 title="what moves",
-                scale=alt.Scale(range=_OKABE_ITO),
+                scale=alt.Scale(range=list(OKABE_ITO)),
                 legend=alt.Legend(
                     orient="bottom",
                     columns=2,

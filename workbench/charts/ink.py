@@ -1,10 +1,6 @@
-"""The colours of each theme, and of groups, from the Okabe-Ito palette."""
+"""The colours of each theme, from the Okabe-Ito palette."""
 
 from dataclasses import dataclass
-
-_OKABE_ITO = [
-    "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

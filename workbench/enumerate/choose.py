@@ -1,10 +1,13 @@
 """What is searched beside the cities, as widgets and in the link."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import streamlit as st
 
 from metasae.search.spec import Spec
+from metasae.search.variants import WIDE
+from metasae.sources.presets import Opened
 from metasae.steering.edits import Edit
 from metasae.text.prompts import QUESTIONS, WORDINGS
 from workbench import edit_options
@@ -13,7 +16,7 @@ from workbench.state import Setting
 GRIDS = {
     "whole": ((0.0,), (1.0,)),
     "halves": ((0.0, 0.5), (0.5, 1.0)),
-    "wide": ((0.0, -1.0), (1.0, 2.0)),
+    "wide": WIDE,
 }
 """Strengths that are tried beside the default: for the source's own pieces, for the target's."""
 
@@ -23,28 +26,36 @@ _GRID_NAMES = {
     "wide": "on, off, reversed (−1) and doubled (2)",
 }
 
-_WORDING_NAMES = {"post": "the post's", "reworded": "other words"}
+_WORDING_NAMES = {"post": "the usual words", "reworded": "other words"}
 
 _ATTRIBUTES, _GRID, _WORDING = "search-attributes", "search-strengths", "search-wording"
 
 
-def choose(setting: Setting, edit: Edit) -> Spec:
-    """Widgets for what is searched beside the cities; the choice stays in the link."""
+def read_choice() -> None:
+    """What is searched beside the cities, from the address at first; kept across visits to other
+    pages and tabs."""
     if _ATTRIBUTES not in st.session_state:
         asked = from_query(st.query_params)
         for key, value in zip((_ATTRIBUTES, _GRID, _WORDING), asked, strict=True):
             st.session_state[key] = value
+    for key in (_ATTRIBUTES, _GRID, _WORDING):
+        st.session_state[key] = st.session_state[key]
+
+
+def choose(preset: Opened, edit: Edit) -> Spec:
+    """Widgets for what is searched beside the cities.
+
+    Returns:
+        The search without its cities.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        # Assigned so that they outlive a visit to another page.
-        for key in (_ATTRIBUTES, _GRID, _WORDING):
-            st.session_state[key] = st.session_state[key]
         st.multiselect("Questions", list(QUESTIONS), key=_ATTRIBUTES, width=460)
         st.selectbox(
             "Wording",
             list(WORDINGS),
             format_func=_WORDING_NAMES.__getitem__,
             key=_WORDING,
-            width=150,
+            width=170,
             help="\n".join(
                 f"- {_WORDING_NAMES[name]}: “{asked['country']} …”"
                 for name, asked in WORDINGS.items()
@@ -61,16 +72,29 @@ def choose(setting: Setting, edit: Edit) -> Spec:
             edit_options.edit_options(edit)
     removed, added = GRIDS[st.session_state[_GRID]]
     return Spec(
-        preset=setting.preset,
-        source=setting.source,
-        target=setting.target,
-        source_latents=setting.source_latents,
-        target_latents=setting.target_latents,
+        preset=preset,
+        source="",
+        target="",
         attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
         options=edit.options,
         removed=removed,
         added=added,
         wording=st.session_state[_WORDING],
+    )
+
+
+def about(template: Spec, setting: Setting) -> Spec:
+    """The search of a setting's cities.
+
+    Raises:
+        UserError: for cities no search can be made of.
+    """
+    return replace(
+        template,
+        source=setting.source,
+        target=setting.target,
+        source_latents=setting.source_latents,
+        target_latents=setting.target_latents,
     )
 
 

@@ -1,7 +1,6 @@
 """All ordered pairs among some cities as one search."""
 
 import json
-from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -17,6 +16,7 @@ from workbench.enumerate import searches
 from workbench.enumerate.pair import files, running
 from workbench.frame import failed, ink
 from workbench.navigation import STEER, go_to_view
+from workbench.picking import chosen_row
 from workbench.text import escape
 
 _CITIES = "cities"
@@ -24,15 +24,18 @@ _CITIES = "cities"
 _USUAL: tuple[str, ...] = ("Tokyo", "Paris", "Moscow", "London")
 
 
-def matrix(lab: Lab, spec: Spec) -> None:
+def city_picker(lab: Lab) -> tuple[str, ...]:
+    """The cities whose ordered pairs are searched."""
+    return tuple(st.multiselect("Cities", lab.city_names(), key=_CITIES))
+
+
+def matrix(cities: tuple[str, ...], template: Spec) -> None:
     """All ordered pairs among some cities, and how many patterns each pair reaches."""
-    cities = st.multiselect("Cities", lab.city_names(), key=_CITIES)
     if len(cities) < 2:
         st.info("Choose two cities or more.")
         return
-    template = replace(spec, source="", target="", source_latents=None, target_latents=None)
     try:
-        searching = searches.get_pairs(tuple(cities), template)
+        searching = searches.get_pairs(cities, template)
     except UserError as error:
         failed(error)
         return
@@ -46,10 +49,10 @@ def matrix(lab: Lab, spec: Spec) -> None:
         st.button(
             f"Search {missing} pairs", type="primary", key="pairs-start", on_click=searching.start
         )
-        combinations, seconds = searching.cost
+        cost = searching.cost
         st.caption(
-            f"{combinations:,} combinations, about {duration(max(1.0, seconds))} here (from a "
-            "probe of a few). What is done stays, and this page's address leads back to it."
+            f"{cost.combinations:,} combinations, about {duration(max(1.0, cost.seconds))} here "
+            "(from a probe of a few). What is done stays, and this page's address leads back to it."
         )
     table = searching.job.results()
     if table.empty:
@@ -58,15 +61,11 @@ def matrix(lab: Lab, spec: Spec) -> None:
     st.altair_chart(pairs_chart(counts, ink()), width="content")
     st.caption("Patterns of moved traits each pair can reach, “nothing moves” included.")
     shown = table[["source", "target", "sentence", "margin", "problem"]]
-    event = st.dataframe(
-        shown.rename(columns={"margin": "margin (nats)"}),
-        hide_index=True,
-        key="pairs-table",
-        on_select="rerun",
-        selection_mode="single-row",
+    picked = chosen_row(
+        shown.rename(columns={"margin": "margin (nats)"}), f"pairs-{searching.job.id}"
     )
-    if picked := list(event["selection"]["rows"]):
-        _open_pair(table.iloc[picked[0]])
+    if picked is not None:
+        _open_pair(table.iloc[picked])
     files(searching.job, "All pairs", "pairs")
 
 

@@ -1,6 +1,7 @@
 """The search of one pair: how far it is, what came out."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,14 +14,17 @@ from metasae.search.exhaustive import MOST_EXACT
 from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob
 from metasae.search.patterns import FoundEdit
+from metasae.search.report import Assessment, Lead
 from metasae.search.summary import Summary
 from workbench import session
 from workbench.charts.combinations import leads_chart
 from workbench.enumerate import searches
 from workbench.enumerate.searches import PairSearch, Search
-from workbench.enumerate.tables import exported, patterns_table, ways_table, with_leads
+from workbench.enumerate.tables import exported, finished_leads, patterns_table, ways_table
+from workbench.files import download
 from workbench.frame import failed, ink
 from workbench.navigation import STEER, go_to_view
+from workbench.picking import chosen_row
 from workbench.text import escape
 
 
@@ -54,7 +58,7 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
             f"An estimate chooses at most {total:,} of them; only those are scored, and nothing "
             "else is reported."
         )
-    seconds, megabytes = searching.cost
+    cost = searching.cost
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Go on" if done else "Search by estimate" if job.spec.estimating
@@ -64,10 +68,10 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
             on_click=searching.start,
         )  # fmt: skip
         begun = f"{done:,} of {total:,} are done. " if done else ""
-        left = max(1.0, seconds * (total - done) / total)
+        left = max(1.0, cost.seconds * (total - done) / total)
         st.caption(
             f"{begun}Takes about {duration(left)} here (from a probe of a few) and about "
-            f"{max(10, round(megabytes, -1)):,.0f} MB of memory beside the model."
+            f"{max(10, round(cost.megabytes, -1)):,.0f} MB of memory beside the model."
         )
 
 
@@ -94,19 +98,15 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
         anchor=False,
     )
     st.caption(_how(summary))
+    notes: list[Assessment] | None = None
     try:
-        notes = searches.side_notes(job.spec, job.id, summary.patterns)
+        notes = searches.side_notes(job.id, job, summary.patterns)
     except UserError as error:
-        failed(error)
-        return
-    rows = patterns_table(lab, job, summary.patterns, notes)
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="patterns",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config={
+        st.info(f"Side effects and controls aren't shown: {escape(str(error))}")
+    picked = chosen_row(
+        patterns_table(lab, job, summary.patterns, notes),
+        f"patterns-{job.id}",
+        {
             "Margin (nats)": st.column_config.NumberColumn(
                 format="%.2f",
                 help="The smallest lead, over the questions, of the model's pick over the next "
@@ -120,6 +120,11 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
                 help="Share of random edits of the same size (random directions, or meta-latents "
                 "neither city has) that reach it; the larger of the two.",
             ),
+            "Verdict": st.column_config.TextColumn(
+                "Against chance",
+                help="“chance does as well”: random edits of the same size reach it too, so that "
+                "it says little of these meta-latents.",
+            ),
             "Says it": st.column_config.TextColumn(
                 help="On how many questions the pick is also the likeliest next token of the whole "
                 "vocabulary: what the model would say of its own accord.",
@@ -129,6 +134,10 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
                 help="KL divergence of the next token on neutral sentences about the source, "
                 "unedited from edited.",
             ),
+            "Other cities' facts kept": st.column_config.TextColumn(
+                help="Of the facts the model knows about cities that share latents with the "
+                "source: on how many it still picks the right answer under the edit.",
+            ),
             "Text without the city": st.column_config.NumberColumn(
                 format="%.3f",
                 help="The same in nats a token on sentences about no place, edited wherever the "
@@ -136,9 +145,8 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
             ),
         },
     )
-    picked = list(event["selection"]["rows"])
-    if picked:
-        _open(summary.patterns[picked[0]], notes[picked[0]])
+    if picked is not None:
+        _open(summary.patterns[picked], None if notes is None else notes[picked].leads)
     elif moved:
         st.caption("Choose a row to open its edit on the Steer page.")
     _more_ways(job)
@@ -164,18 +172,21 @@ def _how(summary: Summary) -> str:
 def _more_ways(job: Job) -> None:
     """What several latents, strengths, a higher k or another width would add, on demand."""
     with st.expander("More ways to edit: what would each add?"):
-        asked = f"ways-{job.id}"
+        pair = job.experiment.source, job.experiment.target
+        asked = f"ways-{pair}"
         if not st.session_state.get(asked):
             st.markdown(
-                "The best latent of each city alone, a grid of strengths, six meta-latents a "
-                "latent, the residual kept, the error dropped, the post's variant, the next "
-                "smaller SAE: up to 4,096 combinations of each are all tried; where there are "
-                "more, an estimate chooses. Takes about a minute."
+                "Each way beside the usual one (all four questions in the usual words, "
+                "meta-latents wholly on or off, the options as they are at first), whatever is "
+                "chosen above: the best latent of each city alone, a grid of strengths, six "
+                "meta-latents a latent, the residual kept, the error dropped, each meta-direction "
+                "× 100, the next smaller SAE. Up to 4,096 combinations of each are all tried; "
+                "where there are more, an estimate chooses. Takes about a minute."
             )
             st.button("Try them all", key="ways-start", on_click=_remember, args=(asked,))
             return
         try:
-            tried = searches.more_ways(job.spec)
+            tried = searches.more_ways(job.spec.preset, *pair, job.lab)
         except UserError as error:
             failed(error)
             return
@@ -186,19 +197,31 @@ def _remember(key: str) -> None:
     st.session_state[key] = True
 
 
-def _open(one: FoundEdit, note: Mapping[str, Any]) -> None:
-    session.change_edit(one.edit)
+def _open(one: FoundEdit, leads: Mapping[str, Lead] | None) -> None:
+    """One pattern's edit, to be opened on the Steer page."""
     st.markdown(f"**{escape(one.sentence)}**")
+    if leads is not None:
+        _leads(leads)
+
+    def opened() -> None:
+        session.change_edit(one.edit)
+        go_to_view(STEER)
+
+    st.button("Open on the Steer page", type="primary", key="search-open", on_click=opened)
+
+
+def _leads(leads: Mapping[str, Lead]) -> None:
+    """By how much each answer picked after the edit leads, before and after."""
     nats = st.column_config.NumberColumn(format="%+.2f")
     st.dataframe(
         pd.DataFrame(
             {
                 "Question": attribute.capitalize(),
-                "Pick": lead["answer"],
-                "Lead before (nats)": lead["before"],
-                "Lead after (nats)": lead["after"],
+                "Pick": lead.answer,
+                "Lead before (nats)": lead.before,
+                "Lead after (nats)": lead.after,
             }
-            for attribute, lead in note["leads"].items()
+            for attribute, lead in leads.items()
         ),
         hide_index=True,
         key="leads",
@@ -209,10 +232,6 @@ def _open(one: FoundEdit, note: Mapping[str, Any]) -> None:
         "Lead: of the answer picked after the edit over the next candidate, on the unedited prompt "
         "and under the edit."
     )
-    st.button(
-        "Open on the Steer page", type="primary", key="search-open",
-        on_click=go_to_view, args=(STEER,),
-    )  # fmt: skip
 
 
 def _picture(job: Job) -> None:
@@ -229,7 +248,7 @@ def _picture(job: Job) -> None:
         up = st.selectbox("Up", [n for n in names if n != across], key="up", width=200)
         moves = st.multiselect("Only where these move", names, key="moves", width=260)
         stays = st.multiselect("and these stay", names, key="stays", width=260)
-    table = with_leads(job)
+    table = finished_leads(job.id, job)
     bits = {question.attribute: place for place, question in enumerate(experiment.questions)}
     for wanted, attributes in (("1", moves), ("0", stays)):
         for attribute in attributes:
@@ -248,11 +267,14 @@ def _picture(job: Job) -> None:
 
 
 def files(job: Job | PairsJob, what: str, name: str) -> None:
+    """Downloads of all that a search found."""
     with st.container(horizontal=True):
-        for ending, kind in ((".csv", "CSV"), (".parquet", "Parquet"), (".json", "JSON")):
-            st.download_button(
-                f"{what} as {kind}",
-                data=lambda ending=ending: exported(job, ending),  # type: ignore[misc]
-                file_name=f"{name}-{job.id}{ending}",
-                key=f"export-{name}{ending}",
-            )
+        for ending, called, kind in (
+            (".csv", "CSV", "text/csv"),
+            (".parquet", "Parquet", "application/vnd.apache.parquet"),
+            (".json", "JSON", "application/json"),
+        ):
+            download(
+                f"{what} as {called}", partial(exported, job, ending), f"{name}-{job.id}{ending}",
+                kind, f"export-{name}{ending}",
+            )  # fmt: skip

@@ -3,20 +3,20 @@
 import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Generic, TypeVar
-
-import streamlit as st
+from typing import Generic, TypeVar
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search import exhaustive
 from metasae.search.job import Job
+from metasae.search.job_files import Cost
 from metasae.search.pairs_job import PairsJob, all_pairs
 from metasae.search.patterns import FoundEdit
-from metasae.search.report import effects_and_controls
+from metasae.search.report import Assessment, effects_and_controls
 from metasae.search.spec import Spec
 from metasae.search.variants import Variant, variants
-from metasae.steering.experiment import Experiment
+from metasae.sources.presets import Opened
+from metasae.steering.questions import Subject
 from workbench import shared
 from workbench.background import Work, kept
 
@@ -74,8 +74,8 @@ class PairSearch(Search[Job]):
     """The search of one pair."""
 
     @cached_property
-    def cost(self) -> tuple[float, float]:
-        """Seconds and megabytes of a whole search, probed once (see `Job.cost`)."""
+    def cost(self) -> Cost:
+        """What a whole search takes, probed once (see `Job.cost`)."""
         return self.job.cost()
 
 
@@ -84,12 +84,11 @@ class AllPairsSearch(Search[PairsJob]):
 
     def __init__(self, job: PairsJob) -> None:
         super().__init__(job)
-        self._left: tuple[int, float] | None = None
+        self._left: Cost | None = None
 
     @property
-    def cost(self) -> tuple[int, float]:
-        """Combinations still to be scored and their seconds, probed once before each run (see
-        `PairsJob.cost`)."""
+    def cost(self) -> Cost:
+        """What is still to be done, probed once before each run (see `PairsJob.cost`)."""
         if self._left is None:
             self._left = self.job.cost()
         return self._left
@@ -100,57 +99,58 @@ class AllPairsSearch(Search[PairsJob]):
         super().start()
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
 def get_search(spec: Spec) -> PairSearch:
     """The search of a pair, on disk from now on: of all combinations, or of many by estimate.
 
     Raises:
         UserError: for a pair that can't be searched.
     """
-    lab = shared.get_lab(spec.preset)
+    return _search(shared.get_lab(spec.preset), spec)
+
+
+@shared.of_lab(most=24)
+def _search(lab: Lab, spec: Spec) -> PairSearch:
     job = Job(lab, spec)
     if len(job.combinations) > exhaustive.MOST_EXACT:
         job = Job(lab, replace(spec, estimating=True))
     return PairSearch(job)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
 def get_pairs(cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
     """The search of all ordered pairs among some cities.
 
     Raises:
         UserError: for fewer than two cities.
     """
-    return AllPairsSearch(all_pairs(shared.get_lab(template.preset), cities, template))
+    return _pairs(shared.get_lab(template.preset), cities, template)
+
+
+@shared.of_lab(most=8)
+def _pairs(lab: Lab, cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
+    return AllPairsSearch(all_pairs(lab, cities, template))
 
 
 @kept(max_entries=64)
-def side_notes(
-    spec: Spec, job_id: str, _edits: tuple[FoundEdit, ...]
-) -> Work[list[dict[str, Any]]]:
+def side_notes(identity: str, _job: Job, _edits: tuple[FoundEdit, ...]) -> Work[list[Assessment]]:
     """Side effects and controls of a search's edits (see `report.effects_and_controls`).
 
     Args:
-        job_id: tells apart searches of other weights.
+        identity: the job's id.
     """
-    lab, experiment = _searched(spec)
     return Work(
-        lambda progress: effects_and_controls(lab, experiment, _edits, progress),
+        lambda progress: effects_and_controls(_job.lab, _job.experiment, _edits, progress),
         "Side effects and controls",
     )
 
 
 @kept(max_entries=8)
-def more_ways(spec: Spec) -> Work[tuple[Variant, ...]]:
-    """What each further way of editing would add, under way or done (see `variants.variants`)."""
-    lab, experiment = _searched(spec)
+def more_ways(
+    preset: Opened, source: Subject, target: Subject, _lab: Lab
+) -> Work[tuple[Variant, ...]]:
+    """What each further way of editing would add, under way or done (see `variants.variants`).
+
+    Of a search nothing but the pair plays a part.
+    """
     return Work(
-        lambda progress: variants(lab, experiment.source, experiment.target, progress=progress),
-        "More ways to edit",
+        lambda progress: variants(_lab, source, target, progress=progress), "More ways to edit"
     )
-
-
-def _searched(spec: Spec) -> tuple[Lab, Experiment]:
-    """What the search of a pair works on."""
-    job = get_search(spec).job
-    return job.lab, job.experiment

@@ -15,9 +15,12 @@ def snippets_html(snippets: Sequence[Snippet], top: float) -> str:
             text = html.escape(token.replace("\n", "⏎"))
             if value > 0:
                 depth = 0.15 + 0.75 * min(1.0, value / max(top, 1e-9))
+                # A space in front stays outside, where it is seen as one.
+                word = text.lstrip(" ")
                 text = (
-                    f'<mark style="background:rgba(230,159,0,{depth:.2f});color:inherit;'
-                    f'border-radius:3px" title="activation {value:.1f}">{text}</mark>'
+                    f'{text[: len(text) - len(word)]}<mark style="background:rgba(230,159,0,'
+                    f'{depth:.2f});color:inherit;border-radius:3px" '
+                    f'title="activation {value:.1f}">{word}</mark>'
                 )
             cells.append(text)
         peak = max((value for _, value in one.tokens), default=0.0)

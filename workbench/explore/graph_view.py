@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
 
 import networkx as nx
 import pandas as pd
@@ -14,8 +14,10 @@ from metasae.explorer import graph, graph_files
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.graph_chart import graph_chart, node_table
 from workbench import session
+from workbench.explore.place import asked_width
+from workbench.files import download
 from workbench.frame import ink
-from workbench.navigation import METAS, address, carried, go, keep_link
+from workbench.navigation import METAS, go, keep_link, move
 from workbench.picking import choose, choose_point
 from workbench.text import escape
 
@@ -32,12 +34,41 @@ _LINKED = "graph-linked"
 
 Number = TypeVar("Number", int, float)
 
-_SHOWN: dict[str, tuple[str, Any, Any, Any]] = {
-    "depth": ("graph-depth", 1, 1, 2),
-    "top": ("graph-top", 5, 1, 12),
-    "least": ("graph-least", 0.0, 0.0, 0.6),
-}
-"""Parameter of the address → the slider's key, its default, its least and largest value."""
+
+@dataclass(frozen=True)
+class _Slider(Generic[Number]):
+    """A slider whose value is in the address.
+
+    Attributes:
+        usual: the value that is left out of the address.
+    """
+
+    key: str
+    usual: Number
+    low: Number
+    high: Number
+
+    @property
+    def value(self) -> Number:
+        """What it is at."""
+        value: Number = st.session_state[self.key]
+        return value
+
+    def read(self, text: str) -> None:
+        """Move it to a number of the address; to the usual one where that is none it has."""
+        try:
+            value = type(self.usual)(text)
+        except ValueError:
+            value = self.usual
+        st.session_state[self.key] = value if self.low <= value <= self.high else self.usual
+
+
+_DEPTH = _Slider("graph-depth", 1, 1, 2)
+_TOP = _Slider("graph-top", 5, 1, 12)
+_LEAST = _Slider("graph-least", 0.0, 0.0, 0.6)
+
+_SLIDERS: dict[str, _Slider[Any]] = {"depth": _DEPTH, "top": _TOP, "least": _LEAST}
+"""By the address's parameter."""
 
 
 def starts(explorer: Explorer) -> tuple[int, ...]:
@@ -71,38 +102,37 @@ def controls(explorer: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]
         except UserError as error:
             session.notify(str(error))
         else:
-            address(**(carried() | {"latent": ",".join(map(str, named))}))
+            move(latent=",".join(map(str, named)))
         st.session_state[key] = text
 
     st.session_state.setdefault(key, text)
     moved = _asked() != st.session_state.get(_LINKED)
-    for name, (own, usual, low, high) in _SHOWN.items():
+    for name, slider in _SLIDERS.items():
         # A slider that was moved is ahead of the address; an address that was changed, of sliders.
-        if moved or own not in st.session_state:
-            st.session_state[own] = _within(_asked()[name], low, high, usual)
+        if moved or slider.key not in st.session_state:
+            slider.read(_asked()[name])
     what.text_input(
         "Latents to start from", key=key, max_chars=80, on_change=typed,
         help="Numbers or cities, six at most: Tokyo, Paris",
     )  # fmt: skip
-    bounds = {name: values[2:] for name, values in _SHOWN.items()}
-    steps = depth.slider("Depth", *bounds["depth"], key="graph-depth")
-    count = top.slider("Latents each", *bounds["top"], key="graph-top")
-    threshold = least.slider("At least", *bounds["least"], step=0.05, key="graph-least")
+    steps = depth.slider(
+        "Steps", _DEPTH.low, _DEPTH.high, key=_DEPTH.key,
+        help="How often it goes from latents to their meta-latents and on to the latents of those",
+    )  # fmt: skip
+    count = top.slider(
+        "Latents around each", _TOP.low, _TOP.high, key=_TOP.key,
+        help="How many latents are drawn around a meta-latent: those it is most active on",
+    )  # fmt: skip
+    threshold = least.slider(
+        "Activation from", _LEAST.low, _LEAST.high, step=0.05, key=_LEAST.key,
+        help="Where a meta-latent is less active on a latent, no line is drawn",
+    )  # fmt: skip
     return steps, count, threshold
 
 
 def _asked() -> dict[str, str]:
     """What the address says of the sliders."""
-    return {name: st.query_params.get(name, "") for name in _SHOWN}
-
-
-def _within(text: str, low: Number, high: Number, default: Number) -> Number:
-    """A number of the address, or the default where it is none that a slider has."""
-    try:
-        value = type(default)(text)
-    except ValueError:
-        return default
-    return value if low <= value <= high else default
+    return {name: st.query_params.get(name, "") for name in _SLIDERS}
 
 
 def _named(explorer: Explorer, typed: str) -> list[int]:
@@ -133,7 +163,10 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
             made, nodes, colours.other, colours.text, colours.paper, _LONGEST
         ).properties(height=620, width="container")
         choose_point(
-            chart, "graph", "picked", lambda node: _open(str(node["kind"]), int(node["index"]))
+            chart,
+            "graph",
+            "picked",
+            lambda node: _open(explorer, str(node["kind"]), int(node["index"])),
         )
         st.caption(
             "Squares are meta-latents, circles latents, the large ones where it starts. The "
@@ -146,17 +179,25 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
                 ["kind", "index", "label", "links", "community"]
             ],
             "graph-nodes",
-            lambda row: _open(str(row["kind"]), int(row["index"])),
+            lambda row: _open(explorer, str(row["kind"]), int(row["index"])),
+            {
+                "links": st.column_config.NumberColumn(help="How many lines it has"),
+                "community": st.column_config.NumberColumn(
+                    help="Which group it is in, and the colour of it: those of a group have more "
+                    "lines among each other than to others"
+                ),
+            },
             height=520,
         )
     _shared(explorer, made)
 
 
-def _open(kind: str, index: int) -> None:
+def _open(explorer: Explorer, kind: str, index: int) -> None:
     if kind == "latent":
-        address(**(carried() | {"latent": index}))
+        move(latent=index)
     else:
-        go(METAS, meta=index)
+        # All that the page will say, or Back would first undo what it added.
+        go(METAS, meta=index, width=asked_width(explorer))
 
 
 def _shared(explorer: Explorer, made: nx.Graph) -> None:
@@ -189,11 +230,12 @@ def files(explorer: Explorer, made: nx.Graph) -> None:
         )
 
     with st.container(horizontal=True):
-        for fmt, name in (("svg", "SVG"), ("graphml", "GraphML"), ("json", "JSON")):
-            st.download_button(
-                name, content(fmt), f"latents.{fmt}", key=f"graph-{fmt}",
-                icon=":material/download:", on_click="ignore",
-            )  # fmt: skip
+        for fmt, name, kind in (
+            ("svg", "SVG", "image/svg+xml"),
+            ("graphml", "GraphML", "application/xml"),
+            ("json", "JSON", "application/json"),
+        ):
+            download(name, content(fmt), f"latents.{fmt}", kind, f"graph-{fmt}")
         st.caption("PNG: the menu at the picture's corner.")
     with st.expander("The graph of all latents"):
         least = st.slider("Join two latents from a shared weight of", 0.0, 0.6, 0.1, 0.05)
@@ -212,7 +254,9 @@ def files(explorer: Explorer, made: nx.Graph) -> None:
 
 def keep_graph_link(latents: tuple[int, ...]) -> None:
     """Put what is shown into the address; what is as usual is left out."""
-    values = {name: st.session_state[own] for name, (own, *_) in _SHOWN.items()}
-    shown = {name: None if values[name] == _SHOWN[name][1] else values[name] for name in values}
+    shown = {
+        name: None if slider.value == slider.usual else slider.value
+        for name, slider in _SLIDERS.items()
+    }
     keep_link(latent=",".join(map(str, latents)), **shown)
     st.session_state[_LINKED] = _asked()

@@ -1,13 +1,12 @@
 """What a latent or meta-latent is called, how far that holds, and saying it better."""
 
-import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from metasae.errors import UserError
 from metasae.explorer.corrections import Corrections, explained
-from metasae.explorer.explorer import Explorer
-from metasae.explorer.labels import UNCLEAR
+from metasae.explorer.explorer import META, Explorer
+from workbench.files import download
 from workbench.frame import failed
 from workbench.text import escape
 
@@ -18,29 +17,25 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
     Returns:
         The row of buttons below, for more of them.
     """
-    label = explorer.label(kind, index)
-    table = explorer.table(kind)
-    st.header(escape(label or name), anchor=False)
-    own = explorer.corrections.labels.get(kind, {}).get(str(index))
+    one = explorer.scored(kind, index)
+    st.header(escape(one.label or name), anchor=False)
     said = name
-    if own:
+    if one.written:
         said += " · label written by a person"
-    elif table is not None:
-        one = table.loc[index]
-        if pd.isna(one["f1"]):
-            said += " · too few contexts for a label"
+    elif one.too_few:
+        said += " · too few contexts for a label"
+    elif one.f1 is not None:
+        said += f" · label's F1 on held-out contexts {one.f1:.2f}"
+        if one.unclear:
+            said += ", unclear: described by what it fires on"
+        elif one.told:
+            said += ", and it fits no similar latent as well"
         else:
-            said += f" · label's F1 on held-out contexts {one['f1']:.2f}"
-            if one["label"] == UNCLEAR:
-                said += ", unclear: described by what it fires on"
-            elif one["told"]:
-                said += ", and it fits no sibling as well"
-            else:
-                said += "; it fits a sibling as well"
+            said += "; it fits a similar latent as well"
     st.caption(escape(said))
     row = st.container(horizontal=True)
     with row, st.popover("Correct the label"):
-        _correction(explorer, kind, index, own or "")
+        _correction(explorer, kind, index, one.written or "")
     return row
 
 
@@ -48,9 +43,9 @@ def _correction(explorer: Explorer, kind: str, index: int, own: str) -> None:
     text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
     if st.button("Keep", key=f"keep-{kind}-{index}"):
         _keep(explorer, explorer.corrections.with_label(kind, index, text))
-    st.download_button(
-        "Share all corrections", explorer.corrections.to_json(), "labels.json", "application/json",
-        key=f"share-{kind}-{index}", on_click="ignore",
+    download(
+        "Share all corrections", explorer.corrections.to_json, "labels.json", "application/json",
+        f"share-{kind}-{index}",
     )  # fmt: skip
     file = st.file_uploader(
         "Take in a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"
@@ -66,13 +61,21 @@ def _taken_in(explorer: Explorer, kind: str, content: bytes) -> Corrections:
     """Corrections with a file's: the workbench's own, or Neuronpedia's explanations of this SAE.
 
     Raises:
-        UserError: for any other file, or labels of another SAE.
+        UserError: for any other file, explanations of latents where a meta-latent is shown, or
+            labels of another SAE or of latents it doesn't have.
     """
     try:
         more = Corrections.from_json(content)
     except UserError:
+        labels = explained(content)
+        if kind == META:
+            raise UserError(
+                "Neuronpedia explains latents, not meta-latents; take this file in on a latent's "
+                "page."
+            ) from None
         made = explorer.lab.provenance
-        more = Corrections(made.sae, made.meta_sae, {kind: explained(content)})
+        more = Corrections(made.sae, made.meta_sae, {kind: labels})
+    explorer.check_labels(more)
     return explorer.corrections.merged(more)
 
 

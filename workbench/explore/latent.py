@@ -6,6 +6,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.latent_page import LatentPage
+from metasae.lab.lab import Lab
 from workbench import session, shared
 from workbench.charts.latents import histogram, pieces_chart
 from workbench.explore.contexts import snippets_html
@@ -24,7 +25,8 @@ def latent(explorer: Explorer, at: Place) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
     kind, lab = str(at.width), explorer.lab
     shared.open_width(explorer, at.width)
-    page = LatentPage(explorer, at.width, at.latent)
+    known = explorer.evidence(at.width) is not None, explorer.table(kind) is not None
+    page = _page(lab, at.width, at.latent, (explorer.corrections.to_json(), *known))
     with heading(explorer, kind, at.latent, f"Latent {at.latent} of {at.width:,}"):
         if at.width == lab.n_latents:
 
@@ -47,6 +49,16 @@ def latent(explorer: Explorer, at: Place) -> None:
     with right:
         _does(page)
         _beside(page)
+
+
+@shared.of_lab(most=8)
+def _page(lab: Lab, width: int, latent: int, known: tuple[object, ...]) -> LatentPage:
+    """The parts of a latent's page, computed once.
+
+    Args:
+        known: of the latents: when it changes, so do the parts.
+    """
+    return LatentPage(shared.get_explorer(lab), width, latent)
 
 
 def _pieces(page: LatentPage) -> None:
@@ -120,22 +132,31 @@ def _evidence(page: LatentPage) -> None:
     if total == 0:
         st.info("It is silent on all of this text.")
         return
-    text = shared.get_text(explorer, page.width)
+    _contexts(page)
+    st.altair_chart(histogram(evidence.histogram(page.latent), ink()))
+
+
+def _contexts(page: LatentPage) -> None:
+    """The contexts it fires in, where the text they are from is here."""
+    explorer = page.explorer
+    try:
+        text = shared.get_text(explorer, page.width)
+    except UserError as error:
+        failed(error)
+        return
     if text is None:
         st.info(
             "The text on this machine is another than the evidence is about, so no contexts can be "
             "shown. In a terminal: python -m metasae describe --preset "
             f"{explorer.lab.preset.opened} --width {page.width}"
         )
-    else:
-        shown = page.snippets(text)
-        top = max(one.strength for one in page.contexts)
-        st.html(snippets_html([one for one in shown if not one.drawn][:_SHOWN], top))
-        drawn = [one for one in shown if one.drawn]
-        if drawn:
-            with st.expander(f"{len(drawn)} drawn from its weaker activations"):
-                st.html(snippets_html(drawn, top))
-    st.altair_chart(histogram(evidence.histogram(page.latent), ink()))
+        return
+    shown = page.snippets(text)
+    top = max(one.strength for one in page.contexts)
+    st.html(snippets_html([one for one in shown if not one.drawn][:_SHOWN], top))
+    if drawn := [one for one in shown if one.drawn]:
+        with st.expander(f"{len(drawn)} drawn from its weaker activations"):
+            st.html(snippets_html(drawn, top))
 
 
 def _does(page: LatentPage) -> None:

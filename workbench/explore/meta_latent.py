@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from metasae.errors import UserError
 from metasae.explorer.evidence import snippet
 from metasae.explorer.explorer import META, Explorer
 from workbench import shared
 from workbench.charts.latents import spread_chart
 from workbench.explore.contexts import snippets_html
 from workbench.explore.label import heading
-from workbench.frame import ink
-from workbench.navigation import LATENTS, address, carried, go, keep_link
+from workbench.frame import failed, ink
+from workbench.navigation import LATENTS, go, keep_link, move
 from workbench.picking import choose
 from workbench.text import escape, visible
 
@@ -55,7 +56,7 @@ def meta_list(explorer: Explorer, width: int) -> None:
 
 def _go(meta: int, width: int) -> None:
     # All that the page will say: what it adds to the address is one more step back for the reader.
-    address(**(carried() | {"meta": meta, "width": width}))
+    move(meta=meta, width=width)
 
 
 def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
@@ -110,8 +111,14 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
 
 def _meta_evidence(explorer: Explorer, width: int, latents: Sequence[int]) -> None:
     evidence = explorer.evidence(width)
-    text = None if evidence is None else shared.get_text(explorer, width)
-    if evidence is None or text is None:
+    if evidence is None:
+        return
+    try:
+        text = shared.get_text(explorer, width)
+    except UserError as error:
+        failed(error)
+        return
+    if text is None:
         return
     st.subheader("Where those latents fire", anchor=False)
     kind = str(width)

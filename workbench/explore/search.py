@@ -78,7 +78,7 @@ def _hits(explorer: Explorer, at: Place) -> None:
             {"activation": st.column_config.NumberColumn(format="%.1f")},
         )
     with right:
-        st.markdown("**Called so**")
+        st.markdown("**Its label or words say so**")
         if named.empty:
             st.caption("No label, word or city matches.")
         else:

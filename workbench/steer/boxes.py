@@ -23,7 +23,7 @@ def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: f
     return changed
 
 
-def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
+def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
     """An edit in a few words: ``without Japan, with French ×0.5; at every position``."""
     parts = []
     if isinstance(edit, LatentSwap):
@@ -44,7 +44,7 @@ def in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -
     parts += [joined(scaled)] if scaled else []
     text = ", ".join(parts) or "no edit"
     if edit.kind == "hundredfold":
-        text += "; each ×100, as in the post's script"
+        text += "; each ×100"
     if edit.options.keep_residual:
         text += "; residual kept"
     if not edit.options.keep_error:

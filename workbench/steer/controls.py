@@ -170,15 +170,15 @@ def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece) -> None:
 
 def _words_beside(card: MetaCard, title: str) -> list[str]:
     """What its strongest latents are most active on, without what the title says already."""
-    words = [word for _, _, words in card.latents for word in words.split(", ") if word.strip()]
+    words = [word for one in card.latents for word in one.words if word.strip()]
     said = title.casefold().split(", ")
     return [word for word in dict.fromkeys(words) if word.casefold() not in said]
 
 
 def _about(card: MetaCard, title: str, piece: Piece, experiment: Experiment) -> str:
     latents = "\n".join(
-        f"- \\#{latent}, {activation:.2f}: {escape(words) or 'no words'}"
-        for latent, activation, words in card.latents
+        f"- \\#{one.latent}, {one.activation:.2f}: {escape(', '.join(one.words)) or 'no words'}"
+        for one in card.latents
     )
     return (
         f"**Meta-latent {card.meta}**, active on {card.active_on:.1%} of the latents. "

@@ -3,27 +3,31 @@
 import streamlit as st
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
 from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import Answer, Question
-from metasae.text.prompts import CITY
+from metasae.steering.questions import CUSTOM, Answer, Question
+from metasae.text.prompts import fill
 from workbench import shared
 from workbench.background import Work, kept
 from workbench.state import Setting, Writing
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)
 def get_experiment(setting: Setting) -> Experiment:
     """The experiment of a setting.
 
     Raises:
         UserError: for a setting that can't be asked.
     """
-    lab = shared.get_lab(setting.preset)
+    return _experiment(shared.get_lab(setting.preset), setting)
+
+
+@shared.of_lab(most=12)
+def _experiment(lab: Lab, setting: Setting) -> Experiment:
     source = lab.subject(setting.source, setting.source_latents)
     target = lab.subject(setting.target, setting.target_latents)
     questions: tuple[Question, ...] = ()
@@ -35,8 +39,8 @@ def get_experiment(setting: Setting) -> Experiment:
             raise
     if setting.prompt:
         answers = tuple(Answer((), answer) for answer in setting.answers)
-        prompt = setting.prompt.replace(CITY, source.in_prompts)
-        questions = (*questions, Question("custom", prompt, answers))
+        prompt = fill(setting.prompt, source.in_prompts)
+        questions = (*questions, Question(CUSTOM, prompt, answers))
     return lab.experiment(source, target, questions)
 
 
@@ -86,5 +90,5 @@ def best_edits(setting: Setting, options: EditOptions) -> Work[tuple[FoundEdit, 
 def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
     """What the model writes after a prompt, edited or (None) as it is."""
     experiment = get_experiment(setting)
-    prompt = writing.prompt.replace(CITY, experiment.source.in_prompts)
+    prompt = fill(writing.prompt, experiment.source.in_prompts)
     return experiment.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)

@@ -1,34 +1,48 @@
 """Below the picture: writing on, the user's own question, the latents used, files and links."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import Subject
-from metasae.text.prompts import CITY
+from metasae.steering.questions import Subject, split_answers
+from metasae.text.prompts import CITY, fill
 from workbench import session
-from workbench.state import Setting, Writing, split_answers
+from workbench.files import download
+from workbench.state import Setting, Writing
 from workbench.steer import experiments
-from workbench.steer.tables import csv_file, json_file, made_with, view_from_json
+from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape
 
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
 
 
+_PROMPT_HELP = f"{escape(CITY)} stands for the source city; its name must be in the prompt."
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the model was last asked to write, and under which edit."""
+
+    setting: Setting
+    edit: Edit
+    writing: Writing
+
+
 def free_writing(setting: Setting, outcome: Outcome) -> None:
-    """The model goes on writing, unedited and edited, side by side."""
+    """The model goes on writing, unedited and edited, side by side; when it is asked to."""
     writing = session.view().writing
     with st.form("writing", border=False):
         prompt = st.text_input(
             "Prompt",
             writing.prompt or _FIRST_PROMPT,
             max_chars=600,
-            help=f"{escape(CITY)} stands for the source city; its name must be in the prompt.",
+            help=_PROMPT_HELP,
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             tokens = st.number_input("Tokens", 1, 200, writing.tokens, width=130)
@@ -41,22 +55,24 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
     if asked:
         chosen = Writing(prompt.strip(), int(tokens), float(temperature), int(seed))
         session.change(replace(session.view(), writing=chosen))
-        st.session_state["written"] = chosen
+        st.session_state["written"] = _Asked(setting.without_question(), outcome.edit, chosen)
         session.write_link()
-    written = st.session_state.get("written")
-    if written is None:
+    written: _Asked | None = st.session_state.get("written")
+    if written is None or written.setting != setting.without_question():
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
         return
-    filled = written.prompt.replace(CITY, outcome.source.in_prompts)
+    if written.edit != outcome.edit:
+        st.caption("This was written under an earlier edit: “Write both” writes under this one.")
+    filled = fill(written.writing.prompt, outcome.source.in_prompts)
     columns = st.columns(2, border=True)
     for column, name, edit in zip(
-        columns, ("Before", "After your edit"), (None, outcome.edit), strict=True
+        columns, ("Before", "After your edit"), (None, written.edit), strict=True
     ):
         with column:
             st.markdown(f"**{name}**")
             try:
                 with st.spinner("The model writes …"):
-                    text = experiments.continuation(setting, edit, written)
+                    text = experiments.continuation(written.setting, edit, written.writing)
             except UserError as error:
                 st.error(escape(str(error)))
                 continue
@@ -80,7 +96,7 @@ def own_question(setting: Setting) -> None:
             setting.prompt,
             placeholder=f"e.g. The best-known dish of {CITY} is",
             max_chars=600,
-            help=f"{escape(CITY)} stands for the source city; its name must be in the prompt.",
+            help=_PROMPT_HELP,
         )
         answers = st.text_input(
             "Answers, with commas between them",
@@ -164,23 +180,9 @@ def files(lab: Lab, outcome: Outcome) -> None:
     name = f"{outcome.source.label}-{outcome.target.label}".replace("#", "latent")
     st.markdown("The address bar holds all of this: copy it to share what you see.")
     with st.container(horizontal=True):
-        st.download_button(
-            "CSV",
-            lambda: csv_file(outcome, view),
-            f"{name}.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            key="csv",
-        )
-        st.download_button(
-            "JSON",
-            lambda: json_file(outcome, view),
-            f"{name}.json",
-            "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="json",
+        download("CSV", lambda: csv_file(outcome, view), f"{name}.csv", "text/csv", "csv")
+        download(
+            "JSON", lambda: json_file(outcome, view), f"{name}.json", "application/json", "json"
         )
 
     def uploaded() -> None:
@@ -188,8 +190,8 @@ def files(lab: Lab, outcome: Outcome) -> None:
         if file is None:
             return
         try:
-            view = view_from_json(file.getvalue(), lab.provenance)
-            session.restore(view, made_with(file.getvalue()))
+            loaded = view_from_json(file.getvalue(), lab.provenance)
+            session.restore(loaded.view, loaded.made_with)
         except UserError as error:
             session.notify(str(error))
 

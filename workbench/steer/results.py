@@ -7,7 +7,7 @@ from metasae.steering.outcome import Outcome
 from workbench import shared
 from workbench.charts.answers import answers_spec
 from workbench.frame import ink
-from workbench.steer.boxes import in_words
+from workbench.steer.boxes import edit_in_words
 from workbench.steer.tables import answers_table, tokens_table
 from workbench.text import escape
 
@@ -25,7 +25,7 @@ def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
 
 
 def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
-    words = in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
+    words = edit_in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
@@ -36,7 +36,7 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     """The log-probabilities before and after; a pinned edit's picture beside it."""
     source, target = (
-        escape(_asked_about(outcome)),
+        escape(outcome.source.in_prompts),
         escape(outcome.target.label),
     )
     st.markdown(
@@ -55,13 +55,8 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
         _picture(pinned, "picture-pinned")
 
 
-def _asked_about(outcome: Outcome) -> str:
-    """Whose answers are the source's: those of the city the questions name."""
-    return outcome.source.about or outcome.source.label
-
-
 def _picture(outcome: Outcome, key: str) -> None:
-    spec = answers_spec(outcome.answers, _asked_about(outcome), outcome.target.label, ink())
+    spec = answers_spec(outcome.answers, outcome.source.in_prompts, outcome.target.label, ink())
     st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
 
 

@@ -1,6 +1,7 @@
 """Tables as they are read on screen and in downloaded files."""
 
 import json
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,8 @@ from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
-from workbench.state import View, edit_to_text
+from metasae.steering.questions import CUSTOM
+from workbench.state import LinkError, Setting, View
 from workbench.text import visible
 
 _PICK = {
@@ -25,7 +27,7 @@ _PICK = {
 
 def title(attribute: str) -> str:
     """An attribute as a heading."""
-    return "Your question" if attribute == "custom" else attribute.capitalize()
+    return "Your question" if attribute == CUSTOM else attribute.capitalize()
 
 
 def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
@@ -77,47 +79,52 @@ def json_file(outcome: Outcome, view: View) -> str:
     return json.dumps(outcome.to_dict() | {"view": view.to_query()}, indent=2, ensure_ascii=False)
 
 
-def view_from_json(content: bytes, here: Provenance) -> View:
-    """The view of a file downloaded here or written by the command line, its preset included.
+@dataclass(frozen=True)
+class Loaded:
+    """What a file holds that was downloaded here or written by the command line.
+
+    Attributes:
+        view: what is on screen, the preset included.
+        made_with: its preset, model, sae and meta_sae.
+    """
+
+    view: View
+    made_with: dict[str, str]
+
+
+def view_from_json(content: bytes, here: Provenance) -> Loaded:
+    """The view of a file downloaded here or written by the command line.
 
     Args:
         here: of what is open.
 
     Raises:
-        UserError: when it is no such file, when it was made with a preset that isn't there, or
-            with other weights under the open preset's name.
+        UserError: when it is no such file, when what it holds doesn't go into a link, when it was
+            made with a preset that isn't there, or with other weights under the open preset's name.
     """
-    facts, made_with = _read(content)
-    view = View.from_query(facts["view"] if "view" in facts else _query_of(facts))
-    if made_with["preset"] != here.preset:
-        _check_there(view.setting.preset)
-    elif other := here.other_than(made_with):
+    loaded = _read(content)
+    if loaded.made_with["preset"] != here.preset:
+        _check_there(loaded.view.setting.preset)
+    elif other := here.other_than(loaded.made_with):
         raise UserError(f"{other}; open that one first.")
-    return view
+    return loaded
 
 
-def made_with(content: bytes) -> dict[str, str]:
-    """What a file that `view_from_json` reads was made with: preset, model, sae, meta_sae.
-
-    Raises:
-        UserError: when it is no such file.
-    """
-    return _read(content)[1]
-
-
-def _read(content: bytes) -> tuple[dict[str, Any], dict[str, str]]:
-    """A file's facts, and what it was made with."""
+def _read(content: bytes) -> Loaded:
     try:
         facts: dict[str, Any] = json.loads(content)
         made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
-        query = facts["view"] if "view" in facts else _query_of(facts)
+        # The command line's has no view. Written as a link it is checked as one.
+        query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()
         if not all(isinstance(value, str) for value in query.values()):
             raise TypeError
+        return Loaded(View.from_query(query), made_with)
+    except LinkError as error:
+        raise UserError(f"This file can't be shown: {error.reason}; choose another one.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             "This file is not one that the workbench wrote; choose a JSON file downloaded here."
         ) from error
-    return facts, made_with
 
 
 def _check_there(opened: Opened) -> None:
@@ -127,30 +134,37 @@ def _check_there(opened: Opened) -> None:
         UserError: when it isn't, or a meta-SAE of the user's that belongs to it.
     """
     try:
-        preset_of(opened)
+        preset = preset_of(opened)
     except UserError as error:
         raise UserError(
             f'This file was made with the preset "{opened}", which isn\'t there; add that preset '
             "under its name first."
         ) from error
     mine = opened.meta_sae
-    if mine and not (cache.meta_saes(opened.name) / mine).is_dir():
+    if mine and not cache.meta_sae(preset.kept_as, mine).is_dir():
         raise UserError(
             f'This file was made with the preset "{opened}", whose meta-SAE "{mine}" '
             "isn't there; train it under that name first."
         )
 
 
-def _query_of(facts: dict[str, Any]) -> dict[str, str]:
-    """The query of a file that carries none: the command line's."""
-    edit = edit_to_text(Edit.from_dict(facts["edit"]))
-    query = {"preset": str(facts["preset"]), "edit": edit}
-    for side in ("source", "target"):
-        query[side] = str(facts[side]["label"])
-        if not query[side].startswith("#"):
-            query[f"{side}_latents"] = ".".join(map(str, facts[side]["latents"]))
-    for question in facts["attributes"]:
-        if question["attribute"] == "custom":
-            query["ask"] = question["prompt"]
-            query["answers"] = ",".join(answer["answer"] for answer in question["answers"])
-    return query
+def _bare(facts: dict[str, Any]) -> View:
+    """The view of a file that carries none."""
+    source, target = facts["source"], facts["target"]
+    asked = [one for one in facts["attributes"] if one["attribute"] == CUSTOM]
+    setting = Setting(
+        preset=Opened.from_text(str(facts["preset"])),
+        source=str(source["label"]),
+        target=str(target["label"]),
+        source_latents=_own_latents(source),
+        target_latents=_own_latents(target),
+    )
+    if asked:
+        answers = tuple(str(answer["answer"]) for answer in asked[0]["answers"])
+        setting = replace(setting, prompt=str(asked[0]["prompt"]), answers=answers)
+    return View(setting, Edit.from_dict(facts["edit"]))
+
+
+def _own_latents(subject: dict[str, Any]) -> tuple[int, ...] | None:
+    """A city's latents; None for latents that are named by number."""
+    return None if subject["label"].startswith("#") else tuple(map(int, subject["latents"]))

@@ -9,9 +9,9 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.sources import cache
-from metasae.sources.presets import NAME, usual_width
+from metasae.sources.presets import NAME, SHARE, usual_width
 from metasae.training.config import TrainConfig
-from metasae.training.controls import CONTROLS
+from metasae.training.controls import CONTROLS, TRAINED
 from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import unfinished_trainings
 from workbench.frame import failed
@@ -21,7 +21,7 @@ from workbench.train.trainings import Training
 
 _OWN = "something of my own …"
 
-_CONTROL_NAMES = {
+CONTROL_NAMES = {
     "gaussian": "Gaussian rows of the same shape",
     "pca": "the k largest principal coefficients",
     "random": "a decoder of random directions",
@@ -44,9 +44,16 @@ def form(lab: Lab) -> None:
     columns = st.columns(5)
     width = columns[0].number_input(
         "Meta-latents", 1, count, usual_width(count), key=f"train-width-{count}",
-        help="The post has one for every 21 latents.",
+        help=f"Usual is one for every {SHARE} latents.",
     )  # fmt: skip
-    k = columns[1].number_input("k", 1, 64, RECIPE.k, key="train-k", help="Mean L0")
+    k = columns[1].number_input(
+        "k",
+        1,
+        64,
+        RECIPE.k,
+        key="train-k",
+        help="Meta-latents that are active on a direction, on average",
+    )
     steps = columns[2].number_input("Steps", 1, 100_000, RECIPE.steps, key="train-steps")
     batch = columns[3].number_input(
         "Directions a step", 16, 65_536, min(RECIPE.batch, max(16, count // 4)),
@@ -57,7 +64,7 @@ def form(lab: Lab) -> None:
         "Controls, at the same k",
         list(CONTROLS),
         ["gaussian"],
-        format_func=_CONTROL_NAMES.__getitem__,
+        format_func=CONTROL_NAMES.__getitem__,
         key="train-controls",
     )
     config = replace(
@@ -71,11 +78,11 @@ def form(lab: Lab) -> None:
 
 def _taken(lab: Lab) -> set[str]:
     """Names of meta-SAEs that are there, in the making or stopped."""
-    folder = cache.meta_saes(lab.preset.name)
+    folder = cache.meta_saes(lab.preset.kept_as)
     made = {one.name for one in folder.glob("*")}
     return (
         made
-        | {*trainings.trainings()}
+        | {out.name for out in trainings.trainings() if out.parent == folder}
         | {request.out.name for request in unfinished_trainings(folder)}
     )
 
@@ -105,7 +112,6 @@ def _sources(lab: Lab) -> tuple[str, ...]:
 def _start(
     lab: Lab, sources: tuple[str, ...], config: TrainConfig, controls: tuple[str, ...], name: str
 ) -> None:
-    out = cache.meta_saes(lab.preset.name) / name
     if not NAME.fullmatch(name):
         st.error("A name has letters, digits, - and _, and begins with a letter or digit.")
         return
@@ -113,16 +119,17 @@ def _start(
         st.info(f"“{escape(name)}” exists already; choose another name.")
         return
     try:
-        step = trainings.training_cost(sources, config)
+        step = trainings.seconds_of_step(sources, config.width, config.k, config.batch)
     except UserError as error:
         failed(error)
         return
-    trained = 1 + sum(control != "pca" for control in controls)
+    trained = 1 + len(TRAINED.intersection(controls))
     st.markdown(
         f"Takes about **{duration(step * config.steps * trained)}** on this machine "
-        f"({step:.2f} s a step, timed just now; {trained} trainings of {config.steps:,} steps)."
+        f"({step:.2f} s a step, timed here; {trained} trainings of {config.steps:,} steps)."
     )
     if st.button("Train", type="primary", key="train-start"):
         directions = trainings.get_directions(sources)
-        trainings.trainings()[name] = Training(directions, config, controls, out)
+        out = cache.meta_sae(lab.preset.kept_as, name)
+        trainings.trainings()[out] = Training(directions, config, controls, out)
         st.rerun()

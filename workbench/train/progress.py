@@ -20,27 +20,39 @@ from workbench.train.trainings import Training
 
 def progress_of_all(lab: Lab) -> None:
     """Every training of this process: how far it is, or what came out."""
-    for name, training in list(trainings.trainings().items()):
+    for out, training in list(trainings.trainings().items()):
+        if out.parent != cache.meta_saes(lab.preset.kept_as):
+            if not training.work.done:
+                st.info(
+                    f"Another training is running: “{escape(out.name)}” for the preset "
+                    f"{escape(out.parent.name)}. Open that one to see it."
+                )
+            continue
         with st.container(border=True):
-            st.subheader(f"Meta-SAE “{escape(name)}”", anchor=False)
+            st.subheader(f"Meta-SAE “{escape(out.name)}”", anchor=False)
             if training.work.done:
-                _ended(lab, name, training)
+                _ended(lab, training)
             else:
-                _running(name, training)
+                _running(training)
 
 
 def stopped(lab: Lab) -> None:
     """Trainings that a closed or killed workbench left; each can go on where it was."""
-    for request in unfinished_trainings(cache.meta_saes(lab.preset.name)):
+    for request in unfinished_trainings(cache.meta_saes(lab.preset.kept_as)):
         name = request.out.name
-        if name in trainings.trainings():
+        if request.out in trainings.trainings():
             continue
         with st.container(border=True):
             st.subheader(f"Meta-SAE “{escape(name)}”", anchor=False)
-            st.markdown(
-                f"Stopped before its end ({request.config.width:,} meta-latents, "
-                f"k {request.config.k}, {request.config.steps:,} steps). What was done is kept."
+            what = (
+                f"({request.config.width:,} meta-latents, k {request.config.k}, "
+                f"{request.config.steps:,} steps)"
             )
+            if request.is_running:
+                st.markdown(f"Running in another process {what}.")
+                st.caption("Of " + escape(", ".join(request.sources)))
+                continue
+            st.markdown(f"Stopped before its end {what}. What was done is kept.")
             st.caption("Of " + escape(", ".join(request.sources)))
             with st.container(horizontal=True):
                 if st.button("Go on", key=f"resume-{name}", type="primary"):
@@ -56,18 +68,18 @@ def _resume(request: TrainingRequest) -> None:
     except UserError as error:
         failed(error)
         return
-    trainings.trainings()[request.out.name] = Training(
-        directions, request.config, request.controls, request.out
+    trainings.trainings()[request.out] = Training(
+        directions, request.config, request.controls, request.out, request.initial
     )
     st.rerun()
 
 
 @st.fragment(run_every=1.0)
-def _running(name: str, training: Training) -> None:
+def _running(training: Training) -> None:
     if training.work.done:
         st.rerun()
     st.progress(training.work.fraction, text=training.work.line)
-    st.button("Cancel", key=f"cancel-{name}", on_click=training.cancel)
+    st.button("Cancel", key=f"cancel-{training.out.name}", on_click=training.cancel)
     _curve(training)
 
 
@@ -84,19 +96,27 @@ def _curve(training: Training) -> None:
             )
 
 
-def _ended(lab: Lab, name: str, training: Training) -> None:
+def _ended(lab: Lab, training: Training) -> None:
+    name = training.out.name
     try:
         made = training.work.result()
     except UserError as error:
         failed(error)
         with st.container(horizontal=True):
             if st.button("Go on", key=f"again-{name}", type="primary"):
-                trainings.trainings()[name] = training.again()
+                trainings.trainings()[training.out] = training.again()
                 st.rerun()
-            if st.button("Close", key=f"close-{name}"):
-                del trainings.trainings()[name]
-                st.rerun()
+            _close(training)
         return
-    report(made.report)
+    report(made)
     _curve(training)
-    use(lab, name, made.report)
+    use(lab, training.out, made)
+    _close(training)
+
+
+def _close(training: Training) -> None:
+    """A button that puts a training that has ended out of sight; what it made stays."""
+    if st.button("Close", key=f"close-{training.out.name}"):
+        # Another session may have been quicker.
+        trainings.trainings().pop(training.out, None)
+        st.rerun()

@@ -1,7 +1,7 @@
 """Meta-SAEs made earlier: their reports, and using them."""
 
-import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,14 +9,15 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.progress import duration
+from metasae.saes import formats
 from metasae.sources import cache
-from metasae.training.meta_sae_run import REPORT
+from metasae.sources.files import read_json
 from workbench import session
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
 from workbench.text import escape
 from workbench.train import trainings
-from workbench.train.form import _CONTROL_NAMES
+from workbench.train.form import CONTROL_NAMES
 
 
 def report(values: dict[str, Any]) -> None:
@@ -35,7 +36,7 @@ def report(values: dict[str, Any]) -> None:
     if values["controls"]:
         st.dataframe(
             pd.DataFrame(
-                {"Control": _CONTROL_NAMES[name], "Variance explained": control["fve"]}
+                {"Control": CONTROL_NAMES[name], "Variance explained": control["fve"]}
                 for name, control in values["controls"].items()
             ),
             hide_index=True,
@@ -57,23 +58,16 @@ def report(values: dict[str, Any]) -> None:
     )
 
 
-def _fits(lab: Lab, values: dict[str, Any]) -> bool:
-    """Whether a meta-SAE is of the open preset's SAEs, the widest among them."""
-    sources = {one["source"] for one in values["data"]}
-    own = {lab.preset.sae(width) for width in lab.preset.widths}
-    return lab.preset.sae(lab.preset.width) in sources and sources <= own
-
-
 def _choose(meta_sae: str) -> None:
     """Open the same preset with a meta-SAE of the user's, or (empty) with its own."""
     session.change_setting(preset=replace(session.view().setting.preset, meta_sae=meta_sae))
 
 
-def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
-    folder = cache.meta_saes(lab.preset.name) / name
-    if _fits(lab, values):
-        if st.button("Use it now", key=f"use-{name}", type="primary"):
-            _choose(name)
+def use(lab: Lab, folder: Path, values: dict[str, Any]) -> None:
+    """A button that opens the preset with a meta-SAE of its SAEs; the code that opens it alone."""
+    if lab.preset.is_taken_apart_by({one["source"] for one in values["data"]}):
+        if st.button("Use it now", key=f"use-{folder.name}", type="primary"):
+            _choose(folder.name)
             st.switch_page("../pages/steer.py")
     else:
         st.caption("It takes apart another SAE than the one that is open.")
@@ -82,21 +76,22 @@ def use(lab: Lab, name: str, values: dict[str, Any]) -> None:
 
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
-    reports = sorted(cache.meta_saes(lab.preset.name).glob(f"*/{REPORT}"))
-    names = [one.parent.name for one in reports if one.parent.name not in trainings.trainings()]
+    reports = sorted(cache.meta_saes(lab.preset.kept_as).glob(f"*/{formats.REPORT}"))
+    shown = [one for one in reports if one.parent not in trainings.trainings()]
     if lab.preset.meta_sae:
         st.info(f"Open now: your meta-SAE “{escape(lab.preset.meta_sae)}”.")
-        if st.button("Back to the shipped one", key="use-shipped"):
+        own = "shipped one" if lab.preset.weights else "preset's own"
+        if st.button(f"Back to the {own}", key="use-shipped"):
             _choose("")
             st.rerun()
-    if not names:
+    if not shown:
         return
     st.subheader("Made earlier", anchor=False)
-    for name in names:
-        with st.expander(escape(name)):
+    for path in shown:
+        with st.expander(escape(path.parent.name)):
             try:
-                values = json.loads((cache.meta_saes(lab.preset.name) / name / REPORT).read_text())
+                values = read_json(path)
                 report(values)
-                use(lab, name, values)
-            except (OSError, ValueError, KeyError) as error:
+                use(lab, path.parent, values)
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 st.error(f"Its report can't be read ({type(error).__name__}); train it again.")

@@ -11,7 +11,7 @@ from metasae import cli
 from metasae.cli.main import _parser
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
-from tests.builders import random_sae
+from tests.builders import never, random_sae
 
 NEEDED = {
     "steer": ["--source", "Tokyo", "--target", "Paris"],
@@ -66,15 +66,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong must be said before anything slow begins."""
-
-    def never(*_: Any, **__: Any) -> None:
-        raise AssertionError("work began before the words were read")
-
+    work = never("work began before the words were read")
     for place in (
-        "metasae.lab.lab.open_lab", "metasae.release.build.build", "metasae.training.base_sae.read",
-        "metasae.saes.directions.open_directions", "metasae.training.base_sae.load_model",
+        "metasae.lab.lab.open_lab", "metasae.release.build.build",
+        "metasae.training.base_sae.read_training_text", "metasae.saes.directions.open_directions",
+        "metasae.training.base_sae.load_model",
     ):  # fmt: skip
-        monkeypatch.setattr(place, never)
+        monkeypatch.setattr(place, work)
 
 
 def needed(command: str, tmp_path: Path) -> list[str]:
@@ -144,7 +142,9 @@ def test_a_number_that_nothing_here_has_is_refused(
     option: str,
 ) -> None:
     monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
-    monkeypatch.setattr("metasae.explorer.gathering.make", lambda *_: pytest.fail("work began"))
+    monkeypatch.setattr(
+        "metasae.explorer.gathering.gather_evidence", lambda *_: pytest.fail("work began")
+    )
     for value in ABSURD:
         if value in TAKEN.get((command, option), ()):
             continue

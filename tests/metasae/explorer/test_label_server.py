@@ -1,56 +1,21 @@
 """Labels from a server: asked, kept, resumed, scored, and every way it may go wrong."""
 
+import contextlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from metasae.errors import UserError
-from metasae.explorer import corrections, label_server, labels
+from metasae.explorer import label_server, labels
 from metasae.explorer.label_server import Endpoint, ask_all, cost, read_answer, scored
 from metasae.explorer.labels import UNCLEAR
 from tests.builders import one_sentence
+from tests.label_servers import GOOD, Server, completion, serving
 from tests.metasae.explorer.test_labels import planted
-
-
-def completion(text: str) -> bytes:
-    return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
-
-
-GOOD = '{"label": "A city\\nof Japan", "words": ["Tokyo", " Kyoto "]}'
-
-
-class Server(HTTPServer):
-    """Answers with what it is given, in turn; the last again and again."""
-
-    answers: list[tuple[int, bytes]]
-    asked: list[dict[str, Any]]
-    retry_after: str | None = None
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, Server)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        server.asked.append(json.loads(body) | {"key": self.headers.get("Authorization")})
-        status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
-        if status == 0:
-            return  # hangs up without a word
-        self.send_response(status)
-        if status == 429 and server.retry_after is not None:
-            self.send_header("Retry-After", server.retry_after)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -60,18 +25,12 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server(("127.0.0.1", 0), Handler)
-    made.answers, made.asked = [(200, completion(GOOD))], []
-    # Looks for its end every hundredth of a second; the library's half would be the longest wait.
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with serving() as made:
+        yield made
 
 
 def endpoint(server: Server) -> Endpoint:
-    return Endpoint(f"http://127.0.0.1:{server.server_port}/v1/", "tiny")
+    return Endpoint(server.url, "tiny")
 
 
 CONTEXTS = {3: ["in «Tokyo»"], 5: ["to «Kyoto»", "«Osaka»"]}
@@ -170,10 +129,17 @@ def test_a_busy_server_says_how_long_to_wait(
 def test_a_silent_server_is_not_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_server, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        began = time.monotonic()
         with pytest.raises(UserError, match="can't be reached") as raised:
             Endpoint(f"http://127.0.0.1:{silent.getsockname()[1]}/v1").ask(["x"])
-        assert time.monotonic() - began < 0.4
+        # Whoever called stands in the queue, in order.
+        silent.setblocking(False)
+        callers = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                callers.append(silent.accept()[0])
+        for one in callers:
+            one.close()
+        assert len(callers) == 1
     one_sentence(raised)
 
 
@@ -207,24 +173,9 @@ def test_the_cost_counts_requests_and_about_their_tokens() -> None:
 
 def test_a_servers_labels_are_scored_like_our_own() -> None:
     contexts, near = planted(0.0)
-    ours = labels.make(contexts, near)
+    ours = labels.make_labels(contexts, near)
     answers = {2: ("right", ("word2",)), 4: ("wrong", ("word5",)), 99: ("nobody", ("x",))}
     found = scored(answers, ours, contexts, near)
     assert (found[2].text, found[2].f1, found[2].distinguishes) == ("right", 1.0, True)
     assert (found[4].text, found[4].distinguishes) == (UNCLEAR, False) and found[4].f1 < 0.3
     assert found[3] == ours[3]
-
-
-def test_neuronpedias_files_are_read() -> None:
-    rows = [
-        {"index": "7", "description": "cities"},
-        {"feature": 8, "description": "x"},
-        {"index": 7, "description": "again"},
-    ]
-    expected = {"7": "cities", "8": "x"}
-    assert corrections.explained(json.dumps(rows)) == expected
-    assert corrections.explained("\n".join(map(json.dumps, rows)).encode()) == expected
-    for bad in ("", "3", '[{"index": 1}]', '[{"index": "x", "description": "a"}]'):
-        if bad:
-            with pytest.raises(UserError, match="no file of Neuronpedia"):
-                corrections.explained(bad)

@@ -1,5 +1,6 @@
 """Labels: how words are chosen and scored, and how people correct them."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -114,7 +115,7 @@ def planted(noise: float) -> tuple[list[list[dict[str, float]]], np.ndarray]:
 
 def test_words_that_hold_score_high_and_another_latents_low() -> None:
     contexts, near = planted(0.0)
-    found = labels.make(contexts, near)
+    found = labels.make_labels(contexts, near)
     assert [one.text for one in found] == [f"word{n}" for n in range(12)]
     assert all(one.f1 == 1 and one.distinguishes for one in found)
     values = labels.summary(labels.to_table(found))
@@ -123,7 +124,7 @@ def test_words_that_hold_score_high_and_another_latents_low() -> None:
 
 def test_words_that_do_not_hold_are_called_unclear() -> None:
     contexts, near = planted(1.0)
-    found = labels.make(contexts, near)
+    found = labels.make_labels(contexts, near)
     values = labels.summary(labels.to_table(found))
     assert values["unclear_share"] > 0.9 and values["f1_mean"] < 0.3
 
@@ -131,5 +132,14 @@ def test_words_that_do_not_hold_are_called_unclear() -> None:
 def test_too_few_contexts_are_not_scored() -> None:
     contexts, near = planted(0.0)
     contexts[3] = contexts[3][:2]
-    found = labels.make(contexts, near)[3]
+    found = labels.make_labels(contexts, near)[3]
     assert found.text == UNCLEAR and math.isnan(found.f1) and found.words == ("word3",)
+
+
+def test_the_summary_of_labels_nobody_could_score_is_json() -> None:
+    contexts, near = planted(0.0)
+    values = labels.summary(
+        labels.to_table(labels.make_labels([one[:2] for one in contexts], near))
+    )
+    json.dumps(values, allow_nan=False)
+    assert (values["scored"], values["f1_mean"], values["unclear_share"]) == (0, None, 1.0)

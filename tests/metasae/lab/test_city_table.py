@@ -9,15 +9,14 @@ from torch import Tensor
 
 from metasae.lab import city_table
 from metasae.lab.city_records import CANDIDATES, CityRecord, RankedLatent
-from metasae.lab.city_table import _choose, counted, knowledge, records
+from metasae.lab.city_table import Knowledge, choose, counted, knowledge, records
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
-from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.questions import Question, Questions
 from metasae.text.cities import ATTRIBUTES, City, distinct_answers, find_city
 from metasae.text.prompts import QUESTIONS, fill
-from tests.builders import city_record
-from tests.oracle import answer_logprobs
+from tests.builders import city_record, unit_sae
+from tests.oracle import answer_logprobs, silenced
 
 # What the model knows, by hand: log-probabilities of whole answers and of their first tokens.
 
@@ -65,9 +64,9 @@ def known(
     """What is made of it, and which answers were scored beside the city's own."""
     monkeypatch.setattr(city_table, "PromptSet", Asked)
     model: Any = Words(first, whole)
-    ((likeliest, knows),) = knowledge(model, [city])
+    (one,) = knowledge(model, [city])
     own = {text for attribute in ATTRIBUTES for text in city.answers(attribute)}
-    return likeliest, knows, {text for _, (text,) in model.asked} - own
+    return one.answers, one.known, {text for _, (text,) in model.asked} - own
 
 
 def test_the_likeliest_of_a_citys_forms_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,27 +131,19 @@ def test_knowledge_is_what_full_passes_find(small_model: LanguageModel) -> None:
     told: list[float] = []
     found = knowledge(small_model, cities, lambda stage, share, note: told.append(share))
     assert told == [0.25, 0.5, 0.75, 1.0]
-    for city, (likeliest, knows) in zip(cities, found, strict=True):
+    for city, one in zip(cities, found, strict=True):
         for attribute in ATTRIBUTES:
             prompt, own = fill(QUESTIONS[attribute], city.name), city.answers(attribute)
             others = [text for text in distinct_answers(attribute) if text not in own]
             mine = answer_logprobs(small_model, prompt, own)
             theirs = answer_logprobs(small_model, prompt, others)
-            assert likeliest[attribute] == own[int(mine.argmax())]
-            assert knows[attribute] == bool(mine.max() >= theirs.max())
-    known = [all(knows.values()) for _, knows in found]
+            assert one.answers[attribute] == own[int(mine.argmax())]
+            assert one.known[attribute] == bool(mine.max() >= theirs.max())
+    known = [all(one.known.values()) for one in found]
     assert known == [True, True, False, False]
 
 
 # Whose latents are whose.
-
-
-def sae(width: int, d_model: int) -> SparseAutoencoder:
-    draw = torch.Generator().manual_seed(6)
-    rows = torch.nn.functional.normalize(torch.randn(width, d_model, generator=draw))
-    return SparseAutoencoder(
-        rows.T.contiguous(), torch.zeros(width), 3 * rows, torch.zeros(d_model), k=4
-    )
 
 
 def ranked(record: CityRecord) -> list[tuple[int, float, float, float, bool]]:
@@ -173,10 +164,13 @@ def made(
     monkeypatch.setattr(city_table, "lost_without", lose)
     cities = [find_city("Tokyo"), find_city("Paris")]
     known = [
-        ({name: city.answers(name)[0] for name in ATTRIBUTES}, dict.fromkeys(ATTRIBUTES, True))
+        Knowledge(
+            {name: city.answers(name)[0] for name in ATTRIBUTES}, dict.fromkeys(ATTRIBUTES, True)
+        )
         for city in cities
     ]
-    return records(model, sae(table.shape[1], model.d_model), cities, known, table, 1e6)
+    sae = unit_sae(table.shape[1], model.d_model)
+    return records(model, sae, cities, known, table, 1e6)
 
 
 def test_latents_are_ranked_by_activation_times_selectivity(
@@ -242,25 +236,20 @@ def test_as_many_candidates_are_ranked_as_there_are_places(
 def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     small_model: LanguageModel,
 ) -> None:
-    city, made = find_city("Rome"), sae(12, small_model.d_model)
-    ((likeliest, knows),) = knowledge(small_model, [city])
+    city, made = find_city("Rome"), unit_sae(12, small_model.d_model, seed=6)
+    (known,) = knowledge(small_model, [city])
     place = name_position(small_model, city.name, city.name)
     resid = small_model.residual(torch.tensor([small_model.prompt_tokens(city.name)]))
     table = made.encode(resid[0, place : place + 1])
-    (record,) = records(small_model, made, [city], [(likeliest, knows)], table, 1e6)
+    (record,) = records(small_model, made, [city], [known], table, 1e6)
     assert {one.latent for one in record.latents} == set(table[0].nonzero()[:, 0].tolist())
     effects = []
     for one in record.latents:
         lost = []
         for attribute, question in QUESTIONS.items():
-            prompt, answer = fill(question, city.name), [likeliest[attribute]]
+            prompt, answer = fill(question, city.name), [known.answers[attribute]]
             at = name_position(small_model, prompt, city.name)
-
-            def without(resid: Tensor, at: int = at, latent: int = one.latent) -> Tensor:
-                out = resid.clone()
-                out[at] -= made.encode(resid[at : at + 1])[0, latent] * made.W_dec[latent]
-                return out
-
+            without = silenced(made, one.latent, at)
             clean = answer_logprobs(small_model, prompt, answer)
             lost.append(float(clean - answer_logprobs(small_model, prompt, answer, without)))
         effects.append(sum(lost) / 4)
@@ -273,7 +262,7 @@ def claim(latent: int, activation: float, share: float) -> RankedLatent:
 
 
 def test_a_citys_own_strong_latents_are_chosen() -> None:
-    found = _choose(
+    found = choose(
         [
             claim(1, 40.0, 0.3),  # strong, but not its own
             claim(2, 10.0, 0.9),
@@ -288,9 +277,9 @@ def test_a_citys_own_strong_latents_are_chosen() -> None:
 
 
 def test_without_an_own_latent_the_best_is_chosen() -> None:
-    found = _choose([claim(7, 10.0, 0.4), claim(8, 20.0, 0.1)])
+    found = choose([claim(7, 10.0, 0.4), claim(8, 20.0, 0.1)])
     assert [one.latent for one in found if one.chosen] == [7]
-    assert _choose([]) == ()
+    assert choose([]) == ()
 
 
 def test_cities_are_counted() -> None:

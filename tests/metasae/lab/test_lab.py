@@ -12,6 +12,7 @@ import torch
 import metasae
 from metasae.errors import UserError
 from metasae.lab import lab as lab_module
+from metasae.lab.city_records import RankedLatent
 from metasae.lab.lab import Lab, open_lab
 from metasae.release.figures import sharing
 from metasae.saes import formats
@@ -212,7 +213,7 @@ def test_words_and_cards(lab: Lab) -> None:
     meta, activation = next(iter(lab.decomposition.pieces(latent).items()))
     card = lab.meta_card(meta)
     assert card.meta == meta and card.title and lab.meta_card(meta) is card
-    strengths = [value for _, value, _ in card.latents]
+    strengths = [one.activation for one in card.latents]
     assert strengths == sorted(strengths, reverse=True) and strengths[0] >= activation
     on = (lab.decomposition.meta.encode(lab.decomposition.sae.W_dec)[:, meta] > 0).float().mean()
     assert card.active_on == pytest.approx(float(on))
@@ -232,9 +233,47 @@ def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
     own = open_lab(find_preset(f"{EMBEDDED.name}+tiny"))
     assert own.n_meta == 64 and own.n_latents == lab.n_latents
     assert own.provenance.meta_sae != lab.provenance.meta_sae
-    assert own.report["meta_sae"]["fve"] == made.report["quality"]["fve"]
+    assert own.report["meta_sae"]["fve"] == made["quality"]["fve"]
     assert own.report["meta_sae"]["fve_control"] is None
     with pytest.raises(UserError, match="no SAE in SAELens's format"):
         open_lab(find_preset(f"{EMBEDDED.name}+missing"))
     with pytest.raises(UserError, match="no preset"):
         find_preset(f"{EMBEDDED.name}+../up")
+
+
+def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
+    small: Preset,
+) -> None:
+    assert small.weights is not None
+    # Barcelona's own; Paris, later in the alphabet, lists it far down.
+    records = [
+        dataclasses.replace(
+            city_record(name, ""),
+            latents=tuple(
+                RankedLatent(latent, activation, 0.9, 0.5, chosen)
+                for latent, activation, chosen in ranked
+            ),
+        ).to_dict()
+        for name, ranked in (
+            ("Barcelona", [(2, 89.7, True)]),
+            ("Paris", [(3, 60.0, True), (2, 5.7, False)]),
+            ("Tokyo", [(4, 10.0, True)]),
+        )
+    ]
+    (small.weights / "cities.json").write_text(json.dumps({"cities": records}))
+    lab = open_lab(small)
+    assert lab.subject("#2").activations == (89.7,)
+    assert lab.subject("Tokyo", [2, 4]).activations == (89.7, 10.0)
+    assert lab.subject("Paris", [2]).activations == (5.7,)  # measured on Paris itself
+    assert lab.subject("#9").activations == (60.0,)  # the median of the chosen
+
+
+def test_a_city_newer_than_the_tables_is_refused_with_what_to_do(small: Preset) -> None:
+    lab = open_lab(small)
+    with pytest.raises(UserError, match=r"Lima is newer than the tables in .* build") as raised:
+        lab.subject("Lima")
+    one_sentence(raised)
+    lab = dataclasses.replace(lab, preset=dataclasses.replace(small, weights=None))
+    with pytest.raises(UserError, match="delete that folder and open the preset again") as raised:
+        lab.subject("lima")
+    one_sentence(raised)

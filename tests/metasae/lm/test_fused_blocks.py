@@ -11,7 +11,7 @@ def test_the_fused_blocks_in_bf16_stay_near_the_full_pass(model: LanguageModel) 
     resid, length = model.residual(tokens), tokens.shape[1]
     blocks = model.blocks(torch.bfloat16)
     causal = torch.ones(1, length, length, dtype=torch.bool).tril()
-    hidden = blocks.run(resid, blocks.places(torch.arange(length)[None], causal))
+    hidden = blocks.run(resid, blocks.attention_inputs(torch.arange(length)[None], causal))
     found = blocks.unembed(hidden).float().log_softmax(-1)
     expected = model.logits_above(resid).log_softmax(-1)
     top = expected.topk(5).indices

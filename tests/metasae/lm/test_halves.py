@@ -1,9 +1,18 @@
 """The two halves of a small model make the whole."""
 
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
 import torch
 
-from metasae.lm.halves import MASSIVE, lower_layers, not_massive, upper_layers
+from metasae.errors import UserError
+from metasae.lm.halves import MASSIVE, lower_layers, not_massive, upper_layers, usable
 from metasae.lm.language_model import LanguageModel
+from tests import small_models
+from tests.builders import one_sentence
 
 
 def test_what_is_massive_by_hand() -> None:
@@ -33,3 +42,24 @@ def test_the_upper_half_has_a_gradient_and_the_model_keeps_none(
     low = lower_layers(small_model, torch.bfloat16)(tokens)
     assert low.dtype == torch.bfloat16
     assert all(weight.dtype == torch.float32 for weight in small_model.hf.parameters())
+
+
+def test_which_residuals_an_sae_is_applied_to_by_hand() -> None:
+    norms = torch.tensor([[9.0, 1.0, 8.1, 8.0], [1.0, 2.0, 3.0, 1.0]])
+    resid = norms[..., None] * torch.tensor([0.6, 0.8])
+    assert usable(resid, torch.tensor([4, 2]), 2.0).tolist() == [
+        [False, True, False, True],
+        [False, True, False, False],
+    ]
+    assert usable(resid, torch.tensor([4, 3]), math.inf).tolist() == [
+        [False, True, True, True],
+        [False, True, True, False],
+    ]
+
+
+@pytest.mark.parametrize("make", [small_models.gemma, small_models.gpt2])
+def test_what_cannot_be_cut_is_refused(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    model = LanguageModel(make(tmp_path), None, "small", 2, 0)
+    with pytest.raises(UserError, match="upper blocks can't be run alone") as raised:
+        upper_layers(model, torch.float32)
+    one_sentence(raised)

@@ -1,13 +1,17 @@
 """The real model in two halves against transformers and TransformerLens whole."""
 
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.sources.presets import EMBEDDED
+from tests import oracle, small_models
+from tests.builders import one_sentence
 from tests.metasae.lm.prompts import PROMPTS, tokens_of
 
 
@@ -26,8 +30,8 @@ def test_a_prompt_begins_with_the_start_token(model: LanguageModel) -> None:
 
 def test_the_sizes_are_the_presets(model: LanguageModel) -> None:
     assert model.d_model == EMBEDDED.model.d_model
-    assert model.n_layers == EMBEDDED.model.layers
-    assert model.hook_point == EMBEDDED.hook_point == "blocks.20.hook_resid_pre"
+    assert model.n_layers == 30
+    assert oracle.hook_point(model) == EMBEDDED.hook_point == "blocks.20.hook_resid_pre"
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -35,7 +39,7 @@ def test_the_bridges_logits_are_transformers(model: LanguageModel, prompt: str) 
     tokens = tokens_of(model, prompt)
     with torch.inference_mode():
         expected = model.hf(tokens, use_cache=False).logits
-        found = model.bridge(tokens)
+        found = oracle.bridge(model)(tokens)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -43,7 +47,7 @@ def test_the_bridge_shares_the_weights_and_leaves_the_model_alone(model: Languag
     tokens = tokens_of(model, PROMPTS[0])
     modules = {name: type(module) for name, module in model.hf.named_modules()}
     expected = model.residual(tokens)
-    shared = {parameter.data_ptr() for parameter in model.bridge.parameters()}
+    shared = {parameter.data_ptr() for parameter in oracle.bridge(model).parameters()}
     for name, parameter in model.hf.named_parameters():
         assert parameter.data_ptr() in shared, name
     assert {name: type(module) for name, module in model.hf.named_modules()} == modules
@@ -66,8 +70,8 @@ def test_our_residual_is_transformers_hidden_state(model: LanguageModel, prompt:
 def test_our_residual_is_the_bridges_at_the_hook(model: LanguageModel, prompt: str) -> None:
     tokens = tokens_of(model, prompt)
     with torch.inference_mode():
-        _, cache = model.bridge.run_with_cache(tokens, names_filter=model.hook_point)
-    assert relative_error(model.residual(tokens), cache[model.hook_point]) < 1e-5
+        _, cache = oracle.bridge(model).run_with_cache(tokens, names_filter=EMBEDDED.hook_point)
+    assert relative_error(model.residual(tokens), cache[EMBEDDED.hook_point]) < 1e-5
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -168,3 +172,13 @@ def hooks(model: LanguageModel) -> int:
     return sum(
         len(module._forward_pre_hooks) + len(module._forward_hooks) for module in model.hf.modules()
     )
+
+
+def test_no_more_is_written_than_the_model_is_run_on(tmp_path: Path) -> None:
+    hf = small_models.gpt2(tmp_path)
+    model = LanguageModel(hf, small_models.tokenizer("<|endoftext|>"), "small", 2, 0)
+    used, most = len(model.prompt_tokens("Tokyo")), hf.config.n_positions
+    assert model.generate("Tokyo", most - used)
+    with pytest.raises(UserError, match=r"has 129 tokens; small is run on 128 at most") as raised:
+        model.generate("Tokyo", most - used + 1)
+    one_sentence(raised)

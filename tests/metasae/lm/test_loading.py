@@ -6,21 +6,19 @@ import pytest
 import torch
 
 from metasae.errors import UserError
+from metasae.lm import loading
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model, model_folder, prepare_model
-from metasae.sources import wheels
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED
+from tests.builders import never
 from tests.metasae.lm.prompts import PROMPTS, tokens_of
 
 
 def test_the_second_start_fetches_nothing(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: Any) -> None:
-        raise AssertionError("the cached copy must do")
-
-    monkeypatch.setattr(wheels, "fetch_wheel", never)
+    monkeypatch.setattr(loading, "fetch_wheel", never("the cached copy must do"))
     assert prepare_model(EMBEDDED) == model_folder(EMBEDDED)
     again = load_model(EMBEDDED)
     tokens = tokens_of(model, PROMPTS[0])

@@ -39,7 +39,8 @@ def test_scores_are_what_the_norm_and_the_unembedding_make_of_a_direction(
 ) -> None:
     scores = logit_lens.vocabulary_scores(model, directions)
     # A direction and its opposite have the same length: half their difference is free of a bias.
-    logits = (model.unembed(directions) - model.unembed(-directions)) / 2
+    unembed = model.blocks().unembed
+    logits = (unembed(directions) - unembed(-directions)) / 2
     factor = (scores * logits).sum(1, keepdim=True) / scores.square().sum(1, keepdim=True)
     assert bool((factor > 0).all())
     torch.testing.assert_close(factor * scores, logits, rtol=1e-3, atol=1e-3)

@@ -1,6 +1,6 @@
 """Products by either library, against a plain one."""
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -58,16 +58,22 @@ def test_without_onednn_products_are_pytorchs(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("choose", [fast_dtype, fast_dtype_of_products])
 def test_bf16_is_chosen_where_it_is_half_again_as_fast(
-    monkeypatch: pytest.MonkeyPatch, choose: Callable[[], torch.dtype]
+    monkeypatch: pytest.MonkeyPatch, choose: Any
 ) -> None:
     monkeypatch.setattr(matmul, "laid_out_is_faster", lambda dtype: False)
     for ratio, chosen in ((1.4, torch.float32), (1.6, torch.bfloat16)):
         took = iter((1.0, ratio))  # bf16 is timed first
         monkeypatch.setattr(matmul, "seconds", lambda run, took=took: next(took))
-        assert choose() == chosen
+        assert choose.__wrapped__() == chosen
 
 
 def test_seconds_are_the_shortest_of_the_calls_after_the_first() -> None:
     calls: list[int] = []
     assert 0 <= seconds(lambda: calls.append(1), 3) < 1
     assert len(calls) == 4
+
+
+def test_the_precision_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = fast_dtype()
+    monkeypatch.setattr(matmul, "seconds", lambda run: pytest.fail("timed again"))
+    assert fast_dtype() == chosen

@@ -1,10 +1,12 @@
 """The presets of other families end to end, on small models in the hub's layout, offline."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import numpy as np
@@ -16,10 +18,12 @@ from transformers import AutoModelForCausalLM
 
 from metasae.cli import main
 from metasae.errors import UserError
-from metasae.lab import first_use
+from metasae.lab import city_table, first_use
 from metasae.lab.lab import Lab, open_lab
-from metasae.lm.families import LibraryBlocks
+from metasae.lab.preset_files import META_SAE
 from metasae.lm.language_model import padded
+from metasae.lm.library_blocks import LibraryBlocks
+from metasae.lm.loading import load_model
 from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
@@ -29,10 +33,20 @@ from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
 from tests import oracle
-from tests.builders import one_sentence
-from tests.small_models import HOOK, WIDTHS, small_gemma, small_gpt2, tokenizer
+from tests.builders import never, one_sentence
+from tests.small_models import (
+    HOOK,
+    TAUGHT,
+    WIDTHS,
+    llama,
+    own_folders,
+    small_gemma,
+    small_gpt2,
+    tokenizer,
+)
 from workbench import shared
 
 APP = Path(__file__).parents[3] / "workbench" / "app.py"
@@ -88,7 +102,7 @@ def test_logits_and_residuals_are_transformers_own(opened: Opened) -> None:
         assert (resid - expected).abs().max() < 1e-4
         assert resid.std() > 0.1
         assert (model.logits_above(resid) - full.logits).abs().max() < 1e-3
-        assert (model.bridge(tokens) - full.logits).abs().max() < 1e-3
+        assert (oracle.bridge(model)(tokens) - full.logits).abs().max() < 1e-3
     together = model.residual(padded(rows, model.start_token))
     assert (
         together[0, : len(rows[0])] - model.residual(torch.tensor([rows[0]]))
@@ -112,9 +126,8 @@ def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
 
 def some_case(lab: Lab) -> Experiment:
     """A pair both of whose sides have meta-latents of their own."""
-    names = lab.city_names()
-    for other in names[1:]:
-        experiment = lab.experiment(lab.subject(names[0]), lab.subject(other))
+    for source, target in itertools.permutations(lab.city_names(), 2):
+        experiment = lab.experiment(lab.subject(source), lab.subject(target))
         if {"source", "target"} <= {piece.side for piece in experiment.pieces}:
             return experiment
     raise AssertionError("no pair with pieces of their own")
@@ -140,7 +153,10 @@ def test_in_bf16_the_blocks_stay_near(opened: Opened) -> None:
     rough = Engine(experiment, combinations, torch.bfloat16).logprobs(numbers)
     exact = Engine(experiment, combinations).logprobs(numbers)
     assert isinstance(experiment.model.blocks(), LibraryBlocks)
-    assert 0 < (rough - exact).abs().max() < 3
+    # In nats; what is improbable may be further off.
+    off = (rough - exact).abs()
+    assert off.gather(-1, exact.topk(5).indices).max() < 0.1
+    assert off.max() > 1e-3  # it is bf16, not fp32 by another name
 
 
 def test_it_writes_on(opened: Opened) -> None:
@@ -154,16 +170,21 @@ def test_it_writes_on(opened: Opened) -> None:
 def test_the_second_opening_trains_and_asks_nothing(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("kept from the first time")
-
-    monkeypatch.setattr(first_use, "make_meta", never)
-    monkeypatch.setattr(first_use, "make_tables", never)
+    monkeypatch.setattr(first_use, "make_meta", never("kept from the first time"))
+    monkeypatch.setattr(first_use, "make_tables", never("kept from the first time"))
     again = open_lab(opened.preset)
     assert torch.equal(again.decomposition.meta.W_dec, opened.lab.decomposition.meta.W_dec)
     assert again.records == opened.lab.records
-    assert again.report["meta_sae"]["fve"] > again.report["meta_sae"]["fve_control"] - 0.2
     assert again.n_latents == WIDTHS[-1]
+
+
+def test_the_report_is_of_the_meta_sae_that_is_open(opened: Opened) -> None:
+    rows, figures = opened.lab.decomposition.sae.W_dec, opened.lab.report["meta_sae"]
+    left = rows - opened.lab.decomposition.meta.reconstruct(rows)
+    explained = 1 - float(left.square().sum() / rows.square().sum())
+    assert figures["fve"] == pytest.approx(explained, abs=0.01) and explained > 0.2
+    # The directions are random: there is as much to find in the control's.
+    assert figures["fve_control"] == pytest.approx(explained, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -290,23 +311,23 @@ def test_a_download_is_checked_against_the_hubs_own_hash(
 # A preset of the user's.
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """A small GPT-2 and its SAE as plain folders, which tests leave as they are."""
+    return own_folders(tmp_path_factory.mktemp("own"))
+
+
 @pytest.fixture
-def mine(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """A small GPT-2 and its SAE as plain folders, and the preset that names them."""
+def mine(
+    folders: dict[str, object], nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, object]:
+    """The preset that names them, to be opened with a few cities."""
     monkeypatch.setattr(first_use, "RECIPE", replace(RECIPE, steps=20))
-    preset = small_gpt2(nothing_here / "hub")
-    assert isinstance(preset.model.origin, Hub)
-    model = nothing_here / "my model"
-    shutil.copytree(hub.hub_folder(preset.model.origin), model)
-    sae = nothing_here / "my sae"
-    (found,) = (nothing_here / "hub").glob("*/snapshots/*/blocks.8.hook_resid_pre_1536")
-    shutil.copytree(found, sae)
-    config = json.loads((sae / "cfg.json").read_text())
-    (sae / "cfg.json").write_text(json.dumps(config | {"hook_point": "blocks.1.hook_resid_post"}))
-    return {"name": "mine", "model": str(model), "saes": [str(sae)]}
+    for module in (first_use, city_table):
+        monkeypatch.setattr(module, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
+    return dict(folders)
 
 
-@pytest.mark.slow
 def test_a_file_of_ones_own_opens(
     mine: dict[str, object], nothing_here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,7 +336,8 @@ def test_a_file_of_ones_own_opens(
     preset = find_preset(str(file))
     assert (preset.hook_layer, preset.widths) == (2, (WIDTHS[1],))
     assert main(["cities", "--preset", str(file), "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["cities"]) == 252
+    cities = json.loads(capsys.readouterr().out)["cities"]
+    assert sorted(city["name"] for city in cities) == sorted(TAUGHT)
     lab = open_lab(preset)
     assert lab.model.start_token == lab.model.tokenizer.bos_token_id
 
@@ -352,15 +374,14 @@ def test_the_sidebar_says_what_an_opening_costs(
 Change = Callable[[dict[str, object]], dict[str, object]]
 
 
-@pytest.mark.slow
 def test_the_snippet_opens_the_preset_it_was_made_with(
     mine: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A preset of the user's, and one with a meta-SAE of theirs."""
     user_presets.keep(mine)
     plain = open_lab(find_preset("mine"))
-    folder = cache.preset("mine") / first_use.META
-    other = cache.meta_saes("mine") / "turned"
+    folder = cache.preset(plain.preset.kept_as) / META_SAE
+    other = cache.meta_saes(plain.preset.kept_as) / "turned"
     shutil.copytree(folder, other)
     (other / formats.WEIGHTS).unlink()
     meta = plain.decomposition.meta
@@ -372,8 +393,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     shown = set()
     for name in ("mine", "mine+turned"):
         lab = open_lab(find_preset(name))
-        cities = lab.city_names()
-        experiment = lab.experiment(lab.subject(cities[0]), lab.subject(cities[1]))
+        experiment = some_case(lab)
         piece = next(one for one in experiment.pieces if one.side == "source")
         outcome = experiment.apply(MetaLatentEdit(((piece.meta, 0.0),)))
         capsys.readouterr()
@@ -424,6 +444,33 @@ def test_what_does_not_fit_is_said(mine: dict[str, object], nothing_here: Path) 
         find_preset(str(nothing_here / "list.json"))
 
 
+def test_a_preset_says_the_start_token(mine: dict[str, object]) -> None:
+    model = load_model(user_presets.parse(mine | {"start_token": 7}))
+    assert model.start_token == 7 != model.tokenizer.bos_token_id
+    assert model.prompt_tokens(PROMPTS[0]) == [7, *model.encode(PROMPTS[0])]
+
+
+def test_a_preset_has_the_writing_weights_centred(mine: dict[str, object]) -> None:
+    plain = load_model(user_presets.parse(mine))
+    centred = load_model(user_presets.parse(mine | {"centre_writing_weights": True}))
+    tokens = torch.tensor([plain.prompt_tokens(PROMPTS[0])])
+    one, other = plain.residual(tokens), centred.residual(tokens)
+    assert one.mean(-1).abs().max() > 0.01
+    torch.testing.assert_close(other, one - one.mean(-1, keepdim=True), rtol=0, atol=1e-4)
+    expected = plain.logits_above(one)
+    torch.testing.assert_close(centred.logits_above(other), expected, rtol=0, atol=1e-3)
+
+
+def test_the_writing_weights_of_another_family_are_not_centred(
+    mine: dict[str, object], tmp_path: Path
+) -> None:
+    llama(tmp_path / "llama")
+    changes = {"model": str(tmp_path / "llama"), "centre_writing_weights": True}
+    with pytest.raises(UserError, match="in GPT-2 alone, not in llama") as raised:
+        load_model(user_presets.parse(mine | changes))
+    assert "centre_writing_weights" in one_sentence(raised)
+
+
 def test_a_model_of_another_family_is_refused(mine: dict[str, object], tmp_path: Path) -> None:
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -439,12 +486,13 @@ def test_a_model_of_another_family_is_refused(mine: dict[str, object], tmp_path:
         open_lab(user_presets.parse(mine | {"model": str(folder)}))
 
 
-def test_a_pickled_model_is_not_opened(mine: dict[str, object]) -> None:
-    folder = Path(str(mine["model"]))
+def test_a_pickled_model_is_not_opened(mine: dict[str, object], tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(str(mine["model"]), folder)
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="takes weights as safetensors"):
-        open_lab(user_presets.parse(mine))
+        open_lab(user_presets.parse(mine | {"model": str(folder)}))
 
 
 def test_a_text_longer_than_the_model_reads_is_refused(opened: Opened) -> None:
@@ -453,3 +501,56 @@ def test_a_text_longer_than_the_model_reads_is_refused(opened: Opened) -> None:
     model.residual(torch.full((1, most), 5))
     with pytest.raises(UserError, match=f"is run on {most} at most"):
         model.residual(torch.full((1, most + 1), 5))
+
+
+def test_what_can_be_put_by_hand_is_named_whole(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand every file is needed, also one that the hub's cache has."""
+    origin = GPT2.model.origin
+    assert isinstance(origin, Hub)
+    kept = nothing_here / "config.json"
+    kept.write_text("{}")
+    monkeypatch.setattr(
+        huggingface_hub,
+        "try_to_load_from_cache",
+        lambda repo, name, revision: str(kept) if name == "config.json" else None,
+    )
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(origin)
+    text = one_sentence(raised)
+    assert text.startswith("tokenizer.json, model.safetensors of openai-community/gpt2")
+    assert "put config.json, tokenizer.json, model.safetensors into" in text
+
+
+def test_a_file_that_a_repository_lacks_is_the_only_one_named(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx2
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    def missing(*_: object, **__: object) -> None:
+        response = httpx2.Response(404, request=httpx2.Request("GET", "https://example.org"))
+        raise RemoteEntryNotFoundError("no", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", missing)
+    assert isinstance(GPT2.model.origin, Hub)
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(GPT2.model.origin)
+    text = one_sentence(raised)
+    assert "has no config.json in" in text and "model.safetensors" not in text
+
+
+def test_the_disk_that_is_asked_is_the_hubs(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nothing_here / "hub").mkdir()
+    room = {nothing_here / "hub": 10}
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=room.get(Path(path), 10**12))
+    )
+    assert isinstance(GPT2.model.origin, Hub)
+    with pytest.raises(UserError) as raised:
+        hub.hub_folder(GPT2.model.origin)
+    text = one_sentence(raised)
+    assert str(nothing_here / "hub") in text and "set HF_HUB_CACHE" in text

@@ -17,7 +17,7 @@ def test_tails_of_different_lengths_finish_as_the_full_pass(model: LanguageModel
             full = model.hf(torch.tensor([tokens]), use_cache=False).logits[0].log_softmax(-1)
         length = len(tokens) - first[row]
         for hidden in (finished, prefilled.final):
-            found = model.unembed(hidden[row, :length]).log_softmax(-1)
+            found = model.blocks().unembed(hidden[row, :length]).log_softmax(-1)
             torch.testing.assert_close(found, full[first[row] :], rtol=0, atol=1e-4)
     for row, tokens in enumerate(rows):
         slots = prefilled.slots[row, prefilled.real[row]]
@@ -39,7 +39,7 @@ def test_edited_tails_finish_as_an_edited_full_pass(model: LanguageModel) -> Non
         resid = model.residual(tokens).clone()
         resid[0, first[row] :] += twice[place, :length]
         expected = model.logits_above(resid)[0, first[row] :].log_softmax(-1)
-        found = model.unembed(finished[place, :length]).log_softmax(-1)
+        found = model.blocks().unembed(finished[place, :length]).log_softmax(-1)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -63,7 +63,7 @@ def test_answers_that_share_a_prompt_finish_as_sequences_of_their_own(
             resid[0, 2:] += edited[[place - 2 for place in path]]
             expected = model.logits_above(resid)[0, len(prompt) - 1 :].log_softmax(-1)
             at = [only.tolist().index(place - 2) for place in places]
-            found = model.unembed(hidden[at]).log_softmax(-1)
+            found = model.blocks().unembed(hidden[at]).log_softmax(-1)
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -89,5 +89,5 @@ def test_prompts_that_share_a_row_finish_as_rows_of_their_own(model: LanguageMod
             resid = model.residual(torch.tensor([tokens])).clone()
             resid[0, at:] += added[tail]
             expected = model.logits_above(resid)[0, at:].log_softmax(-1)
-            found = model.unembed(hidden[tail]).log_softmax(-1)
+            found = model.blocks().unembed(hidden[tail]).log_softmax(-1)
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

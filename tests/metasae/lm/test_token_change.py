@@ -1,10 +1,16 @@
 """What adding a direction changes, against hooked passes."""
 
+import gc
+import weakref
+from pathlib import Path
+
 import pandas as pd
 import torch
 
 from metasae.lab.lab import Lab
+from metasae.lm.language_model import LanguageModel
 from metasae.lm.token_change import NEUTRAL, token_change
+from tests import small_models
 
 
 def test_the_change_is_that_of_a_hooked_pass(lab: Lab) -> None:
@@ -32,3 +38,14 @@ def test_the_change_is_that_of_a_hooked_pass(lab: Lab) -> None:
             ids = [n for n in model.encode(token) if model.decode(n) == token]
             assert ids and min(abs(float(expected[n]) - nats) for n in ids) < 1e-3
     assert raised["nats"].min() > 0 > lowered["nats"].max()
+
+
+def test_a_model_that_is_dropped_is_not_kept(tmp_path: Path) -> None:
+    words = small_models.tokenizer("<s>")
+    model = LanguageModel(small_models.llama(tmp_path), words, "small", 2, 0)
+    raised, lowered = token_change(model, torch.ones(model.d_model), 3.0)
+    assert len(raised) and len(lowered)
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None

@@ -2,7 +2,12 @@
 
 import torch
 
-from metasae.lm.token_tree import PromptWithContinuations, TokenTree, TreePlaces, shared_prefix_tree
+from metasae.lm.token_tree import (
+    PromptIndices,
+    PromptWithContinuations,
+    TokenTree,
+    shared_prefix_tree,
+)
 
 
 def test_a_line_is_causal() -> None:
@@ -20,7 +25,7 @@ def test_continuations_share_what_they_begin_with_and_see_nothing_of_each_other(
     assert tree.tokens == (1, 2, 5, 4, 6, 8)
     assert tree.parents == (-1, 0, 1, 2, 2, 1)
     assert tree.positions.tolist() == [0, 1, 2, 3, 3, 2]
-    assert grown == TreePlaces((0, 1), ((1, 2, 4), (1, 2), (1, 5), (1, 2, 3)))
+    assert grown == PromptIndices((0, 1), ((1, 2, 4), (1, 2), (1, 5), (1, 2, 3)))
     sees = [sorted(row.nonzero()[:, 0].tolist()) for row in tree.attend]
     assert sees == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 4], [0, 1, 5]]
 
@@ -36,7 +41,7 @@ def test_the_order_of_the_continuations_changes_no_place() -> None:
 
 def test_a_continuation_of_one_token_adds_none() -> None:
     tree, [grown] = shared_prefix_tree([PromptWithContinuations([1, 2, 3], [[9], [4]])])
-    assert tree == TokenTree.line([1, 2, 3]) and grown == TreePlaces((0, 1, 2), ((2,), (2,)))
+    assert tree == TokenTree.line([1, 2, 3]) and grown == PromptIndices((0, 1, 2), ((2,), (2,)))
 
 
 def test_prompts_share_what_they_begin_with() -> None:

@@ -1,5 +1,7 @@
 """What a release is trained on, counted."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -34,4 +36,10 @@ def test_nothing_is_made_of_other_peoples_saes() -> None:
     assert shipped_folder(EMBEDDED) == EMBEDDED.weights
     with pytest.raises(UserError, match=r"gpt2-small are made elsewhere") as raised:
         shipped_folder(GPT2)
+    one_sentence(raised)
+
+
+def test_a_meta_sae_of_the_users_is_not_what_is_shipped() -> None:
+    with pytest.raises(UserError, match=r"measure smollm2-135m, not smollm2-135m\+mine") as raised:
+        shipped_folder(replace(EMBEDDED, meta_sae="mine"))
     one_sentence(raised)

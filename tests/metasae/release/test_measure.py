@@ -1,16 +1,31 @@
 """Measuring a release again gives its figures again."""
 
 import json
+import math
+import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from metasae.errors import UserError
+from metasae.lab.lab import Lab, open_lab
 from metasae.lab.stored_report import stored_report
-from metasae.release.measure import kept_base, measure
+from metasae.release import measure as measure_module
+from metasae.release import pair_table as pair_table_module
+from metasae.release.measure import gaussian_control, kept_base, measure
 from metasae.saes import formats
+from metasae.search.combinations import Combinations
+from metasae.search.patterns import FoundEdit
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.user_presets import find_preset
+from metasae.steering.experiment import Experiment
 from metasae.text.cities import ATTRIBUTES
 from metasae.training import explained
+from metasae.training.config import TrainConfig
+from tests.builders import one_sentence
 from tests.small_release import RECIPE, Built
 
 pytestmark = pytest.mark.slow
@@ -36,6 +51,52 @@ def test_the_report_is_of_the_weights_that_are_there(built: Built) -> None:
     assert (told["l0"], told["fve"], told["dead"]) == (quality.l0, quality.fve, quality.dead)
     # Directions with structure are explained better than those without.
     assert told["fve"] > told["fve_control"] > 0
+
+
+def test_the_control_is_that_of_the_recipe(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[int] = []
+    train = measure_module.train_meta_sae
+
+    def counted(rows: Any, config: TrainConfig, *rest: Any, **more: Any) -> Any:
+        trained.append(config.steps)
+        return train(rows, config, *rest, **more)
+
+    monkeypatch.setattr(measure_module, "train_meta_sae", counted)
+    preset = built.release.preset
+    longer = replace(RECIPE, meta=replace(RECIPE.meta, steps=RECIPE.meta.steps + 1))
+    with built.release.open():
+        first = gaussian_control(preset, RECIPE)
+        assert trained == []  # the build has made it
+        other = gaussian_control(preset, longer)
+        assert trained == [RECIPE.meta.steps + 1]
+        assert (gaussian_control(preset, longer).W_dec == other.W_dec).all()
+        assert (gaussian_control(preset, RECIPE).W_dec == first.W_dec).all()
+    assert len(trained) == 1 and not (first.W_dec == other.W_dec).all()
+
+
+def test_a_pair_of_single_latents_is_searched_once_each_way(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[bool] = []
+
+    def search(experiment: Experiment, combinations: Combinations) -> tuple[FoundEdit, ...]:
+        searched.append(combinations.options.keep_error)
+        edit = combinations.edit(1)
+        return (FoundEdit(edit, {"country": True}, math.inf, "one"),)
+
+    monkeypatch.setattr(pair_table_module, "search", search)
+    lab = open_lab(built.release.preset)
+    made = lab.subject
+    monkeypatch.setattr(
+        Lab, "subject", lambda self, name, latents=None: replace(
+            one := made(name, latents), latents=one.latents[:1], activations=one.activations[:1]
+        )
+    )  # fmt: skip
+    names = [city.name for city in built.release.cities[:2]]
+    table = pair_table_module.pair_table(lab, *names)
+    assert searched == [True, False]
+    (row,) = json.loads(json.dumps(table["patterns"], allow_nan=False))
+    assert row["margin"] is None and row["pattern"] == {"country": True}
 
 
 def test_the_cities_are_counted_and_swapped(built: Built) -> None:
@@ -77,3 +138,16 @@ def test_figures_of_other_weights_are_not_kept(built: Built, tmp_path: Path, spo
     else:
         path.unlink()
     assert kept_base(preset, out) is None
+
+
+def test_what_to_do_about_a_preset_nobody_has_opened_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    file = tmp_path / "my own.json"
+    values = {"name": "mine", "model": f"a/b@{40 * '0'}", "saes": ["R:ID"], "widths": [64]}
+    file.write_text(json.dumps(values | {"hook_layer": 2}))
+    with pytest.raises(UserError) as raised:
+        stored_report(find_preset(str(file)))
+    words = shlex.split(one_sentence(raised).rstrip("."))
+    assert find_preset(words[-1]).opened.name == str(file)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,57 +9,16 @@ import torch
 from metasae.errors import UserError
 from metasae.explorer.explorer import Explorer
 from metasae.lab.lab import Lab
-from metasae.release.post_examples import POST, checks
+from metasae.release.post_examples import checks
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.saes.decomposition import Decomposition
 from metasae.saes.neighbours import split_into
 from tests.builders import one_sentence
-
-
-def of_rows(rows: torch.Tensor, meta: SparseAutoencoder) -> Decomposition:
-    count, width = rows.shape
-    return Decomposition(
-        SparseAutoencoder(rows.T, torch.zeros(count), rows, torch.zeros(width), k=1), meta
-    )
-
-
-def at_cosine(values: list[float], width: int = 16) -> torch.Tensor:
-    """Unit rows with these cosines to the first axis, each in a plane of its own."""
-    rows = torch.zeros(len(values), width)
-    for number, value in enumerate(values):
-        rows[number, 0] = value
-        rows[number, number + 1] = (1 - value**2) ** 0.5
-    return rows
+from tests.post_figures import SMALL, at_cosine, of_rows, planted_explorer
 
 
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> Explorer:
-    meta = SparseAutoencoder(
-        torch.eye(16), torch.zeros(16), torch.eye(16), torch.zeros(16),
-        threshold=torch.full((16,), 0.3),
-    )  # fmt: skip
-    wide = of_rows(at_cosine([1.0, 0.504, 0.49, 0.471, 0.1, 0.2]), meta)
-    small = of_rows(at_cosine([0.39, 0.388, 0.371, 0.31, -0.9]), meta)
-    wider = of_rows(at_cosine([0.71, 0.9, 0.69, 0.8, -0.8]), meta)
-    widths = {6: wide, 5: small, 4: wider}
-    record = SimpleNamespace(latents=[SimpleNamespace(latent=1)])
-
-    def no_case(*_: object) -> None:
-        raise UserError("Tokyo has no meta-latents of its own.")
-
-    lab = SimpleNamespace(
-        preset=SimpleNamespace(name="gpt2-small", base="gpt2-small"), decomposition=wide,
-        report={"meta_sae": {"fve": 0.56}}, city_record=lambda name: record,
-        subject=lambda name: name, experiment=no_case,
-    )  # fmt: skip
-    monkeypatch.setattr(Explorer, "decomposition", lambda self, width: widths[width])
-    return Explorer(lab, Path())  # type: ignore[arg-type]
-
-
-SMALL = replace(
-    POST, einstein=0, smaller=5, split=(6, 0, 4, 3), einstein_pieces=1,
-    city_pieces=(("Tokyo", 2), ("Paris", 9)),
-)  # fmt: skip
+    return planted_explorer(monkeypatch)
 
 
 def test_what_agrees_and_what_differs_is_told_apart(planted: Explorer) -> None:

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,30 +10,17 @@ from metasae.release import starts
 from metasae.release.starts import city_means, country_directions, start_directions
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.training.config import TrainConfig
+from tests.builders import residuals
 
 MEAN = torch.tensor([1.0, 0.0, 0.0])
-
-
-class Acts:
-    """Residuals in memory."""
-
-    def __init__(self, rows: list[tuple[int, int, list[float]]]) -> None:
-        self.window = np.array([window for window, _, _ in rows])
-        self.position = np.array([position for _, position, _ in rows])
-        self.values = torch.tensor([values for *_, values in rows])
-        self.mean = MEAN
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def rows(self, index: np.ndarray) -> torch.Tensor:
-        return self.values[index]
 
 
 def text(rows: list[tuple[int, int, list[float]]]) -> Any:
     """Windows 0 and 2 were written for city 5, window 1 for city 3, window 3 for none."""
     windows = SimpleNamespace(city=torch.tensor([5, 3, 5, -1]), city_at=torch.tensor([2, 1, 4, 0]))
-    return SimpleNamespace(activations=Acts(rows), windows=windows)
+    window, position, values = zip(*rows, strict=True)
+    acts = residuals(torch.tensor(values), window, position, MEAN)
+    return SimpleNamespace(activations=acts, windows=windows)
 
 
 ON_NAMES: list[tuple[int, int, list[float]]] = [
@@ -93,7 +79,7 @@ def test_rows_near_a_city_come_last_where_others_are_too_few() -> None:
 def test_without_cities_the_starts_are_centred_rows_by_seed() -> None:
     made = text([*ON_NAMES, *BESIDE])
     directions = start_directions(made, config(5), city_starts=False)
-    rows = (made.activations.values - MEAN).tolist()
+    rows = (torch.tensor([values for *_, values in [*ON_NAMES, *BESIDE]]) - MEAN).tolist()
     assert len(directions) == 5 and all(row in rows for row in directions.tolist())
     assert torch.equal(directions, start_directions(made, config(5), city_starts=False))
 

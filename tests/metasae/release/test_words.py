@@ -1,33 +1,17 @@
 """The words of latents, by hand on a text of two windows."""
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 
 from metasae.release import words
 from metasae.release.words import words_of_latents
 from metasae.saes.autoencoder import SparseAutoencoder
+from tests.builders import residuals
 
 PIECES = ("<s>", " New", " Yo", "rk", ".", " in", " ", "a", "b", "c", "d", "e", "f", "g")
 TOKENS = ((0, 1, 2, 3, 4, 5, 2, 3), (0, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13))
-
-
-class Acts:
-    """Residuals in memory: window, position, and two numbers each."""
-
-    def __init__(self, rows: Sequence[tuple[int, int, float, float]]) -> None:
-        self.window = np.array([window for window, *_ in rows])
-        self.position = np.array([position for _, position, *_ in rows])
-        self.values = torch.tensor([values for _, _, *values in rows])
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def rows(self, index: np.ndarray) -> torch.Tensor:
-        return self.values[index]
 
 
 def text(*rows: tuple[int, int, float, float]) -> Any:
@@ -36,7 +20,11 @@ def text(*rows: tuple[int, int, float, float]) -> Any:
     for window, ids in enumerate(TOKENS):
         tokens[window, : len(ids)] = torch.tensor(ids)
     return SimpleNamespace(
-        activations=Acts(rows),
+        activations=residuals(
+            torch.tensor([values for _, _, *values in rows]),
+            [window for window, *_ in rows],
+            [position for _, position, *_ in rows],
+        ),
         windows=SimpleNamespace(tokens=tokens),
         model=SimpleNamespace(decode=PIECES.__getitem__),
     )

@@ -19,6 +19,7 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.formats import CONFIG, WEIGHTS
 from metasae.sources.presets import EMBEDDED
+from metasae.sources.releases import is_release
 from tests.builders import cut_off, one_sentence, random_sae
 
 BOTH = pytest.mark.parametrize("k", [4, None], ids=["topk", "jumprelu"])
@@ -302,8 +303,45 @@ def test_it_computes_what_saelens_computes(
     assert (ours.reconstruct(x) - reconstruction).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("rescaled", [True, False])
+def test_a_batch_topk_sae_that_saelens_trained_computes_what_saelens_computes(
+    tmp_path: Path, rescaled: bool
+) -> None:
+    sae = sae_lens.BatchTopKTrainingSAE(
+        sae_lens.BatchTopKTrainingSAEConfig(
+            d_in=8, d_sae=40, k=4, device="cpu", rescale_acts_by_decoder_norm=rescaled
+        )
+    )
+    draw = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in sae.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=draw) * 0.4)
+        sae.topk_threshold.fill_(0.7)
+    sae.save_inference_model(tmp_path / "sae")
+    saved = sae_lens.SAE.load_from_disk(tmp_path / "sae")
+    ours = formats.open_sae(str(tmp_path / "sae"))
+    assert torch.allclose(ours.W_dec.norm(dim=1), torch.ones(40), atol=1e-5)
+    x = 2 * torch.randn(64, 8)
+    with torch.no_grad():
+        acts, reconstruction = saved.encode(x) * saved.W_dec.norm(dim=1), saved(x)
+    found = ours.encode(x)
+    assert 0.02 < (found > 0).float().mean() < 0.98
+    torch.testing.assert_close(found, acts, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.reconstruct(x), reconstruction, rtol=0, atol=1e-4)
+
+
 def test_a_topk_sae_of_other_norms_is_refused(tmp_path: Path) -> None:
     theirs("topk", rescale_acts_by_decoder_norm=False).save_model(tmp_path / "sae")
     with pytest.raises(UserError) as raised:
         formats.open_sae(str(tmp_path / "sae"))
     assert "fold_W_dec_norm" in one_sentence(raised)
+
+
+def test_a_folder_with_a_colon_in_its_name_is_no_release(tmp_path: Path) -> None:
+    folder = tmp_path / "mine:8"
+    assert is_release(str(folder))
+    made = random_sae(4, 8, k=None)
+    made = dataclasses.replace(made, W_dec=torch.nn.functional.normalize(made.W_dec))
+    formats.save(made, folder, torch.float32)
+    assert not is_release(str(folder)) and not is_release(str(tmp_path))
+    assert torch.equal(formats.open_sae(str(folder)).W_dec, made.W_dec)

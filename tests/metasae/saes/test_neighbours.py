@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from metasae.saes import neighbours
 from metasae.saes.neighbours import nearest, nearest_cosine, siblings, split_into
+from tests.builders import unit_rows
 
 
 def test_nearest_cosine_by_hand() -> None:
@@ -22,13 +23,8 @@ def test_nearest_cosine_by_hand() -> None:
     assert nearest_cosine(rows[:2]) == pytest.approx(math.cos(math.radians(10)), abs=1e-6)
 
 
-def rows(seed: int, count: int = 40, width: int = 10) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.nn.functional.normalize(torch.randn(count, width, generator=draw))
-
-
 def test_the_nearest_are_the_largest_cosines() -> None:
-    directions = rows(0) * torch.arange(1, 41)[:, None]  # lengths don't matter
+    directions = unit_rows(0) * torch.arange(1, 41)[:, None]  # lengths don't matter
     found = nearest(directions, 3 * directions[7], 5, without=7)
     cosine = torch.nn.functional.cosine_similarity(directions, directions[7][None])
     cosine[7] = -2
@@ -50,7 +46,9 @@ def test_siblings_are_the_closest_others() -> None:
 @st.composite
 def directions_with_equals(draw: st.DrawFn) -> torch.Tensor:
     """Random rows of any length, some of them multiples of others: equal directions."""
-    different = rows(draw(st.integers(0, 10**6)), draw(st.integers(1, 9)), draw(st.integers(2, 6)))
+    different = unit_rows(
+        draw(st.integers(0, 10**6)), draw(st.integers(1, 9)), draw(st.integers(2, 6))
+    )
     which = draw(st.lists(st.integers(0, len(different) - 1), min_size=2, max_size=24))
     lengths = draw(st.lists(st.floats(0.1, 30.0), min_size=len(which), max_size=len(which)))
     return different[which] * torch.tensor(lengths)[:, None]

@@ -6,11 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metasae.saes.pursuit import pursuit
-
-
-def rows(seed: int, count: int = 40, width: int = 10) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.nn.functional.normalize(torch.randn(count, width, generator=draw))
+from tests.builders import unit_rows
 
 
 def test_pursuit_finds_a_planted_sum() -> None:
@@ -26,7 +22,7 @@ def test_pursuit_finds_a_planted_sum() -> None:
 def test_pursuit_explains_more_with_every_row_and_leaves_nothing_along_them(
     seed: int, count: int
 ) -> None:
-    directions, target = rows(seed), rows(seed + 1, 1)[0]
+    directions, target = unit_rows(seed), unit_rows(seed + 1, 1)[0]
     made = pursuit(directions, target, count)
     assert list(made.explained) == sorted(made.explained)
     chosen = directions[made.table["latent"].tolist()]

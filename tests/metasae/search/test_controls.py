@@ -76,7 +76,12 @@ def test_no_change_of_norm_is_no_change() -> None:
 
 def small(source: tuple[int, ...] = (0,), target: tuple[int, ...] = (2,)) -> Any:
     """What the controls ask: latent 0 has meta-latents 0, 1, 2; latent 2 has 0 and 4."""
-    pair = EditSpace(orthonormal_decomposition((0.1, -0.2, 0.0, 0.3, 0.0, 0.0)), source, target)
+    pair = EditSpace(
+        orthonormal_decomposition((0.1, -0.2, 0.0, 0.3, 0.0, 0.0)),
+        source,
+        target,
+        (1.0,) * len(target),
+    )
     return SimpleNamespace(
         decomposition=pair.decomposition,
         pair=pair,

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.steering.edits import EditOptions
-from metasae.steering.experiment import Experiment
+from metasae.steering.experiment import Experiment, PreparedExperiment
 from tests import oracle
 
 OPTIONS = {
@@ -52,7 +53,9 @@ def test_edits_at_all_positions_are_scored_as_one_by_one(real_experiment: Experi
 
 
 @pytest.mark.parametrize("shared, each", [(False, 1), (True, 3)])
-def test_equal_directions_are_run_once(small_lab: Lab, shared: bool, each: int) -> None:
+def test_equal_directions_are_run_once(
+    small_lab: Lab, shared: bool, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # With a single piece left its strength is normalised away: 0.5, 1 and 2 give one direction.
     # Beside a piece that both sides share they give three.
     tokyo = small_lab.subject("Tokyo")
@@ -69,9 +72,17 @@ def test_equal_directions_are_run_once(small_lab: Lab, shared: bool, each: int) 
     single = (rows[:, sides == "target"] > 0).sum(1) == 1
     numbers = np.flatnonzero(~rows[:, sides == "source"].any(1) & single)
     engine = Engine(experiment, combinations)
+    run: list[int] = []
+    once = PreparedExperiment.logprobs
+
+    def counted(self: PreparedExperiment, change: Tensor, drop_error: bool = False) -> Tensor:
+        run.append(len(change))
+        return once(self, change, drop_error)
+
+    monkeypatch.setattr(PreparedExperiment, "logprobs", counted)
     engine.logprobs(numbers)
     assert len(numbers) == 3 * (sides == "target").sum()
-    assert engine.scored == each * (sides == "target").sum()
-    twice = Engine(experiment, combinations)
-    twice.logprobs([*numbers, *numbers])
-    assert twice.scored == engine.scored
+    assert sum(run) == each * (sides == "target").sum()
+    run.clear()
+    engine.logprobs([*numbers, *numbers])
+    assert sum(run) == each * (sides == "target").sum()

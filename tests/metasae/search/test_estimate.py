@@ -72,14 +72,16 @@ class Scorer:
         # What is active is set by hand: the made-up meta-latents are no exact code.
         decomposition.__dict__["activations"] = acts.to_sparse_csr()
         source = tuple(range(latents))
-        pair = EditSpace(decomposition, source, (latents,))
+        pair = EditSpace(decomposition, source, (latents,), (1.0,))
         self.firing = [torch.rand(2, latents, generator=draw) + 0.5 for _ in QUESTIONS]
         self.inner = 1.2 * torch.randn(2, D_MODEL, 12, generator=draw) / math.sqrt(D_MODEL)
         self.outer = 3.0 * torch.randn(2, 12, 3, generator=draw)
         self.prepared = SimpleNamespace(
             firing=SimpleNamespace(source=torch.cat(self.firing)),
             touched=torch.tensor([True, False] * len(self.firing)),
-            seen=torch.eye(len(self.firing), dtype=torch.bool).repeat_interleave(2, dim=1),
+            prompts=SimpleNamespace(
+                seen=torch.eye(len(self.firing), dtype=torch.bool).repeat_interleave(2, dim=1)
+            ),
         )
         self.experiment: Any = judging(
             source=SimpleNamespace(label="Rome", latents=source),
@@ -311,7 +313,7 @@ def test_changes_are_what_an_experiment_adds(experiment: Experiment) -> None:
     numbers = np.array([0, 3, 5, len(engine.combinations) - 1])
     plain = Changes(engine, numbers).plain(numbers)
     prepared = experiment.prepared(engine.combinations.options)
-    for found, seen in zip(plain, prepared.seen, strict=True):
+    for found, seen in zip(plain, prepared.prompts.seen, strict=True):
         here = (prepared.touched & seen)[:, None]
         resid = torch.stack(
             [

@@ -15,10 +15,13 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search import pairs_job
 from metasae.search import spec as spec_module
+from metasae.search.estimate import usual_budget
 from metasae.search.exhaustive import search
-from metasae.search.job_files import State
-from metasae.search.pairs_job import PairsJob, all_pairs, here, open_job, searched
+from metasae.search.job import Job
+from metasae.search.job_files import Cost, State
+from metasae.search.pairs_job import PairsJob, all_pairs, here, searched
 from metasae.search.spec import Spec, combinations_of
+from metasae.sources.files import read_json
 from metasae.steering.edits import Edit
 from tests.builders import one_sentence
 from tests.metasae.search.jobs import Stop, read_export, stopping
@@ -86,7 +89,7 @@ def only(calls: list[Spec], lab: Lab) -> pairs_job.Spread:
 
     def spread(
         specs: Sequence[Spec], most: int, fast: bool
-    ) -> Iterator[tuple[int, pairs_job.Entry]]:
+    ) -> Iterator[tuple[int, pairs_job.PairResult]]:
         for place, spec in enumerate(specs):
             calls.append(spec)
             yield place, searched(lab, spec, most, fast)
@@ -105,7 +108,7 @@ def test_pairs_go_on_where_they_were(
     cancelled.set()
     assert begun.run(cancelled=cancelled) is None
     assert begun.state() == State(3, 6, False)
-    assert len(begun.entries()) == 3
+    assert len(begun.pairs()) == 3
     calls: list[Spec] = []
     again = all_pairs(lab, cities, template, tmp_path)
     assert again.id == pairs.id
@@ -173,16 +176,42 @@ def test_the_table_of_pairs_can_be_exported(pairs: PairsJob, tmp_path: Path, end
     assert "source" not in about and about["meta_sae"] == pairs.lab.provenance.meta_sae
 
 
-def test_pairs_are_found_again_by_their_id(
+def test_the_folder_says_what_is_searched(
     lab: Lab, cities: list[str], template: Spec, cache: Path
 ) -> None:
     job = all_pairs(lab, cities, template, most=1000)
     cancelled = threading.Event()
     cancelled.set()
     job.run(cancelled=cancelled)
-    again = open_job(lab, job.id)
-    assert isinstance(again, PairsJob) and again.specs == job.specs and again.most == 1000
-    assert again.state() == State(1, 6, False)
+    told = read_json(job.folder / "job.json")
+    assert job.folder == cache / job.id and told["id"] == job.id
+    again = PairsJob(lab, [Spec.from_dict(one) for one in told["specs"]], most=told["most"])
+    assert again.id == job.id and again.state() == State(1, 6, False)
+
+
+def test_the_cost_is_of_what_is_scored(
+    lab: Lab, cities: list[str], template: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c = cities
+    good = [replace(template, source=x, target=y) for x, y in ((a, b), (b, a), (c, a))]
+    alike = replace(good[0], target_latents=lab.subject(a).latents)  # can't be searched
+    counts = [len(combinations_of(spec_module.experiment_of(lab, one), one)) for one in good]
+    probed: list[Spec] = []
+
+    def cost(job: Job) -> Cost:
+        probed.append(job.spec)
+        return Cost(job.state().total, 2.0 * job.state().total, 7.0)
+
+    monkeypatch.setattr(Job, "cost", cost)
+    whole = PairsJob(lab, [alike, *good], tmp_path / "a").cost()
+    assert whole == Cost(sum(counts), 2.0 * sum(counts), 7.0) and probed == good[:1]
+    most = sorted(counts)[1]
+    fewer = sum(one for one in counts if one <= most)
+    assert PairsJob(lab, good, tmp_path / "b", most=most).cost().combinations == fewer
+    assert PairsJob(lab, good, tmp_path / "c", most=1).cost() == Cost(0, 0.0, 0.0)
+    guessed = [replace(one, estimating=True) for one in good]
+    budget = sum(map(usual_budget, counts))
+    assert PairsJob(lab, guessed, tmp_path / "d", most=1).cost().combinations == budget
 
 
 def test_cities_that_make_no_pairs(lab: Lab, cities: list[str], template: Spec) -> None:

@@ -11,15 +11,15 @@ pytest.importorskip("ray", reason="Ray is an extra: pip install 'metasae[ray]'")
 from ray.cluster_utils import Cluster
 
 from metasae.errors import UserError
-from metasae.lab.first_use import META
 from metasae.lab.lab import Lab, open_lab
+from metasae.lab.preset_files import META_SAE
+from metasae.saes import formats
 from metasae.search.pairs_job import all_pairs
 from metasae.search.ray_cluster import over_ray
 from metasae.search.spec import Spec
 from metasae.sources import cache, user_presets
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import Opened
-from metasae.training.meta_sae_run import REPORT
 from tests.builders import one_sentence
 from tests.small_lab import HOOK, N_LATENTS
 
@@ -39,9 +39,9 @@ def mine(small_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
             "saes": [small_lab.preset.sae(N_LATENTS)],
         }  # fmt: skip
         preset = user_presets.keep(values)
-        made = cache.preset(preset.name)
-        shutil.copytree(folder / META, made / META)
-        (made / META / REPORT).write_text("{}")
+        made = cache.preset(preset.kept_as)
+        shutil.copytree(folder / META_SAE, made / META_SAE)
+        (made / META_SAE / formats.REPORT).write_text("{}")
         for name in ("cities.json", "report.json"):
             shutil.copy(folder / name, made / name)
         yield open_lab(preset)
@@ -58,10 +58,10 @@ def cluster(mine: Lab) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_this_process_finds(mine: Lab, cluster: str, tmp_path: Path) -> None:
+def test_workers_find_what_this_process_finds(mine: Lab, cluster: str, tmp_path: Path) -> None:
     expected = all_pairs(mine, CITIES, SPEC, tmp_path / "here").run()
     there = all_pairs(mine, CITIES, SPEC, tmp_path / "there")
-    table = there.run(spread=over_ray(cluster, workers=2))
+    table = there.run(spread=over_ray(cluster))
     assert table is not None and expected is not None and len(table) == len(expected) > 2
     exact = ["source", "target", "pattern", "edit", "sentence", "combination", "combinations"]
     assert table[exact].equals(expected[exact])
@@ -75,7 +75,7 @@ def test_what_is_wrong_with_a_preset_is_said_once(mine: Lab, tmp_path: Path) -> 
     pairs = all_pairs(mine, CITIES, SPEC, tmp_path)
     pairs.specs = tuple(Spec(Opened("atlantis"), one.source, one.target) for one in pairs.specs)
     with pytest.raises(UserError, match="atlantis") as raised:
-        pairs.run(spread=over_ray(workers=1))
+        pairs.run(spread=over_ray())
     one_sentence(raised)
     assert not list(tmp_path.glob("pair-*"))
 

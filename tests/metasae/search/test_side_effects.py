@@ -22,7 +22,6 @@ from metasae.search.side_effects import (
     SideEffectProbe,
     SideEffects,
     kl,
-    side_effects,
 )
 from metasae.steering.edits import (
     NO_EDIT,
@@ -32,7 +31,7 @@ from metasae.steering.edits import (
 )
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Subject
-from metasae.text.prompts import CITY, PLACES, QUESTIONS, fill
+from metasae.text.prompts import CITY, NAME_CONTEXTS, QUESTIONS, fill
 from tests import oracle
 from tests.oracle import logits
 
@@ -63,7 +62,7 @@ def test_the_neutral_texts() -> None:
         assert sentence.count(CITY) == 1
         assert len(sentence.split(CITY)[1].split()) >= 4  # something to predict after it
     assert not any(CITY in sentence for sentence in WITHOUT_CITY)
-    assert not set(WITH_CITY) & {*PLACES, *QUESTIONS.values()}
+    assert not set(WITH_CITY) & {*NAME_CONTEXTS, *QUESTIONS.values()}
 
 
 def slow_divergence(
@@ -122,7 +121,7 @@ def test_what_leaks_is_that_of_full_passes(
     leaking: Experiment, small_lab: Lab, options: dict[str, Any]
 ) -> None:
     edit = own_piece_gone(leaking, **options)
-    one = side_effects(small_lab, leaking, edit)
+    one = SideEffectProbe(small_lab, leaking).side_effects(edit)
     assert 2 <= one.leak.changed < one.leak.sentences and one.leak.mean > 0
     if edit.options.position == "all" and edit.options.keep_error:
         assert one.without_city == one.leak  # it acts where the latent fires anyway
@@ -137,7 +136,7 @@ def test_what_leaks_is_that_of_full_passes(
 
 
 def test_no_edit_has_no_side_effects(experiment: Experiment, small_lab: Lab) -> None:
-    one = side_effects(small_lab, experiment, NO_EDIT)
+    one = SideEffectProbe(small_lab, experiment).side_effects(NO_EDIT)
     for part in (one.with_city, one.without_city, one.leak):
         assert (part.mean, part.largest, part.changed) == (0, 0, 0)
     assert one.held == one.facts
@@ -240,5 +239,5 @@ def test_a_source_nobody_shares_latents_with_has_no_others(small_lab: Lab) -> No
     free = next(latent for latent in range(small_lab.n_latents) if latent not in held)
     lab = replace(small_lab, words=small_lab.words | {free: ("Tokyo",)})
     alone = lab.experiment(lab.subject(f"#{free}"), lab.subject("Paris"))
-    one = side_effects(lab, alone, LatentSwap())
+    one = SideEffectProbe(lab, alone).side_effects(LatentSwap())
     assert isinstance(one, SideEffects) and one.others == () and one.facts == 0

@@ -3,6 +3,8 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
-from metasae.search.spec import Spec
+from metasae.search.spec import Spec, asked
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.text.prompts import QUESTIONS, WORDINGS
@@ -112,3 +114,17 @@ def test_nonsense_is_no_spec(values: Any) -> None:
     with pytest.raises(UserError) as raised:
         Spec.from_dict(values)
     one_sentence(raised)
+
+
+def test_a_search_of_a_file_by_another_of_its_paths_is_that_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lab: Any = SimpleNamespace(
+        preset=SimpleNamespace(opened=Opened(str(tmp_path / "x.json"))),
+        subject=lambda text, latents: text,
+        questions=lambda source, target, templates: [],
+    )
+    assert asked(lab, replace(PAIR, preset=Opened("x.json"))) == ("Tokyo", "Paris", [])
+    with pytest.raises(UserError, match="open that one"):
+        asked(lab, replace(PAIR, preset=Opened("y.json")))

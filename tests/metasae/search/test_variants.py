@@ -1,13 +1,15 @@
 """The same pattern in other ways."""
 
 import json
+import math
 
 import pytest
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search.patterns import FoundEdit
-from metasae.search.variants import Reached, variants
+from metasae.search.variants import Reached, Variant, variants
+from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.verdict import pattern_name
 from metasae.text.prompts import QUESTIONS
@@ -53,6 +55,13 @@ def check(experiment: Experiment, one: Reached) -> None:
     judged = experiment.verdict(experiment.apply(one.edit).logprobs[None])
     assert pattern_name(experiment.questions, int(judged.pattern[0])) == one.pattern
     assert float(judged.margin[0]) == pytest.approx(one.margin, abs=1e-3)
+
+
+def test_an_edit_without_rivals_is_json() -> None:
+    reached = Reached({"language": True}, MetaLatentEdit(((3, 0.0),)), math.inf, True)
+    way = Variant("default", (1,), (2,), 1, 1, 4, 4, (reached,), 0.1, "")
+    (one,) = json.loads(json.dumps(way.to_dict(), allow_nan=False))["reached"]
+    assert one["margin"] is None and one["edit"] == reached.edit.to_dict()
 
 
 def test_a_way_that_does_not_work_says_why(small_lab: Lab, leaking: Experiment) -> None:

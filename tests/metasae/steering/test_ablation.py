@@ -1,18 +1,17 @@
 """What answers lose without a latent, against whole passes in which it is silenced."""
 
 import torch
-from torch import Tensor
 
 from metasae.lm.halves import MASSIVE
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
-from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.ablation import lost_without
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import find_city
 from metasae.text.prompts import QUESTIONS, fill
-from tests.oracle import answer_logprobs
+from tests.builders import unit_sae
+from tests.oracle import answer_logprobs, silenced
 
 WIDTH = 12
 ANSWERS = ("Japan", "France", "the United States")
@@ -23,17 +22,9 @@ def questions(city: str) -> list[Question]:
     return [Question(name, fill(text, city), answers) for name, text in QUESTIONS.items()]
 
 
-def sae(d_model: int) -> SparseAutoencoder:
-    draw = torch.Generator().manual_seed(4)
-    rows = torch.nn.functional.normalize(torch.randn(WIDTH, d_model, generator=draw))
-    return SparseAutoencoder(
-        rows.T.contiguous(), torch.zeros(WIDTH), 3 * rows, torch.zeros(d_model), k=4
-    )
-
-
 def test_what_is_lost_is_what_full_passes_lose(small_model: LanguageModel) -> None:
     asked, latents = questions("Tokyo"), tuple(range(WIDTH))
-    made = sae(small_model.d_model)
+    made = unit_sae(WIDTH, small_model.d_model, seed=4)
     at = [name_position(small_model, one.prompt, "Tokyo") for one in asked]
     prompts = PromptSet(small_model, asked)
     lost = lost_without(prompts, made, latents, at, median_norm=1e6)
@@ -42,12 +33,7 @@ def test_what_is_lost_is_what_full_passes_lose(small_model: LanguageModel) -> No
     for latent in latents:
         expected = []
         for one, place in zip(asked, at, strict=True):
-
-            def without(resid: Tensor, latent: int = latent, place: int = place) -> Tensor:
-                out = resid.clone()
-                out[place] -= made.encode(resid[place : place + 1])[0, latent] * made.W_dec[latent]
-                return out
-
+            without = silenced(made, latent, place)
             clean = answer_logprobs(small_model, one.prompt, ANSWERS)
             expected.append(clean - answer_logprobs(small_model, one.prompt, ANSWERS, without))
         row = torch.cat(expected)
@@ -58,7 +44,7 @@ def test_what_is_lost_is_what_full_passes_lose(small_model: LanguageModel) -> No
 
 
 def test_the_latents_come_in_the_order_asked(small_model: LanguageModel) -> None:
-    asked, made = questions("Paris"), sae(small_model.d_model)
+    asked, made = questions("Paris"), unit_sae(WIDTH, small_model.d_model, seed=4)
     at = [name_position(small_model, one.prompt, "Paris") for one in asked]
     prompts = PromptSet(small_model, asked)
     every = lost_without(prompts, made, range(WIDTH), at, 1e6)
@@ -68,7 +54,7 @@ def test_the_latents_come_in_the_order_asked(small_model: LanguageModel) -> None
 
 def test_a_massive_activation_is_left_alone(small_model: LanguageModel) -> None:
     city = find_city("Cairo")
-    asked, made = questions(city.name), sae(small_model.d_model)
+    asked, made = questions(city.name), unit_sae(WIDTH, small_model.d_model, seed=4)
     at = [name_position(small_model, one.prompt, city.name) for one in asked]
     prompts = PromptSet(small_model, asked)
     norms = []

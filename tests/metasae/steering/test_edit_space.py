@@ -25,7 +25,8 @@ from metasae.steering.edits import (
     MetaLatentEdit,
 )
 from tests.builders import LATENTS, in_basis, one_sentence, orthonormal_decomposition
-from tests.metasae.steering.compiled import STRENGTHS, compile_edit
+from tests.metasae.steering.compiled import compile_edit
+from tests.strategies import STRENGTHS
 
 NORM = 2.5
 
@@ -149,7 +150,9 @@ def test_the_hundredfold_edit_adds_a_hundred_unit_directions_to_the_latents_own(
 
 
 def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
-    pair = EditSpace(orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,))
+    pair = EditSpace(
+        orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,), (1.0,)
+    )
     edits = [MetaLatentEdit(((0, a), (3, b))) for a in (0.0, -1.0, 1.0) for b in (0.0, 1.0, 2.0)]
     strengths = torch.stack([pair.strengths(edit) for edit in edits])
     for keep in (False, True):
@@ -161,7 +164,7 @@ def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
 
 
 def test_a_direction_of_which_nothing_is_left_is_zero_among_others() -> None:
-    pair = EditSpace(orthonormal_decomposition(), (0,), (1,))
+    pair = EditSpace(orthonormal_decomposition(), (0,), (1,), (1.0,))
     kept, gone = (
         pair.strengths(MetaLatentEdit(((0, 0.0),))),
         pair.strengths(MetaLatentEdit(((0, 0.0), (1, 0.0), (2, 0.0)))),
@@ -254,13 +257,6 @@ def test_a_latent_that_both_share_is_set_by_the_swap_and_not_removed() -> None:
     change = -5.0 * torch.tensor(LATENTS[0])
     change = change + 6.5 * torch.tensor(LATENTS[1]) - 2.0 * torch.tensor(LATENTS[2])
     close(compiled.change(firing), in_basis(*change.tolist())[None])
-
-
-def test_the_swap_ignores_strengths() -> None:
-    one = compile_edit(orthonormal_decomposition(), LatentSwap(), [0], [1], [7.0])
-    strengths = LatentSwap()
-    other = compile_edit(orthonormal_decomposition(), strengths, [0], [1], [7.0])
-    close(one.change(FIRING), other.change(FIRING))
 
 
 def test_a_meta_latent_of_neither_is_refused_with_those_there_are() -> None:

@@ -19,18 +19,8 @@ from metasae.steering.edits import (
     edit_of_kind,
 )
 from tests.builders import one_sentence, orthonormal_decomposition
-from tests.metasae.steering.compiled import STRENGTHS, compile_edit
-
-EDITS = st.builds(
-    edit_of_kind,
-    kind=st.sampled_from(KINDS),
-    strengths=st.dictionaries(
-        st.integers(0, 10**6), st.floats(-2.0, 2.0, allow_nan=False), max_size=6
-    ).map(lambda strengths: tuple(strengths.items())),
-    keep_residual=st.booleans(),
-    keep_error=st.booleans(),
-    position=st.sampled_from(["last", "all"]),
-)
+from tests.metasae.steering.compiled import compile_edit
+from tests.strategies import STRENGTHS, edits
 
 
 def test_numbers_out_of_range_are_refused() -> None:
@@ -54,7 +44,7 @@ def test_what_changes_nothing() -> None:
 
 
 @settings(deadline=None)
-@given(EDITS, st.integers(0, 10**6), STRENGTHS, st.sampled_from([0.0, 1.0]))
+@given(edits(), st.integers(0, 10**6), STRENGTHS, st.sampled_from([0.0, 1.0]))
 def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
     edit: Edit, meta: int, strength: float, default: float
 ) -> None:
@@ -73,7 +63,7 @@ def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
 
 
 @settings(deadline=None)
-@given(EDITS)
+@given(edits())
 def test_an_edit_survives_json(edit: Edit) -> None:
     assert Edit.from_dict(edit.to_dict()) == edit
     assert Edit.from_dict(json.loads(json.dumps(edit.to_dict()))) == edit
@@ -84,6 +74,13 @@ def test_every_kind_survives_json_as_itself(kind: str) -> None:
     edit = edit_of_kind(kind, ((3, 0.0), (5, 0.5)), keep_residual=True, position="all")
     back = Edit.from_dict(json.loads(json.dumps(edit.to_dict())))
     assert back == edit and back.kind == kind == edit.to_dict()["kind"]
+
+
+def test_strengths_given_with_a_swap_are_checked_and_dropped() -> None:
+    assert edit_of_kind("swap", ((3, 0.5),)) == LatentSwap()
+    with pytest.raises(UserError) as raised:
+        edit_of_kind("swap", ((3, 0.5), (3, 1.0)))
+    assert "two strengths" in one_sentence(raised)
 
 
 def test_an_edit_of_fewer_words_takes_the_defaults() -> None:

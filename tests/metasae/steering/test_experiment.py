@@ -1,6 +1,5 @@
 """Every number of an experiment against full passes with the edit worked out anew."""
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Preset
 from metasae.steering.ablation import lost_without
 from metasae.steering.edit_space import Piece
@@ -503,11 +503,37 @@ def test_a_meta_latent_of_neither(tokyo_paris: Experiment) -> None:
     assert f"Meta-latent {other} is active on neither" in one_sentence(raised)
 
 
+def with_bias(experiment: Experiment, bias: float) -> Experiment:
+    """The same with a meta-SAE whose every bias is this."""
+    meta = experiment.decomposition.meta
+    other = replace(meta, b_dec=torch.full_like(meta.b_dec, bias))
+    return Experiment(
+        experiment.model,
+        Decomposition(experiment.decomposition.sae, other),
+        experiment.source,
+        experiment.target,
+        experiment.questions,
+        experiment.median_norm,
+        experiment.provenance,
+    )
+
+
+def nothing_kept(experiment: Experiment) -> MetaLatentEdit:
+    """The edit that removes every meta-latent the source has."""
+    return MetaLatentEdit(tuple((p.meta, 0.0) for p in experiment.pieces if p.side != "target"))
+
+
 def test_nothing_left_of_the_direction(tokyo_paris: Experiment) -> None:
-    everything = tuple((p.meta, 0.0) for p in tokyo_paris.pieces if p.side != "target")
-    bias = float(tokyo_paris.decomposition.meta.b_dec.norm())
-    if bias > 1e-6:
-        assert not math.isnan(float(tokyo_paris.apply(MetaLatentEdit(everything)).logprobs.sum()))
-        return
-    with pytest.raises(UserError, match="Nothing is left of latent"):
-        tokyo_paris.apply(MetaLatentEdit(everything))
+    experiment = with_bias(tokyo_paris, 0.0)
+    edit = nothing_kept(experiment)
+    assert edit.strengths
+    with pytest.raises(UserError, match="Nothing is left of latent") as raised:
+        experiment.apply(edit)
+    one_sentence(raised)
+
+
+def test_a_bias_alone_is_left_of_the_direction(tokyo_paris: Experiment) -> None:
+    experiment = with_bias(tokyo_paris, 0.01)
+    edit = nothing_kept(experiment)
+    assert edit.strengths
+    check(experiment, edit)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from metasae.steering.questions import Answer, Question, Questions
-from metasae.steering.verdict import OTHER, leading, pattern_name, verdict
+from metasae.steering.verdict import (
+    OTHER,
+    leading,
+    pattern_bits,
+    pattern_code,
+    pattern_name,
+    pattern_text,
+    verdict,
+)
 
 
 def questions(*asked: tuple[str, ...]) -> Questions:
@@ -33,6 +41,19 @@ def test_leading_by_hand() -> None:
     assert only.tolist() == [0, 0] and by.tolist() == [math.inf, math.inf]
     place, nats = leading(torch.tensor([-3.0, -1.0]))
     assert (int(place), float(nats)) == (1, 2.0)
+
+
+@given(st.lists(st.booleans(), max_size=6))
+def test_a_pattern_is_the_same_in_all_its_forms(moved: list[bool]) -> None:
+    code = pattern_code(moved)
+    assert pattern_bits(code, len(moved)) == tuple(moved)
+    assert pattern_code(one == "1" for one in pattern_text(moved)) == code
+
+
+def test_the_forms_of_a_pattern_by_hand() -> None:
+    assert pattern_code([True, True, False]) == pattern_code((1, 1, 0)) == 3
+    assert pattern_bits(4, 3) == (False, False, True)
+    assert pattern_text([True, False, False]) == "100"
 
 
 def test_a_verdict_by_hand() -> None:

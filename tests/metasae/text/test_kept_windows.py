@@ -58,11 +58,11 @@ def test_a_text_of_ones_own_is_read_anew_and_kept_apart(
         assert kept is not None and same(kept, made)
         prints.append(fingerprint(made))
     assert len(made.tokens) == 2 and len(set(prints)) == 2
-    assert not cache.windows(preset.name, own=False).exists()
+    assert not cache.windows(preset.kept_as, own=False).exists()
 
 
 def test_a_damaged_file_is_said(preset: Preset) -> None:
-    path = cache.windows(preset.name, own=True)
+    path = cache.windows(preset.kept_as, own=True)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK no archive")
     with pytest.raises(UserError, match="is damaged") as raised:

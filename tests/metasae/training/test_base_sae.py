@@ -1,24 +1,34 @@
 """Base SAEs of one's own, on a small model and the user's text."""
 
+import itertools
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
 import sae_lens
 import torch
+from safetensors.torch import load_file
 
+import metasae
 from metasae.cli import main
 from metasae.errors import UserError
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS, Preset
+from metasae.text import windows as windows_module
 from metasae.text.cities import load_cities
+from metasae.text.document import Document
 from metasae.text.prompts import QUESTIONS, fill
-from metasae.training import base_sae
+from metasae.training import base_sae, trainer
 from metasae.training.config import TrainConfig
+from metasae.training.residuals import collect
+from metasae.training.trainer import Trainer
 from tests.builders import one_sentence
 from tests.small_models import D_MODEL, HOOK, small_gemma, small_gpt2
 
@@ -45,12 +55,12 @@ def place(
 
 
 @pytest.fixture(scope="module")
-def text(place: tuple[Preset, Path]) -> base_sae.Text:
+def text(place: tuple[Preset, Path]) -> base_sae.TrainingText:
     preset, folder = place
-    return base_sae.read(preset, [folder / "text.txt"], 4000)
+    return base_sae.read_training_text(preset, [folder / "text.txt"], tokens=4000)
 
 
-def test_the_residuals_are_the_models(text: base_sae.Text) -> None:
+def test_the_residuals_are_the_models(text: base_sae.TrainingText) -> None:
     acts = text.activations
     assert 3000 < len(acts) < 4200 and acts.mean.shape == (D_MODEL,)
     for row in (0, 100, len(acts) - 1):
@@ -67,7 +77,7 @@ def test_the_residuals_are_the_models(text: base_sae.Text) -> None:
 @pytest.mark.parametrize("selection", ["topk", "batch_topk"])
 @pytest.mark.parametrize("start", ["data", "random"])
 def test_what_is_trained_explains_held_out_text(
-    text: base_sae.Text, selection: str, start: str
+    text: base_sae.TrainingText, selection: str, start: str
 ) -> None:
     sae = base_sae.train_base_sae(text, replace(CONFIG, selection=selection, start=start))  # type: ignore[arg-type]
     found = base_sae.measure(text, sae)
@@ -76,12 +86,14 @@ def test_what_is_trained_explains_held_out_text(
     assert found["fve"] > 0.3 and found["tokens_measured"] > 50
 
 
-def test_it_goes_on_from_another_sae(text: base_sae.Text) -> None:
+def test_it_goes_on_from_another_sae(text: base_sae.TrainingText) -> None:
     first = base_sae.train_base_sae(text, CONFIG)
-    again = base_sae.train_base_sae(text, replace(CONFIG, start="sae", lr=0.0, steps=1), first)
+    again = base_sae.train_base_sae(
+        text, replace(CONFIG, start="sae", lr=1e-12, steps=1), initial=first
+    )
     assert torch.allclose(again.W_dec, first.W_dec, atol=1e-6)
     with pytest.raises(UserError, match="The SAE to start from has 64 latents"):
-        base_sae.train_base_sae(text, replace(CONFIG, start="sae", width=32), first)
+        base_sae.train_base_sae(text, replace(CONFIG, start="sae", width=32), initial=first)
 
 
 def test_the_command_writes_a_folder_saelens_opens(
@@ -114,9 +126,163 @@ def test_the_command_writes_a_folder_saelens_opens(
     assert not (tmp_path / "other").exists()
 
 
-def test_a_stopped_run_is_gone_on_with(place: tuple[Preset, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("selection", ["topk", "batch_topk"])
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
+    place: tuple[Preset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: Any
+) -> None:
     preset, folder = place
-    (tmp_path / "mine.sae.checkpoint").write_text("something")
+    config = replace(CONFIG, selection=selection)
+
+    def run(out: str, **more: Any) -> dict[str, Any]:
+        texts = [folder / "text.txt"]
+        return base_sae.make(preset, config, tmp_path / out, texts, tokens=4000, **more)
+
+    def breaking_off(stage: str, share: float, note: str = "") -> None:
+        if stage.startswith("SAE of") and share >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = run("whole")
+    clock = itertools.count(0.0, 60.0)  # so slow that every step is kept
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "time", SimpleNamespace(monotonic=clock.__next__))
+        with pytest.raises(KeyboardInterrupt):
+            run("mine", progress=breaking_off)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "mine.sae.checkpoint"}
     with pytest.raises(UserError) as raised:
-        base_sae.make(preset, CONFIG, tmp_path / "mine", [folder / "text.txt"])
+        run("mine")
     assert "--resume" in one_sentence(raised)
+    shares: list[float] = []
+
+    def noting(stage: str, share: float, note: str = "") -> None:
+        if stage.startswith("SAE of"):
+            shares.append(share)
+
+    again = run("mine", resume=True, progress=noting)
+    assert shares == [step / CONFIG.steps for step in range(CONFIG.steps // 2 + 1, 61)]
+    weights = [load_file(tmp_path / out / formats.WEIGHTS) for out in ("mine", "whole")]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+    assert again == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "mine"}
+
+
+def test_a_text_with_nothing_to_measure_on_is_refused_before_a_training(
+    place: tuple[Preset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset, _ = place
+    (tmp_path / "short.txt").write_text("\n\n".join(f"{n}." for n in range(400)))
+    config = replace(CONFIG, width=8)
+    monkeypatch.setattr(Trainer, "advance", lambda self: pytest.fail("it was trained"))
+    with pytest.raises(UserError) as raised:
+        base_sae.make(preset, config, tmp_path / "mine", [tmp_path / "short.txt"])
+    assert "No text was held out" in one_sentence(raised)
+    assert [path.name for path in tmp_path.iterdir()] == ["short.txt"]
+
+
+def test_a_training_that_cannot_be_measured_can_be_gone_on_with(
+    place: tuple[Preset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset, folder = place
+    measured = base_sae.measure
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(base_sae, "measure", killed)
+    texts = [str(folder / "text.txt")]
+    with pytest.raises(KeyboardInterrupt):
+        base_sae.make(preset, CONFIG, tmp_path / "mine", texts, tokens=4000)
+    monkeypatch.setattr(base_sae, "measure", measured)
+    monkeypatch.setattr(Trainer, "advance", lambda self: pytest.fail("it was trained again"))
+    report = base_sae.make(preset, CONFIG, tmp_path / "mine", texts, tokens=4000, resume=True)
+    assert json.loads((tmp_path / "mine" / formats.REPORT).read_text()) == json.loads(
+        json.dumps(report)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "text_said"),
+    [
+        ({"batch": 0}, "batch is 0"),
+        ({"k": 65}, "k is 65, more than the 64 latents"),
+        ({"width": 99_999}, "fewer than the 99,999 latents"),
+        ({"start": "sae"}, "none is named"),
+    ],
+)
+def test_the_library_refuses_what_the_command_does(
+    text: base_sae.TrainingText, changes: dict[str, Any], text_said: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        metasae.train_base_sae(text, replace(CONFIG, **changes))
+    assert text_said in one_sentence(raised)
+
+
+def test_the_default_text_is_cut_into_windows_once(
+    place: tuple[Preset, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset, _ = place
+    texts = [Document("one", f"The number {n} is about as large as {n}.", False) for n in range(9)]
+    monkeypatch.setattr(windows_module, "default_documents", lambda progress: texts)
+    first = metasae.read_training_text(preset)
+    monkeypatch.setattr(windows_module, "default_documents", None)
+    again = metasae.read_training_text(preset)
+    assert torch.equal(again.windows.tokens, first.windows.tokens)
+
+
+@pytest.fixture
+def kept(text: base_sae.TrainingText, tmp_path: Path) -> Path:
+    """A folder with the residuals of a text."""
+    collect(text.model, text.windows, tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("done.json", b"{"), ("done.json", b"[]"), ("done.json", b"{}"), ("resid.f16", b"cut"),
+        ("place.i32", b"cut"),
+    ],
+)  # fmt: skip
+def test_damaged_residuals_are_said(
+    text: base_sae.TrainingText, kept: Path, file: str, content: bytes
+) -> None:
+    (kept / file).write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        collect(text.model, text.windows, kept)
+    assert f"The residuals in {kept} are damaged" in one_sentence(raised)
+
+
+@pytest.mark.parametrize("file", ["state.json", "resid.f16", "place.i32"])
+def test_what_a_stopped_collecting_left_is_not_gone_on_with_when_damaged(
+    text: base_sae.TrainingText, kept: Path, file: str
+) -> None:
+    (kept / "done.json").unlink()
+    (kept / file).write_bytes(b"cut")
+    with pytest.raises(UserError) as raised:
+        collect(text.model, text.windows, kept)
+    assert "are damaged; delete that folder" in one_sentence(raised)
+
+
+def test_a_full_disk_is_said_and_the_residuals_are_gone_on_with(
+    text: base_sae.TrainingText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError) as raised:
+            collect(text.model, text.windows, tmp_path / "kept")
+    assert "No space left on device" in one_sentence(raised)
+    again = collect(text.model, text.windows, tmp_path / "kept")
+    assert len(again) == len(text.activations)
+    assert torch.equal(again.mean, text.activations.mean)
+
+
+def test_a_text_that_is_all_held_out_is_refused(
+    text: base_sae.TrainingText, tmp_path: Path
+) -> None:
+    held_out = replace(text.windows, held_out=(True,) * len(text.windows.held_out))
+    with pytest.raises(UserError) as raised:
+        collect(text.model, held_out, tmp_path / "kept")
+    assert "nothing to train on" in one_sentence(raised)
+    assert not (tmp_path / "kept").exists()

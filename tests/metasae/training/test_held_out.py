@@ -127,3 +127,7 @@ def test_base_quality_of_an_exact_an_empty_and_a_halving_sae() -> None:
     assert half["ce_ablated"] == pytest.approx(nats(averaged), rel=1e-5)
     share = (nats(averaged) - nats(halved)) / (nats(averaged) - nats(resid))
     assert half["ce_recovered"] == pytest.approx(share, rel=1e-4)
+
+
+def test_of_scraps_alone_no_batch_is_made() -> None:
+    assert held_out_batches(windows([8, 30], [0, 1], (True, False))) == []

@@ -1,6 +1,7 @@
 """Every source of training rows gives them in the order asked, and trains alike."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from metasae.training.config import TrainConfig
 from metasae.training.residuals import Residuals
 from metasae.training.rows import Rows, TensorRows, parts_of, width_of
 from metasae.training.trainer import Trainer
+from tests.builders import residuals
 
 FEW = torch.arange(30.0).reshape(10, 3)
 
@@ -26,21 +28,19 @@ _PLACES = torch.rand(COUNT, WIDTH, generator=_DRAW).argsort(1) < 4
 VALUES = 0.5 * _SIGNS * _PLACES
 
 
-def residuals(folder: Path) -> Residuals:
+def from_disk(folder: Path) -> Residuals:
+    """As they are trained on: mapped from a file."""
     path = folder / "resid.f16"
     path.write_bytes(VALUES.half().numpy().tobytes())
-    nothing = np.zeros(COUNT, dtype=np.int32)
-    return Residuals(
-        resid=np.memmap(path, dtype=np.float16, mode="r", shape=(COUNT, WIDTH)),
-        window=nothing, position=nothing, token=nothing, median_norm=1.0, mean=VALUES.mean(0),
-    )  # fmt: skip
+    mapped = np.memmap(path, dtype=np.float16, mode="r", shape=(COUNT, WIDTH))
+    return replace(residuals(VALUES, [0] * COUNT, [0] * COUNT), resid=mapped)
 
 
 SOURCES: dict[str, Callable[[Path], Rows]] = {
     "tensor": lambda _: TensorRows(VALUES),
     "one SAE": lambda _: Directions(("a",), (VALUES,)),
     "two SAEs": lambda _: Directions(("a", "b"), (3 * VALUES[:100], VALUES[100:])),
-    "residuals": residuals,
+    "residuals": from_disk,
 }
 
 

@@ -15,7 +15,8 @@ from metasae.training import explained
 from metasae.training.config import TrainConfig
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
-from metasae.training.trainer import Moment, Trainer
+from metasae.training.trainer import Moment, Trainer, precision_of
+from tests.metasae.training.planted import rows
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +28,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def planted(count: int = 3000, atoms: int = 12, d_in: int = 24) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(7)
-    basis = torch.linalg.qr(torch.randn(d_in, atoms, generator=draw))[0].T
-    parts = torch.rand(count, atoms, generator=draw).argsort(1)[:, :2]
-    rows = basis[parts[:, 0]] + 0.8 * basis[parts[:, 1]]
-    return rows / rows.norm(dim=1, keepdim=True)
+ROWS = torch.nn.functional.normalize(rows(3000, seed=7))
 
 
 def config(**changes: object) -> TrainConfig:
@@ -44,7 +40,7 @@ def config(**changes: object) -> TrainConfig:
 
 
 def test_training_finds_planted_structure_and_the_threshold_keeps_its_l0() -> None:
-    x = planted()
+    x = ROWS
     trainer = Trainer(TensorRows(x), config())
     trainer.run()
     norms = trainer.p.W_dec.norm(dim=1)
@@ -63,7 +59,7 @@ def test_training_finds_planted_structure_and_the_threshold_keeps_its_l0() -> No
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_auxiliary_loss_revives_dead_latents(seed: int) -> None:
-    x = planted()
+    x = ROWS
 
     # Twelve encoder rows too short to be selected beside the four others, which can't explain the
     # twelve atoms. Four latents more than atoms may stay dead.
@@ -85,13 +81,13 @@ def test_a_training_begins_with_more_latents_a_row_and_ends_with_k() -> None:
     assert [falling.active(step) for step in range(10)] == [8, 7, 6, 6, 5, 4, 4, 4, 4, 4]
     assert {config(width=24, k=4, steps=10).active(step) for step in range(10)} == {4}
     assert config(width=6, k=4, first_k=2.0).active(0) == 6
-    trainer = Trainer(TensorRows(planted()), falling, device="cpu")
+    trainer = Trainer(TensorRows(ROWS), falling, device="cpu")
     seen = [trainer.advance().l0 for _ in range(10)]
     assert 6 < seen[0] <= 8 and 3 < seen[-1] <= 4
 
 
 def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Path) -> None:
-    trainer = Trainer(TensorRows(planted()), config(steps=60), device="cpu")
+    trainer = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
     trainer.advance()
     trainer.save(tmp_path / "new")
     with safe_open(tmp_path / "new", "pt") as file:
@@ -100,15 +96,15 @@ def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Pa
     del values["first_k"], values["settled"]
     tensors = load_file(tmp_path / "new")
     save_file(tensors, tmp_path / "old", header | {"config": json.dumps(values)})
-    back = Trainer(TensorRows(planted()), config(steps=60), device="cpu")
+    back = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
     back.restore(tmp_path / "old")
     assert back.step == 1
     with pytest.raises(UserError, match="another configuration"):
-        Trainer(TensorRows(planted()), config(steps=60, first_k=2.0)).restore(tmp_path / "old")
+        Trainer(TensorRows(ROWS), config(steps=60, first_k=2.0)).restore(tmp_path / "old")
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    x = planted()
+    x = ROWS
     whole = Trainer(TensorRows(x), config(steps=60), device="cpu")
     whole.run()
     first = Trainer(TensorRows(x), config(steps=60), device="cpu")
@@ -132,10 +128,10 @@ def test_a_killed_training_leaves_what_was_kept_in_time(
 
     path = tmp_path / "c"
     with pytest.raises(KeyboardInterrupt):
-        Trainer(TensorRows(planted()), config(steps=60), device="cpu").run(path, every, watch=kill)
+        Trainer(TensorRows(ROWS), config(steps=60), device="cpu").run(path, every, watch=kill)
     assert path.exists() == (left is not None)
     if left is not None:
-        back = Trainer(TensorRows(planted()), config(steps=60), device="cpu")
+        back = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
         back.restore(path)
         assert back.step == left
 
@@ -143,7 +139,7 @@ def test_a_killed_training_leaves_what_was_kept_in_time(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to train on")
 @pytest.mark.parametrize("selection", ["topk", "batch_topk"])
 def test_a_gpu_trains_what_the_processor_does(selection: str, tmp_path: Path) -> None:
-    x = planted()
+    x = ROWS
     made = {}
     for device in ("cpu", "cuda"):
         trainer = Trainer(TensorRows(x), config(steps=40, selection=selection), device=device)
@@ -158,13 +154,13 @@ def test_a_gpu_trains_what_the_processor_does(selection: str, tmp_path: Path) ->
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    trainer = Trainer(TensorRows(planted()), config(steps=60))
+    trainer = Trainer(TensorRows(ROWS), config(steps=60))
     trainer.advance()
     trainer.save(tmp_path / "c")
     with pytest.raises(UserError, match="another configuration"):
-        Trainer(TensorRows(planted()), config(steps=61)).restore(tmp_path / "c")
+        Trainer(TensorRows(ROWS), config(steps=61)).restore(tmp_path / "c")
     with pytest.raises(UserError, match="other data"):
-        Trainer(TensorRows(planted() + 1), config(steps=60)).restore(tmp_path / "c")
+        Trainer(TensorRows(ROWS + 1), config(steps=60)).restore(tmp_path / "c")
     save_file({"silent": torch.zeros(1)}, tmp_path / "strange")
     with pytest.raises(UserError, match="damaged"):
         trainer.restore(tmp_path / "strange")
@@ -186,3 +182,27 @@ def test_the_batches_of_an_epoch_are_a_permutation() -> None:
     trainer = Trainer(rows, config(width=4, k=1, batch=128))
     seen = torch.cat([trainer.batch(step) for step in range(4)])[:, 0]
     assert sorted(seen.tolist()) == list(np.arange(1.0, 513.0))
+
+
+def test_a_checkpoint_is_gone_on_with_in_its_own_precision(tmp_path: Path) -> None:
+    x, path = TensorRows(ROWS), tmp_path / "checkpoint"
+    first = Trainer(x, config(), dtype=torch.bfloat16)
+    first.advance()
+    first.save(path)
+    assert precision_of(path) == torch.bfloat16
+    second = Trainer(x, config())
+    second.advance()  # its scratch memory is in fp32
+    second.restore(path)
+    assert second.dtype == torch.bfloat16
+    first.advance()
+    second.advance()
+    torch.testing.assert_close(second.p.W_dec, first.p.W_dec, rtol=0, atol=0)
+    # One of an earlier version doesn't say.
+    with safe_open(path, "pt") as file:
+        header = dict(file.metadata())
+    del header["dtype"]
+    save_file(load_file(path), path, header)
+    assert precision_of(path) is None and precision_of(tmp_path / "nowhere") is None
+    third = Trainer(x, config())
+    third.restore(path)
+    assert third.dtype == torch.float32

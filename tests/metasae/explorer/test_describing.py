@@ -1,0 +1,38 @@
+"""Describing some widths, one after the other, and what is written of each."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from metasae.explorer.describing import describe
+from metasae.explorer.explorer import META, REPORT, Explorer
+from metasae.lab.lab import open_lab
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.files import read_json
+from tests.small_release import Built
+
+pytestmark = pytest.mark.slow
+
+
+def test_labels_of_other_widths_and_of_another_meta_sae_stay_theirs(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = open_lab(built.release.preset)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    text, out = tmp_path / "text.txt", tmp_path / "out"
+    names = [city.name for city in built.release.cities]
+    text.write_text("\n\n".join(f"{name} is a city; people like {name}." for name in names * 4))
+    told = describe(lab, out, [64, 16], [text])
+    first = read_json(out / REPORT)
+    assert {"16", "64", META} < set(told) and first == {n: told[n] for n in told if n != "evidence"}
+    # The same SAEs with another meta-SAE, whose own meta-latents nobody has described.
+    other = replace(lab, provenance=replace(lab.provenance, meta_sae="mine@123"))
+    told = describe(other, out, [16], [text])
+    assert set(told) == {"sae", "meta_sae", "16", "evidence"}
+    written = read_json(out / REPORT)
+    assert written == first | {"meta_sae": "mine@123", "16": told["16"]}
+    assert Explorer(other, out).table(META) is None
+    assert Explorer(other, out).label(META, lab.n_meta - 1)
+    table = Explorer(lab, out).table(META)
+    assert table is not None and len(table) == lab.n_meta

@@ -1,0 +1,153 @@
+"""The Enumerate page over searches that are done: looking at a row, damage, what is kept."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.search.job import Job
+from metasae.search.spec import Spec
+from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import EMBEDDED
+from workbench import shared
+from workbench.enumerate import searches, tables
+from workbench.state import edit_to_text
+from workbench.text import escape
+
+APP = Path(__file__).parents[2] / "workbench" / "app.py"
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
+
+TOKYO, PARIS = (
+    Spec(EMBEDDED.opened, source, target, attributes=("country",))
+    for source, target in (("Tokyo", "Paris"), ("Paris", "Tokyo"))
+)
+
+
+@pytest.fixture(scope="module")
+def jobs(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Job, Job]:
+    """Two finished searches, and the cache they are in."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(cache))
+        both = Job(lab, TOKYO), Job(lab, PARIS)
+        for job in both:
+            job.run()
+    return cache, *both
+
+
+@pytest.fixture(autouse=True)
+def opened(lab: Lab, jobs: tuple[Path, Job, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(jobs[0]))
+    monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    app.query_params["attributes"] = "country"
+    app = app.switch_page("../pages/enumerate.py").run()
+    assert not app.exception
+    return app
+
+
+def country(source: str, target: str) -> AppTest:
+    app = page(v="1", source=source, target=target)
+    assert not app.error
+    return app
+
+
+def choose_row(app: AppTest, job: Job, row: int) -> AppTest:
+    app.session_state[f"patterns-{job.id}"] = {
+        "selection": {"rows": [row], "columns": [], "cells": []}
+    }
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_row_is_looked_at_and_its_edit_taken_only_when_asked_for(
+    jobs: tuple[Path, Job, Job],
+) -> None:
+    _, job, other = jobs
+    summary = job.summary()
+    assert summary is not None and len(summary.patterns) == 2
+    app = choose_row(country("Tokyo", "Paris"), job, 1)
+    assert any(escape(summary.patterns[1].sentence) in one.value for one in app.markdown)
+    assert "edit" not in app.query_params
+    # The other search has a selection of its own: none.
+    app.button(key="exchange").click().run()
+    assert not app.exception and "edit" not in app.query_params
+    assert not [one for one in app.button if one.key == "search-open"]
+    app = choose_row(app, other, 1)
+    app.button(key="search-open").click().run()
+    found = other.summary()
+    assert found is not None
+    assert app.query_params["edit"] == edit_to_text(found.patterns[1].edit)
+    assert app.query_params["source"] == "Paris"
+
+
+def test_the_tab_that_is_closed_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(searches, "get_pairs", lambda *args: asked.append(args))
+    country("Tokyo", "Paris")
+    assert asked == []
+
+
+def test_latents_named_twice_in_a_link_are_said() -> None:
+    app = page(v="1", source="#12", source_latents="5")
+    assert len(app.error) == 1 and "names its latents already" in app.error[0].value
+    assert app.selectbox(key="pick-source").value == "#12"
+
+
+def test_what_was_reached_is_shown_without_controls_where_there_can_be_none(
+    jobs: tuple[Path, Job, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*args: object) -> None:
+        raise UserError("There are too few meta-latents to draw controls from.")
+
+    monkeypatch.setattr(searches, "effects_and_controls", none)
+    app = country("Tokyo", "Paris")
+    table = app.dataframe[0].value
+    assert table["Country"].tolist() == ["·", "moves"] and "By chance" not in table.columns
+    assert any("draw controls from" in one.value for one in app.info)
+    app = choose_row(app, jobs[1], 1)
+    assert not app.error
+
+
+def test_the_rows_of_a_finished_search_are_read_once(
+    jobs: tuple[Path, Job, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, job, _ = jobs
+    read: list[str] = []
+    results = Job.results
+
+    def counted(self: Job) -> pd.DataFrame:
+        read.append(self.id)
+        return results(self)
+
+    monkeypatch.setattr(Job, "results", counted)
+    first = tables.finished_leads(job.id, job)
+    assert tables.finished_leads(job.id, job) is first and read == [job.id]
+
+
+def test_a_download_leaves_nothing_behind(jobs: tuple[Path, Job, Job]) -> None:
+    _, job, _ = jobs
+    before = sorted(job.folder.iterdir())
+    content = tables.exported(job, ".csv")
+    assert content.startswith(b"# {") and content.count(b"\n") == len(job.combinations) + 2
+    assert sorted(job.folder.iterdir()) == before
+
+
+def test_latents_are_led_by_the_city_they_are_asked_about(lab: Lab) -> None:
+    tokyo = lab.city_record("Tokyo").latents[0].latent
+    job = Job(lab, Spec(EMBEDDED.opened, f"#{tokyo}", "Paris", attributes=("country",)))
+    job.run()
+    assert (tables.with_leads(job)["lead country"] != 0).all()
