@@ -50,6 +50,13 @@ def lab() -> Lab:
     return open_lab()
 
 
+@pytest.fixture
+def opened(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The lab that is open already, which the command line finds."""
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
+    return lab
+
+
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small Llama that was taught what is true of `TAUGHT`."""
