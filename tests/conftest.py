@@ -11,24 +11,43 @@ without a fixture of this file's: by a command, or by ``request.getfixturevalue`
 """
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
+from metasae.sources.cache import CACHE_VARIABLE, cache_dir
 from metasae.sources.presets import EMBEDDED
 from metasae.text.cities import find_city
 from tests import small_models
+from tests.own_cache import own_cache
 from tests.small_release import Built, SmallRelease, small_preset
 
 REAL_MODEL_FIXTURES = ("lab", "model")
 """Fixtures of this file that open the real model."""
 
 HERE = Path(__file__).parent
+
+# On a busy machine an example takes as long as it takes.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The tests' cache: nothing of the user's is read, and nothing is written among it."""
+    with (
+        own_cache(tmp_path_factory.mktemp("cache"), cache_dir()) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv(CACHE_VARIABLE, str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -58,11 +58,6 @@ def with_out() -> list[str]:
     return [name for name, parser in commands().items() if "--out" in parser._option_string_actions]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong must be said before anything slow begins."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -38,7 +38,6 @@ SOME = 8
 """Draws of a control on the real model."""
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(2, 6))
 def test_random_directions_have_the_norms_of_the_edit(seed: int, count: int, width: int) -> None:
     draw = np.random.default_rng(seed)
