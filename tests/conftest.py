@@ -10,7 +10,10 @@ What opens the real model or a browser is read off a test's fixtures and folder.
 without a fixture of this file's: by a command, or by ``request.getfixturevalue``.
 """
 
+import logging
+import os
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +22,13 @@ import pytest
 import torch
 from hypothesis import settings
 
+from metasae.cli.main import _TALKATIVE
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.sources.cache import CACHE_VARIABLE, cache_dir
 from metasae.sources.presets import EMBEDDED
+from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from tests import small_models
 from tests.own_cache import own_cache
@@ -31,6 +36,9 @@ from tests.small_release import Built, SmallRelease, small_preset
 
 REAL_MODEL_FIXTURES = ("lab", "model")
 """Fixtures of this file that open the real model."""
+
+QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS")
+"""Variables that `metasae.cli.main` sets."""
 
 HERE = Path(__file__).parent
 
@@ -57,6 +65,31 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Many tiny products: on a busy machine threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """What `metasae.cli.main` quietens for its process is as loud again for the next test."""
+    loggers = [logging.getLogger(name) for name in ("", "metasae", *_TALKATIVE)]
+    levels = [logger.level for logger in loggers]
+    variables = {name: os.environ.get(name) for name in QUIET}
+    with warnings.catch_warnings():
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
 @pytest.fixture(scope="session")
 def model() -> LanguageModel:
     """The real language model, fetched on first use."""
@@ -67,6 +100,12 @@ def model() -> LanguageModel:
 def lab() -> Lab:
     """The real default, as it is shipped."""
     return open_lab()
+
+
+@pytest.fixture(scope="session")
+def tokyo_paris(lab: Lab) -> Experiment:
+    """The post's pair, with the latents that stand for it."""
+    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
 
 
 @pytest.fixture

@@ -20,19 +20,14 @@ from metasae.steering.experiment import Experiment
 
 
 @pytest.fixture(scope="session")
-def experiment(lab: Lab) -> Experiment:
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+def found(tokyo_paris: Experiment) -> tuple[FoundEdit, ...]:
+    return search(tokyo_paris, screened=False)
 
 
 @pytest.fixture(scope="session")
-def found(experiment: Experiment) -> tuple[FoundEdit, ...]:
-    return search(experiment, screened=False)
-
-
-@pytest.fixture(scope="session")
-def leaking(lab: Lab) -> Experiment:
+def leaking(lab: Lab, tokyo_paris: Experiment) -> Experiment:
     """Towards Paris from a latent that fires here and there in the text without a city."""
-    experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+    experiment = tokyo_paris
     rows = [experiment.model.prompt_tokens(text) for text in WITHOUT_CITY]
     resid = torch.cat([experiment.model.residual(torch.tensor([row]))[0, 1:] for row in rows])
     fires = experiment.decomposition.sae.encode(resid) > 0

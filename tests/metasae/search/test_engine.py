@@ -21,49 +21,49 @@ OPTIONS = {
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_every_log_probability_is_that_of_full_hooked_passes(
-    experiment: Experiment, options: EditOptions
+    tokyo_paris: Experiment, options: EditOptions
 ) -> None:
-    combinations = Combinations.of(experiment, options, (0.0, -1.0), (1.0, 2.0))
+    combinations = Combinations.of(tokyo_paris, options, (0.0, -1.0), (1.0, 2.0))
     draw = np.random.default_rng(0)
     numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
-    found = Engine(experiment, combinations).logprobs(numbers)
+    found = Engine(tokyo_paris, combinations).logprobs(numbers)
     expected = torch.stack(
-        [oracle.logprobs(experiment, combinations.edit(n)) for n in numbers.tolist()]
+        [oracle.logprobs(tokyo_paris, combinations.edit(n)) for n in numbers.tolist()]
     )
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
-def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment)
-    found = Engine(experiment, combinations).logprobs([0])[0]
+def test_the_first_combination_is_the_unedited_model(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris)
+    found = Engine(tokyo_paris, combinations).logprobs([0])[0]
     torch.testing.assert_close(
-        found, oracle.logprobs(experiment, combinations.edit(0)), rtol=0, atol=1e-4
+        found, oracle.logprobs(tokyo_paris, combinations.edit(0)), rtol=0, atol=1e-4
     )
-    torch.testing.assert_close(found, experiment.baseline, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, tokyo_paris.baseline, rtol=0, atol=1e-4)
 
 
-def test_edits_at_all_positions_are_scored_as_one_by_one(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment, EditOptions(position="all"))
+def test_edits_at_all_positions_are_scored_as_one_by_one(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris, EditOptions(position="all"))
     numbers = [0, 1, len(combinations) // 2, len(combinations) - 1]
-    found = Engine(experiment, combinations).logprobs(numbers)
+    found = Engine(tokyo_paris, combinations).logprobs(numbers)
     for row, number in zip(found, numbers, strict=True):
-        expected = experiment.apply(combinations.edit(number)).logprobs
+        expected = tokyo_paris.apply(combinations.edit(number)).logprobs
         torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
 
 
 def test_equal_directions_are_run_once(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    tokyo_paris: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With a single piece left its strength is normalised away: 0.5, 1 and 2 give one direction.
-    combinations = Combinations.of(experiment, EditOptions(), (0.0,), (0.5, 1.0, 2.0))
-    own = [column for column, piece in enumerate(experiment.pieces) if piece.side == "target"]
+    combinations = Combinations.of(tokyo_paris, EditOptions(), (0.0,), (0.5, 1.0, 2.0))
+    own = [column for column, piece in enumerate(tokyo_paris.pieces) if piece.side == "target"]
     numbers = []
     for number in range(len(combinations)):
         row = combinations.strengths([number])[0]
-        gone = [n for n, piece in enumerate(experiment.pieces) if piece.side == "source"]
+        gone = [n for n, piece in enumerate(tokyo_paris.pieces) if piece.side == "source"]
         if not row[gone].any() and int((row[own] > 0).sum()) == 1:
             numbers.append(number)
-    engine = Engine(experiment, combinations)
+    engine = Engine(tokyo_paris, combinations)
     run: list[int] = []
     once = PreparedExperiment.logprobs
 
@@ -73,8 +73,8 @@ def test_equal_directions_are_run_once(
 
     monkeypatch.setattr(PreparedExperiment, "logprobs", counted)
     engine.logprobs(numbers)
-    shared = any(piece.side == "shared" for piece in experiment.pieces)
-    bias = float(experiment.decomposition.meta.b_dec.norm()) > 1e-6
+    shared = any(piece.side == "shared" for piece in tokyo_paris.pieces)
+    bias = float(tokyo_paris.decomposition.meta.b_dec.norm()) > 1e-6
     each = 3 if shared or bias else 1
     assert sum(run) == each * len(own)
     run.clear()

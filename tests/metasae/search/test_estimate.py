@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from metasae.errors import UserError
-from metasae.lab.lab import Lab
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.search.combinations import Combinations
@@ -289,19 +288,14 @@ def test_progress_reaches_the_end() -> None:
     assert told == sorted(told) and told[-1] == 1.0
 
 
-@pytest.fixture(scope="module")
-def experiment(lab: Lab) -> Experiment:
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
-
-
-def test_every_reported_value_is_verified(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment, EditOptions(), (0.0, 0.5), (0.5, 1.0, 1.5))
-    found, used = estimated(experiment, combinations, 90)
+def test_every_reported_value_is_verified(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris, EditOptions(), (0.0, 0.5), (0.5, 1.0, 1.5))
+    found, used = estimated(tokyo_paris, combinations, 90)
     assert FIRST <= used <= 90 < len(combinations)
     assert found[0].edit == NO_EDIT and not any(found[0].pattern.values())
     assert len(found) > 1
     for one in found:
-        outcome = experiment.apply(one.edit)
+        outcome = tokyo_paris.apply(one.edit)
         assert outcome.moved == one.pattern
         assert outcome.sentence == one.sentence
         assert math.isnan(one.reached_by)
@@ -312,18 +306,18 @@ def test_every_reported_value_is_verified(experiment: Experiment) -> None:
         assert one.margin == pytest.approx(min(leads), abs=1e-4)
 
 
-def test_changes_are_what_the_case_adds(experiment: Experiment) -> None:
+def test_changes_are_what_the_case_adds(tokyo_paris: Experiment) -> None:
     engine = Engine(
-        experiment, Combinations.of(experiment, EditOptions(keep_residual=True, position="all"))
+        tokyo_paris, Combinations.of(tokyo_paris, EditOptions(keep_residual=True, position="all"))
     )
     numbers = np.array([0, 3, 5, len(engine.combinations) - 1])
     plain = Changes(engine, numbers).plain(numbers)
-    prepared = experiment.prepared(engine.combinations.options)
+    prepared = tokyo_paris.prepared(engine.combinations.options)
     for found, seen in zip(plain, prepared.prompts.seen, strict=True):
         here = (prepared.touched & seen)[:, None]
         resid = torch.stack(
             [
-                experiment.compiled(engine.combinations.edit(n)).change(prepared.firing) * here
+                tokyo_paris.compiled(engine.combinations.edit(n)).change(prepared.firing) * here
                 for n in numbers.tolist()
             ]
         ).flatten(1)
@@ -332,12 +326,13 @@ def test_changes_are_what_the_case_adds(experiment: Experiment) -> None:
         assert float(between.max()) > 1.0
 
 
-def test_finds_on_the_real_model_what_scoring_all_finds(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment)
+def test_finds_on_the_real_model_what_scoring_all_finds(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris)
     best = {
-        tuple(one.pattern.values()): one for one in search(experiment, combinations, screened=False)
+        tuple(one.pattern.values()): one
+        for one in search(tokyo_paris, combinations, screened=False)
     }
-    found, used = estimated(experiment, combinations)
+    found, used = estimated(tokyo_paris, combinations)
     assert used <= max(len(combinations) // SHARE, BUDGETS[0])
     assert {tuple(one.pattern.values()) for one in found} == set(best)
     for one in found:

@@ -39,7 +39,7 @@ def judged(experiment: Experiment, outcome: Outcome) -> tuple[dict[str, bool], f
 
 
 def test_each_found_edit_does_what_it_is_said_to_do(
-    experiment: Experiment, found: tuple[FoundEdit, ...]
+    tokyo_paris: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
     assert found[0].edit == NO_EDIT and not any(found[0].pattern.values())
     assert len(found) > 1
@@ -47,8 +47,8 @@ def test_each_found_edit_does_what_it_is_said_to_do(
     assert len(set(patterns)) == len(patterns)
     assert [sum(pattern) for pattern in patterns] == sorted(map(sum, patterns))
     for one in found:
-        outcome = experiment.apply(one.edit)
-        assert judged(experiment, outcome) == (one.pattern, pytest.approx(one.margin, abs=1e-4))
+        outcome = tokyo_paris.apply(one.edit)
+        assert judged(tokyo_paris, outcome) == (one.pattern, pytest.approx(one.margin, abs=1e-4))
         assert outcome.moved == one.pattern
         assert outcome.sentence == one.sentence
 
@@ -66,29 +66,29 @@ def test_the_reports_edits_do_what_it_says(lab: Lab) -> None:
 
 
 def test_no_other_combination_does_better(
-    experiment: Experiment, found: tuple[FoundEdit, ...]
+    tokyo_paris: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
-    own = [piece for piece in experiment.pieces if piece.side != "shared"]
+    own = [piece for piece in tokyo_paris.pieces if piece.side != "shared"]
     best: dict[tuple[bool, ...], float] = {}
     for choice in product((False, True), repeat=len(own)):
         edit = NO_EDIT
         for piece, changed in zip(own, choice, strict=True):
             if changed:
                 edit = edit.with_strength(piece.meta, 1 - piece.default, piece.default)
-        reached = judged(experiment, experiment.apply(edit))
+        reached = judged(tokyo_paris, tokyo_paris.apply(edit))
         if reached is not None:
             pattern = tuple(reached[0].values())
             best[pattern] = max(best.get(pattern, 0.0), reached[1])
     expected = {tuple(one.pattern.values()): one.margin for one in found}
-    none = (False,) * len(experiment.questions)
+    none = (False,) * len(tokyo_paris.questions)
     assert expected.pop(none) <= best.pop(none) + 1e-4  # the unedited model stands for it
     assert best == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_screened_search_reports_what_an_exact_one_does(experiment: Experiment) -> None:
-    combinations = Combinations.of(experiment, EditOptions(), (0.0, 0.5), (1.0,))
-    exact = search(experiment, combinations, screened=False)
-    screened = search(experiment, combinations, screened=True)
+def test_a_screened_search_reports_what_an_exact_one_does(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris, EditOptions(), (0.0, 0.5), (1.0,))
+    exact = search(tokyo_paris, combinations, screened=False)
+    screened = search(tokyo_paris, combinations, screened=True)
     assert [one.pattern for one in screened] == [one.pattern for one in exact]
     for rough, true in zip(screened, exact, strict=True):
         assert rough.margin == pytest.approx(true.margin, abs=1e-3)
@@ -96,20 +96,20 @@ def test_a_screened_search_reports_what_an_exact_one_does(experiment: Experiment
 
 
 def test_a_scan_can_begin_where_another_stopped(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    tokyo_paris: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("metasae.search.exhaustive.CHUNK", 64)
-    combinations = Combinations.of(experiment, EditOptions(), (0.0, 0.5, -1.0), (0.5, 1.0, 2.0))
-    whole = list(islice(scan(Engine(experiment, combinations)), 3))
+    combinations = Combinations.of(tokyo_paris, EditOptions(), (0.0, 0.5, -1.0), (0.5, 1.0, 2.0))
+    whole = list(islice(scan(Engine(tokyo_paris, combinations)), 3))
     assert len(whole) == 3
     rest_of = range(int(whole[1].numbers[0]), len(combinations))
-    rest = list(islice(scan(Engine(experiment, combinations), [rest_of]), 2))
+    rest = list(islice(scan(Engine(tokyo_paris, combinations), [rest_of]), 2))
     for one, other in zip(whole[1:], rest, strict=True):
         assert np.array_equal(one.numbers, other.numbers)
         torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-4)
 
 
-def test_progress_reaches_the_end(experiment: Experiment) -> None:
+def test_progress_reaches_the_end(tokyo_paris: Experiment) -> None:
     told: list[float] = []
-    search(experiment, progress=lambda stage, fraction, note: told.append(fraction))
+    search(tokyo_paris, progress=lambda stage, fraction, note: told.append(fraction))
     assert told == sorted(told) and told[-1] == 1.0

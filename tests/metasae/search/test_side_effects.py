@@ -85,15 +85,15 @@ def close(found: probing.Divergence, expected: tuple[float, float]) -> None:
 
 
 def test_divergence_on_the_citys_name_is_that_of_full_passes(
-    experiment: Experiment, lab: Lab, found: tuple[FoundEdit, ...]
+    tokyo_paris: Experiment, lab: Lab, found: tuple[FoundEdit, ...]
 ) -> None:
     sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
-    one = SideEffectProbe(lab, experiment).side_effects(found[-1].edit)
+    one = SideEffectProbe(lab, tokyo_paris).side_effects(found[-1].edit)
     expected = slow_divergence(
-        experiment,
+        tokyo_paris,
         sentences,
         found[-1].edit,
-        lambda text: name_position(experiment.model, text, "Tokyo"),
+        lambda text: name_position(tokyo_paris.model, text, "Tokyo"),
     )
     assert expected[0] > 0.01
     close(one.with_city, expected)
@@ -101,7 +101,7 @@ def test_divergence_on_the_citys_name_is_that_of_full_passes(
     # On text without the city there is nothing to edit.
     assert one.without_city.largest == one.without_city.changed == 0
     assert one.without_city.positions == sum(
-        len(experiment.model.encode(sentence)) for sentence in WITHOUT_CITY
+        len(tokyo_paris.model.encode(sentence)) for sentence in WITHOUT_CITY
     )
 
 
@@ -133,8 +133,8 @@ def test_what_leaks_is_that_of_full_passes(
         assert one.without_city.changed == one.without_city.sentences
 
 
-def test_no_edit_has_no_side_effects(experiment: Experiment, lab: Lab) -> None:
-    one = SideEffectProbe(lab, experiment).side_effects(NO_EDIT)
+def test_no_edit_has_no_side_effects(tokyo_paris: Experiment, lab: Lab) -> None:
+    one = SideEffectProbe(lab, tokyo_paris).side_effects(NO_EDIT)
     for part in (one.with_city, one.without_city, one.leak):
         assert (part.mean, part.largest, part.changed) == (0, 0, 0)
     assert one.held == one.facts
@@ -233,7 +233,7 @@ def test_running_only_the_changed_rows_is_running_all(borrowed: Experiment, shar
 
 
 def test_a_source_nobody_shares_latents_with_has_no_others(
-    lab: Lab, experiment: Experiment
+    lab: Lab, tokyo_paris: Experiment
 ) -> None:
     held = {one.latent for record in lab.records.values() for one in record.latents}
     free = next(latent for latent in range(lab.n_latents) if latent not in held)
