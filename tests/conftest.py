@@ -7,14 +7,15 @@
 
 What opens the real model or a browser is read off a test's fixtures and folder. By hand are marked
 ``slow`` (takes more than about three seconds), and ``real_model`` where a test opens the model
-without a fixture of this file's: by a command, or by ``request.getfixturevalue``.
+without a fixture of this file's: by a command, or by ``request.getfixturevalue``. Without the mark
+opening it fails, in this process; a test that starts another has to be marked.
 """
 
 import logging
 import os
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ from hypothesis import settings
 
 from metasae.cli.main import _TALKATIVE
 from metasae.lab.lab import Lab, open_lab
+from metasae.lm import loading
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
+from metasae.progress import Progress, silent
 from metasae.sources.cache import CACHE_VARIABLE, cache_dir
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, InWheel, Preset
 from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from tests import small_models
@@ -149,12 +152,39 @@ def built(small_release: SmallRelease) -> Built:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by fixtures and folder, then order: unit tests, the real model, the app, the browser."""
     for item in items:
-        if _opens_real_model(item):
+        browser = "browser" in _folders(item)
+        if browser or _opens_real_model(item):
             item.add_marker("real_model")
-        if "browser" in _folders(item):
-            for mark in ("browser", "real_model", "slow"):
+        if browser:
+            for mark in ("browser", "slow"):
                 item.add_marker(mark)
     items.sort(key=_cost)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test; without the mark ``real_model`` neither it nor its fixtures open that model."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.get_closest_marker("real_model"):
+            patch.setattr(loading, "prepare_model", _closed(item.nodeid))
+        return (yield)
+
+
+def _closed(test: str) -> Callable[..., Path]:
+    """`loading.prepare_model`, which fails for a model in a wheel unless the test put it there."""
+    prepare = loading.prepare_model
+
+    def prepared(preset: Preset, progress: Progress = silent) -> Path:
+        if isinstance(preset.model.origin, InWheel):
+            folder = loading.model_folder(preset)
+            if folder.parent.is_symlink() or not folder.exists():
+                pytest.fail(
+                    f"{test} opens the embedded model; use the fixture lab or model, or mark it "
+                    "real_model."
+                )
+        return prepare(preset, progress)
+
+    return prepared
 
 
 def _opens_real_model(item: pytest.Item) -> bool:

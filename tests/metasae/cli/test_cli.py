@@ -104,7 +104,6 @@ def test_the_stored_report_is_of_the_weights_that_are_there(tmp_path: Path) -> N
 # With the real default.
 
 
-@pytest.mark.real_model
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     values = run(capsys, "info")
     assert (values["preset"], values["model"], values["hook"]) == (
