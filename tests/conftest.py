@@ -7,29 +7,59 @@
 
 What opens the real model or a browser is read off a test's fixtures and folder. By hand are marked
 ``slow`` (takes more than about three seconds), and ``real_model`` where a test opens the model
-without a fixture of this file's: by a command, or by ``request.getfixturevalue``.
+without a fixture of this file's: by a command, or by ``request.getfixturevalue``. Without the mark
+opening it fails, in this process; a test that starts another has to be marked.
 """
 
+import logging
+import os
 import random
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
+from metasae.cli.main import _TALKATIVE
 from metasae.lab.lab import Lab, open_lab
+from metasae.lm import loading
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
-from metasae.sources.presets import EMBEDDED
+from metasae.progress import Progress, silent
+from metasae.sources.cache import CACHE_VARIABLE, cache_dir
+from metasae.sources.presets import EMBEDDED, InWheel, Preset
+from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from tests import small_lab as planted
 from tests import small_models
+from tests.own_cache import own_cache
 from tests.small_release import Built, SmallRelease, small_preset
 
 REAL_MODEL_FIXTURES = ("lab", "model")
 """Fixtures of this file that open the real model."""
 
+QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS")
+"""Variables that `metasae.cli.main` sets."""
+
 HERE = Path(__file__).parent
+
+# On a busy machine an example takes as long as it takes.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The tests' cache: nothing of the user's is read, and nothing is written among it."""
+    with (
+        own_cache(tmp_path_factory.mktemp("cache"), cache_dir()) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv(CACHE_VARIABLE, str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +67,31 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Many tiny products: on a busy machine threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """What `metasae.cli.main` quietens for its process is as loud again for the next test."""
+    loggers = [logging.getLogger(name) for name in ("", "metasae", *_TALKATIVE)]
+    levels = [logger.level for logger in loggers]
+    variables = {name: os.environ.get(name) for name in QUIET}
+    with warnings.catch_warnings():
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +104,19 @@ def model() -> LanguageModel:
 def lab() -> Lab:
     """The real default, as it is shipped."""
     return open_lab()
+
+
+@pytest.fixture(scope="session")
+def tokyo_paris(lab: Lab) -> Experiment:
+    """The post's pair, with the latents that stand for it."""
+    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+
+
+@pytest.fixture
+def opened(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The lab that is open already, which the command line finds."""
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
+    return lab
 
 
 @pytest.fixture(scope="session")
@@ -91,12 +159,39 @@ def built(small_release: SmallRelease) -> Built:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by fixtures and folder, then order: unit tests, the real model, the app, the browser."""
     for item in items:
-        if _opens_real_model(item):
+        browser = "browser" in _folders(item)
+        if browser or _opens_real_model(item):
             item.add_marker("real_model")
-        if "browser" in _folders(item):
-            for mark in ("browser", "real_model", "slow"):
+        if browser:
+            for mark in ("browser", "slow"):
                 item.add_marker(mark)
     items.sort(key=_cost)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test; without the mark ``real_model`` neither it nor its fixtures open that model."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.get_closest_marker("real_model"):
+            patch.setattr(loading, "prepare_model", _closed(item.nodeid))
+        return (yield)
+
+
+def _closed(test: str) -> Callable[..., Path]:
+    """`loading.prepare_model`, which fails for a model in a wheel unless the test put it there."""
+    prepare = loading.prepare_model
+
+    def prepared(preset: Preset, progress: Progress = silent) -> Path:
+        if isinstance(preset.model.origin, InWheel):
+            folder = loading.model_folder(preset)
+            if folder.parent.is_symlink() or not folder.exists():
+                pytest.fail(
+                    f"{test} opens the embedded model; use the fixture lab or model, or mark it "
+                    "real_model."
+                )
+        return prepare(preset, progress)
+
+    return prepared
 
 
 def _opens_real_model(item: pytest.Item) -> bool:

@@ -271,12 +271,8 @@ SMALL = 30
 
 TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     # Commands have no logic of their own: they are called as a person calls them.
-    "cli/test_cli.py": (
-        "cli/arguments",
-        "cli/cities",
-        "cli/main",
-        "cli/steering",
-    ),
+    "cli/test_bounds.py": ("cli/arguments", "cli/main"),
+    "cli/test_cli.py": ("cli/cities", "cli/steering"),
     # Opening models of other families end to end, from the hub or a person's own folder.
     "lm/test_fused_blocks.py": ("lm/blocks",),
     "lm/test_other_models.py": ("lab/first_use", "sources/hub"),
@@ -286,8 +282,7 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     "explorer/test_graph.py": ("explorer/graph_chart", "explorer/graph_files"),
     "lab/test_lab.py": ("lab/meta_cards",),
     "release/test_measure.py": ("release/pair_table",),
-    "saes/test_formats.py": ("saes/autoencoder",),
-    "saes/test_directions.py": ("sources/releases",),
+    "saes/test_formats.py": ("saes/autoencoder", "sources/releases"),
     "search/test_estimate.py": ("search/estimator",),
     "search/test_job.py": ("search/job_files", "search/summary"),
     "steering/test_experiment.py": ("steering/outcome", "steering/provenance"),
@@ -295,6 +290,18 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     "training/test_base_sae.py": ("training/residuals",),
 }
 """Files of tests → the modules without one of their own that they test."""
+
+REACHED_BY = {
+    "cli/arguments": "--source-latents",
+    "cli/cities": "city",
+    "cli/steering": "steer",
+    "lab/meta_cards": "meta_card",
+    "lm/blocks": "blocks",
+    "release/pair_table": "tokyo_paris",
+    "steering/provenance": "provenance",
+}
+"""Of those the modules that are not imported there → the word that leads to them: typed after
+``metasae``, a method, or a key of the report."""
 
 ACROSS = {"cli/test_cli", "cli/test_bounds", "lm/test_other_models", "test_public"}
 """Files of tests about no single module."""
@@ -316,6 +323,30 @@ def test_every_module_has_its_file_of_tests() -> None:
     assert alone - through == set(), "without tests"
     assert through - alone == set(), "no longer exceptions"
     assert [name for name in TESTED_THROUGH if not (TESTS / "metasae" / name).exists()] == []
+
+
+def leads_to(tree: ast.Module, module: str) -> bool:
+    """Whether a file of tests imports a module of the library or uses the word that leads there."""
+    whole = ".".join(("metasae", *module.split("/"))).removesuffix(".__init__")
+    if module not in REACHED_BY:
+        return any(f"{name}.".startswith(f"{whole}.") for name in imported(tree, "x"))
+    word = REACHED_BY[module]
+    return any(
+        (isinstance(node, ast.Constant) and node.value == word)
+        or (isinstance(node, ast.Attribute) and node.attr == word)
+        for node in ast.walk(tree)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [(name, one) for name, all_of in TESTED_THROUGH.items() for one in all_of]
+)
+def test_a_file_that_tests_other_modules_leads_to_them(name: str, module: str) -> None:
+    assert leads_to(parsed(TESTS / "metasae" / name), module)
+
+
+def test_no_way_to_a_module_is_left_over() -> None:
+    assert set(REACHED_BY) <= {one for modules in TESTED_THROUGH.values() for one in modules}
 
 
 def test_every_file_of_tests_is_a_modules() -> None:

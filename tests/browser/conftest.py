@@ -12,30 +12,33 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from metasae.sources.cache import cache_dir
+from metasae.sources.cache import CACHE_VARIABLE, cache_dir
 from tests.browser.watching import CHROMIUM, Traffic
+from tests.own_cache import own_cache
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache without what other tests searched and labelled."""
+    with own_cache(tmp_path_factory.mktemp("cache"), cache_dir()) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[str]:
     """A server of our own on a free port."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    # What is fetched once is shared; searches and labels of this machine's user are not.
-    cache = tmp_path_factory.mktemp("cache")
-    for name in ("models", "text", "wheels"):
-        (cache_dir() / name).mkdir(parents=True, exist_ok=True)
-        (cache / name).symlink_to(cache_dir() / name)
     command = [sys.executable, "-m", "streamlit", "run", "workbench/app.py"]
     with log.open("w") as out:
         server = subprocess.Popen(
             [*command, "--server.port", str(port), "--server.headless", "true"],
             cwd=ROOT,
-            env=os.environ | {"METASAE_CACHE": str(cache)},
+            env=os.environ | {CACHE_VARIABLE: str(cache)},
             stdout=out,
             stderr=subprocess.STDOUT,
         )

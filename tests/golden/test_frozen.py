@@ -1,13 +1,13 @@
-"""What links, files and half-done work rely on, frozen beside what `test_golden` freezes.
+"""What outputs, links, files and half-done work rely on, frozen.
 
 ``expected/`` holds shapes (keys and the types of leaves, not numbers), tables of links, ids and
 columns; ``fixtures/`` work that the code before the library's division into floors (commit ee85aed)
-began or wrote: a search of one pair and of many, a training, a downloaded file. Later code has to
-read these and go on with them.
+began or wrote: a search of one pair, with parts of two sizes, and of many, a training, a downloaded
+file. Later code has to read these and go on with them.
 
-What this module keeps is made anew, only on purpose, by
+What is kept is made anew, only on purpose, by
 
-    METASAE_REGENERATE_GOLDEN=1 pytest tests/golden/test_frozen.py
+    METASAE_REGENERATE_GOLDEN=1 pytest tests/golden
 
 and the difference is read before it is committed: each line of it is a promise that is broken.
 Searches are of the shipped weights and the package's version, which their ids name: where those
@@ -16,12 +16,9 @@ change on purpose, the ids and fixtures are made anew.
 As much as can be goes through the command line; where a module is named, it is named at the top.
 """
 
-import dataclasses
 import json
-import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,27 +26,42 @@ from xml.etree import ElementTree
 
 import huggingface_hub.constants
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import streamlit as st
 import torch
 from safetensors.torch import load_file
 from streamlit.testing.v1 import AppTest
 
-from metasae.cli import main
+from metasae.cli import exploring, main
 from metasae.lab.lab import Lab
+from metasae.release import post_examples
 from metasae.release.post_examples import Check
 from metasae.saes.directions import open_directions
+from metasae.search import exhaustive
+from metasae.search import job as job_module
 from metasae.search.job import Job
-from metasae.search.pairs_job import PairsJob
+from metasae.search.pairs_job import PairsJob, all_pairs
 from metasae.search.spec import Spec
+from metasae.search.variants import Reached, Variant
 from metasae.sources.cache import CACHE_VARIABLE
-from metasae.sources.presets import PRESETS
-from metasae.steering.edits import Edit
+from metasae.sources.presets import EMBEDDED, PRESETS
+from metasae.steering.edits import Edit, MetaLatentEdit
 from metasae.training.meta_sae import RECIPE
 from metasae.training.meta_sae_run import make
-from metasae.training.trainer import Stopped
+from metasae.training.trainer import Moment, Stopped, Trainer
 from metasae.training.unfinished import unfinished_trainings
+from tests.command_line import refused, run
+from tests.golden.freezing import (
+    EXPECTED,
+    FIXTURES,
+    REGENERATE,
+    check,
+    columns,
+    contents,
+    frozen,
+    names,
+    shape,
+)
 from tests.small_models import small_gpt2
 from workbench import shared
 from workbench.enumerate.choose import from_query, to_query
@@ -57,122 +69,18 @@ from workbench.explore.place import Place
 from workbench.state import Setting, View, Writing
 from workbench.steer.tables import csv_file, json_file, view_from_json
 
-OPEN_LAB = "metasae.lab.lab.open_lab"
 PRECISION = "metasae.training.meta_sae_run.fast_dtype"
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "metasae"
-EXPECTED, FIXTURES = HERE / "expected", HERE / "fixtures"
-REGENERATE = bool(os.environ.get("METASAE_REGENERATE_GOLDEN"))
-
-
-# How things are frozen.
-
-
-def frozen(name: str, value: Any) -> Any:
-    """What is kept under a name; ``value`` itself, written down, where all is made anew."""
-    path = EXPECTED / f"{name}.json"
-    if REGENERATE:
-        EXPECTED.mkdir(exist_ok=True)
-        path.write_text(json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    return json.loads(path.read_text())
-
-
-def check(name: str, value: Any) -> None:
-    """Assert that a JSON-able value is what is kept under that name."""
-    assert json.loads(json.dumps(value)) == frozen(name, value)
-
-
-def shape(value: Any) -> Any:
-    """Keys and types of JSON-able values.
-
-    The items of a list are one shape, ``key?`` where only some have the key; keys that are numbers
-    of latents or widths are one key, ``#``.
-    """
-    if isinstance(value, Mapping):
-        made: dict[str, Any] = {}
-        for key, one in value.items():
-            named = "#" if re.fullmatch(r"\d+", key) else key
-            made[named] = merged(made[named], shape(one)) if named in made else shape(one)
-        return made
-    if isinstance(value, list | tuple):
-        items = [shape(one) for one in value]
-        if not items:
-            return []
-        whole = items[0]
-        for one in items[1:]:
-            whole = merged(whole, one)
-        return [whole]
-    return "null" if value is None else type(value).__name__
-
-
-def merged(one: Any, other: Any) -> Any:
-    """The shape of what has either of two shapes."""
-    if one == other:
-        return one
-    if isinstance(one, dict) and isinstance(other, dict):
-        names = sorted({name.removesuffix("?") for name in (*one, *other)})
-        made: dict[str, Any] = {}
-        for name in names:
-            sides = [side.get(name, side.get(f"{name}?")) for side in (one, other)]
-            there = [side for side in sides if side is not None]
-            certain = name in one and name in other
-            made[name if certain else f"{name}?"] = merged(*there) if len(there) == 2 else there[0]
-        return made
-    if isinstance(one, list) and isinstance(other, list):
-        return [merged(one[0], other[0])] if one and other else one or other
-    either = {part for side in (one, other) for part in (side if isinstance(side, str) else
-              json.dumps(side, sort_keys=True)).split(" | ")}  # fmt: skip
-    return " | ".join(sorted(either))
-
-
-def names(folder: Path) -> list[str]:
-    """All files below a folder, digests as ``…``."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(re.sub(r"[0-9a-f]{12,}", "…", path.relative_to(folder).as_posix())
-                  for path in paths)  # fmt: skip
-
-
-def columns(path: Path) -> dict[str, Any]:
-    """Columns and types of a Parquet file, in order, and what its note says."""
-    schema = pq.read_schema(path)
-    note = (schema.metadata or {}).get(b"metasae")
-    return {
-        "columns": [[field.name, str(field.type)] for field in schema],
-        "note": None if note is None else shape(json.loads(note)),
-    }
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    """What a command prints with ``--json``."""
-    capsys.readouterr()
-    code = main([*words, "--json"])
-    said = capsys.readouterr()
-    assert code == 0, said.err
-    return json.loads(said.out)
 
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A cache of the test's own."""
+    """An empty cache of the test's own."""
     folder = tmp_path / "cache"
     monkeypatch.setenv(CACHE_VARIABLE, str(folder))
     return folder
-
-
-@pytest.fixture
-def opened(lab: Lab, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """The command line finds the lab that is open already, and an empty cache."""
-    monkeypatch.setattr(OPEN_LAB, lambda *_: lab)
-    return lab
-
-
-@pytest.fixture(autouse=True)
-def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`main` quietens libraries for its process: not for the tests after this one."""
-    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
 
 
 def test_a_shape_tells_a_renamed_key_another_type_and_a_missing_key() -> None:
@@ -191,16 +99,26 @@ def test_a_shape_tells_a_renamed_key_another_type_and_a_missing_key() -> None:
 # The command line's JSON objects.
 
 
-STEER = ("steer", "--source", "Tokyo", "--target", "Paris")
+PAIR = ("--source", "Tokyo", "--target", "Paris")
+STEER = ("steer", *PAIR)
 
-WORDS = {
+WORDS: dict[str, tuple[str, ...]] = {
+    "info": ("info",),
+    "cities": ("cities",),
+    "city": ("city", "Tokyo"),
+    "decompose": ("decompose", "229"),
     "decompose-width": ("decompose", "5", "--width", "576"),
+    "latents-text": ("latents", "--text", "She flew to Tokyo"),
     "latents-word": ("latents", "--text", "Tokyo", "--width", "576"),
+    "steer-swap": (*STEER, "--swap"),
     "steer-edit": (*STEER, "--strength", "{meta}=0.5", "--keep-residual", "--position", "all"),
+    "steer-generate": (*STEER, "--remove", "{meta}", "--generate", "3"),
+    "steer-prompt": (*STEER, "--prompt", "Tokyo is", "--answers", "big,small"),
+    "graph": ("graph", "229", "179"),
+    "graph-whole": ("graph", "--whole", "--threshold", "0.2"),
 }
 
 
-@pytest.mark.real_model
 @pytest.mark.parametrize("name", WORDS)
 def test_the_keys_of_a_commands_json(
     opened: Lab, capsys: pytest.CaptureFixture[str], name: str
@@ -215,15 +133,22 @@ def test_the_keys_of_fetch(capsys: pytest.CaptureFixture[str]) -> None:
     check("cli-fetch", shape(run(capsys, "fetch")))
 
 
-def test_examples_are_of_the_posts_model_only(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["examples", "--json"]) == 1
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("metasae: ")
-    assert "--preset" in said.err and "Traceback" not in said.err
-    check("cli-examples", {"checks": [[one.name for one in dataclasses.fields(Check)]]})
+def test_examples_are_of_the_posts_model_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--preset" in refused(capsys, ["examples"])
+    monkeypatch.setattr(exploring, "opened_explorer", lambda _: None)
+    both = [Check("Nearest", "0.50", "0.50", True), Check("Split", "7", "6", False)]
+    monkeypatch.setattr(post_examples, "checks", lambda _: both)
+    check("cli-examples", shape(run(capsys, "examples", "--preset", "gpt2-small")))
 
 
-@pytest.mark.real_model
+def test_the_keys_of_a_further_way_of_editing() -> None:
+    reached = Reached({"language": True}, MetaLatentEdit(((3, 0.0),)), 0.5, True)
+    way = Variant("default", (1,), (2,), 1, 1, 4, 4, (reached,), 0.1, "")
+    check("variant", shape(way.to_dict()))
+
+
 def test_graphml_has_its_attributes(
     opened: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -239,7 +164,6 @@ def test_graphml_has_its_attributes(
 # Evidence and labels.
 
 
-@pytest.mark.real_model
 @pytest.mark.slow
 def test_evidence_and_labels(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -252,39 +176,18 @@ def test_evidence_and_labels(
     told = run(capsys, *words, "--text", str(text), "--tokens", "400")
     again = run(capsys, *words, "--labels-only")
     check("cli-describe", {"whole": shape(told), "labels only": shape(again)})
-    check("evidence", {"own": of_evidence(out), "cache": names(cache)})
+    check("evidence", {"own": contents(out), "cache": names(cache)})
 
 
 def test_the_shipped_evidence() -> None:
-    check("evidence-shipped", of_evidence(SHIPPED / "data" / "evidence" / "smollm2-135m"))
-
-
-def of_evidence(folder: Path) -> dict[str, Any]:
-    """Files, columns and keys of an evidence folder."""
-    contents: dict[str, Any] = {}
-    for name in names(folder):
-        path = folder / name
-        contents[name] = (
-            columns(path) if path.suffix == ".parquet" else shape(json.loads(path.read_text()))
-        )
-    return contents
+    check("evidence-shipped", contents(SHIPPED / "data" / "evidence" / "smollm2-135m"))
 
 
 # What is shipped.
 
 
 def test_the_shipped_files() -> None:
-    folder = SHIPPED / "weights" / "smollm2-135m"
-    check(
-        "shipped",
-        {
-            "files": names(folder),
-            "report.json": shape(json.loads((folder / "report.json").read_text())),
-            "cities.json": shape(json.loads((folder / "cities.json").read_text())),
-            "words.parquet": columns(folder / "words.parquet"),
-            "meta-sae/cfg.json": shape(json.loads((folder / "meta-sae/cfg.json").read_text())),
-        },
-    )
+    check("shipped", contents(SHIPPED / "weights" / "smollm2-135m"))
 
 
 # Links.
@@ -306,6 +209,35 @@ QUERIES: tuple[dict[str, str], ...] = (
     {"pin": "none"},
     {"ask": "In Tokyo, & over, you see the", "answers": "Eiffel Tower, sea,sea"},
     {"write": "Tokyo is", "tokens": "12", "temperature": "0.7", "seed": "3"},
+    {"v": "1", "source": "Tokyo", "target": "Paris"},
+    {"v": "1", "source": "Cairo", "target": "Rome"},
+    {
+        "v": "1",
+        "source": "#12,#45",
+        "target": "Paris",
+        "preset": "gpt2-small",
+        "target_latents": "3.4",
+        "ask": "In {city} people eat",
+        "answers": "sushi,fish & chips",
+    },
+    {"v": "1", "source": "Tokyo", "target": "Paris", "edit": "12_0~40_1.5"},
+    {
+        "v": "1",
+        "source": "Tokyo",
+        "target": "Paris",
+        "edit": "swap~noerror~all",
+        "pin": "hundredfold~3_-0.25~residual",
+    },
+    {
+        "v": "1",
+        "source": "Tokyo",
+        "target": "Paris",
+        "preset": "smollm2-135m+mine",
+        "write": "I live in {city}",
+        "tokens": "50",
+        "temperature": "0.7",
+        "seed": "9",
+    },
 )
 
 
@@ -371,7 +303,6 @@ def test_links_of_latents_are_written_as_ever() -> None:
     check("links-latents", [place.to_query() for place in places])
 
 
-@pytest.mark.real_model
 def test_links_of_graph_are_read_and_written_as_ever(
     opened: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,7 +330,6 @@ def test_links_of_graph_are_read_and_written_as_ever(
 # Steer's files.
 
 
-@pytest.mark.real_model
 def test_steers_files_are_written_and_read_as_ever(opened: Lab) -> None:
     view = View.from_query({"edit": "swap~all", "source": "Tokyo", "target": "Paris"})
     experiment = opened.experiment(opened.subject("Tokyo"), opened.subject("Paris"))
@@ -435,20 +365,33 @@ ID_SPECS: tuple[dict[str, Any], ...] = (
                  "position": "all"}},
     {"options": {"kind": "hundredfold", "strengths": {}, "keep_residual": False,
                  "keep_error": True, "position": "last"}},
+    {"source": "Tokyo", "target": "Paris"},
+    {"source": "Paris", "target": "Tokyo", "estimating": True},
+    {"source": "Tokyo", "source_latents": [229], "target": "Paris", "target_latents": [179]},
+    {"source": "Tokyo", "target": "Cairo", "attributes": ["country", "currency"],
+     "options": {"kind": "hundredfold", "strengths": {}, "keep_residual": True,
+                 "keep_error": False, "position": "all"},
+     "removed": [0.0, -1.0], "added": [1.0, 2.0], "screened": False, "wording": "reworded"},
 )  # fmt: skip
 
 
-@pytest.mark.real_model
 def test_a_search_keeps_its_id(opened: Lab) -> None:
     specs = [Spec.from_dict(SPEC | more) for more in ID_SPECS]
-    check("search-ids", [[spec.to_dict(), Job(opened, spec).id] for spec in specs])
+    written = [[spec.to_dict(), Job(opened, spec).id] for spec in specs]
+    check("search-ids", written)
+    assert [Spec.from_dict(values) for values, _ in written] == specs
+    pairs = all_pairs(opened, ["Tokyo", "Paris", "Cairo"], Spec(EMBEDDED.opened, "", ""))
+    check("pairs-id", pairs.id)
 
 
 ONE = ("search", "--source", "London", "--target", "Oslo", "--attributes", "currency")
 MANY = ("search", "--cities", "Tokyo,Moscow,Rome", "--all-pairs", "--attributes", "currency")
+UNSCREENED = Spec(
+    EMBEDDED.opened, "Tokyo", "Cairo", attributes=("language", "currency"), screened=False
+)
 
 
-def as_if_killed(name: str, words: Sequence[str], left: Sequence[str], cache: Path) -> str:
+def as_if_killed(name: str, go_on: Callable[[], Any], left: Sequence[str], cache: Path) -> str:
     """A search that an earlier version began, in the cache; returns its id.
 
     All files are written whole, one after the other: a search that was killed has left the first
@@ -456,7 +399,7 @@ def as_if_killed(name: str, words: Sequence[str], left: Sequence[str], cache: Pa
     """
     kept = FIXTURES / name
     if REGENERATE:
-        assert main([*words]) == 0
+        go_on()
         (made,) = (cache / "searches").iterdir()
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
@@ -469,61 +412,114 @@ def as_if_killed(name: str, words: Sequence[str], left: Sequence[str], cache: Pa
     return identity
 
 
-def untouched_files(name: str, folder: Path) -> bool:
-    """Whether what an earlier version had done was neither done again nor changed."""
-    return all(
-        (folder / path.name).read_bytes() == path.read_bytes()
-        for path in (FIXTURES / name).iterdir()
-    )
+def asked_for(written: Mapping[str, Any], lab: Lab) -> Job | PairsJob:
+    """The search that a ``job.json`` is about."""
+    if "specs" in written:
+        specs = [Spec.from_dict(one) for one in written["specs"]]
+        return PairsJob(lab, specs, most=written["most"])
+    return Job(lab, Spec.from_dict(written["spec"]))
 
 
-@pytest.mark.real_model
+def gone_on_with(
+    name: str,
+    go_on: Callable[[], Any],
+    left: Sequence[str],
+    before: tuple[int, int],
+    lab: Lab,
+    cache: Path,
+) -> tuple[Job | PairsJob, Any]:
+    """A search that an earlier version began, now finished, and what `go_on` told of it.
+
+    Args:
+        name: what its fixture is called.
+        go_on: runs the search, from wherever it is.
+        left: the files the earlier version left.
+        before: how much of how much it had done.
+    """
+    identity = as_if_killed(name, go_on, left, cache)
+    begun = asked_for(json.loads((FIXTURES / name / "job.json").read_text()), lab)
+    state = begun.state()
+    assert (state.done, state.total, state.finished) == (*before, False)
+    told = go_on()
+    assert begun.id == identity and begun.state().finished
+    # What was done was neither done again nor changed.
+    for path in (FIXTURES / name).iterdir():
+        assert (cache / "searches" / identity / path.name).read_bytes() == path.read_bytes()
+    return begun, told
+
+
+def files_of(job: Job | PairsJob, cache: Path, folder: Path) -> dict[str, Any]:
+    """What a search leaves in the cache, and the columns of its exported files of all formats."""
+    for ending in ("parquet", "csv", "json"):
+        job.export(folder / f"all.{ending}")
+    note, header = (folder / "all.csv").read_text().splitlines()[:2]
+    assert note.startswith("# ")
+    return {
+        "files": names(cache),
+        "contents": contents(cache / "searches" / job.id),
+        "exported": {
+            "parquet": columns(folder / "all.parquet"),
+            "csv": {"note": shape(json.loads(note[2:])), "columns": header.split(",")},
+            "json": shape(json.loads((folder / "all.json").read_text())),
+        },
+    }
+
+
 @pytest.mark.slow
 def test_a_search_begun_earlier_is_gone_on_with(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    identity = as_if_killed("search", ONE, ("job.json", "part-00000000.parquet"), cache)
-    folder = cache / "searches" / identity
-    begun = Job(opened, Spec.from_dict(json.loads((folder / "job.json").read_text())["spec"]))
-    state = begun.state()
-    assert (state.done, state.total, state.finished) == (256, 512, False)
-    told = run(capsys, *ONE, "--out", str(tmp_path / "all.parquet"))
-    assert told["id"] == begun.id == identity
-    assert begun.state().finished and untouched_files("search", folder)
-    check("cli-search", shape(told))
-    for ending in ("csv", "json"):
-        begun.export(tmp_path / f"all.{ending}")
-    check(
-        "search-files",
-        {
-            "files": names(cache),
-            "job.json": shape(json.loads((folder / "job.json").read_text())),
-            "done.json": shape(json.loads((folder / "done.json").read_text())),
-            "part": columns(folder / "part-00000000.parquet"),
-            "verified": columns(folder / "verified.parquet"),
-            "exported": exported(tmp_path, "all"),
-        },
+    left, out = ("job.json", "part-00000000.parquet"), tmp_path / "told.parquet"
+    begun, told = gone_on_with(
+        "search", lambda: run(capsys, *ONE, "--out", str(out)), left, (256, 512), opened, cache
     )
+    assert told["id"] == begun.id
+    check("cli-search", shape(told))
+    check("search-files", files_of(begun, cache, tmp_path))
+    assert columns(out) == columns(tmp_path / "all.parquet")
     reached = told["patterns"]
     what = [[one["pattern"], one["edit"], one["number"], one["sentence"]] for one in reached]
-    check("search-patterns", [identity, what])
+    check("search-patterns", [begun.id, what])
     margins = [one["margin"] for one in reached]
     assert margins == pytest.approx(frozen("search-margins", margins), abs=1e-3)
 
 
-def exported(folder: Path, stem: str) -> dict[str, Any]:
-    """The columns of exported files of all formats."""
-    note, header = (folder / f"{stem}.csv").read_text().splitlines()[:2]
-    whole = json.loads((folder / f"{stem}.json").read_text())
-    assert note.startswith("# ")
-    return {
-        "parquet": columns(folder / f"{stem}.parquet"),
-        "csv": {"note": shape(json.loads(note[2:])), "columns": header.split(",")},
-        "json": shape(whole),
-    }
+@pytest.mark.slow
+def test_the_keys_of_a_search_of_several_attributes(
+    opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("search", "--source", "Tokyo", "--target", "Cairo")
+    told = run(capsys, *words, "--attributes", "language,currency")
+    check("cli-search-attributes", shape(told))
 
 
-@pytest.mark.real_model
+@pytest.mark.slow
+def test_a_search_begun_in_small_parts_is_gone_on_with(
+    opened: Lab, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "STEP", 16)
+    monkeypatch.setattr(job_module, "PARTS", 1000)
+    monkeypatch.setattr(exhaustive, "CHUNK", 8)
+    reported: list[float] = []
+
+    def report(stage: str, fraction: float, note: str = "") -> None:
+        reported.append(fraction)
+
+    def go_on() -> Any:
+        reported.clear()
+        return Job(opened, UNSCREENED).run(report)
+
+    left = ("job.json", "part-00000000.parquet", "part-00000001.parquet")
+    begun, summary = gone_on_with("job", go_on, left, (32, 64), opened, cache)
+    # Nothing that was there is computed again.
+    assert len(reported) == 32 // 8
+    check("small-parts-files", files_of(begun, cache, tmp_path))
+    what = [[one.pattern, one.edit.to_dict(), one.sentence] for one in summary.patterns]
+    check("small-parts-patterns", [begun.id, what])
+    margins = [one.margin for one in summary.patterns]
+    assert margins == pytest.approx(frozen("small-parts-margins", margins), abs=1e-3)
+
+
 @pytest.mark.slow
 def test_an_estimating_search_has_its_files(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
@@ -533,39 +529,26 @@ def test_an_estimating_search_has_its_files(
     check("cli-search-estimate", {"files": names(cache), "id": told["id"], "told": shape(told)})
 
 
-@pytest.mark.real_model
 @pytest.mark.slow
 def test_a_search_of_pairs_begun_earlier_is_gone_on_with(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     left = ("job.json", "pair-00000000.json", "pair-00000001.json")
-    identity = as_if_killed("pairs", MANY, left, cache)
-    folder = cache / "searches" / identity
-    asked = json.loads((folder / "job.json").read_text())
-    specs = [Spec.from_dict(one) for one in asked["specs"]]
-    begun = PairsJob(opened, specs, most=asked["most"])
-    state = begun.state()
-    assert (state.done, state.total, state.finished) == (2, 6, False)
-    told = run(capsys, *MANY, "--out", str(tmp_path / "pairs.parquet"))
-    assert told["id"] == begun.id == identity
-    assert begun.state().finished and untouched_files("pairs", folder)
-    check("cli-search-pairs", shape(told))
-    for ending in ("csv", "json"):
-        begun.export(tmp_path / f"pairs.{ending}")
-    check(
-        "pairs-files",
-        {
-            "files": names(cache),
-            "job.json": shape(json.loads((folder / "job.json").read_text())),
-            "pairs": shape([json.loads(path.read_text()) for path in folder.glob("pair-*.json")]),
-            "exported": exported(tmp_path, "pairs"),
-        },
+    out = tmp_path / "told.parquet"
+    begun, told = gone_on_with(
+        "pairs", lambda: run(capsys, *MANY, "--out", str(out)), left, (2, 6), opened, cache
     )
+    assert told["id"] == begun.id
+    check("cli-search-pairs", shape(told))
+    check("pairs-files", files_of(begun, cache, tmp_path))
+    assert columns(out) == columns(tmp_path / "all.parquet")
     what = [
         [one["source"], one["target"], one["pattern"], one["edit"], one["number"]]
         for one in told["patterns"]
     ]
-    check("pairs-patterns", [identity, what])
+    check("pairs-patterns", [begun.id, what])
+    # All is there by now: what its edits do elsewhere is all that is worked out.
+    check("cli-search-pairs-effects", shape(run(capsys, *MANY, "--side-effects")))
 
 
 # Trainings.
@@ -592,11 +575,6 @@ def trained_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def tensors(path: Path) -> dict[str, list[Any]]:
-    """Names, shapes and types of a file of tensors."""
-    return {name: [list(one.shape), str(one.dtype)] for name, one in load_file(path).items()}
-
-
 def test_a_training_begun_earlier_is_gone_on_with(
     trained_in: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -620,16 +598,7 @@ def test_a_training_begun_earlier_is_gone_on_with(
     assert told["config"] == json.loads(json.dumps(asdict(CONFIG)))
     # Nothing but the folder is left, and it is what a training without a stop would have made.
     assert sorted(path.name for path in trained_in.iterdir()) == ["out", "rows.npy"]
-    check(
-        "training",
-        {
-            "told": shape(told),
-            "files": names(trained_in / "out"),
-            "report.json": shape(json.loads((trained_in / "out" / "report.json").read_text())),
-            "cfg.json": shape(json.loads((trained_in / "out" / "cfg.json").read_text())),
-            "weights": tensors(trained_in / "out" / "sae_weights.safetensors"),
-        },
-    )
+    check("training", {"told": shape(told), "contents": contents(trained_in / "out")})
     weights = load_file(trained_in / "out" / "sae_weights.safetensors")
     if REGENERATE:
         shutil.copy(trained_in / "out" / "sae_weights.safetensors", kept / "final.safetensors")
@@ -639,15 +608,52 @@ def test_a_training_begun_earlier_is_gone_on_with(
         torch.testing.assert_close(weights[name], expected, rtol=0, atol=1e-4)
 
 
+def test_a_training_begun_earlier_goes_on_at_the_step_it_was_stopped_at(trained_in: Path) -> None:
+    kept = FIXTURES / "training"
+    shutil.copy(kept / "out.meta-sae.checkpoint", "checkpoint")
+    steps: list[int] = []
+
+    def watch(moment: Moment) -> bool:
+        steps.append(moment.step)
+        return False
+
+    trainer = Trainer(open_directions(["rows.npy"]), CONFIG)
+    trainer.run(Path("checkpoint"), watch=watch)
+    assert steps == list(range(26, CONFIG.steps + 1))
+    final = load_file(kept / "final.safetensors")["W_dec"]
+    torch.testing.assert_close(trainer.result().W_dec, final, rtol=0, atol=1e-4)
+
+
+def test_a_stopped_training_with_a_control_leaves_its_files(trained_in: Path) -> None:
+    config = replace(RECIPE, width=4, k=2, steps=8, batch=16)
+    with pytest.raises(Stopped):
+        make(
+            open_directions(["rows.npy"]), config, Path("half"), ("gaussian",),
+            stopped=iter([False, False, True]).__next__,
+        )  # fmt: skip
+    order = json.loads(Path("half.order.json").read_text())
+    check("training-stopped", {"files": names(trained_in), "order": shape(order)})
+
+
+def test_a_training_with_controls_has_its_files(
+    trained_in: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = run(
+        capsys, "train-meta", "--sae", "rows.npy", "--out", "out", "--width", "4", "--k", "2",
+        "--steps", "6", "--batch", "16", "--control", "gaussian", "--control", "pca",
+    )  # fmt: skip
+    check("training-controls", {"told": shape(told), "contents": contents(trained_in / "out")})
+
+
 @pytest.fixture
-def small(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def small(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a preset whose model is small."""
     hub = tmp_path / "hub"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     preset = small_gpt2(hub)
     monkeypatch.setitem(PRESETS, preset.name, preset)
-    yield preset.name
+    return preset.name
 
 
 def test_a_base_sae_has_its_files(
@@ -664,14 +670,4 @@ def test_a_base_sae_has_its_files(
     assert main([*words]) == 1 and "--resume" in capsys.readouterr().err
     checkpoint.unlink()
     told = run(capsys, *words)
-    check(
-        "base-sae",
-        {
-            "told": shape(told),
-            "files": names(out),
-            "report.json": shape(json.loads((out / "report.json").read_text())),
-            "cfg.json": shape(json.loads((out / "cfg.json").read_text())),
-            "weights": tensors(out / "sae_weights.safetensors"),
-            "cache": names(cache),
-        },
-    )
+    check("base-sae", {"told": shape(told), "contents": contents(out), "cache": names(cache)})

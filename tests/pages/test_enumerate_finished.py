@@ -19,7 +19,7 @@ from workbench.state import edit_to_text
 from workbench.text import escape
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
-pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 TOKYO, PARIS = (
     Spec(EMBEDDED.opened, source, target, attributes=("country",))

@@ -18,7 +18,7 @@ from workbench import shared
 from workbench.enumerate import choose, tables
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
-pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(autouse=True)

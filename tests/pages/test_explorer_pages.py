@@ -19,7 +19,7 @@ from workbench import shared
 from workbench.explore.contexts import snippets_html
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
-pytestmark = [pytest.mark.real_model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -182,10 +182,7 @@ def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
         (f"{EMBEDDED.name}+gone", 'whose meta-SAE "gone" isn\'t there'),
     ],
 )
-def test_a_file_of_a_preset_that_is_not_there_says_so(
-    preset: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+def test_a_file_of_a_preset_that_is_not_there_says_so(preset: str, text: str) -> None:
     result = made_in(preset, NO_EDIT)
     for file in (
         json.dumps(result.to_dict()),

@@ -1,7 +1,5 @@
 """What every test of a command needs, and a small release for them."""
 
-import logging
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,16 +8,20 @@ from pathlib import Path
 import pytest
 
 from metasae.sources.presets import PRESETS
+from tests.builders import never
 from tests.small_release import Built
 
 
-@pytest.fixture(autouse=True)
-def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`main` quietens libraries for the process it runs in: not for the tests after this one."""
-    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    yield
-    logging.disable(logging.NOTSET)
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong must be said before anything slow begins."""
+    work = never("work began before the words were read")
+    for place in (
+        "metasae.lab.lab.open_lab", "metasae.release.build.build",
+        "metasae.training.base_sae.read_training_text", "metasae.saes.directions.open_directions",
+        "metasae.training.base_sae.load_model",
+    ):  # fmt: skip
+        monkeypatch.setattr(place, work)
 
 
 @pytest.fixture

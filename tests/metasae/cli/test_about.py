@@ -8,6 +8,7 @@ import pytest
 
 from metasae import cli
 from metasae.release import measure as measure_module
+from tests.command_line import run
 from tests.small_release import RECIPE, Built
 
 
@@ -19,8 +20,7 @@ def test_measuring_gives_the_stored_figures_again(
     small = functools.partial(measure_module.measure, recipe=RECIPE)
     monkeypatch.setattr(measure_module, "measure", small)
     (folder / "report.json").unlink()
-    assert cli.main(["info", "--measure", "--preset", "small", "--json"]) == 0
-    measured = json.loads(capsys.readouterr().out)
+    measured = run(capsys, "info", "--measure", "--preset", "small")
     assert measured == json.loads(json.dumps(built.report))
     assert json.loads((folder / "report.json").read_text()) == measured
     assert cli.main(["info", "--preset", "small"]) == 0

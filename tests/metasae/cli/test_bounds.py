@@ -1,17 +1,21 @@
 """Every number and every place to write a command takes: absurd ones end in one sentence, soon."""
 
 import argparse
+import functools
 import itertools
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from metasae import cli
 from metasae.cli.main import _parser
+from metasae.lab.lab import Lab
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
-from tests.builders import never, random_sae
+from tests import command_line
+from tests.builders import random_sae
+
+refused = functools.partial(command_line.refused, codes=(1, 2))
+"""By the command or by the parser."""
 
 NEEDED = {
     "steer": ["--source", "Tokyo", "--target", "Paris"],
@@ -58,23 +62,6 @@ def with_out() -> list[str]:
     return [name for name, parser in commands().items() if "--out" in parser._option_string_actions]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong must be said before anything slow begins."""
-    work = never("work began before the words were read")
-    for place in (
-        "metasae.lab.lab.open_lab", "metasae.release.build.build",
-        "metasae.training.base_sae.read_training_text", "metasae.saes.directions.open_directions",
-        "metasae.training.base_sae.load_model",
-    ):  # fmt: skip
-        monkeypatch.setattr(place, work)
-
-
 def needed(command: str, tmp_path: Path) -> list[str]:
     words = list(NEEDED.get(command, []))
     if command == "train-meta":
@@ -83,21 +70,6 @@ def needed(command: str, tmp_path: Path) -> list[str]:
     if command in ("train-meta", "train-sae"):
         words += ["--out", str(tmp_path / "made")]
     return words
-
-
-def refused(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
-    """What is said: one sentence and 1, or the parser's words and 2; never a traceback."""
-    capsys.readouterr()
-    try:
-        code = cli.main(words)
-    except SystemExit as stopped:
-        assert stopped.code == 2
-        code = 2
-    said = capsys.readouterr()
-    assert code in (1, 2) and said.out == "" and "Traceback" not in said.err
-    line = said.err.strip().splitlines()[-1]
-    assert line.startswith("metasae") and (code == 2 or line.endswith("."))
-    return line
 
 
 def test_every_command_with_numbers_is_tried() -> None:
@@ -134,14 +106,13 @@ OPENED = [one for one in numeric() if one not in BOUNDED]
 
 @pytest.mark.parametrize(("command", "option"), OPENED, ids=map(" ".join, OPENED))
 def test_a_number_that_nothing_here_has_is_refused(
-    lab: Any,
+    opened: Lab,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     command: str,
     option: str,
 ) -> None:
-    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
     monkeypatch.setattr(
         "metasae.explorer.gathering.gather_evidence", lambda *_: pytest.fail("work began")
     )
@@ -175,13 +146,12 @@ LISTS = ("--remove", "--add", "--source-latents", "--target-latents")
     ("option", "value"), list(itertools.product(LISTS, ("-1", "1e3", "9" * 30)))
 )
 def test_lists_of_numbers_are_refused_in_a_sentence(
-    lab: Any,
+    opened: Lab,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     option: str,
     value: str,
 ) -> None:
-    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
     refused(capsys, ["steer", *NEEDED["steer"], f"{option}={value}"])
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,49 +22,10 @@ from metasae.sources.presets import EMBEDDED
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import ATTRIBUTES
-from tests.builders import never, one_sentence, random_sae
+from tests.builders import one_sentence, random_sae
+from tests.command_line import parsed, refused, run
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def opened(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """The command line finds the lab that is open already."""
-    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
-    return lab
-
-
-@pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong must be said before anything slow begins."""
-    monkeypatch.setattr("metasae.lab.lab.open_lab", never("opened before the words were read"))
-
-
-def not_json(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
-
-
-def parsed(text: str) -> Any:
-    """The one JSON object, strictly: no NaN, no Infinity, nothing beside it."""
-    values = json.loads(text, parse_constant=not_json)
-    assert isinstance(values, dict)
-    return values
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert cli.main([*words, "--json"]) == 0
-    return parsed(capsys.readouterr().out)
-
-
-def refused(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> str:
-    """What is said of bad words: one line, on standard error only."""
-    capsys.readouterr()
-    assert cli.main(words) == 1
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1
-    assert said.err.startswith("metasae: ") and "Traceback" not in said.err
-    return said.err
 
 
 PAIR = ("steer", "--source", "Tokyo", "--target", "Paris")
@@ -144,7 +104,6 @@ def test_the_stored_report_is_of_the_weights_that_are_there(tmp_path: Path) -> N
 # With the real default.
 
 
-@pytest.mark.real_model
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     values = run(capsys, "info")
     assert (values["preset"], values["model"], values["hook"]) == (

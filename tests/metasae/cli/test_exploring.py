@@ -1,6 +1,5 @@
 """The commands that describe a small release's latents and check planted worked examples."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from metasae import cli
 from metasae.cli import exploring
 from metasae.explorer.labels import CLEAR, UNCLEAR
 from metasae.release import post_examples
+from tests.command_line import run
 from tests.label_servers import Server, serving
 from tests.post_figures import SMALL, planted_explorer
 from tests.small_release import Built, documents
@@ -36,8 +36,7 @@ def test_the_latents_of_all_widths_are_described(
 ) -> None:
     out = tmp_path / "described"
     words = ["describe", "--all-widths", "--text", str(text), "--out", str(out)]
-    assert cli.main([*words, "--preset", "small", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = run(capsys, *words, "--preset", "small")
     assert {"16", "32", "64", "meta"} <= set(report)
     for kind, count in (("16", 16), ("32", 32), ("64", 64), ("meta", 12)):
         assert len(pd.read_parquet(out / f"labels-{kind}.parquet")) == count
@@ -68,8 +67,7 @@ def test_a_server_is_asked_for_labels_once_the_cost_is_agreed_to(
     assert "would be asked up to 5 times" in refused("--most", "5")
     assert not out.exists() and not server.asked
 
-    assert cli.main([*words, "--most", "5", "--yes", "--json"]) == 0
-    assert "64" in json.loads(capsys.readouterr().out)
+    assert "64" in run(capsys, *words, "--most", "5", "--yes")
     assert len(server.asked) == 5
     assert {one["model"] for one in server.asked} == {"tiny"}
     table = pd.read_parquet(out / "labels-64.parquet")
@@ -98,8 +96,7 @@ def test_the_examples_are_told_as_text_and_as_json(
     explorer = planted_explorer(monkeypatch)
     monkeypatch.setitem(post_examples.OF_PRESET, "gpt2-small", SMALL)
     monkeypatch.setattr(exploring, "opened_explorer", lambda _: explorer)
-    assert cli.main(["examples", "--preset", "gpt2-small", "--json"]) == 0
-    checks = json.loads(capsys.readouterr().out)["checks"]
+    checks = run(capsys, "examples", "--preset", "gpt2-small")["checks"]
     assert cli.main(["examples", "--preset", "gpt2-small"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (

@@ -1,11 +1,11 @@
 """The command that searches, on a small release."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from metasae import cli
+from tests.command_line import run
 
 
 @pytest.mark.slow
@@ -15,8 +15,7 @@ def test_a_search_tells_what_other_ways_would_add(
     words = [
         "search", "--preset", "small", "--source", "Tokyo", "--target", "Paris", "--ways",
     ]  # fmt: skip
-    assert cli.main([*words, "--json"]) == 0
-    ways = json.loads(capsys.readouterr().out)["ways"]
+    ways = run(capsys, *words)["ways"]
     assert len(ways) > 2 and len({one["name"] for one in ways}) == len(ways)
     assert not any(one["new"] for one in ways[0]["reached"])
     assert any(one["searched"] > 0 for one in ways[1:])

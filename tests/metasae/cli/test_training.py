@@ -1,6 +1,5 @@
 """The command that trains a meta-SAE, on several small SAEs at once."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from metasae import cli
 from metasae.saes import formats
 from metasae.saes.directions import open_directions
 from tests.builders import unit_sae
+from tests.command_line import run
 
 
 @pytest.mark.parametrize("repeated", [True, False])
@@ -23,8 +23,7 @@ def test_a_meta_sae_is_trained_on_several_saes_together(
     saes = ["--sae", one, "--sae", other] if repeated else ["--sae", one, other]
     recipe = ["--width", "6", "--k", "2", "--steps", "20", "--batch", "32"]
     out = tmp_path / "meta"
-    assert cli.main(["train-meta", *saes, *recipe, "--out", str(out), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = run(capsys, "train-meta", *saes, *recipe, "--out", str(out))
     assert report["data"] == [
         {"source": one, "directions": 40}, {"source": other, "directions": 60},
     ]  # fmt: skip

@@ -108,7 +108,7 @@ def test_each_width_has_the_text_it_is_about(
 TYPED = st.text() | st.text("()[]{}\\\\|^$.*+?#&~- 日本、東京“”’–🙂é", max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(TYPED, st.sampled_from(["18432", "576"]))
 @example("日本、東京", "18432")
 @example("“quotes”", "18432")
@@ -140,7 +140,7 @@ def test_a_search_is_for_the_letters_themselves(explorer: Explorer) -> None:
         assert "label" not in set(explorer.find(kind, pattern, most=10**6)["why"])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.text(), st.sampled_from([chr(0xD800), chr(0xDCFF), chr(0xDFFF)]), st.text())
 def test_bytes_that_are_no_text_are_one_sentence(
     explorer: Explorer, before: str, broken: str, after: str

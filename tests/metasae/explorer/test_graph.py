@@ -47,7 +47,7 @@ def test_around_one_latent_by_hand() -> None:
     assert found.nodes["meta", 2]["distance"] == 1 and found.nodes["latent", 1]["distance"] == 2
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 2), st.integers(1, 5), st.floats(0, 0.6))
 def test_every_edge_is_an_activation_above_the_threshold(
     seed: int, depth: int, top: int, threshold: float

@@ -221,7 +221,6 @@ def test_words_and_cards(lab: Lab) -> None:
         lab.meta_card(lab.n_meta)
 
 
-@pytest.mark.real_model
 def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

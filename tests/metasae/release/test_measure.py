@@ -19,7 +19,6 @@ from metasae.release.measure import gaussian_control, kept_base, measure
 from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
-from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.user_presets import find_preset
 from metasae.steering.experiment import Experiment
 from metasae.text.cities import ATTRIBUTES
@@ -141,9 +140,8 @@ def test_figures_of_other_weights_are_not_kept(built: Built, tmp_path: Path, spo
 
 
 def test_what_to_do_about_a_preset_nobody_has_opened_can_be_typed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     file = tmp_path / "my own.json"
     values = {"name": "mine", "model": f"a/b@{40 * '0'}", "saes": ["R:ID"], "widths": [64]}
     file.write_text(json.dumps(values | {"hook_layer": 2}))

@@ -142,7 +142,6 @@ def test_a_hub_that_cant_be_reached_is_one_sentence(
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
     for source in (
         "gpt2-small-res-jb-feature-splitting:blocks.8.hook_resid_pre_768",
         "gemma-scope-2b-pt-res:layer_0/width_16k/average_l0_13",

@@ -62,7 +62,7 @@ def cosines(directions: torch.Tensor, direction: torch.Tensor) -> list[float]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(directions_with_equals(), st.integers(1, 8), st.integers(1, 7))
 def test_siblings_are_the_closest_others_even_among_equals(
     directions: torch.Tensor, count: int, chunk: int
@@ -76,7 +76,7 @@ def test_siblings_are_the_closest_others_even_among_equals(
         assert [cosine[other] for other in others] == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(directions_with_equals(), st.data())
 def test_the_nearest_and_the_parts_of_one_are_those_of_brute_force(
     directions: torch.Tensor, data: st.DataObject
@@ -97,7 +97,7 @@ def test_the_nearest_and_the_parts_of_one_are_those_of_brute_force(
     assert ordered == pytest.approx(sorted(ordered, reverse=True), abs=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(directions_with_equals(), st.integers(1, 7))
 def test_the_median_of_the_nearest_cosines_is_that_of_brute_force(
     directions: torch.Tensor, chunk: int

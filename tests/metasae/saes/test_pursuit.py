@@ -17,7 +17,7 @@ def test_pursuit_finds_a_planted_sum() -> None:
     assert made.explained == pytest.approx((9 / 14, 13 / 14, 1.0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_pursuit_explains_more_with_every_row_and_leaves_nothing_along_them(
     seed: int, count: int

@@ -1,7 +1,5 @@
 """TopK and BatchTopK select what plain ones select."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,14 +7,7 @@ from hypothesis import strategies as st
 
 from metasae.saes.selection import select_batch_topk, select_topk
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many tiny products: on a busy machine threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(("width", "k"), [(1024, 3), (1024, 4), (640, 2), (37, 5)])
@@ -29,7 +20,7 @@ def test_topk_selects_what_a_plain_topk_selects(width: int, k: int) -> None:
     assert torch.equal(dense, expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(2, 30), st.integers(1, 2), st.integers(0, 99))
 def test_batch_topk_keeps_the_k_times_b_largest(rows: int, width: int, k: int, seed: int) -> None:
     pre = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))

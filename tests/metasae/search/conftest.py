@@ -24,12 +24,6 @@ def experiment(small_lab: Lab) -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def real_experiment(lab: Lab) -> Experiment:
-    """On the real default, where its numbers matter."""
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
-
-
-@pytest.fixture(scope="session")
 def found(experiment: Experiment) -> tuple[FoundEdit, ...]:
     return search(experiment, screened=False)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -38,7 +38,6 @@ SOME = 8
 """Draws of a control on the small model."""
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(2, 6))
 def test_random_directions_have_the_norms_of_the_edit(seed: int, count: int, width: int) -> None:
     draw = np.random.default_rng(seed)
@@ -190,33 +189,35 @@ def test_one_control_suffices_to_mark(real: float, marked: bool) -> None:
 
 
 def test_controls_are_repeatable_and_depend_on_the_seed(
-    experiment: Experiment, found: tuple[FoundEdit, ...]
+    tokyo_paris: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
     moving = [one for one in found if any(one.pattern.values())]
-    first = control(experiment, moving, SOME, seed=1)
-    assert first == control(experiment, moving, SOME, seed=1)
+    first = control(tokyo_paris, moving, SOME, seed=1)
+    assert first == control(tokyo_paris, moving, SOME, seed=1)
     # An edit's draws do not depend on what else was found.
-    assert control(experiment, moving[-1:], SOME, seed=1) == first[-1:]
+    assert control(tokyo_paris, moving[-1:], SOME, seed=1) == first[-1:]
     for one, mine in zip(moving, first, strict=True):
         assert (mine.pattern, mine.real, mine.draws) == (one.pattern, one.reached_by, SOME)
         assert mine.marked == (max(mine.random, mine.shuffled) >= mine.real)
     drawn = [
-        foreign_meta_latents(experiment, moving[-1].edit, SOME, np.random.default_rng([seed, 7]))
+        foreign_meta_latents(tokyo_paris, moving[-1].edit, SOME, np.random.default_rng([seed, 7]))
         for seed in (1, 2)
     ]
     assert not torch.equal(*drawn)
-    own = {piece.meta for piece in experiment.pieces}
+    own = {piece.meta for piece in tokyo_paris.pieces}
     assert all(len(set(row)) == len(row) and not set(row) & own for row in drawn[0].tolist())
 
 
 @pytest.mark.parametrize("keep_error", [True, False])
-def test_a_control_judges_as_the_search_does(experiment: Experiment, keep_error: bool) -> None:
+def test_a_control_judges_as_the_search_does(tokyo_paris: Experiment, keep_error: bool) -> None:
     options = EditOptions(keep_error=keep_error)
-    combinations = Combinations.of(experiment, options)
+    combinations = Combinations.of(tokyo_paris, options)
     numbers = [1, len(combinations) // 2, len(combinations) - 1]
     for number in numbers:
         edit = combinations.edit(number)
         metas = torch.tensor([[meta for meta, _ in edit.strengths]])
         # Shuffled with its own meta-latents, the control is the edit itself.
-        [pattern] = controls._patterns(experiment, edit, shuffled_changes(experiment, edit, metas))
-        assert pattern == experiment.verdict(experiment.apply(edit).logprobs[None]).pattern[0]
+        [pattern] = controls._patterns(
+            tokyo_paris, edit, shuffled_changes(tokyo_paris, edit, metas)
+        )
+        assert pattern == tokyo_paris.verdict(tokyo_paris.apply(edit).logprobs[None]).pattern[0]

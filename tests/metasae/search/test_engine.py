@@ -22,33 +22,33 @@ OPTIONS = {
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_every_log_probability_is_that_of_full_hooked_passes(
-    real_experiment: Experiment, options: EditOptions
+    tokyo_paris: Experiment, options: EditOptions
 ) -> None:
-    combinations = Combinations.of(real_experiment, options, (0.0, -1.0), (1.0, 2.0))
+    combinations = Combinations.of(tokyo_paris, options, (0.0, -1.0), (1.0, 2.0))
     draw = np.random.default_rng(0)
     numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
-    found = Engine(real_experiment, combinations).logprobs(numbers)
+    found = Engine(tokyo_paris, combinations).logprobs(numbers)
     expected = torch.stack(
-        [oracle.logprobs(real_experiment, combinations.edit(n)) for n in numbers.tolist()]
+        [oracle.logprobs(tokyo_paris, combinations.edit(n)) for n in numbers.tolist()]
     )
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
-def test_the_first_combination_is_the_unedited_model(real_experiment: Experiment) -> None:
-    combinations = Combinations.of(real_experiment)
-    found = Engine(real_experiment, combinations).logprobs([0])[0]
+def test_the_first_combination_is_the_unedited_model(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris)
+    found = Engine(tokyo_paris, combinations).logprobs([0])[0]
     torch.testing.assert_close(
-        found, oracle.logprobs(real_experiment, combinations.edit(0)), rtol=0, atol=1e-4
+        found, oracle.logprobs(tokyo_paris, combinations.edit(0)), rtol=0, atol=1e-4
     )
-    torch.testing.assert_close(found, real_experiment.baseline, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, tokyo_paris.baseline, rtol=0, atol=1e-4)
 
 
-def test_edits_at_all_positions_are_scored_as_one_by_one(real_experiment: Experiment) -> None:
-    combinations = Combinations.of(real_experiment, EditOptions(position="all"))
+def test_edits_at_all_positions_are_scored_as_one_by_one(tokyo_paris: Experiment) -> None:
+    combinations = Combinations.of(tokyo_paris, EditOptions(position="all"))
     numbers = [0, 1, len(combinations) // 2, len(combinations) - 1]
-    found = Engine(real_experiment, combinations).logprobs(numbers)
+    found = Engine(tokyo_paris, combinations).logprobs(numbers)
     for row, number in zip(found, numbers, strict=True):
-        expected = real_experiment.apply(combinations.edit(number)).logprobs
+        expected = tokyo_paris.apply(combinations.edit(number)).logprobs
         torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
 
 

@@ -326,8 +326,8 @@ def test_changes_are_what_an_experiment_adds(experiment: Experiment) -> None:
         assert float(between.max()) > 1.0
 
 
-def test_finds_on_the_real_model_what_scoring_all_finds(real_experiment: Experiment) -> None:
-    experiment, combinations = real_experiment, Combinations.of(real_experiment)
+def test_finds_on_the_real_model_what_scoring_all_finds(tokyo_paris: Experiment) -> None:
+    experiment, combinations = tokyo_paris, Combinations.of(tokyo_paris)
     best = {
         tuple(one.pattern.values()): one for one in search(experiment, combinations, screened=False)
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.lab.city_records import CityRecord
@@ -43,7 +43,6 @@ def test_kl_by_hand() -> None:
     assert kl(before.clamp(min=-50), after).tolist() == pytest.approx(by_hand, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=6))
 def test_kl_is_no_distance_but_never_negative(logits: list[tuple[float, float]]) -> None:
     before, after = torch.tensor(logits).T
@@ -85,9 +84,9 @@ def close(found: probing.Divergence, expected: tuple[float, float]) -> None:
 
 
 def test_divergence_on_the_citys_name_is_that_of_full_passes(
-    real_experiment: Experiment, lab: Lab
+    tokyo_paris: Experiment, lab: Lab
 ) -> None:
-    experiment = real_experiment
+    experiment = tokyo_paris
     edit = LatentSwap()
     sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
     one = SideEffectProbe(lab, experiment).side_effects(edit)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -173,7 +173,6 @@ def test_a_direction_of_which_nothing_is_left_is_zero_among_others() -> None:
     assert found[0].norm() > 1 and not found[1].any()
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(META_LATENTS), STRENGTHS, min_size=1),
     st.booleans(),

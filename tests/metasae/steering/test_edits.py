@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
@@ -43,7 +43,6 @@ def test_what_changes_nothing() -> None:
     assert not MetaLatentEdit(((1, 0.0),)).changes_nothing
 
 
-@settings(deadline=None)
 @given(edits(), st.integers(0, 10**6), STRENGTHS, st.sampled_from([0.0, 1.0]))
 def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
     edit: Edit, meta: int, strength: float, default: float
@@ -62,7 +61,6 @@ def test_a_strength_set_is_read_back_and_forgotten_at_its_default(
         assert back == edit
 
 
-@settings(deadline=None)
 @given(edits())
 def test_an_edit_survives_json(edit: Edit) -> None:
     assert Edit.from_dict(edit.to_dict()) == edit
@@ -88,7 +86,6 @@ def test_an_edit_of_fewer_words_takes_the_defaults() -> None:
     assert Edit.from_dict({"strengths": {"12": 0.5}}) == MetaLatentEdit(((12, 0.5),))
 
 
-@settings(deadline=None)
 @given(
     st.floats().filter(lambda value: not abs(value) <= 2.0)  # NaN included
 )

@@ -43,11 +43,6 @@ def changed(experiment: Experiment, edit: Edit, least: float = 0.01) -> None:
 
 
 @pytest.fixture(scope="module")
-def tokyo_paris(lab: Lab) -> Experiment:
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
-
-
-@pytest.fixture(scope="module")
 def long_names(lab: Lab) -> Experiment:
     """Two cities with names of several tokens, as many latents on both sides as there are."""
 

@@ -1,21 +1,12 @@
 """How well an SAE explains rows, by hand."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.training import explained
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many tiny products: on a busy machine threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_quality_by_hand() -> None:

@@ -1,21 +1,12 @@
 """The written-out gradients equal autograd."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from metasae.saes.selection import Entries, select_batch_topk
 from metasae.training.gradients import Parameters, loss_and_gradients
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many tiny products: on a busy machine threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def parameters(width: int, d_in: int, seed: int = 0) -> Parameters:

@@ -49,7 +49,7 @@ def rows(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return SOURCES[request.param](tmp_path_factory.mktemp("rows"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=40))
 def test_rows_come_in_the_order_asked(rows: Rows, index: list[int]) -> None:
     got = rows.rows(np.array(index))

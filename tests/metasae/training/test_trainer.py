@@ -1,7 +1,6 @@
 """The trainer that base SAEs and meta-SAEs share."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,7 @@ from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Moment, Trainer, precision_of
 from tests.metasae.training.planted import rows
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many tiny products: on a busy machine threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 ROWS = torch.nn.functional.normalize(rows(3000, seed=7))
