@@ -223,11 +223,11 @@ def firing_on(
         out.
 
     Raises:
-        UserError: for an empty text, or one longer than the model reads.
+        UserError: for a text without a token, or one longer than the model reads.
     """
     tokens = model.prompt_tokens(typed)
     if len(tokens) < 2:
-        raise UserError("The text is empty; type a word or a sentence.")
+        raise UserError("The model reads nothing in this text; type a word or a sentence.")
     resid = model.residual(torch.tensor([tokens]))[0]
     usable = not_massive(resid.norm(dim=-1), median_norm)
     usable[0] = False

@@ -91,8 +91,7 @@ def test_a_pair_of_single_latents_is_searched_once_each_way(
             one := made(name, latents), latents=one.latents[:1], activations=one.activations[:1]
         )
     )  # fmt: skip
-    names = [city.name for city in built.release.cities[:2]]
-    table = pair_table_module.pair_table(lab, *names)
+    table = pair_table_module.pair_table(lab, "Tokyo", "Paris")
     assert searched == [True, False]
     (row,) = json.loads(json.dumps(table["patterns"], allow_nan=False))
     assert row["margin"] is None and row["pattern"] == {"country": True}

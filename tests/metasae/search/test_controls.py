@@ -189,35 +189,35 @@ def test_one_control_suffices_to_mark(real: float, marked: bool) -> None:
 
 
 def test_controls_are_repeatable_and_depend_on_the_seed(
-    tokyo_paris: Experiment, found: tuple[FoundEdit, ...]
+    experiment: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
     moving = [one for one in found if any(one.pattern.values())]
-    first = control(tokyo_paris, moving, SOME, seed=1)
-    assert first == control(tokyo_paris, moving, SOME, seed=1)
+    first = control(experiment, moving, SOME, seed=1)
+    assert first == control(experiment, moving, SOME, seed=1)
     # An edit's draws do not depend on what else was found.
-    assert control(tokyo_paris, moving[-1:], SOME, seed=1) == first[-1:]
+    assert control(experiment, moving[-1:], SOME, seed=1) == first[-1:]
     for one, mine in zip(moving, first, strict=True):
         assert (mine.pattern, mine.real, mine.draws) == (one.pattern, one.reached_by, SOME)
         assert mine.marked == (max(mine.random, mine.shuffled) >= mine.real)
     drawn = [
-        foreign_meta_latents(tokyo_paris, moving[-1].edit, SOME, np.random.default_rng([seed, 7]))
+        foreign_meta_latents(experiment, moving[-1].edit, SOME, np.random.default_rng([seed, 7]))
         for seed in (1, 2)
     ]
     assert not torch.equal(*drawn)
-    own = {piece.meta for piece in tokyo_paris.pieces}
+    own = {piece.meta for piece in experiment.pieces}
     assert all(len(set(row)) == len(row) and not set(row) & own for row in drawn[0].tolist())
 
 
 @pytest.mark.parametrize("keep_error", [True, False])
-def test_a_control_judges_as_the_search_does(tokyo_paris: Experiment, keep_error: bool) -> None:
+def test_a_control_judges_as_the_search_does(experiment: Experiment, keep_error: bool) -> None:
     options = EditOptions(keep_error=keep_error)
-    combinations = Combinations.of(tokyo_paris, options)
+    combinations = Combinations.of(experiment, options)
     numbers = [1, len(combinations) // 2, len(combinations) - 1]
     for number in numbers:
         edit = combinations.edit(number)
         metas = torch.tensor([[meta for meta, _ in edit.strengths]])
         # Shuffled with its own meta-latents, the control is the edit itself.
         [pattern] = controls._patterns(
-            tokyo_paris, edit, shuffled_changes(tokyo_paris, edit, metas)
+            experiment, edit, shuffled_changes(experiment, edit, metas)
         )
-        assert pattern == tokyo_paris.verdict(tokyo_paris.apply(edit).logprobs[None]).pattern[0]
+        assert pattern == experiment.verdict(experiment.apply(edit).logprobs[None]).pattern[0]

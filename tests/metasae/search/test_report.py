@@ -23,12 +23,12 @@ from tests.oracle import logits
 
 
 def test_leads_are_those_of_the_answers(
-    tokyo_paris: Experiment, found: tuple[FoundEdit, ...]
+    experiment: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
     for one in found:
-        outcome = tokyo_paris.apply(one.edit)
+        outcome = experiment.apply(one.edit)
         told = report.leads(outcome)
-        assert list(told) == [question.attribute for question in tokyo_paris.questions]
+        assert list(told) == [question.attribute for question in experiment.questions]
         for attribute, rows in outcome.answers.groupby("attribute"):
             after = dict(zip(rows["answer"], rows["logprob"], strict=True))
             before = dict(zip(rows["answer"], rows["baseline"], strict=True))
@@ -43,9 +43,9 @@ def test_leads_are_those_of_the_answers(
         assert smallest == pytest.approx(one.margin, abs=1e-4)
 
 
-def test_an_answer_without_a_rival_has_no_lead(tokyo_paris: Experiment) -> None:
-    (first, *rest) = tokyo_paris.questions
-    alone = tokyo_paris.replaced(questions=[replace(first, answers=first.answers[:1]), *rest])
+def test_an_answer_without_a_rival_has_no_lead(experiment: Experiment) -> None:
+    (first, *rest) = experiment.questions
+    alone = experiment.replaced(questions=[replace(first, answers=first.answers[:1]), *rest])
     told = report.leads(alone.apply(NO_EDIT))
     assert told[first.attribute] == Lead(first.answers[0].text, None, None)
     assert all(one.after == one.before and one.after for name, one in told.items()
@@ -53,28 +53,28 @@ def test_an_answer_without_a_rival_has_no_lead(tokyo_paris: Experiment) -> None:
 
 
 def test_the_picks_are_the_tops_of_full_passes(
-    tokyo_paris: Experiment, found: tuple[FoundEdit, ...]
+    experiment: Experiment, found: tuple[FoundEdit, ...]
 ) -> None:
     for edit in (NO_EDIT, found[-1].edit):
-        outcome = tokyo_paris.apply(edit)
-        tops = picks(tokyo_paris.model, outcome)
-        assert list(tops) == [question.attribute for question in tokyo_paris.questions]
-        for question in tokyo_paris.questions:
-            tokens = tokyo_paris.model.prompt_tokens(question.prompt)
-            at = tokyo_paris.edit_position(question.prompt)
-            likeliest = int(logits(tokyo_paris, tokens, edit, at)[-1].argmax())
+        outcome = experiment.apply(edit)
+        tops = picks(experiment.model, outcome)
+        assert list(tops) == [question.attribute for question in experiment.questions]
+        for question in experiment.questions:
+            tokens = experiment.model.prompt_tokens(question.prompt)
+            at = experiment.edit_position(question.prompt)
+            likeliest = int(logits(experiment, tokens, edit, at)[-1].argmax())
             rows = outcome.answers[outcome.answers["attribute"] == question.attribute]
             answer = str(rows["answer"].iloc[int(rows["logprob"].to_numpy().argmax())])
             pick = tops[question.attribute]
             assert pick.answer == answer
-            assert pick.likeliest == tokyo_paris.model.decode(likeliest)
-            assert pick.top == (tokyo_paris.model.encode(" " + answer)[0] == likeliest)
+            assert pick.likeliest == experiment.model.decode(likeliest)
+            assert pick.top == (experiment.model.encode(" " + answer)[0] == likeliest)
 
 
-def test_a_pick_that_the_model_would_not_say_is_no_top(tokyo_paris: Experiment) -> None:
+def test_a_pick_that_the_model_would_not_say_is_no_top(experiment: Experiment) -> None:
     answers = (Answer(("Tokyo",), "marmalade"), Answer(("Paris",), "linoleum"))
-    question = replace(tokyo_paris.questions[0], answers=answers)
-    odd = tokyo_paris.replaced(questions=[question])
+    question = replace(experiment.questions[0], answers=answers)
+    odd = experiment.replaced(questions=[question])
     pick = picks(odd.model, odd.apply(NO_EDIT))[question.attribute]
     assert not pick.top and pick.answer in ("marmalade", "linoleum")
 
