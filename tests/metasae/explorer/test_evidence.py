@@ -73,7 +73,7 @@ def test_what_fires_on_a_text_is_what_encoding_finds(lab: Lab) -> None:
     assert len(table) == int((acts[1:] > 0).sum())
     best = table[table["token"] == " Tokyo"].iloc[0]["latent"]
     assert best == lab.city_record("Tokyo").latents[0].latent
-    with pytest.raises(UserError, match="The text is empty"):
+    with pytest.raises(UserError, match="The model reads nothing in this text"):
         evidence.firing_on(lab.model, sae, "", lab.median_norm)
 
 
