@@ -547,8 +547,14 @@ def test_a_search_of_pairs_begun_earlier_is_gone_on_with(
         for one in told["patterns"]
     ]
     check("pairs-patterns", [begun.id, what])
-    # All is there by now: what its edits do elsewhere is all that is worked out.
-    check("cli-search-pairs-effects", shape(run(capsys, *MANY, "--side-effects")))
+
+
+@pytest.mark.slow
+def test_the_keys_of_side_effects(
+    opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("search", "--cities", "Tokyo,Rome", "--all-pairs", "--attributes", "currency")
+    check("cli-search-pairs-effects", shape(run(capsys, *words, "--side-effects")))
 
 
 # Trainings.
