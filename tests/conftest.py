@@ -16,6 +16,7 @@ import os
 import random
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,14 @@ def small_model(taught: Path) -> LanguageModel:
 def small_lab(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lab of that Llama with a planted SAE and meta-SAE; see `tests.small_lab`."""
     return planted.make(taught, tmp_path_factory.mktemp("small-lab"))
+
+
+@pytest.fixture(scope="session")
+def small_default(small_lab: Lab) -> Lab:
+    """The small lab under the name of the default preset, which links and files leave out."""
+    preset = replace(small_lab.preset, name=EMBEDDED.name)
+    provenance = replace(small_lab.provenance, preset=str(preset.opened))
+    return replace(small_lab, preset=preset, provenance=provenance)
 
 
 @pytest.fixture(scope="session")
