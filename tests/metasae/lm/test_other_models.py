@@ -124,7 +124,7 @@ def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
     assert (opened.lab.model.residual(tokens) - expected).abs().max() < 1e-4
 
 
-def some_case(lab: Lab) -> Experiment:
+def experiment_with_own_pieces(lab: Lab) -> Experiment:
     """A pair both of whose sides have meta-latents of their own."""
     for source, target in itertools.permutations(lab.city_names(), 2):
         experiment = lab.experiment(lab.subject(source), lab.subject(target))
@@ -134,7 +134,7 @@ def some_case(lab: Lab) -> Experiment:
 
 
 def test_edits_equal_full_passes(opened: Opened) -> None:
-    experiment = some_case(opened.lab)
+    experiment = experiment_with_own_pieces(opened.lab)
     combinations = Combinations.of(experiment)
     numbers = np.arange(len(combinations))[:: max(1, len(combinations) // 6)]
     found = Engine(experiment, combinations).logprobs(numbers)
@@ -147,7 +147,7 @@ def test_edits_equal_full_passes(opened: Opened) -> None:
 
 
 def test_in_bf16_the_blocks_stay_near(opened: Opened) -> None:
-    experiment = some_case(opened.lab)
+    experiment = experiment_with_own_pieces(opened.lab)
     combinations = Combinations.of(experiment)
     numbers = np.arange(min(8, len(combinations)))
     rough = Engine(experiment, combinations, torch.bfloat16).logprobs(numbers)
@@ -193,7 +193,7 @@ def test_the_report_is_of_the_meta_sae_that_is_open(opened: Opened) -> None:
 def test_every_page_works(opened: Opened, page: str) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
-    experiment = some_case(opened.lab)
+    experiment = experiment_with_own_pieces(opened.lab)
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.query_params["preset"] = opened.preset.name
     app.query_params["source"] = experiment.source.label
@@ -393,7 +393,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     shown = set()
     for name in ("mine", "mine+turned"):
         lab = open_lab(find_preset(name))
-        experiment = some_case(lab)
+        experiment = experiment_with_own_pieces(lab)
         piece = next(one for one in experiment.pieces if one.side == "source")
         outcome = experiment.apply(MetaLatentEdit(((piece.meta, 0.0),)))
         capsys.readouterr()
