@@ -11,6 +11,7 @@ without a fixture of this file's: by a command, or by ``request.getfixturevalue`
 opening it fails, in this process; a test that starts another has to be marked.
 """
 
+import functools
 import logging
 import os
 import random
@@ -36,6 +37,7 @@ from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from tests import small_lab as planted
 from tests import small_models
+from tests.other_presets import MAKERS, OtherPreset, open_small
 from tests.own_cache import own_cache
 from tests.small_release import Built, SmallRelease, small_preset
 
@@ -147,6 +149,22 @@ def small_default(small_lab: Lab) -> Lab:
     preset = replace(small_lab.preset, name=EMBEDDED.name)
     provenance = replace(small_lab.provenance, preset=str(preset.opened))
     return replace(small_lab, preset=preset, provenance=provenance)
+
+
+@pytest.fixture(scope="session")
+def open_other(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], OtherPreset]:
+    """Opens a preset of another family on a small model, each once."""
+    return functools.cache(lambda name: open_small(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in MAKERS]
+)
+def other_preset(
+    request: pytest.FixtureRequest, open_other: Callable[[str], OtherPreset]
+) -> OtherPreset:
+    """See `tests.other_presets`."""
+    return open_other(request.param)
 
 
 @pytest.fixture(scope="session")
