@@ -127,7 +127,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small Llama that was taught what is true of `TAUGHT`."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("taught")
-    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=200)
+    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=100)
     return folder
 
 
@@ -138,9 +138,10 @@ def small_model(taught: Path) -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
-def small_lab(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab of that Llama with a planted SAE and meta-SAE; see `tests.small_lab`."""
-    return planted.make(taught, tmp_path_factory.mktemp("small-lab"))
+def small_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab of a small Llama with a planted SAE and meta-SAE; see `tests.small_lab`."""
+    torch.manual_seed(0)
+    return planted.make(tmp_path_factory.mktemp("small-lab"))
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,6 @@ def test_what_is_made_opens(built: Built) -> None:
     assert all(all(record.known.values()) for record in lab.records.values())
     assert (lab.n_latents, lab.n_meta) == (64, 12)
     words = {word.strip(".,()") for latent in range(64) for word in lab.latent_words(latent)}
-    print(sorted(words))
     assert {"Tokyo", "Paris", "Japan", "euro", "continent"} <= words
 
 

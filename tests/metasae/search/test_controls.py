@@ -217,7 +217,5 @@ def test_a_control_judges_as_the_search_does(experiment: Experiment, keep_error:
         edit = combinations.edit(number)
         metas = torch.tensor([[meta for meta, _ in edit.strengths]])
         # Shuffled with its own meta-latents, the control is the edit itself.
-        [pattern] = controls._patterns(
-            experiment, edit, shuffled_changes(experiment, edit, metas)
-        )
+        [pattern] = controls._patterns(experiment, edit, shuffled_changes(experiment, edit, metas))
         assert pattern == experiment.verdict(experiment.apply(edit).logprobs[None]).pattern[0]
