@@ -11,11 +11,13 @@ without a fixture of this file's: by a command, or by ``request.getfixturevalue`
 opening it fails, in this process; a test that starts another has to be marked.
 """
 
+import functools
 import logging
 import os
 import random
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from tests import small_lab as planted
 from tests import small_models
+from tests.other_presets import MAKERS, OtherPreset, open_small
 from tests.own_cache import own_cache
 from tests.small_release import Built, SmallRelease, small_preset
 
@@ -124,7 +127,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small Llama that was taught what is true of `TAUGHT`."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("taught")
-    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=200)
+    small_models.llama(folder, map(find_city, small_models.TAUGHT), steps=100)
     return folder
 
 
@@ -135,9 +138,34 @@ def small_model(taught: Path) -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
-def small_lab(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab of that Llama with a planted SAE and meta-SAE; see `tests.small_lab`."""
-    return planted.make(taught, tmp_path_factory.mktemp("small-lab"))
+def small_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab of a small Llama with a planted SAE and meta-SAE; see `tests.small_lab`."""
+    torch.manual_seed(0)
+    return planted.make(tmp_path_factory.mktemp("small-lab"))
+
+
+@pytest.fixture(scope="session")
+def small_default(small_lab: Lab) -> Lab:
+    """The small lab under the name of the default preset, which links and files leave out."""
+    preset = replace(small_lab.preset, name=EMBEDDED.name)
+    provenance = replace(small_lab.provenance, preset=str(preset.opened))
+    return replace(small_lab, preset=preset, provenance=provenance)
+
+
+@pytest.fixture(scope="session")
+def open_other(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], OtherPreset]:
+    """Opens a preset of another family on a small model, each once."""
+    return functools.cache(lambda name: open_small(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in MAKERS]
+)
+def other_preset(
+    request: pytest.FixtureRequest, open_other: Callable[[str], OtherPreset]
+) -> OtherPreset:
+    """See `tests.other_presets`."""
+    return open_other(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -42,13 +42,13 @@ def planted_explorer(monkeypatch: pytest.MonkeyPatch) -> Explorer:
     widths = {6: wide, 5: small, 4: wider}
     record = SimpleNamespace(latents=[SimpleNamespace(latent=1)])
 
-    def no_case(*_: object) -> None:
+    def no_experiment(*_: object) -> None:
         raise UserError("Tokyo has no meta-latents of its own.")
 
     lab = SimpleNamespace(
         preset=SimpleNamespace(name="gpt2-small", kept_as="gpt2-small"), decomposition=wide,
         report={"meta_sae": {"fve": 0.56}}, city_record=lambda name: record,
-        subject=lambda name: name, experiment=no_case,
+        subject=lambda name: name, experiment=no_experiment,
     )  # fmt: skip
     monkeypatch.setattr(Explorer, "decomposition", lambda self, width: widths[width])
     return Explorer(lab, Path())  # type: ignore[arg-type]

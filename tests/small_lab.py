@@ -1,10 +1,10 @@
 """A lab of a small model: its SAE and meta-SAE planted, everything else the real code.
 
-The model is the Llama that was taught `TAUGHT`. Each of these cities has a latent whose decoder
-direction is where the city's name puts the residual stream. The meta-latents are an orthonormal
-basis in both signs, of which the first axes span the cities' directions: every direction is the sum
-of its meta-latents, two cities share those on whose side both lie, and each has the others to
-itself.
+The model is a Llama that was taught `TAUGHT`, their names one token each. Each of these cities has
+a latent whose decoder direction is where the city's name puts the residual stream. The meta-latents
+are an orthonormal basis in both signs, of which the first axes span the cities' directions: every
+direction is the sum of its meta-latents, two cities share those on whose side both lie, and each
+has the others to itself.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ from metasae.sources.files import write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import ATTRIBUTES, City, find_city
 from metasae.text.prompts import QUESTIONS, fill
-from tests.small_models import D_MODEL, TAUGHT
+from tests.small_models import D_MODEL, TAUGHT, llama
 from tests.small_release import small_preset
 
 NARROW, N_LATENTS, N_META = 16, 64, 2 * D_MODEL
@@ -37,19 +37,21 @@ HOOK = 0
 
 
 def preset_of_small_lab(model: Path, weights: Path) -> Preset:
-    """The preset of a small lab, with `make`'s arguments."""
+    """The preset of a small lab.
+
+    Args:
+        model: folder of the Llama.
+        weights: folder of the SAE, the meta-SAE and the tables.
+    """
     return replace(
         small_preset(model, weights), hook_layer=HOOK, widths=(NARROW, N_LATENTS), meta_width=N_META
     )
 
 
-def make(model: Path, weights: Path) -> Lab:
-    """A small lab, opened.
-
-    Args:
-        model: folder of the Llama that was taught `TAUGHT`.
-        weights: folder for the SAE, the meta-SAE and the tables.
-    """
+def make(folder: Path) -> Lab:
+    """A small lab, made in a folder and opened."""
+    model, weights = folder / "model", folder / "weights"
+    llama(model, map(find_city, TAUGHT), steps=200, whole_names=True)
     preset = preset_of_small_lab(model, weights)
     _plant(load_model(preset), preset, weights)
     return open_lab(preset)

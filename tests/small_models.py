@@ -53,6 +53,7 @@ def llama(
     facts: Iterable[City] = (),
     steps: int = 0,
     family: str = "llama",
+    whole_names: bool = False,
     **more: Any,
 ) -> Any:
     """A Llama, or a model of a family laid out like it, of four blocks, saved.
@@ -61,13 +62,14 @@ def llama(
         facts: cities whose four questions it is trained to answer first.
         steps: of that training.
         family: transformers' ``model_type``.
+        whole_names: whether these cities' names are one token each, so that an edit, which acts on
+            a name's last token, reaches all that the model reads of the name.
         more: what its configuration says beside the sizes.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     facts = tuple(facts)
-    # An edit acts on a name's last token, which is all a model reads of a name of one token.
-    words = tokenizer("<s>", tuple(city.name for city in facts))
+    words = tokenizer("<s>", tuple(city.name for city in facts) if whole_names else ())
     config = AutoConfig.for_model(
         family, vocab_size=len(words), hidden_size=D_MODEL, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,

@@ -30,7 +30,6 @@ import pytest
 import streamlit as st
 import torch
 from safetensors.torch import load_file
-from streamlit.testing.v1 import AppTest
 
 from metasae.cli import exploring, main
 from metasae.lab.lab import Lab
@@ -62,6 +61,7 @@ from tests.golden.freezing import (
     names,
     shape,
 )
+from tests.pages.opening import open_page
 from tests.small_models import small_gpt2
 from workbench import shared
 from workbench.enumerate.choose import from_query, to_query
@@ -309,15 +309,12 @@ def test_links_of_graph_are_read_and_written_as_ever(
     monkeypatch.setattr(shared, "get_lab", lambda preset: opened)
     st.cache_resource.clear()
     st.cache_data.clear()
-    app = AppTest.from_file(str(ROOT / "workbench" / "app.py"), default_timeout=120).run()
     written = []
     for query in (
         {"latent": "5,6", "depth": "2", "top": "1", "least": "0.4"},
         {"latent": "#7, 8", "depth": "1", "top": "5", "least": "0"},
     ):
-        for name, value in query.items():
-            app.query_params[name] = value
-        app = app.switch_page("../pages/graph.py").run()
+        app = open_page("graph", **query)
         assert not app.exception and not app.error
         sliders = {key: app.slider(key=key).value for key in ("graph-depth", "graph-top",
                                                               "graph-least")}  # fmt: skip

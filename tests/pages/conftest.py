@@ -1,7 +1,6 @@
 """What the tests of pages share."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.sources.cache import CACHE_VARIABLE
-from metasae.sources.presets import EMBEDDED
 from workbench import shared
 
 
@@ -22,14 +20,6 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     yield
     st.cache_resource.clear()
     st.cache_data.clear()
-
-
-@pytest.fixture(scope="session")
-def small_default(small_lab: Lab) -> Lab:
-    """The small lab under the name of the default preset, which links leave out."""
-    preset = replace(small_lab.preset, name=EMBEDDED.name)
-    provenance = replace(small_lab.provenance, preset=str(preset.opened))
-    return replace(small_lab, preset=preset, provenance=provenance)
 
 
 @pytest.fixture

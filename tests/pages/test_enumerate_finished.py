@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
@@ -13,12 +12,11 @@ from metasae.search.job import Job
 from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED
-from workbench import shared
+from tests.pages.opening import open_page
 from workbench.enumerate import searches, tables
 from workbench.state import edit_to_text
 from workbench.text import escape
 
-APP = Path(__file__).parents[2] / "workbench" / "app.py"
 pytestmark = pytest.mark.timeout(300)
 
 TOKYO, PARIS = (
@@ -28,32 +26,24 @@ TOKYO, PARIS = (
 
 
 @pytest.fixture(scope="module")
-def jobs(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Job, Job]:
+def jobs(small_default: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Job, Job]:
     """Two finished searches, and the cache they are in."""
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(cache))
-        both = Job(lab, TOKYO), Job(lab, PARIS)
+        both = Job(small_default, TOKYO), Job(small_default, PARIS)
         for job in both:
             job.run()
     return cache, *both
 
 
 @pytest.fixture(autouse=True)
-def opened(lab: Lab, jobs: tuple[Path, Job, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def opened(on_small: Lab, jobs: tuple[Path, Job, Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(jobs[0]))
-    monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
-    st.cache_resource.clear()
-    st.cache_data.clear()
 
 
 def page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    app.query_params["attributes"] = "country"
-    app = app.switch_page("../pages/enumerate.py").run()
+    app = open_page("enumerate", attributes="country", **query)
     assert not app.exception
     return app
 
@@ -146,8 +136,8 @@ def test_a_download_leaves_nothing_behind(jobs: tuple[Path, Job, Job]) -> None:
     assert sorted(job.folder.iterdir()) == before
 
 
-def test_latents_are_led_by_the_city_they_are_asked_about(lab: Lab) -> None:
-    tokyo = lab.city_record("Tokyo").latents[0].latent
-    job = Job(lab, Spec(EMBEDDED.opened, f"#{tokyo}", "Paris", attributes=("country",)))
+def test_latents_are_led_by_the_city_they_are_asked_about(on_small: Lab) -> None:
+    tokyo = on_small.city_record("Tokyo").latents[0].latent
+    job = Job(on_small, Spec(EMBEDDED.opened, f"#{tokyo}", "Paris", attributes=("country",)))
     job.run()
     assert (tables.with_leads(job)["lead country"] != 0).all()

@@ -4,48 +4,50 @@ import json
 from pathlib import Path
 
 import pytest
-import streamlit as st
-import torch
 from streamlit.testing.v1 import AppTest
 
-from metasae.errors import UserError
-from metasae.explorer.evidence import Snippet
+from metasae.explorer.corrections import Corrections
 from metasae.explorer.explorer import META, Explorer, open_explorer
-from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
-from metasae.lm.logit_lens import token_direction, vocabulary_scores
-from metasae.sources.cache import CACHE_VARIABLE, cache_dir
+from metasae.sources.cache import cache_dir
+from metasae.text.windows import Windows
+from tests.pages.opening import open_page
 from workbench import shared
-from workbench.explore.contexts import snippets_html
 
-APP = Path(__file__).parents[2] / "workbench" / "app.py"
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
 def found(lab: Lab) -> Explorer:
-    """The shipped evidence with its text, read once."""
-    made = open_explorer(lab)
-    made.text()
-    return made
+    """The shipped evidence."""
+    return open_explorer(lab)
 
 
 @pytest.fixture(autouse=True)
-def opened(lab: Lab, found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Explorer:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+def opened(lab: Lab, found: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
+    """The real default and its evidence, without the text it is about."""
     monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
     monkeypatch.setattr(shared, "get_explorer", lambda lab: found)
+    monkeypatch.setattr(shared, "get_text", lambda explorer, width: None)
     found.__dict__.pop("corrections", None)
-    st.cache_resource.clear()
-    st.cache_data.clear()
     return found
 
 
+@pytest.fixture(scope="module")
+def text(found: Explorer) -> Windows | None:
+    """The shipped evidence's text; fetched and cut into tokens where that isn't done yet."""
+    return found.text()
+
+
+@pytest.fixture
+def with_text(text: Windows | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text as well."""
+    assert text is not None
+    monkeypatch.setattr(shared, "get_text", lambda explorer, width: text)
+
+
 def shown(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    app = app.switch_page(f"../pages/{page}.py").run()
+    app = open_page(page, **query)
     assert not app.exception
     return app
 
@@ -54,6 +56,7 @@ def pages_html(app: AppTest) -> str:
     return "".join(str(one.proto.body) for one in app.get("html"))
 
 
+@pytest.mark.usefixtures("with_text")
 def test_latents_opens_on_tokyo_with_its_evidence(found: Explorer) -> None:
     app = shown("latents")
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
@@ -124,6 +127,34 @@ def test_a_label_is_corrected_kept_and_shared(found: Explorer) -> None:
     assert found.find("18432", "own")["index"].tolist()[0] == 321
 
 
+@pytest.mark.parametrize("of_neuronpedia", [False, True])
+def test_a_file_of_labels_is_taken_in(found: Explorer, of_neuronpedia: bool) -> None:
+    made = found.lab.provenance
+    labels = {"18432": {"321": "from a file", "322": "another"}}
+    content = Corrections(made.sae, made.meta_sae, labels).to_json()
+    if of_neuronpedia:
+        explained = [{"index": n, "description": text} for n, text in labels["18432"].items()]
+        content = json.dumps(explained)
+    app = shown("latents", latent="321")
+    assert not [one for one in app.button if one.key == "take-18432-321"]
+    (upload,) = [one for one in app.file_uploader if one.key == "import-18432-321"]
+    upload.upload("labels.json", content.encode(), "application/json").run()
+    app.button(key="take-18432-321").click().run()
+    assert not app.exception and not app.error
+    assert app.header[0].value == "from a file"
+    assert found.label("18432", 322) == "another"
+
+
+def test_a_file_that_holds_no_labels_is_one_sentence(found: Explorer) -> None:
+    before = found.label("18432", 321)
+    app = shown("latents", latent="321")
+    (upload,) = [one for one in app.file_uploader if one.key == "import-18432-321"]
+    upload.upload("labels.json", b'{"a": 1}', "application/json").run()
+    app.button(key="take-18432-321").click().run()
+    assert not app.exception and len(app.error) == 1
+    assert found.label("18432", 321) == before
+
+
 def test_the_list_of_meta_latents_is_filtered(found: Explorer) -> None:
     app = shown("meta_latents")
     (table,) = [one.value for one in app.dataframe]
@@ -134,6 +165,7 @@ def test_the_list_of_meta_latents_is_filtered(found: Explorer) -> None:
     assert 0 < len(table) < 60
 
 
+@pytest.mark.usefixtures("with_text")
 def test_a_meta_latent_shows_its_latents(found: Explorer) -> None:
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
     meta = next(iter(found.lab.decomposition.pieces(tokyo)))
@@ -206,7 +238,7 @@ def test_damaged_labels_are_one_sentence_and_steer_goes_on(
     for page in ("latents", "meta_latents", "graph"):
         app = shown(page, latent="229")
         assert len(app.error) == 1 and "is damaged" in app.error[0].value
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app = open_page()
     assert not app.exception and not app.error and "Tokyo is unchanged" in app.header[0].value
 
 
@@ -218,13 +250,6 @@ def test_the_whole_graph_is_counted() -> None:
     assert table["latents"] == 18432 and table["edges"] > 0
 
 
-def test_markup_in_a_context_is_shown_as_text() -> None:
-    text = snippets_html(
-        [Snippet((("<script>alert(1)</script>", 2.0), (" & more", 0.0)), "mine", False)], 4.0
-    )
-    assert "<script>" not in text and "&lt;script&gt;" in text and "&amp; more" in text
-
-
 def test_without_evidence_it_says_how_to_make_it(
     found: Explorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -234,35 +259,3 @@ def test_without_evidence_it_says_how_to_make_it(
     assert any("python -m metasae describe" in one.value for one in app.info)
     app = shown("meta_latents")
     assert len(app.dataframe[0].value) == found.lab.n_meta
-
-
-def test_a_word_finds_what_promotes_it(found: Explorer) -> None:
-    model, W_dec = found.lab.model, found.lab.decomposition.sae.W_dec
-    (token,) = model.encode(" Japan")
-    scores = vocabulary_scores(model, W_dec[:512])[:, token]
-    torch.testing.assert_close(
-        W_dec[:512] @ token_direction(model, token), scores, rtol=1e-4, atol=1e-4
-    )
-    best = int((W_dec @ token_direction(model, token)).argmax())
-    hits = found.find("18432", "japan").set_index("index")["why"]
-    assert best in hits.index and "promotes it" in set(hits)
-
-
-def test_what_is_unclear_says_so(found: Explorer) -> None:
-    for kind in (META, "18432", "576"):
-        table = found.table(kind)
-        assert table is not None
-        unclear = table[(table["label"] == UNCLEAR) & (table["words"] != "")]["index"].iloc[0]
-        clear = table[table["label"] != UNCLEAR]["index"].iloc[0]
-        assert found.label(kind, int(unclear)).endswith(" (?)")
-        assert found.label(kind, int(clear)) == table.loc[clear, "label"]
-        scored = found.scored(kind, int(clear))
-        assert scored.f1 == pytest.approx(table.loc[clear, "f1"]) and not scored.too_few
-        assert scored.f1 is not None and scored.f1 >= 0.5
-        assert scored.to_dict() == {"label": scored.label, "f1": scored.f1, "told": scored.told}
-        assert not scored.unclear and found.scored(kind, int(unclear)).unclear
-
-
-def test_what_a_search_needs_is_said(found: Explorer) -> None:
-    with pytest.raises(UserError, match="Type a number, a word, or a text"):
-        found.find("18432", "  ")

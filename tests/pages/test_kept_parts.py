@@ -1,44 +1,29 @@
 """What a click must not compute again: texts the model wrote, the parts of a latent's page."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
 from metasae.explorer import latent_page
 from metasae.lab.lab import Lab
 from metasae.lm.token_change import token_change
-from metasae.sources.cache import CACHE_VARIABLE
-from tests.fakes import FakeExperiment, FakeLab
+from metasae.steering.experiment import Experiment
+from tests.pages.opening import open_page
 from workbench import shared
-
-APP = Path(__file__).parents[2] / "workbench" / "app.py"
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> Iterator[None]:
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
 
 
 def test_the_model_writes_when_it_is_asked_to_and_not_at_a_tick(
-    monkeypatch: pytest.MonkeyPatch,
+    on_small: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrote: list[object] = []
 
-    def continuation(self: FakeExperiment, edit: object, *args: object) -> str:
+    def continuation(self: Experiment, edit: object, *args: object) -> str:
         wrote.append(edit)
         return " and so on"
 
-    monkeypatch.setattr(shared, "get_lab", lambda preset: FakeLab())
-    monkeypatch.setattr(FakeExperiment, "continuation", continuation)
-    app = AppTest.from_file(str(APP), default_timeout=30).run()
+    monkeypatch.setattr(Experiment, "continuation", continuation)
+    app = open_page()
     write = [one.label for one in app.main.button].index("Write both")
     app.main.button[write].click().run()
     assert len(wrote) == 2
@@ -52,15 +37,13 @@ def test_the_model_writes_when_it_is_asked_to_and_not_at_a_tick(
 
 
 @pytest.fixture
-def real(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+def real(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
     return lab
 
 
 def latents_page() -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
-    app = app.switch_page("../pages/latents.py").run()
+    app = open_page("latents")
     assert not app.exception
     return app
 

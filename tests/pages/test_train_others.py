@@ -2,56 +2,50 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
+from metasae.lab.lab import Lab
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.directions import Directions, open_directions
 from metasae.sources import cache
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Preset
 from metasae.training.config import TrainConfig
 from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import TrainingRequest
-from tests.fakes import FakeLab
+from tests.pages.opening import open_page, until
 from workbench import shared
 from workbench.train import trainings
 from workbench.train.trainings import Training
 
-APP = Path(__file__).parents[2] / "workbench" / "app.py"
 CONFIG = replace(RECIPE, width=19, k=2, batch=64, steps=3)
 
 
 @pytest.fixture(autouse=True)
-def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLab:
-    monkeypatch.setenv("METASAE_CACHE", str(tmp_path / "cache"))
+def trainable(small_default: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Preset:
+    """What is open: one SAE, made here."""
     draw = torch.Generator().manual_seed(0)
     rows = torch.nn.functional.normalize(torch.randn(400, 12, generator=draw))
     sae = SparseAutoencoder(rows.T, torch.zeros(400), rows, torch.zeros(12), k=2)
     formats.save(sae, tmp_path / "sae-400")
-    made = FakeLab()
-    made.preset = replace(EMBEDDED, weights=tmp_path, widths=(400,))
-    monkeypatch.setattr(shared, "get_lab", lambda preset: made)
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    return made
+    opened = replace(small_default, preset=replace(EMBEDDED, weights=tmp_path, widths=(400,)))
+    monkeypatch.setattr(shared, "get_lab", lambda preset: opened)
+    return opened.preset
 
 
 @pytest.fixture
-def directions(small_lab: FakeLab) -> Directions:
-    return open_directions((small_lab.preset.sae(400),))
+def directions(trainable: Preset) -> Directions:
+    return open_directions((trainable.sae(400),))
 
 
 def page() -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app = app.switch_page("../pages/train.py").run()
+    app = open_page("train")
     assert not app.exception
     return app
 
@@ -84,8 +78,7 @@ def test_a_training_of_another_preset_that_runs_is_named(directions: Directions)
     app = page()
     assert any("running" in one.value and "another" in one.value for one in app.info)
     long.cancel()
-    while not long.work.done:
-        time.sleep(0.02)
+    until(lambda: long.work.done)
     assert not page().info
 
 
@@ -124,8 +117,7 @@ def test_what_another_process_trains_is_neither_deleted_nor_trained_beside_it(
     assert any("Running in another process" in one.value for one in app.markdown)
     assert not [one for one in app.button if one.key in ("resume-far", "forget-far")]
     trained(EMBEDDED.name, "far", directions)
-    while not trainings.trainings()[elsewhere.request.out].work.done:
-        time.sleep(0.02)
+    until(lambda: trainings.trainings()[elsewhere.request.out].work.done)
     app = page()
     assert any("is running already" in one.value for one in app.error)
 

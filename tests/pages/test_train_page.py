@@ -1,56 +1,51 @@
 """The Train page through its states, on small SAEs made here."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sae_lens
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
+from metasae.lab.lab import Lab
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources import cache
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Preset
 from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import TrainingRequest
-from tests.fakes import FakeLab
+from tests.pages.opening import open_page, until
 from workbench import shared
 from workbench.train import trainings
 
-APP = Path(__file__).parents[2] / "workbench" / "app.py"
 WIDTHS = (60, 400)
 
 
-class SmallLab(FakeLab):
-    def __init__(self, weights: Path) -> None:
-        self.preset = replace(EMBEDDED, weights=weights, widths=WIDTHS)
-
-
 @pytest.fixture(autouse=True)
-def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SmallLab:
-    monkeypatch.setenv("METASAE_CACHE", str(tmp_path / "cache"))
+def trainable(small_default: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Preset:
+    """What is open: SAEs of two widths, made here."""
     draw = torch.Generator().manual_seed(0)
     for width in WIDTHS:
         rows = torch.nn.functional.normalize(torch.randn(width, 12, generator=draw))
         sae = SparseAutoencoder(rows.T, torch.zeros(width), rows, torch.zeros(12), k=2)
         formats.save(sae, tmp_path / f"sae-{width}")
-    found = SmallLab(tmp_path)
-    monkeypatch.setattr(shared, "get_lab", lambda preset: found)
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    return found
+    preset = replace(EMBEDDED, weights=tmp_path, widths=WIDTHS)
+    open_instead(small_default, preset, monkeypatch)
+    return preset
+
+
+def open_instead(lab: Lab, preset: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = replace(lab, preset=preset)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: opened)
 
 
 def folder(name: str) -> Path:
     return cache.meta_sae(EMBEDDED.name, name)
 
 
-def train_page() -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app = app.switch_page("../pages/train.py").run()
+def train_page(**query: str) -> AppTest:
+    app = open_page("train", **query)
     assert not app.exception
     return app
 
@@ -61,10 +56,7 @@ def with_steps(app: AppTest, steps: int) -> AppTest:
 
 
 def ended(app: AppTest) -> AppTest:
-    until = time.monotonic() + 60
-    while any(not one.work.done for one in trainings.trainings().values()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: all(one.work.done for one in trainings.trainings().values()))
     app.run()
     assert not app.exception
     return app
@@ -77,7 +69,7 @@ def test_it_says_what_training_costs_before_it_starts() -> None:
     assert not app.error
 
 
-def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab) -> None:
+def test_a_training_ends_in_a_report_and_can_be_used_at_once() -> None:
     app = with_steps(train_page(), 12)
     app.main.text_input[-1].set_value("first").run()
     app.button(key="train-start").click().run()
@@ -99,11 +91,11 @@ def test_a_training_ends_in_a_report_and_can_be_used_at_once(small_lab: SmallLab
     assert any("exists already" in one.value for one in app.info)
 
 
-def test_the_shipped_meta_sae_can_be_opened_again(small_lab: SmallLab) -> None:
-    small_lab.preset = replace(small_lab.preset, meta_sae="first")
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    app.query_params["preset"] = "smollm2-135m+first"
-    app = app.run().switch_page("../pages/train.py").run()
+def test_the_shipped_meta_sae_can_be_opened_again(
+    small_default: Lab, trainable: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_instead(small_default, replace(trainable, meta_sae="first"), monkeypatch)
+    app = train_page(preset="smollm2-135m+first")
     assert app.info[0].value == "Open now: your meta-SAE “first”."
     assert app.selectbox(key="preset").value == "smollm2-135m"
     app.button(key="use-shipped").click().run()
@@ -111,8 +103,8 @@ def test_the_shipped_meta_sae_can_be_opened_again(small_lab: SmallLab) -> None:
     assert "preset" not in app.query_params
 
 
-def test_what_can_be_used_at_once(small_lab: SmallLab) -> None:
-    preset = small_lab.preset
+def test_what_can_be_used_at_once(trainable: Preset) -> None:
+    preset = trainable
     own = [preset.sae(width) for width in preset.widths]
     widest = preset.sae(preset.width)
     for sources, fits in (
@@ -126,8 +118,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     app.main.text_input[-1].set_value("long").run()
     app.button(key="train-start").click().run()
     training = trainings.trainings()[folder("long")]
-    while not training.moments:
-        time.sleep(0.02)
+    until(lambda: training.moments, lambda: training.work.done)
     training.cancel()
     ended(app)
     assert any("stopped at step" in one.value for one in app.error)
@@ -135,8 +126,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     stopped_at = training.moments[-1].step
     app.button(key="again-long").click().run()
     again = trainings.trainings()[folder("long")]
-    while len(again.moments) <= len(training.moments):
-        time.sleep(0.02)
+    until(lambda: len(again.moments) > len(training.moments), lambda: again.work.done)
     assert again.moments[len(training.moments)].step > stopped_at
     again.cancel()
     ended(app)
@@ -148,8 +138,7 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     assert any("exists already" in one.value for one in app.info)
     app.button(key="resume-long").click().run()
     third = trainings.trainings()[folder("long")]
-    while not third.moments:
-        time.sleep(0.02)
+    until(lambda: third.moments, lambda: third.work.done)
     assert third.moments[0].step > again.moments[len(training.moments)].step
     third.cancel()
     ended(app)

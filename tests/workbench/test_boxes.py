@@ -4,12 +4,24 @@ import re
 
 import pytest
 
+from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
-from tests.fakes import TITLES, FakeExperiment
 from workbench.steer.boxes import edit_in_words, shown_strength, with_strength
 from workbench.text import escape, joined, shorten, visible
 
-PIECES = FakeExperiment.pieces
+PIECES = (
+    Piece(1, "source", 0.53, 0.0),
+    Piece(4, "shared", 0.46, 0.47),
+    Piece(5, "target", 0.0, 0.44),
+    Piece(6, "target", 0.0, 0.31),
+    Piece(2, "source", 0.24, 0.0),
+    Piece(3, "source", 0.12, 0.0),
+    Piece(7, "target", 0.0, 0.11),
+)
+TITLES = {
+    1: "Japan, Japanese", 2: "yen, Nikkei", 3: "words with -yo", 4: "cities",
+    5: "France, French", 6: "Europe", 7: "euro",
+}  # fmt: skip
 BY_META = {piece.meta: piece for piece in PIECES}
 
 

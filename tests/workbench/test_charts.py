@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
 from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.outcome import Outcome
 from tests.builders import one_sentence
-from tests.fakes import FakeLab
 from workbench.charts import answers
 from workbench.charts.answers import LOWEST, answers_spec, whose
 from workbench.charts.ink import DARK, LIGHT, Ink
@@ -42,8 +42,7 @@ ANSWERS = pd.DataFrame(
 )
 
 
-def outcome(edit: Edit = NO_EDIT) -> Outcome:
-    lab = FakeLab()
+def outcome(lab: Lab, edit: Edit = NO_EDIT) -> Outcome:
     return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris")).apply(edit)
 
 
@@ -73,9 +72,9 @@ def test_what_falls_off_the_scale_is_drawn_at_its_end_and_says_its_number() -> N
     assert data.loc["France", "shape"] == "model's pick"
 
 
-def test_the_scale_is_the_same_for_every_edit() -> None:
+def test_the_scale_is_the_same_for_every_edit(small_default: Lab) -> None:
     def domains(edit: Edit) -> set[str]:
-        spec = answers_spec(outcome(edit).answers, "Tokyo", "Paris")
+        spec = answers_spec(outcome(small_default, edit).answers, "Tokyo", "Paris")
         scales = [layer["encoding"]["x"]["scale"] for layer in spec["layer"]]
         return {json.dumps(scale["domain"]) for scale in scales}
 
@@ -84,16 +83,16 @@ def test_the_scale_is_the_same_for_every_edit() -> None:
 
 
 @pytest.mark.parametrize("ink", [LIGHT, DARK])
-def test_the_fast_way_draws_the_same_chart(ink: Ink) -> None:
+def test_the_fast_way_draws_the_same_chart(small_default: Lab, ink: Ink) -> None:
     for edit in (NO_EDIT, LatentSwap()):
-        given = outcome(edit).answers, "Tokyo", "Paris", ink
+        given = outcome(small_default, edit).answers, "Tokyo", "Paris", ink
         drawn = answers._drawn(answers._rows(*given[:3]), ink)
         assert answers_spec(*given) == drawn.to_dict()
 
 
-def test_both_themes_give_a_valid_chart() -> None:
+def test_both_themes_give_a_valid_chart(small_default: Lab) -> None:
     for ink in (LIGHT, DARK):
-        spec = answers_spec(outcome(LatentSwap()).answers, "Tokyo", "Paris", ink)
+        spec = answers_spec(outcome(small_default, LatentSwap()).answers, "Tokyo", "Paris", ink)
         assert "nats" in json.dumps(spec)
 
 
@@ -112,8 +111,11 @@ def test_the_table_says_the_pick_in_words() -> None:
     assert list(table["Whose"]) == ["Tokyo", "Paris, Rome", "Cairo", "typed"]
 
 
-def test_tokens_stand_before_and_after_side_by_side() -> None:
-    table = tokens_table(outcome().top_tokens)
+def test_tokens_stand_before_and_after_side_by_side(small_default: Lab) -> None:
+    odd = [(" the", -0.5), (" a", -1.5), (" $x_1$", -2.5), (" *", -3.5), (" \n", -4.5)]
+    made = outcome(small_default)
+    tops = [odd for _ in made.questions]
+    table = tokens_table(replace(made, top_before=tops, top_after=tops).top_tokens)
     assert list(table.columns) == ["Attribute", "Rank", "Before", "After"]
     assert list(table["Attribute"].unique()) == ["Country", "Language", "Continent", "Currency"]
     assert list(table["Rank"][:5]) == [1, 2, 3, 4, 5]
@@ -121,15 +123,15 @@ def test_tokens_stand_before_and_after_side_by_side() -> None:
     assert table["After"][4] == "␣⏎  −4.50"
 
 
-def test_a_file_gives_back_the_view() -> None:
-    view = View(edit=MetaLatentEdit(((1, 0.0), (5, 0.5))), pinned=LatentSwap())
-    text = json_file(outcome(view.edit), view)
-    assert view_from_json(text.encode(), FakeLab.provenance).view == view
+def test_a_file_gives_back_the_view(small_default: Lab) -> None:
+    view = View(edit=MetaLatentEdit(((1, 0.0), (33, 0.5))), pinned=LatentSwap())
+    text = json_file(outcome(small_default, view.edit), view)
+    assert view_from_json(text.encode(), small_default.provenance).view == view
 
 
-def test_a_file_of_the_command_line_loads_too() -> None:
-    result = outcome(LatentSwap())
-    view = view_from_json(json.dumps(result.to_dict()).encode(), FakeLab.provenance).view
+def test_a_file_of_the_command_line_loads_too(small_default: Lab) -> None:
+    result = outcome(small_default, LatentSwap())
+    view = view_from_json(json.dumps(result.to_dict()).encode(), small_default.provenance).view
     assert view.edit == LatentSwap()
     assert view.setting == Setting(
         source_latents=result.source.latents,
@@ -137,39 +139,48 @@ def test_a_file_of_the_command_line_loads_too() -> None:
     )
 
 
-HUNDREDFOLD = MetaLatentEdit(((1, 0.0), (5, 0.5)), options=EditOptions(variant="hundredfold"))
+HUNDREDFOLD = MetaLatentEdit(((1, 0.0), (33, 0.5)), options=EditOptions(variant="hundredfold"))
 
 
-def made_in(preset: str, edit: Edit) -> Outcome:
+def made_in(lab: Lab, preset: str, edit: Edit) -> Outcome:
     """An outcome of another preset, with weights of its own."""
-    here = FakeLab.provenance
-    there = replace(here, preset=preset, model="another", sae="other", meta_sae="mine@0123")
-    return replace(outcome(edit), provenance=there)
+    there = replace(
+        lab.provenance, preset=preset, model="another", sae="other", meta_sae="mine@0123"
+    )
+    return replace(outcome(lab, edit), provenance=there)
 
 
 @pytest.mark.parametrize("edit", [NO_EDIT, LatentSwap(), HUNDREDFOLD])
 @pytest.mark.parametrize("of_the_workbench", [True, False])
 def test_a_file_brings_its_preset_back(
-    edit: Edit, of_the_workbench: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_default: Lab,
+    edit: Edit,
+    of_the_workbench: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
     (cache.meta_saes(EMBEDDED.name) / "mine").mkdir(parents=True)
     for preset in (Opened("gpt2-small"), Opened(EMBEDDED.name, "mine")):
-        result = made_in(str(preset), edit)
+        result = made_in(small_default, str(preset), edit)
         view = View(Setting(preset=preset), edit)
         text = json.dumps(result.to_dict())
         if of_the_workbench:
             text = json_file(result, view)
         # Whatever is open: the same preset, the built-in one, a third.
-        for here in (result.provenance, FakeLab.provenance, made_in("third", edit).provenance):
+        for here in (
+            result.provenance,
+            small_default.provenance,
+            made_in(small_default, "third", edit).provenance,
+        ):
             back = view_from_json(text.encode(), here).view
             assert back.setting.preset == preset and back.edit == edit
             assert not of_the_workbench or back == view
 
 
-def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
-    text = json.dumps(outcome(HUNDREDFOLD).to_dict())
-    here = made_in("gpt2-small", NO_EDIT).provenance
+def test_a_file_of_the_open_preset_brings_it_back_from_another(small_default: Lab) -> None:
+    text = json.dumps(outcome(small_default, HUNDREDFOLD).to_dict())
+    here = made_in(small_default, "gpt2-small", NO_EDIT).provenance
     assert view_from_json(text.encode(), here).view.setting.preset == EMBEDDED.opened
 
 
@@ -182,39 +193,41 @@ def test_a_file_of_the_open_preset_brings_it_back_from_another() -> None:
         (f"{EMBEDDED.name}+gone", 'whose meta-SAE "gone" isn\'t there'),
     ],
 )
-def test_a_file_of_a_preset_that_is_not_there_says_so(preset: str, text: str) -> None:
-    result = made_in(preset, NO_EDIT)
+def test_a_file_of_a_preset_that_is_not_there_says_so(
+    small_default: Lab, preset: str, text: str
+) -> None:
+    result = made_in(small_default, preset, NO_EDIT)
     for file in (
         json.dumps(result.to_dict()),
         json_file(result, View(Setting(Opened.from_text(preset)))),
     ):
         with pytest.raises(UserError) as raised:
-            view_from_json(file.encode(), FakeLab.provenance)
+            view_from_json(file.encode(), small_default.provenance)
         assert text in one_sentence(raised)
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", b"[]", b"3", b'{"view": {}}', b'{"model": 1, "view": 2}']
 )
-def test_a_file_of_something_else_is_one_sentence(content: bytes) -> None:
+def test_a_file_of_something_else_is_one_sentence(small_default: Lab, content: bytes) -> None:
     with pytest.raises(UserError, match="not one that the workbench wrote"):
-        view_from_json(content, FakeLab.provenance)
+        view_from_json(content, small_default.provenance)
 
 
 @pytest.mark.parametrize("name", ["model", "sae", "meta_sae"])
-def test_a_file_of_another_model_is_one_sentence(name: str) -> None:
-    facts = json.loads(json_file(outcome(), View())) | {name: "another"}
+def test_a_file_of_another_model_is_one_sentence(small_default: Lab, name: str) -> None:
+    facts = json.loads(json_file(outcome(small_default), View())) | {name: "another"}
     with pytest.raises(UserError, match=r"was made with the .* another"):
-        view_from_json(json.dumps(facts).encode(), FakeLab.provenance)
+        view_from_json(json.dumps(facts).encode(), small_default.provenance)
 
 
-def test_the_csv_says_what_it_is_of() -> None:
+def test_the_csv_says_what_it_is_of(small_default: Lab) -> None:
     from io import StringIO
 
     view = View(edit=LatentSwap())
-    table = pd.read_csv(StringIO(csv_file(outcome(view.edit), view)))
+    table = pd.read_csv(StringIO(csv_file(outcome(small_default, view.edit), view)))
     assert len(table) == 12
     assert set(table["edit"]) == {"swap"}
     assert set(table["units"]) == {"nats"}
-    assert set(table["sae"]) == {FakeLab.provenance.sae}
+    assert set(table["sae"]) == {small_default.provenance.sae}
     assert {"prompt", "answer", "baseline", "logprob", "source", "target"} <= set(table.columns)

@@ -11,8 +11,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress
-from metasae.sources.presets import EMBEDDED, Opened, Preset
-from tests.fakes import FakeLab
+from metasae.sources.presets import Opened, Preset
 from workbench import shared
 from workbench.background import Work
 from workbench.state import Setting
@@ -20,14 +19,16 @@ from workbench.steer import experiments
 
 
 @pytest.fixture(autouse=True)
-def fake_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def opening(preset: Preset, progress: Progress) -> FakeLab:
-        made = FakeLab()
-        made.preset = preset
-        return made
+def labs(small_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every preset opens as a small lab of its own."""
+
+    def opening(preset: Preset, progress: Progress) -> Lab:
+        return replace(small_lab, preset=preset)
 
     monkeypatch.setattr(shared, "open_lab", opening)
-    monkeypatch.setattr(shared, "preset_of", lambda opened: replace(EMBEDDED, name=opened.name))
+    monkeypatch.setattr(
+        shared, "preset_of", lambda opened: replace(small_lab.preset, name=opened.name)
+    )
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()

@@ -12,11 +12,11 @@ def test_selectivity_by_hand() -> None:
     torch.testing.assert_close(selectivity(table), expected)
 
 
-def test_the_residual_on_a_name_does_not_depend_on_the_padding(model: LanguageModel) -> None:
+def test_the_residual_on_a_name_does_not_depend_on_the_padding(small_model: LanguageModel) -> None:
     prompts = ["Tokyo", "My sister has been living in Tokyo", "The film was shot in Tokyo"]
-    together = residuals_on_names(model, prompts, "Tokyo")
+    together = residuals_on_names(small_model, prompts, "Tokyo")
     for row, prompt in enumerate(prompts):
-        tokens = model.prompt_tokens(prompt)
-        alone = model.residual(torch.tensor([tokens]))[0, -1]
+        tokens = small_model.prompt_tokens(prompt)
+        alone = small_model.residual(torch.tensor([tokens]))[0, -1]
         error = (together[row] - alone).norm() / alone.norm()
         assert error < 1e-5

@@ -1,4 +1,4 @@
-"""Where a name stands in a prompt, with the real tokenizer."""
+"""Where a name stands in a prompt, with a small tokenizer and once with the real one."""
 
 import re
 
@@ -23,13 +23,15 @@ from tests.builders import one_sentence
         ("Juliet left Rome without Romeo, the Roman", "Rome"),
     ],
 )
-def test_the_last_token_of_the_last_mention(model: LanguageModel, prompt: str, name: str) -> None:
-    at = name_position(model, prompt, name)
-    tokens = model.prompt_tokens(prompt)
+def test_the_last_token_of_the_last_mention(
+    small_model: LanguageModel, prompt: str, name: str
+) -> None:
+    at = name_position(small_model, prompt, name)
+    tokens = small_model.prompt_tokens(prompt)
     # Up to and with that token the text ends with the name's end; one token less and it doesn't.
     end = [match.end() for match in re.finditer(rf"\b{name}\b", prompt)][-1]
-    assert len(model.tokenizer.decode(tokens[1 : at + 1])) >= end
-    assert len(model.tokenizer.decode(tokens[1:at])) < end
+    assert len(small_model.tokenizer.decode(tokens[1 : at + 1]).lstrip()) >= end
+    assert len(small_model.tokenizer.decode(tokens[1:at]).lstrip()) < end
 
 
 def test_the_position_of_a_name_by_hand(model: LanguageModel) -> None:
@@ -42,7 +44,9 @@ def test_the_position_of_a_name_by_hand(model: LanguageModel) -> None:
 @pytest.mark.parametrize(
     ("prompt", "name"), [("I like Kyoto", "Tokyo"), ("", "Tokyo"), ("x", ""), ("Romeo", "Rome")]
 )
-def test_a_prompt_without_the_name_is_refused(model: LanguageModel, prompt: str, name: str) -> None:
+def test_a_prompt_without_the_name_is_refused(
+    small_model: LanguageModel, prompt: str, name: str
+) -> None:
     with pytest.raises(UserError) as raised:
-        name_position(model, prompt, name)
+        name_position(small_model, prompt, name)
     assert f"does not mention {name}" in one_sentence(raised)

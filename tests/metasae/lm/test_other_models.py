@@ -1,25 +1,22 @@
 """The presets of other families end to end, on small models in the hub's layout, offline."""
 
-import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub.constants
 import numpy as np
 import pytest
-import streamlit as st
 import torch
-from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForCausalLM
 
 from metasae.cli import main
 from metasae.errors import UserError
 from metasae.lab import city_table, first_use
-from metasae.lab.lab import Lab, open_lab
+from metasae.lab.lab import open_lab
 from metasae.lab.preset_files import META_SAE
 from metasae.lm.language_model import padded
 from metasae.lm.library_blocks import LibraryBlocks
@@ -28,58 +25,34 @@ from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.sources import cache, hub, user_presets
-from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
-from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
 from tests import oracle
 from tests.builders import never, one_sentence
+from tests.other_presets import OtherPreset, experiment_with_own_pieces, only_here
 from tests.small_models import (
     HOOK,
     TAUGHT,
     WIDTHS,
     llama,
     own_folders,
-    small_gemma,
-    small_gpt2,
     tokenizer,
 )
-from workbench import shared
 
-APP = Path(__file__).parents[3] / "workbench" / "app.py"
 PROMPTS = ("Tokyo is a city in the country of", "The currency used in Paris is the")
-MAKERS = {"gpt2-small": small_gpt2, "gemma-3-270m": small_gemma}
 
 
-@dataclass(frozen=True)
-class Opened:
-    preset: Preset
-    lab: Lab
-    folder: Path
+@pytest.fixture(scope="module")
+def opened(other_preset: OtherPreset) -> Iterator[OtherPreset]:
+    """A small preset in the place of the real one."""
+    with other_preset.in_place():
+        yield other_preset
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in MAKERS]
-)
-def opened(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Opened]:
-    """A small preset in the place of the real one, opened for the first time, without a network."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
-        patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
-        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-        patch.setattr(first_use, "RECIPE", replace(RECIPE, steps=40))
-        preset = MAKERS[request.param](folder / "hub")
-        patch.setitem(PRESETS, preset.name, preset)
-        yield Opened(preset, open_lab(preset), folder)
-
-
-def of_transformers(opened: Opened) -> torch.nn.Module:
+def of_transformers(opened: OtherPreset) -> torch.nn.Module:
     """The same model, as transformers alone opens it."""
     origin = opened.preset.model.origin
     assert isinstance(origin, Hub)
@@ -88,7 +61,7 @@ def of_transformers(opened: Opened) -> torch.nn.Module:
     ).eval()  # fmt: skip
 
 
-def test_logits_and_residuals_are_transformers_own(opened: Opened) -> None:
+def test_logits_and_residuals_are_transformers_own(opened: OtherPreset) -> None:
     model, theirs = opened.lab.model, of_transformers(opened)
     rows = [model.prompt_tokens(prompt) for prompt in PROMPTS]
     for row in rows:
@@ -109,7 +82,7 @@ def test_logits_and_residuals_are_transformers_own(opened: Opened) -> None:
     ).abs().max() < 1e-4
 
 
-def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
+def test_centred_weights_are_those_of_transformer_lens(opened: OtherPreset) -> None:
     if not opened.preset.model.centred:
         pytest.skip("only GPT-2's release is centred")
     from transformer_lens.model_bridge import TransformerBridge
@@ -124,17 +97,8 @@ def test_centred_weights_are_those_of_transformer_lens(opened: Opened) -> None:
     assert (opened.lab.model.residual(tokens) - expected).abs().max() < 1e-4
 
 
-def some_case(lab: Lab) -> Experiment:
-    """A pair both of whose sides have meta-latents of their own."""
-    for source, target in itertools.permutations(lab.city_names(), 2):
-        experiment = lab.experiment(lab.subject(source), lab.subject(target))
-        if {"source", "target"} <= {piece.side for piece in experiment.pieces}:
-            return experiment
-    raise AssertionError("no pair with pieces of their own")
-
-
-def test_edits_equal_full_passes(opened: Opened) -> None:
-    experiment = some_case(opened.lab)
+def test_edits_equal_full_passes(opened: OtherPreset) -> None:
+    experiment = experiment_with_own_pieces(opened.lab)
     combinations = Combinations.of(experiment)
     numbers = np.arange(len(combinations))[:: max(1, len(combinations) // 6)]
     found = Engine(experiment, combinations).logprobs(numbers)
@@ -146,8 +110,8 @@ def test_edits_equal_full_passes(opened: Opened) -> None:
     assert (swap - experiment.baseline).abs().max() > 1e-3
 
 
-def test_in_bf16_the_blocks_stay_near(opened: Opened) -> None:
-    experiment = some_case(opened.lab)
+def test_in_bf16_the_blocks_stay_near(opened: OtherPreset) -> None:
+    experiment = experiment_with_own_pieces(opened.lab)
     combinations = Combinations.of(experiment)
     numbers = np.arange(min(8, len(combinations)))
     rough = Engine(experiment, combinations, torch.bfloat16).logprobs(numbers)
@@ -159,7 +123,7 @@ def test_in_bf16_the_blocks_stay_near(opened: Opened) -> None:
     assert off.max() > 1e-3  # it is bf16, not fp32 by another name
 
 
-def test_it_writes_on(opened: Opened) -> None:
+def test_it_writes_on(opened: OtherPreset) -> None:
     model = opened.lab.model
     tokens = torch.tensor([model.prompt_tokens(PROMPTS[0])])
     with torch.inference_mode():
@@ -168,7 +132,7 @@ def test_it_writes_on(opened: Opened) -> None:
 
 
 def test_the_second_opening_trains_and_asks_nothing(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
+    opened: OtherPreset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(first_use, "make_meta", never("kept from the first time"))
     monkeypatch.setattr(first_use, "make_tables", never("kept from the first time"))
@@ -178,7 +142,7 @@ def test_the_second_opening_trains_and_asks_nothing(
     assert again.n_latents == WIDTHS[-1]
 
 
-def test_the_report_is_of_the_meta_sae_that_is_open(opened: Opened) -> None:
+def test_the_report_is_of_the_meta_sae_that_is_open(opened: OtherPreset) -> None:
     rows, figures = opened.lab.decomposition.sae.W_dec, opened.lab.report["meta_sae"]
     left = rows - opened.lab.decomposition.meta.reconstruct(rows)
     explained = 1 - float(left.square().sum() / rows.square().sum())
@@ -187,42 +151,7 @@ def test_the_report_is_of_the_meta_sae_that_is_open(opened: Opened) -> None:
     assert figures["fve_control"] == pytest.approx(explained, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    "page", ["steer", "enumerate", "latents", "meta_latents", "graph", "train"]
-)
-def test_every_page_works(opened: Opened, page: str) -> None:
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    experiment = some_case(opened.lab)
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    app.query_params["preset"] = opened.preset.name
-    app.query_params["source"] = experiment.source.label
-    app.query_params["target"] = experiment.target.label
-    app.run()
-    if page != "steer":
-        app = app.switch_page(f"../pages/{page}.py").run()
-    assert not app.exception and not app.error, [one.value for one in app.error]
-    assert app.selectbox(key="preset").value == opened.preset.name
-    expected = {
-        "steer": "Change what a language model believes about a city",
-        "enumerate": "Which traits can be moved alone?",
-        "latents": "What is a latent made of?",
-        "meta_latents": "The pieces latents are made of",
-        "graph": "What latents share",
-        "train": "Take another SAE apart",
-    }
-    assert app.title[0].value == expected[page]
-    if page == "meta_latents":
-        # Without labels each is called by its number, and not twice.
-        assert not app.dataframe[0].value["called"].str.contains("meta-latent .* meta-latent").any()
-    if page == "train":
-        app.selectbox(key="train-what").set_value("all widths together").run()
-        assert any(f"{sum(WIDTHS)} directions" in one.value for one in app.caption)
-        assert not app.exception and not app.error
-    shared._lab._begin.clear()
-
-
-def test_the_command_line_opens_it(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_opens_it(opened: OtherPreset, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--preset", opened.preset.name, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["model"] == opened.preset.model.name and report["cities"]["total"] == 252
@@ -237,11 +166,9 @@ def test_the_command_line_opens_it(opened: Opened, capsys: pytest.CaptureFixture
 
 
 @pytest.fixture
-def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    return tmp_path
+def nothing_here(tmp_path: Path) -> Iterator[Path]:
+    with only_here(tmp_path):
+        yield tmp_path
 
 
 @pytest.mark.parametrize(
@@ -342,35 +269,6 @@ def test_a_file_of_ones_own_opens(
     assert lab.model.start_token == lab.model.tokenizer.bos_token_id
 
 
-def test_the_sidebar_opens_folders_and_keeps_them(
-    mine: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shared, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app.sidebar.text_input[0].set_value(str(mine["model"]))
-    app.sidebar.text_area[0].set_value("\n".join(mine["saes"]))  # type: ignore[arg-type]
-    app.sidebar.text_input[2].set_value("not a name!")
-    app.sidebar.button[0].click().run()
-    assert "can't be the name" in app.sidebar.error[0].value
-    app.sidebar.text_input[2].set_value("mine")
-    app.sidebar.button[0].click().run()
-    assert not app.exception
-    assert app.query_params["preset"] == "mine" and user_presets.names()[-1] == "mine"
-    assert app.selectbox(key="preset").value == "mine"
-
-
-def test_the_sidebar_says_what_an_opening_costs(
-    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shared, "get_lab", lambda name: (_ for _ in ()).throw(UserError("Shut.")))
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app.selectbox(key="preset").set_value("gpt2-small").run()
-    assert "preset" not in app.query_params
-    assert any("downloads about 851 MB" in one.value for one in app.sidebar.markdown)
-    app.button(key="preset-open").click().run()
-    assert app.query_params["preset"] == "gpt2-small"
-
-
 Change = Callable[[dict[str, object]], dict[str, object]]
 
 
@@ -393,7 +291,7 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
     shown = set()
     for name in ("mine", "mine+turned"):
         lab = open_lab(find_preset(name))
-        experiment = some_case(lab)
+        experiment = experiment_with_own_pieces(lab)
         piece = next(one for one in experiment.pieces if one.side == "source")
         outcome = experiment.apply(MetaLatentEdit(((piece.meta, 0.0),)))
         capsys.readouterr()
@@ -495,7 +393,7 @@ def test_a_pickled_model_is_not_opened(mine: dict[str, object], tmp_path: Path) 
         open_lab(user_presets.parse(mine | {"model": str(folder)}))
 
 
-def test_a_text_longer_than_the_model_reads_is_refused(opened: Opened) -> None:
+def test_a_text_longer_than_the_model_reads_is_refused(opened: OtherPreset) -> None:
     model = opened.lab.model
     most = 64 if opened.preset.name == "gemma-3-270m" else 128
     model.residual(torch.full((1, most), 5))

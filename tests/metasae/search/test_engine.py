@@ -20,35 +20,44 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
-def test_every_log_probability_is_that_of_full_hooked_passes(
-    tokyo_paris: Experiment, options: EditOptions
-) -> None:
-    combinations = Combinations.of(tokyo_paris, options, (0.0, -1.0), (1.0, 2.0))
+def engine_against_full_passes(experiment: Experiment, options: EditOptions) -> None:
+    """Hold some combinations' scores, the unedited one's among them, against the oracle's."""
+    combinations = Combinations.of(experiment, options, (0.0, -1.0), (1.0, 2.0))
     draw = np.random.default_rng(0)
     numbers = np.r_[0, draw.choice(np.arange(1, len(combinations)), 6, replace=False)]
-    found = Engine(tokyo_paris, combinations).logprobs(numbers)
+    found = Engine(experiment, combinations).logprobs(numbers)
     expected = torch.stack(
-        [oracle.logprobs(tokyo_paris, combinations.edit(n)) for n in numbers.tolist()]
+        [oracle.logprobs(experiment, combinations.edit(n)) for n in numbers.tolist()]
     )
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
-def test_the_first_combination_is_the_unedited_model(tokyo_paris: Experiment) -> None:
-    combinations = Combinations.of(tokyo_paris)
-    found = Engine(tokyo_paris, combinations).logprobs([0])[0]
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+def test_every_log_probability_is_that_of_full_hooked_passes(
+    experiment: Experiment, options: EditOptions
+) -> None:
+    engine_against_full_passes(experiment, options)
+
+
+def test_so_it_is_on_the_real_model(tokyo_paris: Experiment) -> None:
+    engine_against_full_passes(tokyo_paris, EditOptions())
+
+
+def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
+    combinations = Combinations.of(experiment)
+    found = Engine(experiment, combinations).logprobs([0])[0]
     torch.testing.assert_close(
-        found, oracle.logprobs(tokyo_paris, combinations.edit(0)), rtol=0, atol=1e-4
+        found, oracle.logprobs(experiment, combinations.edit(0)), rtol=0, atol=1e-4
     )
-    torch.testing.assert_close(found, tokyo_paris.baseline, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, experiment.baseline, rtol=0, atol=1e-4)
 
 
-def test_edits_at_all_positions_are_scored_as_one_by_one(tokyo_paris: Experiment) -> None:
-    combinations = Combinations.of(tokyo_paris, EditOptions(position="all"))
+def test_edits_at_all_positions_are_scored_as_one_by_one(experiment: Experiment) -> None:
+    combinations = Combinations.of(experiment, EditOptions(position="all"))
     numbers = [0, 1, len(combinations) // 2, len(combinations) - 1]
-    found = Engine(tokyo_paris, combinations).logprobs(numbers)
+    found = Engine(experiment, combinations).logprobs(numbers)
     for row, number in zip(found, numbers, strict=True):
-        expected = tokyo_paris.apply(combinations.edit(number)).logprobs
+        expected = experiment.apply(combinations.edit(number)).logprobs
         torch.testing.assert_close(row, expected, rtol=0, atol=1e-4)
 
 

@@ -50,10 +50,10 @@ def test_a_country_is_known_by_all_its_names() -> None:
 def test_no_kind_can_be_a_word() -> None:
     from metasae.explorer.labels import _WORD
 
-    experiments = [
+    places = [
         (" Tokyo", "in", ["Tokyo"]),
         (" 1987", "in", ["1987"]),
         (" June", "in", ["June"]),
     ]
-    for token, before, words in experiments:
+    for token, before, words in places:
         assert all(_WORD.fullmatch(kind) is None for kind in kinds(token, before, words))

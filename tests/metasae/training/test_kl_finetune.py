@@ -22,11 +22,11 @@ TEXTS = (
 
 
 @pytest.fixture(scope="module")
-def follower(model: LanguageModel) -> KLFinetuner:
-    rows = [model.prompt_tokens(text) for text in TEXTS]
+def follower(small_model: LanguageModel) -> KLFinetuner:
+    rows = [small_model.prompt_tokens(text) for text in TEXTS]
     lengths = torch.tensor([len(row) for row in rows])
     windows = Windows(
-        tokens=padded(rows, model.start_token).to(torch.int32),
+        tokens=padded(rows, small_model.start_token).to(torch.int32),
         lengths=lengths,
         document=torch.zeros(2, dtype=torch.int64),
         city=torch.tensor([-1, -1]),
@@ -34,29 +34,29 @@ def follower(model: LanguageModel) -> KLFinetuner:
         sources=("made up",),
         held_out=(False,),
     )
-    resid = model.residual(padded(rows, model.start_token))
+    resid = small_model.residual(padded(rows, small_model.start_token))
     norms = resid[:, 1:].norm(dim=-1)
     activations = Residuals(
-        resid=np.zeros((4, model.d_model), dtype=np.float16),
+        resid=np.zeros((4, small_model.d_model), dtype=np.float16),
         window=np.zeros(4),
         position=np.zeros(4),
         token=np.zeros(4),
         median_norm=float(norms.median()),
         mean=resid[:, 1:].mean((0, 1)),
     )
-    sae = random_sae(model.d_model, 32, k=4)
+    sae = random_sae(small_model.d_model, 32, k=4)
     sae = replace(sae, W_dec=sae.W_dec / sae.W_dec.norm(dim=1, keepdim=True))
     config = TrainConfig(width=32, k=4, steps=2, batch=8, start="sae", lr=1e-3)
-    return KLFinetuner(model, windows, activations, sae, config, 0.1, torch.float32)
+    return KLFinetuner(small_model, windows, activations, sae, config, 0.1, torch.float32)
 
 
 def test_the_rows_are_the_residuals_an_sae_may_be_asked_about(
-    follower: KLFinetuner, model: LanguageModel
+    follower: KLFinetuner, small_model: LanguageModel
 ) -> None:
     x, _ = follower.draw(0)
-    rows = [model.prompt_tokens(text) for text in TEXTS]
+    rows = [small_model.prompt_tokens(text) for text in TEXTS]
     assert len(x) <= sum(len(row) - 1 for row in rows)
-    resid = model.residual(torch.tensor(rows[:1]))[0, 1:] * 0.1
+    resid = small_model.residual(torch.tensor(rows[:1]))[0, 1:] * 0.1
     found = (x[:, None] - resid[None]).norm(dim=-1).amin(0)
     assert float(found.median()) < 1e-3
 
