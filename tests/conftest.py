@@ -1,12 +1,13 @@
 """Every test starts from the same random state; three tiers, the quick ones reporting first.
 
-    pytest -m "not slow and not real_model"   fast: opens no real model
+    pytest -m "not slow and not real_model"   fast: opens no real model, draws no page
     pytest -m "not browser"                   all but the browser
     pytest                                    all
-    pytest --cov                              the same, with the coverage of the code at its end
+    pytest --cov                              all, with the coverage of the code at its end
 
-What opens the real model or a browser is read off a test's fixtures and folder. By hand are marked
-``slow`` (takes more than about three seconds), and ``real_model`` where a test opens the model
+What opens the real model or a browser, or draws pages (which is ``slow`` taken together), is read
+off a test's fixtures and folder. By hand are marked
+``slow`` (takes more than about a second), and ``real_model`` where a test opens the model
 without a fixture of this file's: by a command, or by ``request.getfixturevalue``. Without the mark
 opening it fails, in this process; a test that starts another has to be marked.
 """
@@ -191,8 +192,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if browser or _opens_real_model(item):
             item.add_marker("real_model")
         if browser:
-            for mark in ("browser", "slow"):
-                item.add_marker(mark)
+            item.add_marker("browser")
+        if browser or "pages" in _folders(item):
+            item.add_marker("slow")
     items.sort(key=_cost)
 
 

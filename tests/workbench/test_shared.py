@@ -34,6 +34,7 @@ def labs(small_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     st.cache_resource.clear()
 
 
+@pytest.mark.slow
 def test_a_lab_that_is_closed_is_let_go_with_all_that_was_made_of_it() -> None:
     lab = shared.get_lab(Opened("first"))
     explorer = shared.get_explorer(lab)

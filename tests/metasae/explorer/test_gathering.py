@@ -19,6 +19,7 @@ from metasae.text.windows import windows
 from tests.metasae.explorer.gathered import MEDIAN, WIDTH, entries, gathered
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_the_strongest_windows_are_those_of_brute_force(seed: int) -> None:

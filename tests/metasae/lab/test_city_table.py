@@ -126,6 +126,7 @@ def test_only_what_begins_likelier_than_the_own_answer_is_scored(
 # The same on a small model that was taught some cities.
 
 
+@pytest.mark.slow
 def test_knowledge_is_what_full_passes_find(small_model: LanguageModel) -> None:
     cities = [find_city(name) for name in ("Tokyo", "Alexandria", "Chicago", "Lima")]
     told: list[float] = []

@@ -171,6 +171,7 @@ def nothing_here(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "size"), [(GPT2, "302 MB"), (GEMMA, "336 MB")], ids=["gpt2", "gemma"]
 )

@@ -288,6 +288,7 @@ def test_progress_reaches_the_end() -> None:
     assert told == sorted(told) and told[-1] == 1.0
 
 
+@pytest.mark.slow
 def test_every_reported_value_is_verified(experiment: Experiment) -> None:
     combinations = Combinations.of(experiment, EditOptions(), (0.0, 0.5), (0.5, 1.0, 1.5))
     found, used = estimated(experiment, combinations, 90)

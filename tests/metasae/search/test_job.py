@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from metasae.lab.lab import Lab
 from metasae.search import engine, exhaustive
 from metasae.search import job as job_module
 from metasae.search.exhaustive import search
-from metasae.search.job import Job
+from metasae.search.job import PROBE, Job
 from metasae.search.job_files import State
 from metasae.search.spec import Spec
 from metasae.search.summary import Summary
@@ -100,18 +101,20 @@ def test_what_a_run_has_met_is_told_while_it_runs(whole: Job, lab: Lab, spec: Sp
     assert Job(lab, spec).so_far().empty
 
 
-def test_the_cost_is_told_before_and_grows_with_the_search(whole: Job, lab: Lab) -> None:
+def test_the_cost_is_that_of_the_probe_times_the_combinations(
+    whole: Job, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     finer = Job(lab, replace(whole.spec, removed=(0.0, 0.5), added=(0.5, 1.0)))
-    times = len(finer.combinations) / len(whole.combinations)
-    assert times > 10
-    least, most = (
-        min((job.cost() for _ in range(3)), key=lambda cost: cost.seconds) for job in (whole, finer)
-    )
-    assert least.combinations == len(whole.combinations)
-    # Per combination they cost about the same; a measurement may be off by a factor.
-    assert 0 < least.seconds < most.seconds
-    assert times / 5 < most.seconds / least.seconds < 5 * times
-    assert 1 < least.megabytes < most.megabytes < 100
+    for job in (whole, finer):
+        # By this clock a probe takes 8 seconds.
+        clock = SimpleNamespace(perf_counter=iter((100.0, 108.0)).__next__)
+        with monkeypatch.context() as patch:
+            patch.setattr(job_module, "time", clock)
+            cost = job.cost()
+        assert cost.combinations == len(job.combinations) and 1 < cost.megabytes < 100
+        assert cost.seconds == 8 / PROBE * cost.combinations
+    assert len(finer.combinations) > 10 * len(whole.combinations)
+    assert whole.cost().megabytes < finer.cost().megabytes
 
 
 def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec) -> None:

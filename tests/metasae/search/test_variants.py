@@ -15,6 +15,7 @@ from metasae.steering.verdict import pattern_name
 from metasae.text.prompts import QUESTIONS
 
 
+@pytest.mark.slow
 def test_ways(small_lab: Lab, found: tuple[FoundEdit, ...]) -> None:
     source, target = small_lab.subject("Paris"), small_lab.subject("Tokyo")
     told: list[float] = []

@@ -85,6 +85,7 @@ def test_a_wheel_is_fetched_once(
     assert fetch_wheel(shelf) == path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", ["cut off", "overwritten"])
 def test_a_damaged_wheel_in_the_cache_is_fetched_again(
     cache: Path, shelf: Wheel, spoil: str
