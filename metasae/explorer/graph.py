@@ -4,6 +4,7 @@ Nodes are ("latent", number) and ("meta", number); an edge between the two kinds
 activation on the latent's decoder direction.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,15 +52,17 @@ def latents_named(lab: Lab, words: Sequence[str]) -> tuple[tuple[int, ...], tupl
     has to be said of the names, a sentence each.
 
     Raises:
-        UserError: for a number out of range, or a name without a latent.
+        UserError: for a number that is none or out of range, or a name without a latent.
     """
     latents: list[int] = []
     said: list[str] = []
     for word in words:
-        number = word.strip().removeprefix("#")
+        number = word.strip().removeprefix("#").strip()
         if number.isdecimal():
-            latents.append(int(number))
+            latents.append(int(number[:18]))  # more digits than any SAE's numbers have
             lab.decomposition.check(latents[-1])
+        elif not re.search(r"[^\d\s.+-]", number):
+            raise UserError(f'"{word[:60]}" is no latent; write a number like 12, or a name.')
         else:
             subject = lab.subject(word)
             latents += subject.latents[:1]
