@@ -248,8 +248,14 @@ def _company(lab: Lab, *pair: str) -> list[str]:
 
 
 def _located(reference: ReferenceNames, subject: Subject, name: str) -> Subject:
-    """A name by the latents that an edit of it would use, chosen as those of any name."""
+    """A name by the latents that an edit of it would use, chosen as those of any name.
+
+    Raises:
+        UserError: when it has none.
+    """
     mine = NameRecord(name, ranked(reference, name, reference.activations(name))).chosen
+    if not mine:
+        raise UserError(f"No latent of the {reference.width:,}-wide SAE stands for {name}.")
     return replace(
         subject,
         latents=tuple(one.latent for one in mine),
