@@ -7,7 +7,7 @@ from metasae.lab.lab import Lab
 from metasae.search.spec import Spec
 from workbench import session, subjects
 from workbench.enumerate import choose, matrix, pair, searches
-from workbench.frame import begin, failed
+from workbench.frame import begin, failed, said
 
 _ONE, _MANY = "One pair", "All pairs among some cities"
 
@@ -47,6 +47,7 @@ def page() -> None:
         except UserError as error:
             failed(error)
         else:
+            said(searching.job.experiment.remarks)
             pair.search(lab, searching)
 
 

@@ -89,7 +89,7 @@ def logprobs(experiment: Experiment, edit: Edit) -> Float[Tensor, " A"]:
 
 def place(experiment: Experiment, edit: Edit, prompt: str) -> Where:
     """Where an edit is made in a prompt."""
-    model, city = experiment.model, experiment.source.city
+    model, city = experiment.model, experiment.source.name
     if edit.options.position == "all":
         return "all"
     if city is not None:

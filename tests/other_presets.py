@@ -8,7 +8,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from metasae.lab import first_use
+from metasae.lab import city_table, first_use
 from metasae.lab.lab import Lab, open_lab
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS, Preset
@@ -54,6 +54,7 @@ def open_small(name: str, folder: Path) -> OtherPreset:
     preset = MAKERS[name](folder / "hub")
     with only_here(folder) as patch:
         patch.setattr(first_use, "RECIPE", replace(RECIPE, steps=40))
+        patch.setattr(city_table, "load_names", lambda: ("lobster", "Mozart"))
         patch.setitem(PRESETS, preset.name, preset)
         return OtherPreset(preset, open_lab(preset), folder)
 

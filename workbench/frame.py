@@ -1,5 +1,7 @@
 """What stands around every page's content: errors, a way to try again, the theme's colours."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from metasae.errors import UserError
@@ -13,6 +15,12 @@ from workbench.text import escape
 def failed(error: UserError) -> None:
     """What went wrong, in its one sentence."""
     st.error(escape(str(error)))
+
+
+def said(remarks: Iterable[str]) -> None:
+    """What has to be said beside some numbers, a line each."""
+    for remark in remarks:
+        st.caption(escape(remark))
 
 
 def begin(title: str, text: str) -> Lab | None:

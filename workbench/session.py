@@ -99,12 +99,17 @@ def restored() -> dict[str, str] | None:
     return made_with
 
 
-def notify(sentence: str) -> None:
-    """Have a sentence shown by the next run."""
-    st.session_state[_NOTICE] = sentence
+def notify(sentence: str, wrong: bool = True) -> None:
+    """Have a sentence shown by the next run.
+
+    Args:
+        wrong: whether it says that something is.
+    """
+    st.session_state[_NOTICE] = sentence, wrong
 
 
 def show_notice() -> None:
-    """Show what went wrong in a callback or a link, once."""
-    if sentence := st.session_state.pop(_NOTICE, None):
-        st.error(escape(sentence))
+    """Show what a callback or a link had to say, once."""
+    sentence, wrong = st.session_state.pop(_NOTICE, ("", False))
+    if sentence:
+        (st.error if wrong else st.info)(escape(sentence))

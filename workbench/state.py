@@ -6,9 +6,10 @@ downloaded files carry the same dictionary. Nothing here knows Streamlit.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import unquote
 
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
@@ -42,7 +43,7 @@ class Setting:
 
     Attributes:
         preset: what is opened.
-        source, target: a city, or raw latents as "#12,#45".
+        source, target: a city, any other name, or raw latents as "#12,#45".
         source_latents, target_latents: the user's choice of the city's latents, or None.
         prompt, answers: the user's own question, or empty.
     """
@@ -200,6 +201,16 @@ def edit_from_text(text: str) -> Edit:
         else:
             raise _damaged("edit", part)
     return edit_of_kind(strengths=tuple(strengths), **({"kind": "meta"} | options))
+
+
+def names_to_text(names: Iterable[str]) -> str:
+    """Names as one word of a link: ``Tokyo.St%2E Louis``."""
+    return ".".join(name.replace("%", "%25").replace(".", "%2E") for name in names)
+
+
+def names_from_text(text: str) -> list[str]:
+    """The names that `names_to_text` wrote, each once."""
+    return list(dict.fromkeys(unquote(part) for part in text.split(".") if part))
 
 
 @dataclass(frozen=True)

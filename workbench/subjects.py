@@ -3,6 +3,7 @@
 import streamlit as st
 
 from metasae.lab.lab import Lab
+from metasae.text.names import one_line
 from workbench import session
 
 
@@ -11,7 +12,7 @@ def subject_pickers(lab: Lab) -> None:
     setting = session.view().setting
     names = lab.city_names()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        _subject_picker("source", "Source: the city to change", setting.source, names)
+        _subject_picker("source", "Source: the city or name to change", setting.source, names)
         st.button(
             "",
             icon=":material/swap_horiz:",
@@ -26,9 +27,8 @@ def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -
     key = f"pick-{side}"
 
     def picked() -> None:
-        chosen = st.session_state[key]
-        if chosen:
-            session.change_setting(**{side: chosen.strip()})
+        if chosen := one_line(st.session_state[key] or ""):
+            session.change_setting(**{side: chosen})
 
     options = names if value in names else (value, *names)
     st.session_state[key] = value
@@ -39,5 +39,6 @@ def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -
         on_change=picked,
         accept_new_options=True,
         width=300,
-        help='A city, or latents by number: type "#123" or "#12, #45".',
+        help="One of these cities, whose facts are known; or type any other city, person, animal, "
+        'word or phrase, or latents by number, like "#123" or "#12, #45".',
     )

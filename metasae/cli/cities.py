@@ -1,4 +1,4 @@
-"""Commands about cities: all of them, or one with its latents."""
+"""Commands about cities and other names: all cities, or one name with its latents."""
 
 import argparse
 from dataclasses import dataclass
@@ -8,24 +8,25 @@ from metasae.cli.arguments import Add, opened_explorer, opened_lab
 
 if TYPE_CHECKING:
     from metasae.explorer.explorer import Explorer
-    from metasae.lab.city_records import CityRecord
+    from metasae.lab.city_records import NameRecord
     from metasae.lab.lab import Lab
 
 
 def register(add: Add) -> None:
     """Declare the commands."""
     add("cities", cities, "The cities, what the model knows of them, their latents.")
-    one = add("city", city, "One city's latents, ranked and decomposed.")
-    one.add_argument("name", help="a city of the table")
+    one = add("city", city, "A city's or any other name's latents, ranked and decomposed.")
+    one.add_argument("name", help="a city, a person, an animal, any word or phrase")
 
 
-def _latents(lab: "Lab", record: "CityRecord") -> list[dict[str, Any]]:
+def _latents(lab: "Lab", record: "NameRecord") -> list[dict[str, Any]]:
     return [
         {
             "id": one.latent,
             "activation": one.activation,
             "selectivity": one.selectivity,
             "effect": one.effect,
+            "own": one.own,
             "chosen": one.chosen,
             "words": list(lab.latent_words(one.latent)),
             "meta_latents": [
@@ -70,36 +71,52 @@ class CityTable:
 
 
 @dataclass(frozen=True)
-class CityLatents:
-    """One city and its latents."""
+class NameLatents:
+    """A city or any other name, and its latents."""
 
     explorer: "Explorer"
-    record: "CityRecord"
+    record: "NameRecord"
+
+    def remarks(self) -> list[str]:
+        """What has to be said of it, a sentence each."""
+        names = self.explorer.lab.names
+        return list(filter(None, (names.sharing(self.record), names.meant(self.record))))
 
     def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
+        """See `arguments.Result`; "known" is empty for a name without facts."""
         return {
             "name": self.record.name,
-            "known": self.record.known,
+            "known": getattr(self.record, "known", {}),
+            "remarks": self.remarks(),
             "latents": _latents(self.explorer.lab, self.record),
         }
 
-    def text(self) -> str:
-        """See `arguments.Result`."""
+    def lines(self) -> list[str]:
+        """Its latents to read, and what has to be said of them."""
         from metasae.explorer.explorer import META
 
-        record = self.record
-        lines = [f"{record.name}: {record.country}, {record.language}, {record.currency}"]
-        for one in _latents(self.explorer.lab, record):
+        lines = self.remarks()
+        for one in _latents(self.explorer.lab, self.record):
+            effect = "" if one["effect"] is None else f", effect {one['effect']:+.2f} nats"
             lines.append(
                 f"{'*' if one['chosen'] else ' '} latent {one['id']}: activation "
-                f"{one['activation']:.1f}, selectivity {one['selectivity']:.2f}, effect "
-                f"{one['effect']:+.2f} nats ({', '.join(one['words'])})"
+                f"{one['activation']:.1f}, selectivity {one['selectivity']:.2f}{effect} "
+                f"({', '.join(one['words'])})"
             )
             for meta in one["meta_latents"]:
                 called = self.explorer.named(META, meta["id"])
                 lines.append(f"      {meta['activation']:.2f}  {called}")
-        return "\n".join(lines)
+        return lines
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        from metasae.lab.city_records import CityRecord
+
+        record = self.record
+        facts = "no facts are known"
+        if isinstance(record, CityRecord):
+            facts = f"{record.country}, {record.language}, {record.currency}"
+        return "\n".join([f"{record.name}: {facts}", *self.lines()])
 
 
 def cities(arguments: argparse.Namespace) -> CityTable:
@@ -107,10 +124,7 @@ def cities(arguments: argparse.Namespace) -> CityTable:
     return CityTable(opened_lab(arguments))
 
 
-def city(arguments: argparse.Namespace) -> CityLatents:
-    """One city; an unknown one is said before anything is opened."""
-    from metasae.text.cities import find_city
-
-    find_city(arguments.name)
+def city(arguments: argparse.Namespace) -> NameLatents:
+    """One name."""
     explorer = opened_explorer(arguments)
-    return CityLatents(explorer, explorer.lab.city_record(arguments.name))
+    return NameLatents(explorer, explorer.lab.names.record(arguments.name))

@@ -1,12 +1,15 @@
 """Commands that look at latents: take one apart, find some, describe them, draw what they share."""
 
 import argparse
+import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
 from metasae.cli.arguments import Add, Written, number, opened_explorer, opened_lab, whole, writable
+from metasae.cli.cities import NameLatents
 from metasae.errors import UserError
 from metasae.sources.files import json_text, written_whole
 from metasae.sources.user_presets import preset_of
@@ -48,7 +51,9 @@ def register(add: Add) -> None:
     labels.add_argument("--labels-only", action="store_true", help="keep the evidence")
     add("examples", examples, "The post's worked examples, checked against what is open.")
     drawn = add("graph", graph, "Latents, their meta-latents, and the latents these are in.")
-    drawn.add_argument("latent", type=int, nargs="*", help="where it starts")
+    drawn.add_argument(
+        "latent", nargs="*", help="where it starts: latents by number, or names like Tokyo"
+    )
     drawn.add_argument(
         "--format", choices=("graphml", "json", "svg"),
         help="how it is written (default: as the file's ending says, else json)",
@@ -97,12 +102,14 @@ class FoundLatents:
     Attributes:
         firing: columns position, token, latent, activation, label.
         matching: columns index, label, why.
+        name: the text as a name, where the open SAE is asked and it is short enough.
     """
 
     typed: str
     width: int
     firing: "pd.DataFrame"
     matching: "pd.DataFrame"
+    name: "NameLatents | None"
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -111,6 +118,7 @@ class FoundLatents:
             "width": self.width,
             "firing": self.firing.to_dict("records"),
             "matching": self.matching.to_dict("records"),
+            "as_name": None if self.name is None else self.name.to_dict(),
         }
 
     def text(self) -> str:
@@ -120,6 +128,8 @@ class FoundLatents:
             for row in self.firing.itertuples()
         ]
         lines += [f"{row.why}: latent {row[1]}: {row.label}" for row in self.matching.itertuples()]
+        if self.name is not None and self.name.record.latents:
+            lines += ["As a name, in neutral contexts:", *self.name.lines()]
         return "\n".join(lines) or "Nothing fires and no label matches."
 
 
@@ -215,12 +225,15 @@ def decompose(arguments: argparse.Namespace) -> Decomposed:
 def latents(arguments: argparse.Namespace) -> FoundLatents:
     """Find latents by a text."""
     explorer = opened_explorer(arguments)
-    width = explorer.lab.n_latents if arguments.width is None else arguments.width
+    lab = explorer.lab
+    width = lab.n_latents if arguments.width is None else arguments.width
+    firing = explorer.firing_on(width, arguments.text)
+    named = None
+    if width == lab.n_latents:
+        with suppress(UserError):  # a text too long to be a name
+            named = NameLatents(explorer, lab.names.record(arguments.text))
     return FoundLatents(
-        arguments.text,
-        width,
-        explorer.firing_on(width, arguments.text),
-        explorer.find(str(width), arguments.text),
+        arguments.text, width, firing, explorer.find(str(width), arguments.text), named
     )
 
 
@@ -256,7 +269,7 @@ def examples(arguments: argparse.Namespace) -> Examples:
 
 def graph(arguments: argparse.Namespace) -> Drawn | DrawnFile:
     """Draw some latents' graph, or count all latents'."""
-    from metasae.explorer.graph import around, check_bounds, projected
+    from metasae.explorer.graph import around, check_bounds, latents_named, projected
     from metasae.explorer.graph_files import exported, format_of, node_link
 
     check_bounds(arguments.depth, arguments.top)
@@ -270,9 +283,11 @@ def graph(arguments: argparse.Namespace) -> Drawn | DrawnFile:
         values: dict[str, Any] = projected(lab.decomposition, arguments.threshold).statistics()
         content, nodes, edges = json_text(values), values["latents"], values["edges"]
     else:
+        latents, said = latents_named(lab, arguments.latent)
         made = around(
-            lab.decomposition, arguments.latent, arguments.depth, arguments.top, arguments.threshold
+            lab.decomposition, latents, arguments.depth, arguments.top, arguments.threshold
         )
+        sys.stderr.writelines(f"{sentence}\n" for sentence in said)
         about = asdict(lab.provenance)
 
         def name_of(kind: str, index: int) -> str:

@@ -19,7 +19,7 @@ def register(add: Add) -> None:
     """Declare the command."""
     command = add("search", search, "Try all edits of a pair; the clearest for every pattern.")
     pair(command, required=False)
-    command.add_argument("--cities", metavar="A,B,C", help="with --all-pairs, instead of a pair")
+    command.add_argument("--cities", metavar="A,B,C", help="with --all-pairs: any names")
     command.add_argument("--all-pairs", action="store_true", help="every city towards every other")
     command.add_argument("--out", type=Path, help="all that was scored: .parquet, .csv or .json")
     command.add_argument("--attributes", metavar="NAMES", help="some of the four, like country")
@@ -70,6 +70,7 @@ class Searched:
         ]
         if (scored := values.get("scored", values["combinations"])) < values["combinations"]:
             lines[0] += f", {scored:,} of them scored"
+        lines += values["remarks"]
         for one in values["patterns"]:
             lines += _pattern(one)
         if problem := values.get("problem"):

@@ -1,4 +1,4 @@
-"""The command that edits a city or latent and asks the model about it."""
+"""The command that edits a name or latents and asks the model about them."""
 
 import argparse
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ MOST_TOKENS = 2000
 
 def register(add: Add) -> None:
     """Declare the command."""
-    command = add("steer", steer, "Edit a city or latent and see what the model believes.")
+    command = add(
+        "steer", steer, "Edit a city, any other name, or latents, and see what the model believes."
+    )
     pair(command, required=True)
     command.add_argument("--swap", action="store_true", help="swap the latents whole")
     command.add_argument(
@@ -52,8 +54,7 @@ class Steered:
     def text(self) -> str:
         """See `arguments.Result`."""
         lines = [self.outcome.sentence]
-        if self.outcome.why_asked:
-            lines.append(self.outcome.why_asked)
+        lines += self.outcome.remarks
         lines += ["", "log-probability (nats)      before    after"]
         for attribute in self.outcome.to_dict()["attributes"]:
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')

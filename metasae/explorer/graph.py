@@ -4,6 +4,7 @@ Nodes are ("latent", number) and ("meta", number); an edge between the two kinds
 activation on the latent's decoder direction.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import numpy as np
 import scipy.sparse
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
 from metasae.saes.decomposition import Decomposition
 
 Node = tuple[str, int]
@@ -43,6 +45,29 @@ def check_bounds(depth: int, top: int) -> None:
             f"A graph takes 1 to {MOST_EACH:,} latents of each meta-latent, not {top:,}; choose "
             "fewer."
         )
+
+
+def latents_named(lab: Lab, words: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Latents to start from, by number ("12" or "#12") or by a name, whose best is taken; and what
+    has to be said of the names, a sentence each.
+
+    Raises:
+        UserError: for a number that is none or out of range, or a name without a latent.
+    """
+    latents: list[int] = []
+    said: list[str] = []
+    for word in words:
+        number = word.strip().removeprefix("#").strip()
+        if number.isdecimal():
+            latents.append(int(number[:18]))  # more digits than any SAE's numbers have
+            lab.decomposition.check(latents[-1])
+        elif not re.search(r"[^\d\s.+-]", number):
+            raise UserError(f'"{word[:60]}" is no latent; write a number like 12, or a name.')
+        else:
+            subject = lab.subject(word)
+            latents += subject.latents[:1]
+            said += subject.remarks
+    return tuple(dict.fromkeys(latents)), tuple(said)
 
 
 def around(

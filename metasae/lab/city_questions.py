@@ -1,9 +1,9 @@
-"""The questions about a city, and what latents chosen by number are asked about."""
+"""The questions about a city or another name, and what latents by number are asked about."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from metasae.errors import UserError
-from metasae.lab.city_records import CityRecord
+from metasae.lab.city_records import Answers, CityRecord
 from metasae.steering.questions import Answer, Question, Subject
 from metasae.text.prompts import QUESTIONS, fill
 
@@ -34,18 +34,19 @@ def fired_on(
 
 
 def city_questions(
-    records: Mapping[str, CityRecord],
+    answers: Mapping[str, Answers],
     source: Subject,
     target: Subject,
     bystander: str = BYSTANDER,
     templates: Mapping[str, str] = QUESTIONS,
 ) -> tuple[Question, ...]:
-    """The four attributes' questions about the source, with the cities' answers.
+    """The four attributes' questions about the source, with everybody's answers.
 
     A source chosen by number is asked about what its latents fire on most, and never about
     the target.
 
     Args:
+        answers: name → what is answered about it.
         templates: attribute → how it is asked.
 
     Raises:
@@ -57,23 +58,22 @@ def city_questions(
             f"{source.label} fires on no name of the table and on no word that is known, so "
             f"there is nothing to ask about; give a prompt and answers of your own {own}."
         )
-    if source.city is None and source.about == target.city:
+    if source.name is None and source.about == target.name:
         raise UserError(
-            f"{source.label} is most active on {target.city}, which is the target already; "
+            f"{source.label} is most active on {target.name}, which is the target already; "
             f"choose another target, or give a prompt and answers of your own {own}."
         )
-    named = (source.about, target.city, bystander)
-    cities = dict.fromkeys(name for name in named if name is not None and name in records)
+    named = (source.about, target.name, bystander)
+    asked = dict.fromkeys(name for name in named if name is not None and name in answers)
     questions = []
     for attribute, template in templates.items():
-        # Cities with the same fact share one answer, in the form the first of them has it:
+        # Names with the same fact share one answer, in the form the first of them has it:
         # "euro" and "Euro" are no rivals.
         whose: dict[str, list[str]] = {}
-        for name in cities:
-            fact = str(getattr(records[name], attribute))
-            whose.setdefault(fact, []).append(name)
-        answers = tuple(
-            Answer(tuple(names), records[names[0]].answers[attribute]) for names in whose.values()
+        for name in asked:
+            whose.setdefault(answers[name][attribute].fact, []).append(name)
+        candidates = tuple(
+            Answer(tuple(names), answers[names[0]][attribute].text) for names in whose.values()
         )
-        questions.append(Question(attribute, fill(template, source.about), answers))
+        questions.append(Question(attribute, fill(template, source.about), candidates))
     return tuple(questions)

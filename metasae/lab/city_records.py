@@ -1,64 +1,96 @@
-"""Cities with what the model knows of them and the latents that are theirs."""
+"""Names with the latents that are theirs; cities with what the model knows of them besides."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from metasae.sources.records import from_values, to_values
 
-OWN = 0.5
-"""A latent is a city's own when more than this share of its activation over all cities is there."""
-
 CANDIDATES = 8
-"""Latents of a city that are ranked."""
+"""Latents of a name that are ranked."""
 
 
 @dataclass(frozen=True)
 class RankedLatent:
-    """One latent's claim to a city.
+    """One latent's claim to a name.
 
     Attributes:
         latent: its index.
         activation: mean over the contexts, on the name's last token, in residual-stream units.
-        selectivity: share of its activation over all cities, 0 to 1.
-        effect: nats the city's answers lose without it, mean over the four questions.
+        selectivity: share of its activation over the name and all reference names, 0 to 1.
+        effect: nats the name's answers lose without it, mean over the four questions; None for a
+            name without facts.
+        own: whether it is the name's own (see `ranking.is_own`).
         chosen: whether it is edited by default.
     """
 
     latent: int
     activation: float
     selectivity: float
-    effect: float
+    effect: float | None
+    own: bool
     chosen: bool
 
 
 @dataclass(frozen=True)
-class CityRecord:
-    """A city, what the model knows of it, and its latents.
+class Told:
+    """One answer of a model about a name.
 
     Attributes:
-        answers: per attribute the accepted form the unedited model finds likeliest.
-        known: per attribute whether that answer is the likeliest among all cities' answers.
+        fact: what it states; the answers of two names that state the same are no rivals.
+        text: in which form.
+    """
+
+    fact: str
+    text: str
+
+
+Answers = Mapping[str, Told]
+"""Attribute → what a model says of a name."""
+
+
+@dataclass(frozen=True)
+class NameRecord:
+    """A name and its latents.
+
+    Attributes:
         latents: ranked, the best first.
     """
 
     name: str
+    latents: tuple[RankedLatent, ...]
+
+    @property
+    def chosen(self) -> tuple[RankedLatent, ...]:
+        """The latents an edit of the name uses by default."""
+        return tuple(latent for latent in self.latents if latent.chosen)
+
+    @property
+    def has_own_latent(self) -> bool:
+        """Whether some latent is the name's own."""
+        return any(latent.own for latent in self.latents)
+
+
+@dataclass(frozen=True)
+class CityRecord(NameRecord):
+    """A city of the table, what the model knows of it, and its latents.
+
+    Attributes:
+        answers: per attribute the accepted form the unedited model finds likeliest.
+        known: per attribute whether that answer is the likeliest among all cities' answers.
+    """
+
     country: str
     continent: str
     language: str
     currency: str
     answers: dict[str, str]
     known: dict[str, bool]
-    latents: tuple[RankedLatent, ...]
 
     @property
-    def chosen(self) -> tuple[RankedLatent, ...]:
-        """The latents an edit of the city uses by default."""
-        return tuple(latent for latent in self.latents if latent.chosen)
-
-    @property
-    def has_own_latent(self) -> bool:
-        """Whether some latent has more than half of its activation over all cities here."""
-        return any(latent.selectivity > OWN for latent in self.latents)
+    def told(self) -> Answers:
+        """The city's facts, in the forms the model finds likeliest."""
+        return {name: Told(getattr(self, name), text) for name, text in self.answers.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able values that files hold."""

@@ -1,15 +1,13 @@
 """The table of cities with what the model knows of them and which latents are theirs, measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from metasae.lab.city_records import CANDIDATES, OWN, CityRecord, RankedLatent
-from metasae.lab.name_latents import activation_table, selectivity
+from metasae.lab.city_records import CityRecord
+from metasae.lab.name_latents import activation_table
+from metasae.lab.ranking import ranked
+from metasae.lab.reference_names import ReferenceNames
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.progress import Progress, silent
@@ -18,11 +16,8 @@ from metasae.steering.ablation import lost_without
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import ATTRIBUTES, City, distinct_answers, load_cities
+from metasae.text.names import load_names
 from metasae.text.prompts import QUESTIONS, fill
-
-STRONG = 0.25
-"""A latent is edited by default when it is the city's own and at least this share as active on the
-name as the city's strongest own latent."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +35,19 @@ class Knowledge:
 
 def measured_cities(
     model: LanguageModel, sae: SparseAutoencoder, median_norm: float, progress: Progress = silent
-) -> list[CityRecord]:
-    """Every city of the table with what the model knows of it and its latents.
+) -> tuple[list[CityRecord], ReferenceNames]:
+    """Every city of the table with what the model knows of it and its latents, and all names that
+    latents are told apart by: the cities and as many others.
 
     Args:
         median_norm: of the residual stream at the hook.
     """
     cities = load_cities()
     knows = knowledge(model, cities, progress)
-    table = activation_table(model, sae, cities, median_norm, progress)
-    return records(model, sae, cities, knows, table, median_norm, progress)
+    names = [*(city.name for city in cities), *load_names()]
+    table = activation_table(model, sae, names, median_norm, progress)
+    reference = ReferenceNames.of(names, table)
+    return records(model, sae, cities, knows, reference, median_norm, progress), reference
 
 
 def knowledge(
@@ -69,7 +67,7 @@ def knowledge(
     answered = []
     for number, city in enumerate(cities):
         own = {attribute: city.answers(attribute) for attribute in ATTRIBUTES}
-        prompts = _asked(model, city, own)
+        prompts = asked(model, city.name, own)
         scores = dict(zip(ATTRIBUTES, prompts.questions.split(prompts.baseline), strict=True))
         likeliest = {a: own[a][int(scores[a].argmax())] for a in ATTRIBUTES}
         after = prompts.next_logprobs
@@ -83,25 +81,25 @@ def knowledge(
             )
             for place, attribute in enumerate(ATTRIBUTES)
         }
-        asked = {attribute: texts for attribute, texts in rivals.items() if texts}
+        rivals = {attribute: texts for attribute, texts in rivals.items() if texts}
         known = dict.fromkeys(ATTRIBUTES, True)
-        if asked:
-            against = _asked(model, city, asked)
+        if rivals:
+            against = asked(model, city.name, rivals)
             parts = against.questions.split(against.baseline)
-            for attribute, rival in zip(asked, parts, strict=True):
+            for attribute, rival in zip(rivals, parts, strict=True):
                 known[attribute] = bool(scores[attribute].max() >= rival.max())
         answered.append(Knowledge(likeliest, known))
         progress("Asking the model about the cities", (number + 1) / len(cities), city.name)
     return answered
 
 
-def _asked(model: LanguageModel, city: City, answers: Mapping[str, tuple[str, ...]]) -> PromptSet:
-    """The city's questions with some answers."""
+def asked(model: LanguageModel, name: str, answers: Mapping[str, tuple[str, ...]]) -> PromptSet:
+    """The questions about a name, each with some answers."""
     questions = [
         Question(
             attribute,
-            fill(QUESTIONS[attribute], city.name),
-            tuple(Answer((city.name,), text) for text in texts),
+            fill(QUESTIONS[attribute], name),
+            tuple(Answer((name,), text) for text in texts),
         )
         for attribute, texts in answers.items()
     ]
@@ -113,31 +111,30 @@ def records(
     sae: SparseAutoencoder,
     cities: Sequence[City],
     known: Sequence[Knowledge],
-    table: Float[Tensor, "C F"],
+    reference: ReferenceNames,
     median_norm: float,
     progress: Progress = silent,
 ) -> list[CityRecord]:
     """The cities with their latents ranked by activation, selectivity and causal effect.
 
-    Shapes: C cities, F latents.
-
     Args:
         known: see `knowledge`.
-        table: see `name_latents.activation_table`.
+        reference: the cities among them.
     """
-    share = selectivity(table)
-    ranked = []
+    made = []
     for number, city in enumerate(cities):
         knows = known[number]
-        score = table[number] * share[number]
-        best = score.topk(min(CANDIDATES, len(score))).indices
-        candidates = [int(latent) for latent in best if table[number, latent] > 0]
-        lost = torch.zeros(0, 1)
-        if candidates:
-            prompts = _asked(model, city, {name: (form,) for name, form in knows.answers.items()})
-            at = [name_position(model, one.prompt, city.name) for one in prompts.questions]
-            lost = lost_without(prompts, sae, candidates, at, median_norm)
-        ranked.append(
+
+        def effects(
+            latents: Sequence[int], name: str = city.name, knows: Knowledge = knows
+        ) -> list[float]:
+            prompts = asked(model, name, {a: (form,) for a, form in knows.answers.items()})
+            at = [name_position(model, one.prompt, name) for one in prompts.questions]
+            lost = lost_without(prompts, sae, latents, at, median_norm)
+            values: list[float] = lost.mean(1).tolist()
+            return values
+
+        made.append(
             CityRecord(
                 name=city.name,
                 country=city.country,
@@ -146,33 +143,11 @@ def records(
                 currency=city.currency,
                 answers=knows.answers,
                 known=knows.known,
-                latents=choose(
-                    [
-                        RankedLatent(
-                            latent=latent,
-                            activation=round(float(table[number, latent]), 3),
-                            selectivity=round(float(share[number, latent]), 4),
-                            effect=round(float(loss), 4),
-                            chosen=False,
-                        )
-                        for latent, loss in zip(candidates, lost.mean(1), strict=True)
-                    ]
-                ),
+                latents=ranked(reference, city.name, reference.activations(city.name), effects),
             )
         )
         progress("Ranking the cities' latents", (number + 1) / len(cities), city.name)
-    return ranked
-
-
-def choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
-    """Mark the latents an edit uses: the city's own, else the one most active and selective."""
-    own = [one for one in ranked if one.selectivity > OWN]
-    strongest = max((one.activation for one in own), default=0.0)
-    chosen = {one.latent for one in own if one.activation >= STRONG * strongest}
-    if not chosen and ranked:
-        chosen = {ranked[0].latent}
-    marked = [replace(one, chosen=one.latent in chosen) for one in ranked]
-    return tuple(sorted(marked, key=lambda r: (not r.chosen, -r.activation * r.selectivity)))
+    return made
 
 
 def counted(cities: Sequence[CityRecord]) -> dict[str, Any]:

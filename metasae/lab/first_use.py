@@ -12,7 +12,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.city_table import counted, measured_cities
-from metasae.lab.preset_files import CITIES, META_SAE, REPORT, folder_of
+from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT, folder_of
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.progress import Progress, silent
 from metasae.saes import formats
@@ -22,7 +22,7 @@ from metasae.saes.directions import Directions
 from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.cities import load_cities
-from metasae.text.prompts import NAME_CONTEXTS, fill
+from metasae.text.prompts import in_contexts
 from metasae.training import meta_sae_run
 from metasae.training.meta_sae import RECIPE
 
@@ -38,7 +38,8 @@ def prepare(
     folder = folder_of(preset)
     if not (folder / META_SAE / formats.REPORT).exists():
         make_meta(preset, sae, folder, progress)
-    if not (folder / CITIES).exists():
+    # Tables of earlier versions came without reference names.
+    if not ((folder / CITIES).exists() and (folder / NAMES).exists()):
         meta = formats.load(folder / META_SAE)
         make_tables(preset, model, Decomposition(sae, meta), folder, progress)
 
@@ -64,7 +65,7 @@ def make_tables(
 ) -> None:
     """Ask the model about the cities, find their latents, and write the tables."""
     median = usual_norm(model)
-    cities = measured_cities(model, decomposition.sae, median, progress)
+    cities, reference = measured_cities(model, decomposition.sae, median, progress)
     weights = f"{META_SAE}/{formats.WEIGHTS}"
     trained = folder / META_SAE / formats.REPORT
     try:
@@ -84,6 +85,7 @@ def make_tables(
         "cities": counted(cities),
         "weights_sha256": {weights: sha256(folder / weights)},
     }
+    reference.save(folder / NAMES)
     # The cities last: their file says that all is there.
     for name, values in (
         (REPORT, report),
@@ -102,7 +104,7 @@ def usual_norm(model: LanguageModel) -> float:
     """
     norms = []
     for city in load_cities()[:20]:
-        rows = [model.prompt_tokens(fill(template, city.name)) for template in NAME_CONTEXTS]
+        rows = [model.prompt_tokens(prompt) for prompt in in_contexts(city.name)]
         resid = model.residual(padded(rows, model.start_token))
         norms += [one[1 : len(row)].norm(dim=-1) for one, row in zip(resid, rows, strict=True)]
     median = float(torch.cat(norms).median())

@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 
 from metasae.errors import UserError
+from metasae.lab.any_name import AnyName
 from metasae.lab.city_questions import BYSTANDER, city_questions, fired_on
 from metasae.lab.city_records import CityRecord
 from metasae.lab.first_use import prepare
 from metasae.lab.meta_cards import MetaCard, meta_card
-from metasae.lab.preset_files import CITIES, WORDS, folder_of, meta_sae_folder
+from metasae.lab.preset_files import CITIES, NAMES, WORDS, folder_of, meta_sae_folder
+from metasae.lab.reference_names import ReferenceNames
 from metasae.lab.stored_report import read_report
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
@@ -38,7 +40,8 @@ class Lab:
     """One preset opened: its model, SAE, meta-SAE and tables. No edit changes its state.
 
     Attributes:
-        records: cities that can be edited, by name.
+        records: the table's cities, by name.
+        reference: names with the latents active on them, which any name's are told apart by.
         words: per latent, the words it is most active on, strongest first.
         median_norm: of the residual stream at the hook.
         report: how the SAEs were made and how good they are (see `release.measure`).
@@ -48,6 +51,7 @@ class Lab:
     model: LanguageModel
     decomposition: Decomposition
     records: dict[str, CityRecord]
+    reference: ReferenceNames
     words: dict[int, tuple[str, ...]]
     median_norm: float
     provenance: Provenance
@@ -64,11 +68,11 @@ class Lab:
         return self.decomposition.n_meta
 
     def city_names(self) -> tuple[str, ...]:
-        """Cities that can be edited, sorted."""
+        """Cities of the table that can be edited, sorted: suggestions, since any name can."""
         return tuple(sorted(name for name, record in self.records.items() if record.chosen))
 
     def city_record(self, name: str) -> CityRecord:
-        """What is known of a city.
+        """What is known of a city of the table.
 
         Raises:
             UserError: for a city that is not in the table; the text offers the nearest names. For
@@ -81,6 +85,13 @@ class Lab:
                 f"{_made_anew(self.preset)}"
             )
         return self.records[city]
+
+    @functools.cached_property
+    def names(self) -> AnyName:
+        """Any name's latents and answers, kept once they are found."""
+        return AnyName(
+            self.model, self.decomposition.sae, self.records, self.reference, self.median_norm
+        )
 
     def latent_words(self, latent: int) -> tuple[str, ...]:
         """The words a latent is most active on, strongest first.
@@ -106,52 +117,55 @@ class Lab:
         )
 
     def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject:
-        """A city by name, or latents by number ("#123" or "#12, #45").
+        """A city, any other name, or latents by number ("#123" or "#12, #45").
 
         Args:
-            latents: these instead of the city's own choice.
+            latents: these instead of the name's own choice.
 
         Raises:
-            UserError: for an unknown city, a city without a latent, or a latent out of range.
+            UserError: for a name that is empty, too long or has no latent at all, or a latent out
+                of range.
         """
-        text = text.strip()
-        if text.startswith("#"):
-            if not re.fullmatch(r"#\s*\d+(\s*,\s*#?\s*\d+)*", text):
-                raise UserError(
-                    f'"{text}" names no latents; write their numbers like #123 or #12, #45.'
-                )
-            numbers = tuple(dict.fromkeys(int(n) for n in re.findall(r"\d+", text)))
-            for latent in numbers:
-                self.decomposition.check(latent)
-            label = ", ".join(f"#{latent}" for latent in numbers)
-            strength = self._typical_activations(numbers)
-            return Subject(
-                label, None, numbers, strength, fired_on(self.records, numbers, self.latent_words)
-            )
-        record = self.city_record(text)
-        ranked = {one.latent: one.activation for one in record.latents}
+        if text.strip().startswith("#"):
+            return self._by_number(text.strip())
+        record = self.names.record(text)
+        active = {one.latent: one.activation for one in record.latents}
         if latents is None:
             chosen = tuple(one.latent for one in record.chosen)
+            remarks = (self.names.sharing(record), self.names.meant(record))
         else:
             chosen = tuple(dict.fromkeys(latents))
+            remarks = ("", self.names.meant(record))
         for latent in chosen:
             self.decomposition.check(latent)
         if not chosen:
             raise UserError(
-                f"{record.name} has no latent of its own in this SAE; choose another city or name "
+                f"No latent of this SAE stands for {record.name}; choose another name, or name "
                 "latents by number."
             )
         typical = self._typical_activations(chosen)
-        activations = tuple(
-            ranked.get(latent, other) for latent, other in zip(chosen, typical, strict=True)
+        return Subject(
+            record.name,
+            record.name,
+            chosen,
+            tuple(active.get(one, usual) for one, usual in zip(chosen, typical, strict=True)),
+            facts=isinstance(record, CityRecord),
+            remarks=tuple(filter(None, remarks)),
         )
-        return Subject(record.name, record.name, chosen, activations)
 
-    @functools.cached_property
-    def _largest_activations(self) -> dict[int, float]:
-        """Latent → its activation on the city it is most active on, of those that are ranked."""
-        ranked = [one for record in self.records.values() for one in record.latents]
-        return {one.latent: one.activation for one in sorted(ranked, key=lambda r: r.activation)}
+    def _by_number(self, text: str) -> Subject:
+        if not re.fullmatch(r"#\s*\d+(\s*,\s*#?\s*\d+)*", text):
+            raise UserError(
+                f'"{text}" names no latents; write their numbers like #123 or #12, #45.'
+            )
+        numbers = tuple(dict.fromkeys(int(n) for n in re.findall(r"\d+", text)))
+        for latent in numbers:
+            self.decomposition.check(latent)
+        label = ", ".join(f"#{latent}" for latent in numbers)
+        strength = self._typical_activations(numbers)
+        return Subject(
+            label, None, numbers, strength, fired_on(self.records, numbers, self.latent_words)
+        )
 
     @functools.cached_property
     def _median_activation(self) -> float:
@@ -160,12 +174,12 @@ class Lab:
         return usual[len(usual) // 2] if usual else 1.0
 
     def _typical_activations(self, latents: Sequence[int]) -> tuple[float, ...]:
-        """Activations of latents that are no given city's: the largest on any city.
+        """Activations of latents that are no given name's: the largest on any reference name.
 
-        A latent no city lists has the median of those that cities are edited by.
+        A latent that is active on none has the median of those that cities are edited by.
         """
         return tuple(
-            self._largest_activations.get(latent, self._median_activation) for latent in latents
+            self.reference.largest.get(latent, self._median_activation) for latent in latents
         )
 
     def questions(
@@ -180,7 +194,11 @@ class Lab:
         Raises:
             UserError: when nobody knows what the source's latents fire on, or it is the target.
         """
-        return city_questions(self.records, source, target, bystander, templates)
+        # What latents by number fire on may be any word: of it only a city's facts are told.
+        named = (source.name, target.name, None if bystander == BYSTANDER else bystander)
+        told = (name for name in (source.about, bystander) if name in self.records)
+        answers = {name: self.names.answers(name) for name in (*named, *told) if name is not None}
+        return city_questions(answers, source, target, bystander, templates)
 
     def experiment(
         self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
@@ -261,6 +279,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         words = _words(folder) if preset.weights is not None else {}
         report = read_report(preset)
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
+        reference = ReferenceNames.load(folder / NAMES, sae.width)
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -271,6 +290,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         model=model or load_model(preset, progress),
         decomposition=decomposition,
         records={record.name: record for record in records},
+        reference=reference,
         words=words,
         median_norm=median_norm,
         report=report,

@@ -1,9 +1,6 @@
-"""Activations of latents on names, and how selective they are: which fire on one name alone.
+"""Activations of latents on names: their means over neutral contexts, on a name's last token.
 
-The name is put into varied contexts, and a latent counts for it by its mean activation on the
-name's last token, and by that activation's share of the same over all names (its selectivity).
-
-Shapes: C cities, F latents, P prompts, D = d_model.
+Shapes: C names, F latents, P prompts, D = d_model.
 """
 
 from collections.abc import Sequence
@@ -17,26 +14,30 @@ from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.names import name_position
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.text.cities import City
-from metasae.text.prompts import NAME_CONTEXTS, fill
+from metasae.text.prompts import in_contexts
+
+
+def activations_on(
+    model: LanguageModel, sae: SparseAutoencoder, name: str, median_norm: float
+) -> Float[Tensor, " F"]:
+    """Mean activation of every latent on a name, over `NAME_CONTEXTS`."""
+    resid = residuals_on_names(model, in_contexts(name), name)
+    usable = not_massive(resid.norm(dim=1), median_norm)
+    return sae.encode(resid[usable]).mean(0) if usable.any() else torch.zeros(sae.width)
 
 
 def activation_table(
     model: LanguageModel,
     sae: SparseAutoencoder,
-    cities: Sequence[City],
+    names: Sequence[str],
     median_norm: float,
     progress: Progress = silent,
 ) -> Float[Tensor, "C F"]:
-    """Mean activation of every latent on every city's name, over `NAME_CONTEXTS`."""
-    table = torch.zeros(len(cities), sae.width)
-    for number, city in enumerate(cities):
-        prompts = [fill(template, city.name) for template in NAME_CONTEXTS]
-        resid = residuals_on_names(model, prompts, city.name)
-        usable = not_massive(resid.norm(dim=1), median_norm)
-        if usable.any():
-            table[number] = sae.encode(resid[usable]).mean(0)
-        progress("Looking for the cities' latents", (number + 1) / len(cities), city.name)
+    """Mean activation of every latent on every name."""
+    table = torch.zeros(len(names), sae.width)
+    for number, name in enumerate(names):
+        table[number] = activations_on(model, sae, name, median_norm)
+        progress("Looking for the names' latents", (number + 1) / len(names), name)
     return table
 
 
@@ -51,5 +52,5 @@ def residuals_on_names(
 
 
 def selectivity(table: Float[Tensor, "C F"]) -> Float[Tensor, "C F"]:
-    """Each city's share of a latent's activation over all cities."""
+    """Each name's share of a latent's activation over all names of a table."""
     return table / table.sum(0).clamp(min=1e-9)

@@ -10,6 +10,9 @@ META_SAE = "meta-sae"
 
 CITIES = "cities.json"
 
+NAMES = "names.parquet"
+"""The reference names and the latents active on them."""
+
 REPORT = "report.json"
 
 WORDS = "words.parquet"

@@ -10,7 +10,7 @@ def name_position(model: LanguageModel, prompt: str, name: str) -> int:
     """Position, the start token counted, of the last token of a name's last mention in a prompt.
 
     Raises:
-        UserError: when the prompt does not mention the name as a word.
+        UserError: when the prompt does not mention the name as a word, or no token ends it.
     """
     mentions = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", prompt)) if name else []
     if not mentions:
@@ -20,5 +20,8 @@ def name_position(model: LanguageModel, prompt: str, name: str) -> int:
         )
     encoded = model.tokenizer(prompt, add_special_tokens=False)
     token = encoded.char_to_token(mentions[-1].end() - 1)
-    assert token is not None
+    if token is None:
+        raise UserError(
+            f'{model.name} reads nothing of "{name}"; give a name of letters or digits.'
+        )
     return int(token) + 1

@@ -10,7 +10,7 @@ import torch
 
 from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import open_lab
-from metasae.lab.preset_files import CITIES, META_SAE, REPORT
+from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
@@ -84,7 +84,8 @@ def measure_meta(
     progress: Progress = silent,
     recipe: Recipe = SHIPPED,
 ) -> dict[str, Any]:
-    """Measure the meta-SAE and the cities; write ``cities.json`` and ``report.json``.
+    """Measure the meta-SAE and the cities; write ``cities.json``, ``names.parquet`` and
+    ``report.json``.
 
     Args:
         base: what `measure_base` returned.
@@ -92,7 +93,8 @@ def measure_meta(
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
     meta = formats.load(out / META_SAE)
-    cities = measured_cities(model, largest, median, progress)
+    cities, reference = measured_cities(model, largest, median, progress)
+    reference.save(out / NAMES)
     write_json(out / CITIES, {"cities": [record.to_dict() for record in cities]})
     report: dict[str, Any] = {
         "preset": str(preset.opened),

@@ -63,7 +63,8 @@ def country_directions(
 ) -> Float[Tensor, "C D"]:
     """Per country what the directions of its cities' best latents add to all cities' mean."""
     cities = load_cities()
-    table = activation_table(model, sae, cities, median_norm, progress)
+    names = [city.name for city in cities]
+    table = activation_table(model, sae, names, median_norm, progress)
     rows = sae.W_dec[(table * selectivity(table)).argmax(1)]
     countries = [city.country for city in cities]
     mine = torch.tensor([[one == name for one in countries] for name in dict.fromkeys(countries)])

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import permutations
@@ -24,11 +24,12 @@ from metasae.search.export import export
 from metasae.search.job import Job, screens
 from metasae.search.job_files import Cost, State, claim, digest, read_record
 from metasae.search.patterns import FoundEdit
-from metasae.search.spec import Spec, combinations_of, experiment_about, experiment_of
+from metasae.search.spec import Spec, asked, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
 from metasae.sources.files import write_json
 from metasae.steering.outcome import UNITS
+from metasae.steering.questions import remarks
 from metasae.steering.verdict import pattern_text
 from metasae.text.prompts import WORDINGS
 
@@ -117,7 +118,7 @@ def all_pairs(
         template: everything but the cities.
 
     Raises:
-        UserError: for fewer than two cities, a city twice, unknown or without a latent.
+        UserError: for fewer than two cities, a name twice, empty or without a latent.
     """
     if template.source_latents is not None or template.target_latents is not None:
         raise UserError("All pairs are searched with the cities' own latents; leave out others.")
@@ -142,7 +143,7 @@ class PairsJob:
         most: combinations of a pair up to which all are scored.
 
     Raises:
-        UserError: for an unknown city, one without a latent, or no pairs.
+        UserError: for a name without a latent, or no pairs.
     """
 
     def __init__(
@@ -176,6 +177,15 @@ class PairsJob:
     @cached_property
     def _attributes(self) -> set[str]:
         return {name for spec in self.specs for name in spec.attributes}
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said of the pairs, a sentence each, each once."""
+        said: dict[str, None] = {}
+        for spec in self.specs:
+            with suppress(UserError):  # a pair that can't be asked has its line in the table
+                said |= dict.fromkeys(remarks(*asked(self.lab, spec)))
+        return tuple(said)
 
     def _path(self, place: int) -> Path:
         return self.folder / f"pair-{place:08d}.json"

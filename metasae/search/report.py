@@ -160,6 +160,7 @@ def search_pair(
     if out is not None:
         job.export(out)
     values = job.about | summary.to_dict()
+    values["remarks"] = list(job.experiment.remarks)
     values["patterns"], problem = _assessed(job.lab, job.experiment, summary.patterns, progress)
     if problem is not None:
         values["problem"] = problem
@@ -233,6 +234,7 @@ def search_pairs(
             count = pair.summary.combinations
         told.append(ends | {"combinations": count, "patterns": len(reached), "problem": problem})
     return pairs.about | {
+        "remarks": list(pairs.remarks),
         "pairs": told,
         "combinations": sum(one.combinations for one in summaries),
         "seconds": sum(one.seconds for one in summaries),

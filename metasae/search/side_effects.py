@@ -236,7 +236,7 @@ class SideEffectProbe:
         activation = {
             record.name: sum(one.activation for one in record.latents if one.latent in mine)
             for record in self.lab.records.values()
-            if record.name != self.experiment.source.city
+            if record.name != self.experiment.source.name
         }
         strongest = sorted(activation, key=lambda name: (-activation[name], name))[:OTHER_CITIES]
         return {name: activation[name] for name in strongest if activation[name] > 0}
@@ -247,7 +247,7 @@ class SideEffectProbe:
         facts = []
         for name in self._sharing:
             about = Subject(name, name, (), ())
-            bystander = self.experiment.source.city or BYSTANDER
+            bystander = self.experiment.source.name or BYSTANDER
             known = self.lab.records[name].known
             for question in self.lab.questions(about, self.experiment.target, bystander):
                 if known[question.attribute] and len(question.answers) > 1:
@@ -257,7 +257,7 @@ class SideEffectProbe:
     @cached_property
     def _asked(self) -> tuple[PreparedPrompts, _Text]:
         other = self.experiment.replaced(
-            source=replace(self.experiment.source, city=None),
+            source=replace(self.experiment.source, name=None),
             questions=[question for _, question in self._facts],
         )
         prepared = other.prepared(EditOptions(position="all"))

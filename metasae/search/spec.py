@@ -25,8 +25,8 @@ class Spec:
 
     Attributes:
         preset: what is opened; in JSON its text form.
-        source, target: a city, or latents like "#12, #45".
-        source_latents, target_latents: these instead of the city's own choice.
+        source, target: a name, or latents like "#12, #45".
+        source_latents, target_latents: these instead of the name's own choice.
         attributes: which questions are asked; kept in the order of `text.prompts.QUESTIONS`.
         options: what all edits have in common.
         removed: strengths a piece of the source's own may take beside 1.
@@ -123,7 +123,7 @@ def experiment_of(lab: Lab, spec: Spec) -> Experiment:
     """The pair of a spec with the questions it asks.
 
     Raises:
-        UserError: for an unknown city, a city without a latent, the same city twice, or another
+        UserError: for a name without a latent, the same name twice, or another
             preset than the one that is open.
     """
     return lab.experiment(*asked(lab, spec))

@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lab.city_records import CANDIDATES, RankedLatent
-from metasae.lab.city_table import choose
+from metasae.lab.city_records import NameRecord
 from metasae.lab.lab import Lab
-from metasae.lab.name_latents import activation_table, selectivity
+from metasae.lab.name_latents import activation_table
+from metasae.lab.ranking import ranked
+from metasae.lab.reference_names import ReferenceNames
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
@@ -30,7 +29,6 @@ from metasae.steering.edits import EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Subject
 from metasae.steering.verdict import pattern_name
-from metasae.text.cities import find_city
 from metasae.training.threshold import with_threshold
 
 _log = logging.getLogger(__name__)
@@ -42,7 +40,7 @@ MOST_A_VARIANT = 4096
 """Combinations up to which all of one variant are scored; of more, those an estimate chooses."""
 
 COMPANY = 6
-"""Further cities against which a smaller SAE's latents are measured for selectivity."""
+"""Further cities that a smaller SAE's latents are told apart by."""
 
 
 @dataclass(frozen=True)
@@ -223,39 +221,43 @@ def _narrower(experiment: Experiment, lab: Lab, width: int) -> Experiment:
     """The same pair on a smaller SAE whose decoder directions the same meta-SAE takes apart.
 
     Raises:
-        UserError: when one side is no city, or the SAE is missing or damaged.
+        UserError: when one side has no name, or the SAE is missing or damaged.
     """
-    pair = [experiment.source.city, experiment.target.city]
-    if None in pair:
-        raise UserError("Latents chosen by number belong to one SAE; choose two cities instead.")
+    source, target = experiment.source.name, experiment.target.name
+    if source is None or target is None:
+        raise UserError("Latents chosen by number belong to one SAE; choose two names instead.")
     sae = formats.open_sae(lab.preset.sae(width))
-    names = [*map(str, pair), *_company(lab, experiment)]
-    table = activation_table(lab.model, sae, [find_city(n) for n in names], lab.median_norm)
-    share = selectivity(table)
-    source, target = (_located(name, table[row], share[row]) for row, name in enumerate(names[:2]))
+    names = [source, target, *_company(lab, source, target)]
+    table = activation_table(lab.model, sae, names, lab.median_norm)
+    reference = ReferenceNames.of(names, table)
     return experiment.replaced(
-        decomposition=Decomposition(sae, lab.decomposition.meta), source=source, target=target
+        decomposition=Decomposition(sae, lab.decomposition.meta),
+        source=_located(reference, experiment.source, source),
+        target=_located(reference, experiment.target, target),
     )
 
 
-def _company(lab: Lab, experiment: Experiment) -> list[str]:
+def _company(lab: Lab, *pair: str) -> list[str]:
     """Cities a pair's latents are told apart from: half of them, if there are, compatriots."""
-    pair = [lab.records[name] for name in (experiment.source.city, experiment.target.city) if name]
-    others = [record for record in lab.records.values() if record not in pair]
-    near = [r for r in others if r.country in {city.country for city in pair}][: COMPANY // 2]
+    countries = {lab.names.answers(name)["country"].fact for name in pair}
+    others = [record for record in lab.records.values() if record.name not in pair]
+    near = [record for record in others if record.country in countries][: COMPANY // 2]
     far = [record for record in others if record not in near]
     spread = np.linspace(0, len(far) - 1, COMPANY - len(near)).round().astype(int)
     return [record.name for record in (*near, *(far[n] for n in spread))]
 
 
-def _located(name: str, activation: Float[Tensor, " F"], share: Float[Tensor, " F"]) -> Subject:
-    """A city by the latents that an edit of it would use, chosen as in the table of cities."""
-    best = (activation * share).topk(min(CANDIDATES, len(share))).indices.tolist()
-    ranked = [
-        RankedLatent(latent, float(activation[latent]), float(share[latent]), 0.0, False)
-        for latent in best
-    ]
-    mine = [one for one in choose(ranked) if one.chosen]
-    return Subject(
-        name, name, tuple(one.latent for one in mine), tuple(one.activation for one in mine)
+def _located(reference: ReferenceNames, subject: Subject, name: str) -> Subject:
+    """A name by the latents that an edit of it would use, chosen as those of any name.
+
+    Raises:
+        UserError: when it has none.
+    """
+    mine = NameRecord(name, ranked(reference, name, reference.activations(name))).chosen
+    if not mine:
+        raise UserError(f"No latent of the {reference.width:,}-wide SAE stands for {name}.")
+    return replace(
+        subject,
+        latents=tuple(one.latent for one in mine),
+        activations=tuple(one.activation for one in mine),
     )

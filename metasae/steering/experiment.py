@@ -25,7 +25,7 @@ from metasae.steering.edits import Edit, EditOptions
 from metasae.steering.outcome import Outcome, TopTokens
 from metasae.steering.prompt_set import PreparedPrompts, PromptSet
 from metasae.steering.provenance import Provenance
-from metasae.steering.questions import Question, Questions, Subject
+from metasae.steering.questions import Question, Questions, Subject, remarks
 from metasae.steering.verdict import Verdict, verdict
 
 TOP_TOKENS = 5
@@ -120,6 +120,11 @@ class Experiment:
         """What is asked."""
         return self._prompts.questions
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said of the pair, a sentence each."""
+        return remarks(self.source, self.target, self.questions)
+
     @cached_property
     def space(self) -> EditSpace:
         """The directions this source and target can make."""
@@ -138,8 +143,8 @@ class Experiment:
         Raises:
             UserError: when the prompt lacks the source's name.
         """
-        if self.source.city is not None:
-            return name_position(self.model, prompt, self.source.city)
+        if self.source.name is not None:
+            return name_position(self.model, prompt, self.source.name)
         tokens = torch.tensor([self.model.prompt_tokens(prompt)])
         firing = self.firing(self.model.residual(tokens)[0])
         strength = firing.source.sum(1)

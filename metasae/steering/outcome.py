@@ -17,7 +17,7 @@ from torch import Tensor
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import Edit
 from metasae.steering.provenance import Provenance
-from metasae.steering.questions import CUSTOM, Answer, Questions, Subject
+from metasae.steering.questions import CUSTOM, Answer, Questions, Subject, remarks
 from metasae.steering.verdict import Verdict, verdict
 
 TopTokens = list[list[tuple[str, float]]]
@@ -133,20 +133,26 @@ class Outcome:
     @cached_property
     def asked_about(self) -> str:
         """The name in the questions; empty where they are all a person's own."""
-        if self.source.city is None and self.questions.attributes == (CUSTOM,):
+        if self.source.name is None and self.questions.attributes == (CUSTOM,):
             return ""
         return self.source.about
 
     @cached_property
     def why_asked(self) -> str:
-        """Why the questions are about what they are, in a sentence; empty for a city."""
-        if self.source.city is not None or not self.asked_about:
+        """Why the questions are about what they are, in a sentence; empty for a name."""
+        if self.source.name is not None or not self.asked_about:
             return ""
         label, about = self.source.label, self.asked_about
         none, one = ("is", "it is") if len(self.source.latents) == 1 else ("are", "one of them is")
         if any(about in answer.cities for _, answer in self.questions.answers):
             return f"{label} {none} no city: asked about {about}, on whose name {one} most active."
         return f"{label} {none} no city: asked about “{about}”, the word {one} most active on."
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said beside the numbers, a sentence each."""
+        why = (self.why_asked,) if self.why_asked else ()
+        return why + remarks(self.source, self.target, self.questions)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values: the numbers, the edit, and what they came from."""
@@ -174,6 +180,7 @@ class Outcome:
             "source": {"label": self.source.label, "latents": list(self.source.latents)},
             "target": {"label": self.target.label, "latents": list(self.target.latents)},
             "asked_about": self.asked_about,
+            "remarks": list(self.remarks),
             "edit": self.edit.to_dict(),
             "units": UNITS,
             **asdict(self.provenance),
@@ -195,7 +202,7 @@ class Outcome:
 
 
 def _override(subject: Subject) -> str:
-    return "" if subject.city is None else f", latents={subject.latents!r}"
+    return "" if subject.name is None else f", latents={subject.latents!r}"
 
 
 def _lines(values: Sequence[object]) -> str:

@@ -18,26 +18,30 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is edited, or edited towards: some latents, usually a city's.
+    """What is edited, or edited towards: some latents, usually a city's or another name's.
 
     Attributes:
         label: how it is called on screen.
-        city: the city's name, or None for latents chosen by number.
+        name: whose latents they are, or None for latents chosen by number.
         latents: their indices.
         activations: their mean activations on the subject's own prompts.
-        about: the name that questions about it mention: the city's; for latents chosen by number
+        about: the name that questions about it mention: its own; for latents chosen by number
             what they fire on most. Empty where nobody knows.
+        facts: whether there are facts about the name; else its answers are the model's own.
+        remarks: what has to be said of it, a sentence each.
     """
 
     label: str
-    city: str | None
+    name: str | None
     latents: tuple[int, ...]
     activations: tuple[float, ...]
     about: str = ""
+    facts: bool = True
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.city is not None:
-            object.__setattr__(self, "about", self.city)
+        if self.name is not None:
+            object.__setattr__(self, "about", self.name)
 
     @property
     def in_prompts(self) -> str:
@@ -61,6 +65,19 @@ class Answer:
     def city(self) -> str:
         """Whose it is, as tables and files have it: "Tokyo, Osaka"."""
         return ", ".join(self.cities)
+
+
+def remarks(source: Subject, target: Subject, questions: "Sequence[Question]") -> tuple[str, ...]:
+    """What has to be said of a pair before its numbers are read, a sentence each."""
+    said = [*source.remarks, *target.remarks]
+    if any(question.attribute != CUSTOM for question in questions):
+        said += [
+            f"No facts are known for {one.label}: the answers that stand for it are the model's "
+            "own."
+            for one in (source, target)
+            if not one.facts
+        ]
+    return tuple(said)
 
 
 def split_answers(text: str) -> tuple[str, ...]:

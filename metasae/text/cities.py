@@ -25,6 +25,9 @@ ATTRIBUTES: tuple[str, ...] = ("country", "language", "continent", "currency")
 
 _MAX_QUOTED = 60
 
+_NEAR = 0.8
+"""Share of letters in common (difflib's ratio) from which one name may be meant for another."""
+
 
 @dataclass(frozen=True)
 class City:
@@ -65,7 +68,7 @@ def load_cities() -> tuple[City, ...]:
     """Every city of the table, sorted by name; the files are read once."""
     countries = _country_rows()
     cities = []
-    for row in _read_rows("cities.csv"):
+    for row in read_rows("cities.csv"):
         country = countries[row["country"]]
         cities.append(
             City(
@@ -79,16 +82,27 @@ def load_cities() -> tuple[City, ...]:
     return tuple(sorted(cities, key=lambda city: city.name))
 
 
+def city_called(name: str) -> City | None:
+    """The city called ``name``, whatever its case, accents, spaces and punctuation, if any."""
+    return _cities_by_key().get(fold(name))
+
+
+def near_city(name: str) -> str | None:
+    """The city whose name is spelt nearly, but not quite, like ``name``, if any."""
+    key = fold(name)
+    near = difflib.get_close_matches(key, _cities_by_key(), n=1, cutoff=_NEAR)
+    return None if not near or near[0] == key else _cities_by_key()[near[0]].name
+
+
 def find_city(name: str) -> City:
-    """The city called ``name``, whatever its case, accents, spaces and punctuation.
+    """The city `city_called` finds.
 
     Raises:
         UserError: when there is none, with the three to five nearest names.
     """
-    by_key = _cities_by_key()
-    key = _fold(name)
-    if key in by_key:
-        return by_key[key]
+    if city := city_called(name):
+        return city
+    by_key, key = _cities_by_key(), fold(name)
     # Three suggestions always, so the reader sees what the names look like; two more if close.
     nearest = difflib.get_close_matches(key, by_key, n=3, cutoff=0.0)
     close = difflib.get_close_matches(key, by_key, n=5, cutoff=0.6)
@@ -103,14 +117,24 @@ def find_city(name: str) -> City:
 
 
 @cache
+def facts_by_answer(attribute: str) -> dict[str, str]:
+    """Canonical answer for ``attribute`` → the fact it states, over all cities, sorted by answer.
+
+    Raises:
+        ValueError: for a name outside `ATTRIBUTES`.
+    """
+    _check_attribute(attribute)
+    facts = {city.answers(attribute)[0]: str(getattr(city, attribute)) for city in load_cities()}
+    return dict(sorted(facts.items()))
+
+
 def distinct_answers(attribute: str) -> tuple[str, ...]:
     """The canonical answers for ``attribute`` over all cities, sorted, each once.
 
     Raises:
         ValueError: for a name outside `ATTRIBUTES`.
     """
-    _check_attribute(attribute)
-    return tuple(sorted({city.answers(attribute)[0] for city in load_cities()}))
+    return tuple(facts_by_answer(attribute))
 
 
 def _check_attribute(attribute: str) -> None:
@@ -122,14 +146,15 @@ def _split(joined: str) -> list[str]:
     return joined.split("|") if joined else []
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
     """The bare letters and digits of a name, so that "  são paulo" and "Sao Paulo" agree."""
     # NFKD sets an accent apart as a combining mark, which isalnum() then rejects.
     decomposed = unicodedata.normalize("NFKD", name).casefold()
     return "".join(character for character in decomposed if character.isalnum())
 
 
-def _read_rows(file_name: str) -> list[dict[str, str]]:
+def read_rows(file_name: str) -> list[dict[str, str]]:
+    """The rows of one of the package's CSV files."""
     path = resources.files("metasae").joinpath("data", file_name)
     # No cell of these files has a line break, so splitting at line ends is safe.
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
@@ -137,9 +162,9 @@ def _read_rows(file_name: str) -> list[dict[str, str]]:
 
 @cache
 def _country_rows() -> dict[str, dict[str, str]]:
-    return {row["country"]: row for row in _read_rows("countries.csv")}
+    return {row["country"]: row for row in read_rows("countries.csv")}
 
 
 @cache
 def _cities_by_key() -> dict[str, City]:
-    return {_fold(city.name): city for city in load_cities()}
+    return {fold(city.name): city for city in load_cities()}

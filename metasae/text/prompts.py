@@ -1,4 +1,4 @@
-"""Prompts about cities: the four questions, and contexts in which a city's latents are looked for.
+"""Prompts: the four questions about a city, and contexts in which a name's latents are looked for.
 
 None of them occurs in the training text, which has its own (`city_sentences`).
 """
@@ -27,20 +27,30 @@ WORDINGS: dict[str, dict[str, str]] = {"post": QUESTIONS, "reworded": REWORDED}
 assert tuple(QUESTIONS) == tuple(REWORDED) == ATTRIBUTES
 
 NAME_CONTEXTS: tuple[str, ...] = (
-    "The currency used in {city}",
-    "The primary language spoken in {city}",
-    "My sister has been living in {city}",
-    "We spent three rainy days in {city}",
-    "The conference will be held in {city}",
-    "He grew up on the outskirts of {city}",
-    "A new museum has opened in {city}",
-    "The best restaurants of {city}",
-    "Last winter they drove all the way to {city}",
-    "The film was shot in {city}",
-    "There is heavy traffic around {city}",
-    "Hotels near the old centre of {city}",
+    "They were talking about {name}",
+    "The best known example is {name}",
+    "She wrote her thesis on {name}",
+    "Everything here reminds me of {name}",
+    "Not everybody knows {name}",
+    "In the end, {name}",
+    "My first choice would be {name}",
+    "The word on the blackboard was {name}",
+    "Besides all the others there was {name}",
+    "Topic of the day: {name}",
+    "The encyclopedia has a long entry on {name}",
+    "If it were not for {name}",
 )
-"""Contexts that end with a city's name, on which its latents are looked for."""
+"""Contexts that end with a name of any kind, on which its latents are looked for.
+
+None is a name alone: in a causal model that would be the very residual that training saw wherever a
+text begins with the name.
+"""
+
+
+def in_contexts(name: str) -> list[str]:
+    """A name in each of `NAME_CONTEXTS`."""
+    return [template.replace("{name}", name) for template in NAME_CONTEXTS]
+
 
 CITY = "{city}"
 """What stands for the city's name in a template."""

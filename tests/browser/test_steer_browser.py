@@ -42,8 +42,12 @@ def test_a_toggle_moves_the_numbers_and_the_link(address: str, page: Page) -> No
     page.wait_for_selector(LOADED, timeout=20_000)
     expect(box.locator("input")).not_to_be_checked()
 
+    page.goto(f"{address}/?v=1&source=%2099999&target=%20")
+    expect(page.get_by_test_id("stAlert")).to_contain_text("There is no name", timeout=60_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
     page.goto(f"{address}/?v=1&source=Tokio&target=Paris")
-    expect(page.get_by_test_id("stAlert")).to_contain_text("Tokio", timeout=60_000)
+    expect(page.get_by_text("did you mean Tokyo?")).to_be_visible(timeout=60_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

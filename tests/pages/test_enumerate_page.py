@@ -101,7 +101,7 @@ def test_the_same_city_twice_is_said(on_small: Lab) -> None:
 def test_all_pairs_among_some_cities_lead_to_steer(on_small: Lab) -> None:
     lab = on_small
     app = open_page("enumerate", cities="Tokyo.Paris", pairs="all")
-    assert app.multiselect(key="cities").value == ["Paris", "Tokyo"]
+    assert app.multiselect(key="cities").value == ["Tokyo", "Paris"]
     counts = [
         len(Combinations.of(lab.experiment(lab.subject(a), lab.subject(b))))
         for a, b in (("Tokyo", "Paris"), ("Paris", "Tokyo"))
@@ -117,6 +117,24 @@ def test_all_pairs_among_some_cities_lead_to_steer(on_small: Lab) -> None:
     reached(app, lambda: not any("cancel" in str(one.key) for one in app.button))
     app.multiselect(key="cities").set_value(["Cairo", "Tokyo"]).run()
     assert app.query_params["cities"] == "Cairo.Tokyo"
+
+
+def test_any_name_is_searched(on_small: Lab) -> None:
+    app = open_page("enumerate", v="1", source="Old Tokyo", target="Paris")
+    assert not app.exception and not app.error
+    said = [one.value.replace("\\", "") for one in app.caption]
+    bare = "No facts are known for Old Tokyo: the answers that stand for it are the model's own."
+    assert bare in said
+    assert app.button(key="search-start").label.startswith("Try all ")
+
+
+def test_any_names_are_paired_and_in_the_link(on_small: Lab) -> None:
+    app = open_page("enumerate", cities="St%2E Tokyo.Paris", pairs="all")
+    assert not app.exception and not app.error
+    assert app.multiselect(key="cities").value == ["St. Tokyo", "Paris"]
+    assert app.query_params["cities"] == "St%2E Tokyo.Paris"
+    said = [one.value.replace("\\", "") for one in app.caption]
+    assert any(one.startswith("No facts are known for St. Tokyo:") for one in said)
 
 
 def test_leads_are_target_over_source(on_small: Lab) -> None:

@@ -198,8 +198,36 @@ def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Explorer)
     app.main.text_input[0].set_value("Rome, #5").run()
     rome = found.lab.city_record("Rome").latents[0].latent
     assert app.query_params["latent"] == f"{rome},5"
-    app.main.text_input[0].set_value("Atlantis").run()
-    assert 'There is no city "Atlantis"' in app.error[0].value.replace("\\", "")
+    app.main.text_input[0].set_value("1.5").run()
+    assert '"1.5" is no latent' in app.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize("name", ["Ulm", "Einstein", "hamster"])
+def test_the_graph_starts_from_any_name(found: Explorer, name: str) -> None:
+    app = shown("graph")
+    app.main.text_input[0].set_value(f"{name}, #5").run()
+    assert not app.exception and not app.error
+    subject = found.lab.subject(name)
+    assert app.query_params["latent"] == f"{subject.latents[0]},5"
+    said = [one.value.replace("\\", "") for one in app.info]
+    assert [" ".join(subject.remarks)] == said if subject.remarks else said == []
+
+
+@pytest.mark.parametrize("name", ["Ulm", "Einstein", "hamster"])
+def test_a_searched_name_has_its_latents_listed(found: Explorer, name: str) -> None:
+    app = shown("latents", q=name)
+    record = found.lab.names.record(name)
+    table = next(one.value for one in app.dataframe if "selectivity" in one.value.columns)
+    assert table["latent"].tolist() == [one.latent for one in record.latents]
+    assert table["own"].tolist() == [one.own for one in record.latents]
+    said = found.lab.names.sharing(record)
+    assert bool(said) == any("no latent of its own" in one.value for one in app.caption)
+
+
+def test_a_text_too_long_to_be_a_name_is_searched_all_the_same() -> None:
+    app = shown("latents", q="She flew to Tokyo " * 6)
+    assert not app.error
+    assert not [one for one in app.dataframe if "selectivity" in one.value.columns]
 
 
 def test_the_graphs_sliders_are_in_the_link() -> None:

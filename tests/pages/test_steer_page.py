@@ -8,6 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
+from metasae.lab.any_name import AnyName
+from metasae.lab.city_records import NameRecord
 from metasae.lab.lab import Lab
 from metasae.search.exhaustive import search
 from metasae.sources.presets import Opened
@@ -287,7 +289,8 @@ def test_latents_of_no_name_are_asked_ones_own_question_only(lab: Lab) -> None:
 @pytest.mark.parametrize(
     "link, said",
     [
-        ({"source": "Tokio"}, 'There is no city "Tokio"'),
+        ({"source": " "}, "There is no name"),
+        ({"source": "very " * 60 + "long"}, '"very very'),
         ({"source": "Paris"}, "Source and target are both Paris"),
         ({"source": "#99999999"}, "There is no latent 99999999"),
         ({"source_latents": "40000"}, "There is no latent 40000"),
@@ -305,8 +308,50 @@ def test_a_bad_link_is_one_sentence_and_the_pickers_stay(link: dict[str, str], s
     assert len(app.main.selectbox) == 2
 
 
-def test_from_an_unknown_city_the_picker_leads_on() -> None:
-    app = opened(source="Tokio")
+def remarks(app: AppTest) -> list[str]:
+    return [caption.value.replace("\\", "") for caption in app.caption]
+
+
+def test_any_name_is_typed_and_what_has_to_be_said_stands_there(lab: Lab) -> None:
+    app = opened()
+    picker = app.selectbox(key="pick-source")
+    picker.options.append(" Old  Tokyo")  # as the browser does with what is typed
+    picker.set_value(" Old  Tokyo").run()
+    assert errors(app) == []
+    assert query(app)["source"] == "Old Tokyo" == app.selectbox(key="pick-source").value
+    bare = "No facts are known for Old Tokyo: the answers that stand for it are the model's own."
+    assert bare in remarks(app)
+    own = lab.experiment(lab.subject("Old Tokyo"), lab.subject("Paris"))
+    assert answers(app)["After (nats)"].tolist() == pytest.approx(own.baseline.tolist())
+    app.button(key="swap").click().run()
+    assert errors(app) == [] and sentence(app).startswith("Old Tokyo")
+    table = below(app, "Latents used").dataframe[-2].value
+    assert table["Effect (nats)"].isna().all() and table["Own"].any()
+
+
+def test_a_name_near_a_city_asks_whether_it_is_meant() -> None:
+    app = opened(source="Tokio", source_latents="0")
+    assert errors(app) == []
+    assert 'For "Tokio", did you mean Tokyo?' in remarks(app)
+
+
+def test_a_name_without_a_latent_of_its_own_says_what_it_shares(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokyo = lab.records["Tokyo"]
+    best = replace(tokyo.latents[0], own=False, selectivity=0.5)
+    record = NameRecord("hamster", (best,))
+    monkeypatch.setattr(AnyName, "_look_up", lambda *_: record)
+    fresh = replace(lab)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: fresh)
+    app = opened(source="hamster")
+    assert errors(app) == []
+    (said,) = [one for one in remarks(app) if "no latent of its own" in one]
+    assert said.startswith('"hamster" has no latent of its own here') and "Tokyo (" in said
+
+
+def test_from_a_bad_name_the_picker_leads_on() -> None:
+    app = opened(source=" ")
     app.selectbox(key="pick-source").set_value("Lyon").run()
     assert errors(app) == []
     assert query(app)["source"] == "Lyon"

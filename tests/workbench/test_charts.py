@@ -104,6 +104,20 @@ def test_whose(cities: str, expected: str) -> None:
     assert whose(cities, "Tokyo", "Paris") == expected
 
 
+@pytest.mark.parametrize(
+    "cities, expected",
+    [
+        ("Washington, D.C.", "source"),
+        ("Rome, Washington, D.C.", "source"),
+        ("New York", "other"),
+        ("York, Rome", "target"),
+        ("York, Washington, D.C.", "other"),
+    ],
+)
+def test_a_name_may_have_commas_and_be_part_of_another(cities: str, expected: str) -> None:
+    assert whose(cities, "Washington, D.C.", "York") == expected
+
+
 def test_the_table_says_the_pick_in_words() -> None:
     table = answers_table(ANSWERS)
     assert list(table["Model's pick"]) == ["no longer", "now", "", "still"]

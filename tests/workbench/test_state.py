@@ -1,6 +1,7 @@
 """The codec of links and files, and undo."""
 
 import contextlib
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,8 @@ from workbench.state import (
     Writing,
     edit_from_text,
     edit_to_text,
+    names_from_text,
+    names_to_text,
 )
 
 EDITS = edits(HUNDREDTHS)
@@ -74,6 +77,27 @@ def test_every_kind_of_edit_survives_a_link_as_itself(kind: str) -> None:
     edit = edit_of_kind(kind, ((3, 0.0), (5, 0.5)), keep_error=False, position="all")
     view = View.from_query(View(edit=edit, pinned=edit).to_query())
     assert view.edit == view.pinned == edit and view.edit.kind == kind
+
+
+@pytest.mark.parametrize(
+    "name", ["Ulm", "São Paulo", "Washington, D.C.", "100 % & #1?", "東京", "a=b;c", "🙂 / \\", "+"]
+)
+def test_any_name_survives_the_address_bar(name: str) -> None:
+    view = View(Setting(source=name, target="O'Brien"))
+    address = urlencode(view.to_query() | {"cities": names_to_text([name, "Tokyo"])})
+    query = dict(parse_qsl(address, keep_blank_values=True))
+    assert View.from_query(query) == view
+    assert names_from_text(query["cities"]) == [name, "Tokyo"]
+
+
+@given(st.lists(TEXTS, max_size=4, unique=True))
+def test_names_survive_a_link(names: list[str]) -> None:
+    assert names_from_text(names_to_text(names)) == names
+
+
+def test_names_of_an_earlier_link_are_read() -> None:
+    assert names_from_text("Tokyo.São Paulo.Xi'an..Tokyo") == ["Tokyo", "São Paulo", "Xi'an"]
+    assert names_from_text("") == []
 
 
 def test_the_link_is_short_and_readable() -> None:

@@ -20,10 +20,11 @@ _LEFT, _RIGHT = LOWEST - 0.5, 4.0
 
 def whose(cities: str, source: str, target: str) -> str:
     """Whether an answer is the source's or the target's; ``other`` when both's or neither's."""
-    names = set(cities.split(", "))
-    if (source in names) == (target in names):
+    # A name may have commas of its own.
+    mine, theirs = (f", {name}, " in f", {cities}, " for name in (source, target))
+    if mine == theirs:
         return "other"
-    return "source" if source in names else "target"
+    return "source" if mine else "target"
 
 
 def picks_in_words(answers: pd.DataFrame) -> str:

@@ -10,13 +10,15 @@ from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.search.spec import Spec
 from metasae.steering.edits import Edit
+from metasae.text.names import one_line
 from workbench import session
 from workbench.charts.combinations import pairs_chart
 from workbench.enumerate import searches
 from workbench.enumerate.pair import files, running
-from workbench.frame import failed, ink
+from workbench.frame import failed, ink, said
 from workbench.navigation import STEER, go_to_view
 from workbench.picking import chosen_row
+from workbench.state import names_from_text, names_to_text
 from workbench.text import escape
 
 _CITIES = "cities"
@@ -25,8 +27,16 @@ _USUAL: tuple[str, ...] = ("Tokyo", "Paris", "Moscow", "London")
 
 
 def city_picker(lab: Lab) -> tuple[str, ...]:
-    """The cities whose ordered pairs are searched."""
-    return tuple(st.multiselect("Cities", lab.city_names(), key=_CITIES))
+    """The cities and other names whose ordered pairs are searched."""
+    typed = [name for name in st.session_state[_CITIES] if name not in lab.city_names()]
+    chosen = st.multiselect(
+        "Cities",
+        (*lab.city_names(), *typed),
+        key=_CITIES,
+        accept_new_options=True,
+        help="One of these cities, or type any other name.",
+    )
+    return tuple(filter(None, map(one_line, chosen)))
 
 
 def matrix(cities: tuple[str, ...], template: Spec) -> None:
@@ -39,6 +49,7 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
     except UserError as error:
         failed(error)
         return
+    said(searching.job.remarks)
     state = searching.job.state()
     if searching.running:
         running(searching)
@@ -86,8 +97,7 @@ def _open_pair(row: pd.Series) -> None:
 def read_cities(lab: Lab) -> None:
     """The cities of the matrix, from the address at first; kept across visits to other pages."""
     if _CITIES not in st.session_state:
-        named = str(st.query_params.get("cities", "")).split(".")
-        asked = [name for name in lab.city_names() if name in named]
+        asked = names_from_text(str(st.query_params.get("cities", "")))
         st.session_state[_CITIES] = asked if len(asked) > 1 else usual_cities(lab)
     st.session_state[_CITIES] = st.session_state[_CITIES]
 
@@ -103,4 +113,4 @@ def usual_cities(lab: Lab) -> list[str]:
 def cities_query(lab: Lab) -> dict[str, str]:
     """What the link says of them; the usual ones are left out."""
     cities = st.session_state[_CITIES]
-    return {} if cities == usual_cities(lab) else {"cities": ".".join(cities)}
+    return {} if cities == usual_cities(lab) else {"cities": names_to_text(cities)}

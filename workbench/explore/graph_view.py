@@ -98,10 +98,12 @@ def controls(explorer: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]
 
     def typed() -> None:
         try:
-            named = _named(explorer, st.session_state[key])
+            named, remarks = _named(explorer, st.session_state[key])
         except UserError as error:
             session.notify(str(error))
         else:
+            if remarks:
+                session.notify(" ".join(remarks), wrong=False)
             move(latent=",".join(map(str, named)))
         st.session_state[key] = text
 
@@ -112,8 +114,8 @@ def controls(explorer: Explorer, now: tuple[int, ...]) -> tuple[int, int, float]
         if moved or slider.key not in st.session_state:
             slider.read(_asked()[name])
     what.text_input(
-        "Latents to start from", key=key, max_chars=80, on_change=typed,
-        help="Numbers or cities, six at most: Tokyo, Paris",
+        "Latents to start from", key=key, max_chars=200, on_change=typed,
+        help="Numbers or any names, six at most: Tokyo, hamster, #12",
     )  # fmt: skip
     steps = depth.slider(
         "Steps", _DEPTH.low, _DEPTH.high, key=_DEPTH.key,
@@ -135,22 +137,16 @@ def _asked() -> dict[str, str]:
     return {name: st.query_params.get(name, "") for name in _SLIDERS}
 
 
-def _named(explorer: Explorer, typed: str) -> list[int]:
-    """Latents by number, or by a city's name.
+def _named(explorer: Explorer, typed: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Latents by number or by name, and what has to be said of the names.
 
     Raises:
-        UserError: for an unknown city, one without a latent, or a number out of range.
+        UserError: for nothing, and whatever `graph.latents_named` raises.
     """
-    latents: list[int] = []
-    for part in filter(None, (one.strip() for one in typed.split(","))):
-        if part.removeprefix("#").isdecimal():
-            latents.append(int(part.removeprefix("#")))
-            explorer.lab.decomposition.check(latents[-1])
-        else:
-            latents += [one for one in explorer.lab.subject(part).latents[:1]]
+    latents, remarks = graph.latents_named(explorer.lab, list(filter(str.strip, typed.split(","))))
     if not latents:
         raise UserError("Name at least one latent to start the graph from.")
-    return list(dict.fromkeys(latents))[:_MOST]
+    return latents[:_MOST], remarks
 
 
 def draw(explorer: Explorer, made: nx.Graph) -> None:

@@ -2,13 +2,14 @@
 
 import random
 
+import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import Explorer
 from workbench import shared
 from workbench.explore.place import Place
-from workbench.frame import failed
+from workbench.frame import failed, said
 from workbench.navigation import address, go
 from workbench.picking import choose
 from workbench.text import escape, visible
@@ -56,6 +57,8 @@ def search_bar(explorer: Explorer, at: Place) -> None:
     )  # fmt: skip
     if at.query:
         _hits(explorer, at)
+        if at.width == explorer.lab.n_latents:
+            _as_name(explorer, at)
 
 
 def _hits(explorer: Explorer, at: Place) -> None:
@@ -87,3 +90,37 @@ def _hits(explorer: Explorer, at: Place) -> None:
                 "named",
                 lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
             )
+
+
+def _as_name(explorer: Explorer, at: Place) -> None:
+    """The latents of what was searched, taken as a name."""
+    names = explorer.lab.names
+    try:
+        record = names.record(at.query)
+    except UserError:  # a text too long to be a name
+        return
+    if not record.latents:
+        return
+    st.markdown(f"**As a name**: on “{escape(record.name)}” at the end of neutral sentences")
+    said(filter(None, (names.sharing(record), names.meant(record))))
+    table = pd.DataFrame(
+        {
+            "latent": one.latent,
+            "activation": one.activation,
+            "selectivity": one.selectivity,
+            "own": one.own,
+            "label": explorer.label(str(at.width), one.latent),
+        }
+        for one in record.latents
+    )
+    choose(
+        table,
+        "as-name",
+        lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
+        {
+            "activation": st.column_config.NumberColumn(format="%.1f"),
+            "selectivity": st.column_config.NumberColumn(
+                format="%.2f", help="Share of its activation over this and all reference names"
+            ),
+        },
+    )

@@ -119,7 +119,7 @@ def own_question(setting: Setting) -> None:
 
 
 def latents(lab: Lab, setting: Setting, experiment: Experiment) -> None:
-    """Which latents stand for each city, how they rank, and the user's own choice."""
+    """Which latents stand for each side, how they rank, and the user's own choice."""
     for column, side, subject in zip(
         st.columns(2), ("source", "target"), (experiment.source, experiment.target), strict=True
     ):
@@ -129,16 +129,17 @@ def latents(lab: Lab, setting: Setting, experiment: Experiment) -> None:
 
 def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
     st.markdown(f"**{escape(subject.label)}**")
-    if subject.city is None:
+    if subject.name is None:
         st.caption("Chosen by number.")
         return
-    ranked = lab.city_record(subject.city).latents
+    ranked = lab.names.record(subject.name).latents
     table = pd.DataFrame(
         {
             "Latent": [f"#{one.latent}" for one in ranked],
             "Used": [one.latent in subject.latents for one in ranked],
             "Activation": [one.activation for one in ranked],
             "Selectivity": [one.selectivity for one in ranked],
+            "Own": [one.own for one in ranked],
             "Effect (nats)": [one.effect for one in ranked],
             "Most active on": [", ".join(lab.latent_words(one.latent)) for one in ranked],
         }
@@ -150,10 +151,13 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
         column_config={
             "Activation": st.column_config.NumberColumn(format="%.1f"),
             "Selectivity": st.column_config.NumberColumn(
-                format="%.2f", help="Share of its activation over all cities that is this one's"
+                format="%.2f",
+                help="Share of its activation over this name and all reference names that is here",
             ),
             "Effect (nats)": st.column_config.NumberColumn(
-                format="%.2f", help="What the city's answers lose on average without it"
+                format="%.2f",
+                help="What the city's answers lose on average without it; a name without facts "
+                "has none",
             ),
         },
     )

@@ -6,22 +6,23 @@ from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
 from workbench import shared
 from workbench.charts.answers import answers_spec
-from workbench.frame import ink
+from workbench.frame import ink, said
 from workbench.steer.boxes import edit_in_words
 from workbench.steer.tables import answers_table, tokens_table
 from workbench.text import escape
 
 
 def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
-    """What the edit did, in big type; a pinned edit's beside it."""
+    """What the edit did, in big type, a pinned edit's beside it; then what has to be said."""
     if pinned is None:
         _sentence(lab, outcome, "This edit")
-        return
-    now, then = st.columns(2, border=True)
-    with now:
-        _sentence(lab, outcome, "This edit")
-    with then:
-        _sentence(lab, pinned, "Pinned edit")
+    else:
+        now, then = st.columns(2, border=True)
+        with now:
+            _sentence(lab, outcome, "This edit")
+        with then:
+            _sentence(lab, pinned, "Pinned edit")
+    said(outcome.remarks)
 
 
 def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
@@ -29,8 +30,6 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
-        if outcome.why_asked:
-            st.caption(escape(outcome.why_asked))
 
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:

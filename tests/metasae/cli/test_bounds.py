@@ -32,7 +32,6 @@ ABSURD = ("-1", "-5", "0", "1" + "0" * 30, "1" * 5000, "nan", "inf", "-inf", "1e
 
 TAKEN = {
     ("decompose", "latent"): {"0"},
-    ("graph", "latent"): {"0"},
     ("graph", "--threshold"): {"0"},
     ("steer", "--seed"): {"0"},
     ("train-meta", "--seed"): {"0"},

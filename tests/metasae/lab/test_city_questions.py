@@ -1,8 +1,12 @@
-"""The questions about two cities."""
+"""The questions about two cities or other names, and the contexts names are looked for in."""
 
+import pytest
+
+from metasae.lab.city_questions import BYSTANDER
 from metasae.lab.lab import Lab
 from metasae.text.cities import ATTRIBUTES
-from metasae.text.prompts import QUESTIONS, fill
+from metasae.text.city_sentences import OPENINGS
+from metasae.text.prompts import NAME_CONTEXTS, QUESTIONS, fill, in_contexts
 
 
 def test_the_questions_are_the_four_attributes(lab: Lab) -> None:
@@ -27,3 +31,42 @@ def test_the_bystander_may_be_one_of_the_two(lab: Lab) -> None:
     for question in lab.questions(lab.subject("Cairo"), lab.subject("Tokyo")):
         cities = [name for one in question.answers for name in one.cities]
         assert sorted(cities) == ["Cairo", "Tokyo"]
+
+
+def test_a_name_without_facts_has_the_models_own_answers(small_lab: Lab) -> None:
+    stranger = small_lab.subject("Old Tokyo")
+    told = small_lab.names.answers("Old Tokyo")
+    paris = small_lab.records["Paris"].told
+    for source, target, about in (
+        (stranger, small_lab.subject("Paris"), "Old Tokyo"),
+        (small_lab.subject("Paris"), stranger, "Paris"),
+    ):
+        for question in small_lab.questions(source, target):
+            kind = question.attribute
+            assert question.prompt == fill(QUESTIONS[kind], about)
+            whose = {name: one.text for one in question.answers for name in one.cities}
+            assert set(whose) == {"Old Tokyo", "Paris", BYSTANDER}
+            same = told[kind].fact == paris[kind].fact
+            assert same or whose["Old Tokyo"] == told[kind].text
+            assert (whose["Old Tokyo"] == whose["Paris"]) is same
+
+
+def test_a_bystander_may_be_any_name(small_lab: Lab) -> None:
+    pair = small_lab.subject("Tokyo"), small_lab.subject("Paris")
+    for question in small_lab.questions(*pair, bystander="Old Tokyo"):
+        assert "Old Tokyo" in {name for one in question.answers for name in one.cities}
+
+
+def test_contexts_end_with_the_name_and_training_has_none_of_them() -> None:
+    filled = in_contexts("Xanadu")
+    assert len(set(filled)) == len(NAME_CONTEXTS) == 12
+    assert all(one.endswith(" Xanadu") and one.count("Xanadu") == 1 for one in filled)
+    trained = {one.replace("{other}", "Rome").replace("{city}", "Xanadu") for one in OPENINGS}
+    assert not trained & set(filled) and "Xanadu" not in filled
+    # Nothing in them but the name is a name.
+    assert not any(word[0].isupper() for one in filled for word in one.split()[1:-1])
+
+
+@pytest.mark.parametrize("name", ["{name}", "{city}", "50% {x}", "\\1"])
+def test_a_name_is_put_in_as_it_is(name: str) -> None:
+    assert all(one.endswith(f" {name}") for one in in_contexts(name))

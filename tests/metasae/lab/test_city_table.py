@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from metasae.lab import city_table
-from metasae.lab.city_records import CANDIDATES, CityRecord, RankedLatent
-from metasae.lab.city_table import Knowledge, choose, counted, knowledge, records
+from metasae.lab.city_records import CANDIDATES, CityRecord
+from metasae.lab.city_table import Knowledge, counted, knowledge, measured_cities, records
+from metasae.lab.name_latents import activation_table
+from metasae.lab.reference_names import ReferenceNames
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.steering.questions import Question, Questions
@@ -147,7 +149,7 @@ def test_knowledge_is_what_full_passes_find(small_model: LanguageModel) -> None:
 # Whose latents are whose.
 
 
-def ranked(record: CityRecord) -> list[tuple[int, float, float, float, bool]]:
+def ranked(record: CityRecord) -> list[tuple[int, float, float, float | None, bool]]:
     return [
         (one.latent, one.activation, one.selectivity, one.effect, one.chosen)
         for one in record.latents
@@ -171,7 +173,8 @@ def made(
         for city in cities
     ]
     sae = unit_sae(table.shape[1], model.d_model)
-    return records(model, sae, cities, known, table, 1e6)
+    reference = ReferenceNames.of([city.name for city in cities], table)
+    return records(model, sae, cities, known, reference, 1e6)
 
 
 def test_latents_are_ranked_by_activation_times_selectivity(
@@ -242,7 +245,8 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     place = name_position(small_model, city.name, city.name)
     resid = small_model.residual(torch.tensor([small_model.prompt_tokens(city.name)]))
     table = made.encode(resid[0, place : place + 1])
-    (record,) = records(small_model, made, [city], [known], table, 1e6)
+    reference = ReferenceNames.of([city.name], table)
+    (record,) = records(small_model, made, [city], [known], reference, 1e6)
     assert {one.latent for one in record.latents} == set(table[0].nonzero()[:, 0].tolist())
     effects = []
     for one in record.latents:
@@ -258,40 +262,36 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     assert max(map(abs, effects)) > 0.01
 
 
-def claim(latent: int, activation: float, share: float) -> RankedLatent:
-    return RankedLatent(latent, activation, share, 0.0, False)
-
-
-def test_a_citys_own_strong_latents_are_chosen() -> None:
-    found = choose(
-        [
-            claim(1, 40.0, 0.3),  # strong, but not its own
-            claim(2, 10.0, 0.9),
-            claim(3, 2.6, 0.8),  # more than a quarter of the strongest own one
-            claim(4, 2.4, 0.9),  # less
-            claim(5, 9.0, 0.5),  # exactly half is not its own
-        ]
-    )
-    assert [one.latent for one in found if one.chosen] == [2, 3]
-    # The chosen first, then by activation × selectivity: 12, 4.5, 2.16.
-    assert [one.latent for one in found] == [2, 3, 1, 5, 4]
-
-
-def test_without_an_own_latent_the_best_is_chosen() -> None:
-    found = choose([claim(7, 10.0, 0.4), claim(8, 20.0, 0.1)])
-    assert [one.latent for one in found if one.chosen] == [7]
-    assert choose([]) == ()
+@pytest.mark.slow
+def test_cities_are_told_apart_from_other_names_as_well(
+    small_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cities = tuple(map(find_city, ("Tokyo", "Paris")))
+    monkeypatch.setattr(city_table, "load_cities", lambda: cities)
+    monkeypatch.setattr(city_table, "load_names", lambda: ("lobster",))
+    sae = unit_sae(12, small_model.d_model, seed=6)
+    found, reference = measured_cities(small_model, sae, 1e6)
+    assert [one.name for one in found] == ["Tokyo", "Paris"]
+    table = activation_table(small_model, sae, ["Tokyo", "Paris", "lobster"], 1e6)
+    assert list(reference.table["name"].unique()) == ["Tokyo", "Paris", "lobster"]
+    share = table / table.sum(0).clamp(min=1e-9)
+    for row, record in enumerate(found):
+        for one in record.latents:
+            assert one.selectivity == pytest.approx(float(share[row, one.latent]), abs=1e-4)
+            assert one.activation == pytest.approx(float(table[row, one.latent]), abs=1e-3)
 
 
 def test_cities_are_counted() -> None:
-    def record(name: str, share: float, *unknown: str) -> CityRecord:
+    def record(name: str, is_own: bool, *unknown: str) -> CityRecord:
         plain = vars(city_record(name, "X", 1))
         (latent,) = plain["latents"]
-        own = (type(latent)(**(vars(latent) | {"selectivity": share})),)
+        own = (type(latent)(**(vars(latent) | {"own": is_own})),)
         facts = {attribute: attribute not in unknown for attribute in ATTRIBUTES}
         return CityRecord(**(plain | {"latents": own, "known": facts}))
 
-    table = [record("a", 0.9), record("b", 0.4, "country"), record("c", 0.6, *ATTRIBUTES)]
+    table = [
+        record("a", True), record("b", False, "country"), record("c", True, *ATTRIBUTES),
+    ]  # fmt: skip
     assert counted(table) == {
         "total": 3,
         "with_latent": 2,

@@ -14,6 +14,7 @@ from metasae.errors import UserError
 from metasae.lab import lab as lab_module
 from metasae.lab.city_records import RankedLatent
 from metasae.lab.lab import Lab, open_lab
+from metasae.lab.reference_names import ReferenceNames
 from metasae.release.figures import sharing
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -31,6 +32,15 @@ def unit_sae(d_in: int, width: int) -> SparseAutoencoder:
     """A TopK SAE of random weights and unit decoder rows."""
     base = random_sae(d_in, width, k=2)
     return dataclasses.replace(base, W_dec=torch.nn.functional.normalize(base.W_dec))
+
+
+def keep_reference(weights: Path, active: dict[str, dict[int, float]]) -> None:
+    """Write reference names of which some of 16 latents are active."""
+    table = torch.zeros(len(active), 16)
+    for row, latents in enumerate(active.values()):
+        for latent, activation in latents.items():
+            table[row, latent] = activation
+    ReferenceNames.of(list(active), table).save(weights / "names.parquet")
 
 
 @pytest.fixture
@@ -54,6 +64,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
          "activation": [2.0, 1.0, 1.0]}
     )  # fmt: skip
     words.to_parquet(weights / "words.parquet")
+    keep_reference(weights, {"Tokyo": {3: 2.0}})
     monkeypatch.setattr("metasae.lab.lab.load_model", lambda preset, progress: "no model")
     return preset
 
@@ -81,6 +92,14 @@ def rewritten(name: str, content: str) -> Callable[[Path], object]:
         (lambda folder: (folder / "report.json").unlink(), "tables"),
         (cut_off("cities.json"), "tables"),
         (cut_off("words.parquet"), "tables"),
+        (lambda folder: (folder / "names.parquet").unlink(), "tables"),
+        (cut_off("names.parquet"), "tables"),
+        (
+            lambda folder: ReferenceNames.of(["Tokyo"], torch.ones(1, 17)).save(
+                folder / "names.parquet"
+            ),
+            "tables",
+        ),
         (cut_off("report.json"), "tables"),
         (rewritten("cities.json", '{"cities": [{"name": "Tokyo"}]}'), "tables"),
         (rewritten("cities.json", "[]"), "tables"),
@@ -127,7 +146,8 @@ def test_the_cities_are_the_tables(lab: Lab) -> None:
         assert len({one.latent for one in record.latents}) == len(record.latents)
         for one in record.latents:
             assert 0 <= one.latent < lab.n_latents and one.activation > 0
-            assert 0 <= one.selectivity <= 1 and abs(one.effect) < 50
+            assert 0 <= one.selectivity <= 1
+            assert one.effect is not None and abs(one.effect) < 50
     assert lab.city_record("  sao PAULO ").name == "São Paulo"
 
 
@@ -151,7 +171,7 @@ def test_the_report_tells_what_is_there(lab: Lab) -> None:
 def test_a_city_is_a_subject_by_name(lab: Lab) -> None:
     record = lab.city_record("Tokyo")
     found = lab.subject(" tokyo ")
-    assert (found.label, found.city) == ("Tokyo", "Tokyo")
+    assert (found.label, found.name, found.facts) == ("Tokyo", "Tokyo", True)
     assert found.latents == tuple(one.latent for one in record.chosen)
     assert found.activations == tuple(one.activation for one in record.chosen)
 
@@ -159,23 +179,23 @@ def test_a_city_is_a_subject_by_name(lab: Lab) -> None:
 def test_its_latents_can_be_overridden(lab: Lab) -> None:
     ranked = lab.city_record("Tokyo").latents[-1]
     found = lab.subject("Tokyo", [ranked.latent, 5, ranked.latent])
-    assert found.city == "Tokyo" and found.latents == (ranked.latent, 5)
+    assert found.name == "Tokyo" and found.latents == (ranked.latent, 5)
     assert found.activations[0] == ranked.activation and found.activations[1] > 0
 
 
 @pytest.mark.parametrize("text", ["#12, #45", "#12,45", " # 12 ,# 45", "#12, #45, #12"])
 def test_latents_are_a_subject_by_number(lab: Lab, text: str) -> None:
     found = lab.subject(text)
-    assert (found.label, found.city, found.latents) == ("#12, #45", None, (12, 45))
+    assert (found.label, found.name, found.latents) == ("#12, #45", None, (12, 45))
     assert len(found.activations) == 2 and min(found.activations) > 0
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Tokio", "Tokyo"),
-        ("Atlantis", "did you mean"),
-        ("", "did you mean"),
+        ("", "There is no name"),
+        (" \n", "There is no name"),
+        ("very " * 40 + "long", "type a shorter one"),
         ("#18432", "There is no latent 18432: this SAE has the latents 0 to 18431."),
         ("#1, #99999999999999999999", "There is no latent 99999999999999999999"),
         ("#", "names no latents"),
@@ -192,7 +212,10 @@ def test_what_is_no_subject(lab: Lab, text: str, said: str) -> None:
 
 
 def test_a_citys_latents_out_of_range_or_none(lab: Lab) -> None:
-    for latents, said in (([-1], "There is no latent -1"), ([], "has no latent of its own")):
+    for latents, said in (
+        ([-1], "There is no latent -1"),
+        ([], "No latent of this SAE stands for Tokyo"),
+    ):
         with pytest.raises(UserError) as raised:
             lab.subject("Tokyo", latents)
         assert said in one_sentence(raised)
@@ -240,7 +263,7 @@ def test_a_meta_sae_of_ones_own_stands_in_for_the_shipped_one(
         find_preset(f"{EMBEDDED.name}+../up")
 
 
-def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
+def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_name(
     small: Preset,
 ) -> None:
     assert small.weights is not None
@@ -249,7 +272,7 @@ def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
         dataclasses.replace(
             city_record(name, ""),
             latents=tuple(
-                RankedLatent(latent, activation, 0.9, 0.5, chosen)
+                RankedLatent(latent, activation, 0.9, 0.5, True, chosen)
                 for latent, activation, chosen in ranked
             ),
         ).to_dict()
@@ -260,9 +283,11 @@ def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
         )
     ]
     (small.weights / "cities.json").write_text(json.dumps({"cities": records}))
+    keep_reference(small.weights, {"Barcelona": {2: 90.5}, "Paris": {2: 6.5}, "tea": {7: 8.5}})
     lab = open_lab(small)
-    assert lab.subject("#2").activations == (89.7,)
-    assert lab.subject("Tokyo", [2, 4]).activations == (89.7, 10.0)
+    assert lab.subject("#2").activations == (90.5,)
+    assert lab.subject("#7").activations == (8.5,)  # the name need be no city
+    assert lab.subject("Tokyo", [2, 4]).activations == (90.5, 10.0)
     assert lab.subject("Paris", [2]).activations == (5.7,)  # measured on Paris itself
     assert lab.subject("#9").activations == (60.0,)  # the median of the chosen
 
@@ -270,9 +295,40 @@ def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
 def test_a_city_newer_than_the_tables_is_refused_with_what_to_do(small: Preset) -> None:
     lab = open_lab(small)
     with pytest.raises(UserError, match=r"Lima is newer than the tables in .* build") as raised:
-        lab.subject("Lima")
+        lab.city_record("Lima")
     one_sentence(raised)
     lab = dataclasses.replace(lab, preset=dataclasses.replace(small, weights=None))
     with pytest.raises(UserError, match="delete that folder and open the preset again") as raised:
-        lab.subject("lima")
+        lab.city_record("lima")
     one_sentence(raised)
+
+
+def test_a_name_that_is_no_city_is_a_subject(small_lab: Lab) -> None:
+    record = small_lab.names.record("Old Tokyo")
+    found = small_lab.subject(" Old  Tokyo ")
+    assert (found.label, found.name, found.about, found.facts) == (*["Old Tokyo"] * 3, False)
+    assert found.latents == tuple(one.latent for one in record.chosen)
+    assert found.activations == tuple(one.activation for one in record.chosen)
+    assert found.remarks == ()
+    assert small_lab.subject("Tokio ", [3]).remarks == ('For "Tokio", did you mean Tokyo?',)
+
+
+def test_what_a_subject_shares_is_said_unless_its_latents_are_given(small_lab: Lab) -> None:
+    tokyo = small_lab.records["Tokyo"]
+    shared = dataclasses.replace(
+        tokyo,
+        latents=(dataclasses.replace(tokyo.latents[0], own=False, selectivity=0.25),),
+    )
+    lab = dataclasses.replace(small_lab, records=small_lab.records | {"Tokyo": shared})
+    (said,) = lab.subject("Tokyo").remarks
+    assert said.startswith('"Tokyo" has no latent of its own here')
+    assert lab.subject("Tokyo", [0]).remarks == ()
+
+
+@pytest.mark.parametrize("name", ["Ulm", "Einstein", "hamster", "Albert Einstein"])
+def test_any_name_is_a_subject_of_the_real_default(lab: Lab, name: str) -> None:
+    found = lab.subject(name)
+    assert found.label == found.name == name and not found.facts
+    assert found.latents and min(found.activations) > 0
+    own = lab.names.record(name).has_own_latent
+    assert own != any("no latent of its own" in one for one in found.remarks)

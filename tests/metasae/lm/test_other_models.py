@@ -17,7 +17,7 @@ from metasae.cli import main
 from metasae.errors import UserError
 from metasae.lab import city_table, first_use
 from metasae.lab.lab import open_lab
-from metasae.lab.preset_files import META_SAE
+from metasae.lab.preset_files import META_SAE, NAMES, folder_of
 from metasae.lm.language_model import padded
 from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.loading import load_model
@@ -142,6 +142,17 @@ def test_the_second_opening_trains_and_asks_nothing(
     assert again.n_latents == WIDTHS[-1]
 
 
+def test_tables_of_an_earlier_version_are_made_anew_and_nothing_is_trained(
+    opened: OtherPreset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = folder_of(opened.preset) / NAMES
+    content = names.read_bytes()
+    names.unlink()
+    monkeypatch.setattr(first_use, "make_meta", never("kept from the first time"))
+    monkeypatch.setattr(first_use, "make_tables", lambda *_: names.write_bytes(content))
+    assert open_lab(opened.preset).reference.table.equals(opened.lab.reference.table)
+
+
 def test_the_report_is_of_the_meta_sae_that_is_open(opened: OtherPreset) -> None:
     rows, figures = opened.lab.decomposition.sae.W_dec, opened.lab.report["meta_sae"]
     left = rows - opened.lab.decomposition.meta.reconstruct(rows)
@@ -253,6 +264,7 @@ def mine(
     monkeypatch.setattr(first_use, "RECIPE", replace(RECIPE, steps=20))
     for module in (first_use, city_table):
         monkeypatch.setattr(module, "load_cities", lambda: tuple(map(find_city, TAUGHT)))
+    monkeypatch.setattr(city_table, "load_names", lambda: ("lobster", "Mozart"))
     return dict(folders)
 
 

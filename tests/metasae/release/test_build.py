@@ -16,7 +16,7 @@ from tests.small_release import RECIPE, Built
 
 pytestmark = pytest.mark.slow
 
-FILES = {"cities.json", "report.json", "words.parquet", *(
+FILES = {"cities.json", "names.parquet", "report.json", "words.parquet", *(
     f"{folder}/{name}"
     for folder in ("meta-sae", "sae-16", "sae-32", "sae-64")
     for name in ("cfg.json", formats.WEIGHTS)

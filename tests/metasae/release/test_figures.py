@@ -49,7 +49,7 @@ def test_only_the_best_latent_of_a_city_counts() -> None:
     decomposition = membership((0,), (1,), (2,))
     records = [city_record("a", "X", 0, 2), city_record("b", "X", 1, 2)]
     assert sharing(decomposition, records)["same_country_share"] == 0.0
-    unchosen = RankedLatent(2, 9.0, 0.9, 0.5, False)
+    unchosen = RankedLatent(2, 9.0, 0.9, 0.5, True, False)
     both = [
         CityRecord(**(vars(record) | {"latents": (unchosen, *record.latents)}))
         for record in records

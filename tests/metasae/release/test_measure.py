@@ -33,12 +33,12 @@ pytestmark = pytest.mark.slow
 def test_measuring_again_reproduces_every_figure(built: Built, tmp_path: Path) -> None:
     out = tmp_path / "weights"
     shutil.copytree(built.folder, out)
-    for name in ("report.json", "cities.json"):
+    for name in ("report.json", "cities.json", "names.parquet"):
         (out / name).unlink()
     with built.release.open():
         again = measure(built.release.preset, out, recipe=RECIPE)
     assert again == built.report
-    for name in ("report.json", "cities.json"):
+    for name in ("report.json", "cities.json", "names.parquet"):
         assert (out / name).read_bytes() == (built.folder / name).read_bytes()
 
 

@@ -42,7 +42,7 @@ def mine(small_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         made = cache.preset(preset.kept_as)
         shutil.copytree(folder / META_SAE, made / META_SAE)
         (made / META_SAE / formats.REPORT).write_text("{}")
-        for name in ("cities.json", "report.json"):
+        for name in ("cities.json", "names.parquet", "report.json"):
             shutil.copy(folder / name, made / name)
         yield open_lab(preset)
 

@@ -150,7 +150,7 @@ def test_latents_by_number(lab: Lab, position: Any) -> None:
     tokyo, paris = lab.subject("Tokyo"), lab.subject("Paris")
     numbers = ", ".join(f"#{latent}" for latent in tokyo.latents)
     source, target = lab.subject(numbers), lab.subject(f"#{paris.latents[0]}")
-    assert source.city is None
+    assert source.name is None
     questions = [
         Question("custom", "In the old town of Tokyo the people speak", answers("French", "Latin")),
         Question("custom 2", "Tokyo is the capital of", answers("Japan", "France")),
@@ -325,7 +325,7 @@ def test_setting_single_latents_to_zero(long_names: Experiment) -> None:
         prompts, experiment.decomposition.sae, experiment.source.latents, at, experiment.median_norm
     )
     for row, latent in enumerate(experiment.source.latents):
-        alone = Subject(experiment.source.label, experiment.source.city, (latent,), (0.0,))
+        alone = Subject(experiment.source.label, experiment.source.name, (latent,), (0.0,))
         nobody = Subject("nobody", None, (), ())
         single = Experiment(
             experiment.model, experiment.decomposition, alone, nobody, experiment.questions,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metasae.steering.questions import Answer, Question, Questions, Subject
+from metasae.steering.questions import CUSTOM, Answer, Question, Questions, Subject, remarks
 
 COUNTRY = Question(
     "country", "Tokyo is in", (Answer(("Tokyo", "Osaka"), "Japan"), Answer(("Paris",), "France"))
@@ -65,8 +65,19 @@ def test_a_question_as_values() -> None:
     assert CURRENCY.to_dict()["answers"] == [{"city": "", "text": "gold"}]
 
 
-def test_a_subject_is_asked_about_its_city() -> None:
+def test_a_subject_is_asked_about_its_name() -> None:
     assert Subject("Tokyo", "Tokyo", (1,), (2.0,)).about == "Tokyo"
     assert Subject("Tokyo", "Tokyo", (1,), (2.0,), about="Paris").about == "Tokyo"
     assert Subject("#1", None, (1,), (2.0,), about="Paris").about == "Paris"
     assert Subject("#1", None, (1,), (2.0,)).about == ""
+
+
+def test_what_has_to_be_said_of_a_pair() -> None:
+    own = Question(CUSTOM, "Tokyo is", (Answer((), "big"),))
+    tokyo = Subject("Tokyo", "Tokyo", (1,), (2.0,), remarks=("It shares.",))
+    ulm = Subject("Ulm", "Ulm", (3,), (2.0,), facts=False, remarks=("Did you mean Lyon?",))
+    bare = "No facts are known for Ulm: the answers that stand for it are the model's own."
+    assert remarks(tokyo, tokyo, [COUNTRY]) == ("It shares.", "It shares.")
+    assert remarks(tokyo, ulm, [own]) == ("It shares.", "Did you mean Lyon?")
+    for asked in ([COUNTRY], [COUNTRY, own]):
+        assert remarks(ulm, tokyo, asked) == ("Did you mean Lyon?", "It shares.", bare)

@@ -10,7 +10,16 @@ from importlib import resources
 import pytest
 
 from metasae.errors import UserError
-from metasae.text.cities import ATTRIBUTES, City, distinct_answers, find_city, load_cities
+from metasae.text.cities import (
+    ATTRIBUTES,
+    City,
+    city_called,
+    distinct_answers,
+    facts_by_answer,
+    find_city,
+    load_cities,
+    near_city,
+)
 
 CITIES = load_cities()
 CONTINENTS = ("Africa", "Asia", "Europe", "North America", "Oceania", "South America")
@@ -103,6 +112,32 @@ def test_answers_start_with_the_form_used_in_a_prompt() -> None:
 )
 def test_find_forgives_case_accents_and_spaces(typed: str, name: str) -> None:
     assert find_city(typed).name == name
+    assert city_called(typed) is find_city(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("Tokio", "Tokyo"),
+        (" tokio", "Tokyo"),
+        ("Rom", "Rome"),
+        ("Tokyo", None),  # it is there
+        ("hamster", None),  # three quarters of Amsterdam
+        ("Ulm", None),
+        ("", None),
+        ("!", None),
+    ],
+)
+def test_a_name_may_be_a_city_spelt_wrong(typed: str, near: str | None) -> None:
+    assert near_city(typed) == near
+    assert (city_called(typed) is None) is (typed != "Tokyo")
+
+
+def test_every_answer_states_one_fact() -> None:
+    for attribute in ATTRIBUTES:
+        for city in CITIES:
+            answer = city.answers(attribute)[0]
+            assert facts_by_answer(attribute)[answer] == getattr(city, attribute)
 
 
 def test_every_city_finds_itself() -> None:
