@@ -1,15 +1,18 @@
-"""Commands about cities: all of them, or one with its latents."""
+"""Commands about cities: all of them, one with its latents, how well they are known."""
 
 import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from metasae import progress
 from metasae.cli.arguments import Add, opened_explorer, opened_lab
+from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
     from metasae.explorer.explorer import Explorer
     from metasae.lab.city_records import CityRecord
     from metasae.lab.lab import Lab
+    from metasae.lab.wordings import Measured
 
 
 def register(add: Add) -> None:
@@ -17,6 +20,7 @@ def register(add: Add) -> None:
     add("cities", cities, "The cities, what the model knows of them, their latents.")
     one = add("city", city, "One city's latents, ranked and decomposed.")
     one.add_argument("name", help="a city of the table")
+    add("wordings", wordings, "How many facts the model knows, by the words it is asked in.")
 
 
 def _latents(lab: "Lab", record: "CityRecord") -> list[dict[str, Any]]:
@@ -105,6 +109,15 @@ class CityLatents:
 def cities(arguments: argparse.Namespace) -> CityTable:
     """All cities of the preset."""
     return CityTable(opened_lab(arguments))
+
+
+def wordings(arguments: argparse.Namespace) -> "Measured":
+    """Ask about every city in all words there are."""
+    from metasae.lab.wordings import measured
+    from metasae.lm.loading import load_model
+
+    shown = progress.to_stream()
+    return measured(load_model(preset_of(arguments.preset), shown), progress=shown)
 
 
 def city(arguments: argparse.Namespace) -> CityLatents:
