@@ -18,8 +18,8 @@ from metasae.cli.arguments import (
 from metasae.errors import UserError
 
 if TYPE_CHECKING:
-    from metasae.steering.edits import Edit
     from metasae.steering.certainty import Certainty
+    from metasae.steering.edits import Edit
     from metasae.steering.outcome import Outcome
 
 MOST_TOKENS = 2000
@@ -128,9 +128,10 @@ def steer(arguments: argparse.Namespace) -> Steered:
     questions: Sequence[Question]
     if arguments.prompt is not None:
         answers = tuple(Answer((), text) for text in split_answers(arguments.answers))
-        questions = [Question(CUSTOM, arguments.prompt, answers)]
+        questions, instead = [Question(CUSTOM, arguments.prompt, answers)], dict[str, str]()
     else:
         questions = lab.questions(source, target, templates=WORDINGS[arguments.wording])
+        instead = lab.misjudged(source.about, arguments.wording)
     experiment = lab.experiment(source, target, questions)
     outcome = experiment.apply(edit)
     continuation = None
@@ -141,6 +142,5 @@ def steer(arguments: argparse.Namespace) -> Steered:
             for one in (None, edit)
         )
         continuation = {"prompt": prompt, "before": before, "after": after}
-    instead = lab.misjudged(outcome.asked_about, arguments.wording)
     unedited = certainties(outcome.questions, outcome.baseline, outcome.asked_about, instead)
     return Steered(outcome, unedited, continuation)

@@ -33,7 +33,6 @@ from metasae.text.cities import find_city
 from metasae.text.prompts import DEFAULT_WORDING, QUESTIONS, WORDINGS
 from metasae.version import __version__
 
-
 POST_PAIR = ("Tokyo", "Paris")
 """Source and target of the post's table."""
 
