@@ -34,13 +34,13 @@ def page() -> None:
     if many.open:
         with many:
             cities = matrix.city_picker(lab)
-            template = choose.choose(setting.preset, session.view().edit)
+            template = choose.choose(setting, session.view().edit)
             write_link(lab, template, pairs="all")
             matrix.matrix(cities, template)
         return
     with one:
         subjects.subject_pickers(lab)
-        template = choose.choose(setting.preset, session.view().edit)
+        template = choose.choose(setting, session.view().edit)
         write_link(lab, template)
         try:
             searching = searches.get_search(choose.about(template, setting))

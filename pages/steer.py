@@ -9,7 +9,7 @@ from workbench import session, subjects
 from workbench.frame import begin, failed
 from workbench.state import Setting
 from workbench.steer import controls, experiments, extras
-from workbench.steer.results import numbers, pictures, sentences
+from workbench.steer.results import numbers, pictures, sentences, unedited
 
 
 def page() -> None:
@@ -64,6 +64,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     with heading:
         sentences(lab, outcome, pinned)
     with right:
+        unedited(experiments.unedited(asked))
         pictures(outcome, pinned)
     st.divider()
     numbers(outcome)

@@ -49,6 +49,7 @@ def planted_explorer(monkeypatch: pytest.MonkeyPatch) -> Explorer:
         preset=SimpleNamespace(name="gpt2-small", kept_as="gpt2-small"), decomposition=wide,
         report={"meta_sae": {"fve": 0.56}}, city_record=lambda name: record,
         subject=lambda name: name, experiment=no_experiment,
+        questions=lambda source, target, templates: (),
     )  # fmt: skip
     monkeypatch.setattr(Explorer, "decomposition", lambda self, width: widths[width])
     return Explorer(lab, Path())  # type: ignore[arg-type]

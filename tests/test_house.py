@@ -286,7 +286,6 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     "search/test_estimate.py": ("search/estimator",),
     "search/test_job.py": ("search/job_files", "search/summary"),
     "steering/test_experiment.py": ("steering/outcome", "steering/provenance"),
-    "lab/test_city_questions.py": ("text/prompts",),
     "training/test_base_sae.py": ("training/residuals",),
 }
 """Files of tests → the modules without one of their own that they test."""

@@ -49,6 +49,7 @@ def lab_or_retry(preset: Opened) -> Lab | None:
         st.button("Try again")
         session.write_link()
         return None
+    session.open_on(lab.opening)
     made_with = session.restored()
     if made_with and (other := lab.provenance.other_than(made_with)):
         session.notify(f"{other}: its numbers may be others.")

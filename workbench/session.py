@@ -15,8 +15,8 @@ _RESTORED = "restored"
 
 
 def history() -> History:
-    """The session's view and its undo steps."""
-    steps: History = st.session_state.setdefault(_HISTORY, History(View()))
+    """The session's view and its undo steps; the default's as long as nothing was chosen."""
+    steps: History = st.session_state.get(_HISTORY) or History(View())
     return steps
 
 
@@ -72,6 +72,14 @@ def read_link() -> None:
         linked = View()
     known = _HISTORY in st.session_state
     st.session_state[_HISTORY] = history().do(linked) if known else History(linked)
+
+
+def open_on(pair: tuple[str, str]) -> None:
+    """Begin with a source and target, where neither a link nor a widget has chosen others."""
+    if _HISTORY not in st.session_state:
+        source, target = pair
+        begun = View(replace(view().setting, source=source, target=target))
+        st.session_state[_HISTORY] = History(begun)
 
 
 def write_link(**more: str) -> None:

@@ -15,6 +15,7 @@ from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
 from metasae.steering.questions import split_answers
+from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
 
 VERSION = "1"
 _LONGEST_TEXT = 600
@@ -45,6 +46,8 @@ class Setting:
         preset: what is opened.
         source, target: a city, any other name, or raw latents as "#12,#45".
         source_latents, target_latents: the user's choice of the city's latents, or None.
+        wording: in which words the four questions are asked; a link that does not say it means the
+            default.
         prompt, answers: the user's own question, or empty.
     """
 
@@ -53,6 +56,7 @@ class Setting:
     target: str = "Paris"
     source_latents: Latents | None = None
     target_latents: Latents | None = None
+    wording: str = DEFAULT_WORDING
     prompt: str = ""
     answers: tuple[str, ...] = ()
 
@@ -120,6 +124,8 @@ class View:
             query["edit"] = edit_to_text(self.edit)
         if self.pinned is not None:
             query["pin"] = edit_to_text(self.pinned)
+        if setting.wording != DEFAULT_WORDING:
+            query["wording"] = setting.wording
         if setting.prompt:
             query["ask"] = setting.prompt
             query["answers"] = ",".join(setting.answers)
@@ -152,6 +158,7 @@ class View:
                 target=_text(query, "target", setting.target),
                 source_latents=_latents(query, "source_latents"),
                 target_latents=_latents(query, "target_latents"),
+                wording=_wording(query),
                 prompt=_text(query, "ask", ""),
                 answers=split_answers(_text(query, "answers", "")),
             ),
@@ -269,6 +276,13 @@ def _opened(query: Mapping[str, str]) -> Opened:
         return Opened.from_text(text)
     except UserError as error:
         raise _damaged("preset", text) from error
+
+
+def _wording(query: Mapping[str, str]) -> str:
+    text = _text(query, "wording", DEFAULT_WORDING)
+    if text not in WORDINGS:
+        raise _damaged("wording", text)
+    return text
 
 
 def _number(

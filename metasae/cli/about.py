@@ -66,6 +66,11 @@ class Report:
             f"cities: {cities['total']}, {cities['with_latent']} with a latent of their own; facts "
             f"the model knows: {facts}",
         ]
+        if opening := self.figures.get("opening"):
+            lines.append(
+                f"the workbench opens on {opening['source']} → {opening['target']}: "
+                f"{len(opening['patterns'])} patterns by more than {opening['clear_nats']:g} nats"
+            )
         return "\n".join(lines)
 
 

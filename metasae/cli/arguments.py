@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from metasae import progress
 from metasae.errors import UserError
 from metasae.sources.user_presets import preset_of
+from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
 
 if TYPE_CHECKING:
     from metasae.explorer.explorer import Explorer
@@ -94,14 +95,28 @@ def number(
     command.add_argument(name, type=read, help=text, **more)
 
 
-def pair(command: argparse.ArgumentParser, required: bool) -> None:
-    """Declare source and target, and the latents that stand for them."""
+def pair(command: argparse.ArgumentParser, otherwise: str = "") -> None:
+    """Declare source and target, and the latents that stand for them.
+
+    Args:
+        otherwise: what is taken without them.
+    """
     command.add_argument(
-        "--source", required=required, help='a city, any other name, or latents like "#123"'
+        "--source", help=f'a city, any other name, or latents like "#123"{otherwise}'
     )
-    command.add_argument("--target", required=required, help="likewise; whose answers are to come")
+    command.add_argument("--target", help="likewise; whose answers are to come")
     command.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
     command.add_argument("--target-latents", metavar="IDS", help="likewise for the target")
+
+
+def wording(command: argparse.ArgumentParser) -> None:
+    """Declare in which words the four questions are asked."""
+    command.add_argument(
+        "--wording",
+        choices=tuple(WORDINGS),
+        default=DEFAULT_WORDING,
+        help="how the questions are asked (default: as the model knows most facts)",
+    )
 
 
 def edit_options(command: argparse.ArgumentParser) -> None:

@@ -1,15 +1,18 @@
-"""Commands about cities and other names: all cities, or one name with its latents."""
+"""Commands about names: all cities, any name with its latents, how well cities are known."""
 
 import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from metasae import progress
 from metasae.cli.arguments import Add, opened_explorer, opened_lab
+from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
     from metasae.explorer.explorer import Explorer
     from metasae.lab.city_records import NameRecord
     from metasae.lab.lab import Lab
+    from metasae.lab.wordings import Measured
 
 
 def register(add: Add) -> None:
@@ -17,6 +20,7 @@ def register(add: Add) -> None:
     add("cities", cities, "The cities, what the model knows of them, their latents.")
     one = add("city", city, "A city's or any other name's latents, ranked and decomposed.")
     one.add_argument("name", help="a city, a person, an animal, any word or phrase")
+    add("wordings", wordings, "How many facts the model knows, by the words it is asked in.")
 
 
 def _latents(lab: "Lab", record: "NameRecord") -> list[dict[str, Any]]:
@@ -122,6 +126,15 @@ class NameLatents:
 def cities(arguments: argparse.Namespace) -> CityTable:
     """All cities of the preset."""
     return CityTable(opened_lab(arguments))
+
+
+def wordings(arguments: argparse.Namespace) -> "Measured":
+    """Ask about every city in all words there are."""
+    from metasae.lab.wordings import measured
+    from metasae.lm.loading import load_model
+
+    shown = progress.to_stream()
+    return measured(load_model(preset_of(arguments.preset), shown), progress=shown)
 
 
 def city(arguments: argparse.Namespace) -> NameLatents:

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
-from metasae.cli.arguments import Add, edit_options, opened_lab, own_latents, pair, whole
+from metasae.cli.arguments import (
+    Add,
+    edit_options,
+    opened_lab,
+    own_latents,
+    pair,
+    whole,
+    wording,
+)
 from metasae.errors import UserError
 from metasae.sources.user_presets import preset_of
-from metasae.text.prompts import WORDINGS
 
 if TYPE_CHECKING:
     from metasae.search.spec import Spec
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 def register(add: Add) -> None:
     """Declare the command."""
     command = add("search", search, "Try all edits of a pair; the clearest for every pattern.")
-    pair(command, required=False)
+    pair(command)
     command.add_argument("--cities", metavar="A,B,C", help="with --all-pairs: any names")
     command.add_argument("--all-pairs", action="store_true", help="every city towards every other")
     command.add_argument("--out", type=Path, help="all that was scored: .parquet, .csv or .json")
@@ -34,9 +41,7 @@ def register(add: Add) -> None:
         help="how far a meta-latent is removed or added, like 0.5,1 (default 1: wholly)",
     )
     edit_options(command)
-    command.add_argument(
-        "--wording", choices=tuple(WORDINGS), default="post", help="how the questions are asked"
-    )
+    wording(command)
     whole(command, "--max-exact", "refuse more combinations", 1, 2**40, metavar="N")
     command.add_argument(
         "--estimate", action="store_true", help="score only the combinations that promise most"

@@ -1,13 +1,24 @@
 """The command that edits a name or latents and asks the model about them."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from metasae.cli.arguments import Add, edit_options, ids, opened_lab, own_latents, pair, whole
+from metasae.cli.arguments import (
+    Add,
+    edit_options,
+    ids,
+    opened_lab,
+    own_latents,
+    pair,
+    whole,
+    wording,
+)
 from metasae.errors import UserError
 
 if TYPE_CHECKING:
+    from metasae.steering.certainty import Certainty
     from metasae.steering.edits import Edit
     from metasae.steering.outcome import Outcome
 
@@ -20,7 +31,7 @@ def register(add: Add) -> None:
     command = add(
         "steer", steer, "Edit a city, any other name, or latents, and see what the model believes."
     )
-    pair(command, required=True)
+    pair(command, " (default of both: the pair the workbench opens on)")
     command.add_argument("--swap", action="store_true", help="swap the latents whole")
     command.add_argument(
         "--remove", default="", metavar="IDS", help="the source's own meta-latents"
@@ -31,6 +42,7 @@ def register(add: Add) -> None:
         help="scale a meta-latent: 0 is without it, 1 wholly; may be given several times",
     )  # fmt: skip
     edit_options(command)
+    wording(command)
     command.add_argument("--prompt", help="a prompt of your own that mentions the source")
     command.add_argument("--answers", help="its candidate answers, separated by commas")
     whole(command, "--generate", "also write N tokens", 1, MOST_TOKENS, metavar="N")
@@ -39,14 +51,20 @@ def register(add: Add) -> None:
 
 @dataclass(frozen=True)
 class Steered:
-    """What an edit did, and what the model writes before and after, where that was asked for."""
+    """What an edit did, and what the model writes before and after, where that was asked for.
+
+    Attributes:
+        unedited: how sure the model is of its answers before the edit.
+    """
 
     outcome: "Outcome"
+    unedited: tuple["Certainty", ...]
     continuation: dict[str, str] | None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
         values = self.outcome.to_dict()
+        values["unedited"] = [one.to_dict() for one in self.unedited]
         if self.continuation is not None:
             values["continuation"] = self.continuation
         return values
@@ -56,8 +74,10 @@ class Steered:
         lines = [self.outcome.sentence]
         lines += self.outcome.remarks
         lines += ["", "log-probability (nats)      before    after"]
-        for attribute in self.outcome.to_dict()["attributes"]:
+        attributes = self.outcome.to_dict()["attributes"]
+        for attribute, before in zip(attributes, self.unedited, strict=True):
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')
+            lines.append(f"  unedited, {before.text}. {before.note}".rstrip())
             for one in attribute["answers"]:
                 whose = f" ({one['city']})" if one["city"] else ""
                 label = one["answer"] + whose
@@ -93,19 +113,26 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
 
 def steer(arguments: argparse.Namespace) -> Steered:
     """Make one edit."""
+    from metasae.steering.certainty import certainties
     from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
+    from metasae.text.prompts import WORDINGS
 
     latents = own_latents(arguments)
     edit = _edit(arguments)
     if (arguments.prompt is None) != (arguments.answers is None):
         raise UserError("Give --prompt and --answers together.")
+    if (arguments.source is None) != (arguments.target is None):
+        raise UserError("Give --source and --target together, or neither.")
     lab = opened_lab(arguments)
-    source = lab.subject(arguments.source, latents[0])
-    target = lab.subject(arguments.target, latents[1])
-    questions = None
+    names = lab.opening if arguments.source is None else (arguments.source, arguments.target)
+    source, target = map(lab.subject, names, latents)
+    questions: Sequence[Question]
     if arguments.prompt is not None:
         answers = tuple(Answer((), text) for text in split_answers(arguments.answers))
-        questions = [Question(CUSTOM, arguments.prompt, answers)]
+        questions, instead = [Question(CUSTOM, arguments.prompt, answers)], dict[str, str]()
+    else:
+        questions = lab.questions(source, target, templates=WORDINGS[arguments.wording])
+        instead = lab.misjudged(source.about, arguments.wording)
     experiment = lab.experiment(source, target, questions)
     outcome = experiment.apply(edit)
     continuation = None
@@ -116,4 +143,5 @@ def steer(arguments: argparse.Namespace) -> Steered:
             for one in (None, edit)
         )
         continuation = {"prompt": prompt, "before": before, "after": after}
-    return Steered(outcome, continuation)
+    unedited = certainties(outcome.questions, outcome.baseline, outcome.asked_about, instead)
+    return Steered(outcome, unedited, continuation)

@@ -21,6 +21,26 @@ from metasae.text.prompts import QUESTIONS, fill
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a model says when it is asked for a fact.
+
+    Attributes:
+        answer: the accepted form it finds likeliest.
+        pick: that form, or the other city's answer it finds likelier.
+        says: whether it would write an accepted form of its own accord, token by token.
+    """
+
+    answer: str
+    pick: str
+    says: bool
+
+    @property
+    def known(self) -> bool:
+        """Whether no other answer of the whole table is likelier."""
+        return self.pick == self.answer
+
+
+@dataclass(frozen=True)
 class Knowledge:
     """What a model answers about a city.
 
@@ -55,53 +75,80 @@ def knowledge(
     cities: Sequence[City],
     progress: Progress = silent,
 ) -> list[Knowledge]:
-    """Per city, what the unedited model answers about it.
-
-    A fact is known when one of its accepted forms has a higher log-probability than every other
-    answer in the whole table (all countries, all languages, …) after the question's prompt.
-    """
-    first_token = {
-        attribute: {text: model.encode(" " + text)[0] for text in distinct_answers(attribute)}
-        for attribute in ATTRIBUTES
-    }
+    """Per city, what the unedited model answers about it when asked in the default wording."""
     answered = []
     for number, city in enumerate(cities):
-        own = {attribute: city.answers(attribute) for attribute in ATTRIBUTES}
-        prompts = asked(model, city.name, own)
-        scores = dict(zip(ATTRIBUTES, prompts.questions.split(prompts.baseline), strict=True))
-        likeliest = {a: own[a][int(scores[a].argmax())] for a in ATTRIBUTES}
-        after = prompts.next_logprobs
-        # No answer is likelier than its first token: only those whose first token beats the
-        # city's own best answer need their other tokens scored.
-        rivals = {
-            attribute: tuple(
-                text
-                for text, token in first_token[attribute].items()
-                if text not in own[attribute] and after[place, token] > scores[attribute].max()
+        found = dict(zip(QUESTIONS, told(model, city, list(QUESTIONS.items())), strict=True))
+        answered.append(
+            Knowledge(
+                {attribute: one.answer for attribute, one in found.items()},
+                {attribute: one.known for attribute, one in found.items()},
             )
-            for place, attribute in enumerate(ATTRIBUTES)
-        }
-        rivals = {attribute: texts for attribute, texts in rivals.items() if texts}
-        known = dict.fromkeys(ATTRIBUTES, True)
-        if rivals:
-            against = asked(model, city.name, rivals)
-            parts = against.questions.split(against.baseline)
-            for attribute, rival in zip(rivals, parts, strict=True):
-                known[attribute] = bool(scores[attribute].max() >= rival.max())
-        answered.append(Knowledge(likeliest, known))
+        )
         progress("Asking the model about the cities", (number + 1) / len(cities), city.name)
     return answered
 
 
 def asked(model: LanguageModel, name: str, answers: Mapping[str, tuple[str, ...]]) -> PromptSet:
-    """The questions about a name, each with some answers."""
+    """The questions about a name in the default wording, each with some answers."""
+    return _asked(model, name, [(one, QUESTIONS[one], texts) for one, texts in answers.items()])
+
+
+def told(model: LanguageModel, city: City, asked: Sequence[tuple[str, str]]) -> list[Told]:
+    """What the unedited model says of a city, question by question.
+
+    A fact is known when one of its accepted forms has a higher log-probability than every other
+    answer in the whole table (all countries, all languages, …) after the question's prompt.
+
+    Args:
+        asked: attribute and template of each question; all go through the model together.
+    """
+    own = [city.answers(attribute) for attribute, _ in asked]
+    prompts = _asked(
+        model, city.name, [(*one, forms) for one, forms in zip(asked, own, strict=True)]
+    )
+    scores = prompts.questions.split(prompts.baseline)
+    best = [float(one.max()) for one in scores]
+    written = prompts.questions.split(prompts.greedy)
+    answers = [forms[int(one.argmax())] for forms, one in zip(own, scores, strict=True)]
+    picks = list(answers)
+    # No answer is likelier than its first token: only those whose first token beats the city's
+    # own best answer need their other tokens scored.
+    after, rivals = prompts.next_logprobs, list[tuple[str, ...]]()
+    for place, (attribute, _) in enumerate(asked):
+        texts = distinct_answers(attribute)
+        begins = after[place, [model.encode(" " + text)[0] for text in texts]] > best[place]
+        rivals.append(
+            tuple(
+                text
+                for text, likelier in zip(texts, begins.tolist(), strict=True)
+                if likelier and text not in own[place]
+            )
+        )
+    doubted = [place for place, texts in enumerate(rivals) if texts]
+    if doubted:
+        against = _asked(model, city.name, [(*asked[place], rivals[place]) for place in doubted])
+        parts = against.questions.split(against.baseline)
+        for place, nats in zip(doubted, parts, strict=True):
+            if nats.max() > best[place]:
+                picks[place] = rivals[place][int(nats.argmax())]
+    return [
+        Told(answer, pick, bool(says.any()))
+        for answer, pick, says in zip(answers, picks, written, strict=True)
+    ]
+
+
+def _asked(
+    model: LanguageModel, name: str, asked: Sequence[tuple[str, str, tuple[str, ...]]]
+) -> PromptSet:
+    """Questions about a name: attribute, template and answers of each."""
     questions = [
         Question(
             attribute,
-            fill(QUESTIONS[attribute], name),
+            fill(template, name),
             tuple(Answer((name,), text) for text in texts),
         )
-        for attribute, texts in answers.items()
+        for attribute, template, texts in asked
     ]
     return PromptSet(model, questions)
 

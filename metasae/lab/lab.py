@@ -14,6 +14,7 @@ from metasae.errors import UserError
 from metasae.lab.any_name import AnyName
 from metasae.lab.city_questions import BYSTANDER, city_questions, fired_on
 from metasae.lab.city_records import CityRecord
+from metasae.lab.city_table import told
 from metasae.lab.first_use import prepare
 from metasae.lab.meta_cards import MetaCard, meta_card
 from metasae.lab.preset_files import CITIES, NAMES, WORDS, folder_of, meta_sae_folder
@@ -31,8 +32,11 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.provenance import Provenance
 from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
-from metasae.text.prompts import QUESTIONS
+from metasae.text.prompts import DEFAULT_WORDING, QUESTIONS, WORDINGS
 from metasae.version import __version__
+
+POST_PAIR = ("Tokyo", "Paris")
+"""Source and target of the post's table."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,6 +203,42 @@ class Lab:
         told = (name for name in (source.about, bystander) if name in self.records)
         answers = {name: self.names.answers(name) for name in (*named, *told) if name is not None}
         return city_questions(answers, source, target, bystander, templates)
+
+    @property
+    def opening(self) -> tuple[str, str]:
+        """Source and target that the workbench opens on (see `release.opening`).
+
+        The post's pair where none was chosen, or it is no pair of this table.
+        """
+        chosen = self.report.get("opening")
+        if isinstance(chosen, dict):
+            source, target = str(chosen.get("source")), str(chosen.get("target"))
+            if {source, target} <= set(self.city_names()) and source != target:
+                return source, target
+        return POST_PAIR
+
+    def misjudged(self, name: str, wording: str = DEFAULT_WORDING) -> dict[str, str]:
+        """Facts about a city that the unedited model does not know when asked in some words.
+
+        Returns:
+            Attribute → the answer, of all there are, that it finds likelier; nothing for a name
+            that is no city of the table.
+        """
+        return dict(self._misjudged(name, wording)) if name in self.records else {}
+
+    @functools.cached_property
+    def _misjudged(self) -> Callable[[str, str], dict[str, str]]:
+        @functools.lru_cache(maxsize=1024)
+        def asked(name: str, wording: str) -> dict[str, str]:
+            questions = list(WORDINGS[wording].items())
+            answers = told(self.model, find_city(name), questions)
+            return {
+                attribute: one.pick
+                for (attribute, _), one in zip(questions, answers, strict=True)
+                if not one.known
+            }
+
+        return asked
 
     def experiment(
         self, source: Subject, target: Subject, questions: Sequence[Question] | None = None

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from metasae.lab.city_table import counted, measured_cities
-from metasae.lab.lab import open_lab
+from metasae.lab.lab import POST_PAIR, open_lab
 from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
 from metasae.release.material import material, text_used
+from metasae.release.opening import opening
 from metasae.release.pair_table import pair_table
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.saes import formats
@@ -115,7 +116,8 @@ def measure_meta(
     names = [record.name for record in well_known(cities)]
     experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
     report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
-    report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")
+    report["tokyo_paris"] = pair_table(lab, *POST_PAIR)
+    report["opening"] = opening(lab, progress)
     write_json(out / REPORT, report)
     return report
 

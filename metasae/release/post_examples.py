@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import Explorer
+from metasae.lab.lab import POST_PAIR
 from metasae.saes.neighbours import VERY_SIMILAR, nearest, split_into
 from metasae.search.combinations import Combinations
 from metasae.search.exhaustive import search
 from metasae.sources.presets import GPT2, Preset
+from metasae.text.prompts import WORDINGS
 
 _log = logging.getLogger(__name__)
 
@@ -153,7 +155,9 @@ def _language_and_currency(explorer: Explorer) -> Check:
     lab = explorer.lab
     wanted = {"country": False, "language": True, "continent": False, "currency": True}
     try:
-        experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+        source, target = map(lab.subject, POST_PAIR)
+        asked = lab.questions(source, target, templates=WORDINGS["post"])
+        experiment = lab.experiment(source, target, asked)
         reached = [one.pattern for one in search(experiment, Combinations.of(experiment))]
     except UserError as error:
         _log.info("no search of Tokyo to Paris", exc_info=True)

@@ -16,7 +16,7 @@ from metasae.steering.edits import MAX_STRENGTH, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import UNITS
 from metasae.steering.questions import Question, Subject
-from metasae.text.prompts import QUESTIONS, WORDINGS
+from metasae.text.prompts import DEFAULT_WORDING, QUESTIONS, WORDINGS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Spec:
         removed: strengths a piece of the source's own may take beside 1.
         added: strengths a piece of the target's own may take beside 0.
         screened: go through all in bf16 first; None: where that is fast and worth it.
-        wording: how the questions are asked, a key of `text.prompts.WORDINGS`.
+        wording: how the questions are asked, a key of `text.prompts.WORDINGS`; a search's id comes
+            from the prompts themselves, so no other wording's results are taken for it.
         estimating: score only what promises most (`estimate`) instead of all.
 
     Raises:
@@ -53,7 +54,7 @@ class Spec:
     removed: tuple[float, ...] = (0.0,)
     added: tuple[float, ...] = (1.0,)
     screened: bool | None = None
-    wording: str = "post"
+    wording: str = DEFAULT_WORDING
     estimating: bool = False
 
     def __post_init__(self) -> None:

@@ -106,6 +106,11 @@ class PromptSet:
         """See `PreparedPrompts.next_after_prompts`."""
         return self._unedited.next_after_prompts
 
+    @property
+    def greedy(self) -> Bool[Tensor, " A"]:
+        """See `PreparedPrompts.greedy`."""
+        return self._unedited.greedy
+
 
 @dataclass(frozen=True)
 class PreparedPrompts:
@@ -177,6 +182,12 @@ class PreparedPrompts:
     def baseline(self) -> Float[Tensor, " A"]:
         """The unedited model's log-probability of every answer, in the questions' order."""
         return self.answers(self.unedited_next)
+
+    @property
+    def greedy(self) -> Bool[Tensor, " A"]:
+        """Which answers the unedited model writes by itself: each token the likeliest of all."""
+        missed = self.unedited_next.argmax(-1)[self.which] != self.token
+        return torch.zeros(self.count).index_add_(0, self.answer, missed.float()) == 0
 
     @property
     def next_after_prompts(self) -> Float[Tensor, "Q V"]:

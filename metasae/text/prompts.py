@@ -1,17 +1,58 @@
-"""Prompts: the four questions about a city, and contexts in which a name's latents are looked for.
+"""Prompts: how the four questions about a city can be asked, and contexts to find latents in.
 
 None of them occurs in the training text, which has its own (`city_sentences`).
 """
 
+from collections.abc import Mapping
+
 from metasae.text.cities import ATTRIBUTES
 
-QUESTIONS: dict[str, str] = {
-    "country": "{city} is a city in the country of",
-    "language": "The primary language spoken in {city} is",
-    "continent": "{city} is a city on the continent of",
-    "currency": "The currency used in {city} is the",
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    "country": (
+        "{city} is a city in the country of",
+        "{city} is located in the country of",
+        "The city of {city} is in the country of",
+        "{city} is one of the largest cities of",
+        "The country to which {city} belongs is",
+    ),
+    "language": (
+        "The primary language spoken in {city} is",
+        "The official language of {city} is",
+        "The language spoken by most people of {city} is",
+        "In the streets of {city} you mostly hear people speak",
+        "The native language of people from {city} is",
+    ),
+    "continent": (
+        "{city} is a city on the continent of",
+        "{city} is a city in the continent of",
+        "The continent on which {city} lies is",
+        "The city of {city} is part of the continent of",
+        "{city} is located on the continent of",
+    ),
+    "currency": (
+        "The currency used in {city} is the",
+        "The official currency of {city} is the",
+        "The local currency in {city} is called the",
+        "In {city} the official unit of money is the",
+        "Before you visit {city}, change your money into the",
+    ),
 }
-"""The post's question for each attribute; the model's next words answer it."""
+"""Ways to ask about each attribute, the post's first; the model's next words answer."""
+
+POST: dict[str, str] = {attribute: ways[0] for attribute, ways in CANDIDATES.items()}
+"""The post's question for each attribute."""
+
+QUESTIONS: dict[str, str] = {
+    "country": CANDIDATES["country"][0],
+    "language": CANDIDATES["language"][0],
+    "continent": CANDIDATES["continent"][0],
+    "currency": CANDIDATES["currency"][0],
+}
+"""What is asked by default.
+
+For each attribute the candidate by which the embedded model gets the facts of most of the table's
+cities right: ``python -m metasae wordings`` measures all of them.
+"""
 
 REWORDED: dict[str, str] = {
     "country": "If you travel to {city}, you are in",
@@ -19,12 +60,19 @@ REWORDED: dict[str, str] = {
     "continent": "On a globe you find {city} on the continent of",
     "currency": "Shops in {city} only take the",
 }
-"""The same four in other words, to see whether an edit holds beyond the post's prompts."""
+"""The same four in words of which nothing was chosen: does an edit hold beyond its prompts?"""
 
-WORDINGS: dict[str, dict[str, str]] = {"post": QUESTIONS, "reworded": REWORDED}
-"""The sets of questions a search can ask, by name."""
+DEFAULT_WORDING = "default"
+"""Of what says nothing of a wording: an old link, a search without one."""
 
-assert tuple(QUESTIONS) == tuple(REWORDED) == ATTRIBUTES
+WORDINGS: dict[str, dict[str, str]] = {
+    DEFAULT_WORDING: QUESTIONS,
+    "post": POST,
+    "reworded": REWORDED,
+}
+"""The sets of questions that can be asked, by name."""
+
+assert all(tuple(asked) == ATTRIBUTES for asked in (CANDIDATES, *WORDINGS.values()))
 
 NAME_CONTEXTS: tuple[str, ...] = (
     "They were talking about {name}",
@@ -59,3 +107,15 @@ CITY = "{city}"
 def fill(template: str, city: str) -> str:
     """The template with a city's name in place of `CITY`."""
     return template.replace(CITY, city)
+
+
+def wording_of(prompts: Mapping[str, str], name: str) -> str:
+    """Name of the wording in which prompts ask about somebody; the default if none fits.
+
+    Args:
+        prompts: attribute → the question's prompt.
+    """
+    for wording, asked in WORDINGS.items():
+        if all(fill(asked.get(key, ""), name) == prompt for key, prompt in prompts.items()):
+            return wording
+    return DEFAULT_WORDING

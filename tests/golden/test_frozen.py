@@ -198,6 +198,7 @@ QUERIES: tuple[dict[str, str], ...] = (
     {"source": "Kyiv", "target": "São Paulo"},
     {"v": "1", "source": "#12, #45", "target": "Paris"},
     {"preset": "gpt2-small", "source_latents": "12.45", "target_latents": "7"},
+    {"source": "Kyiv", "target": "Oslo", "wording": "post"},
     {"edit": "none"},
     {"edit": "swap"},
     {"edit": "swap~noerror~all"},
@@ -282,7 +283,7 @@ def frozen_links() -> list[dict[str, Any]]:
     return rows
 
 
-SPEC = {"preset": "smollm2-135m", "source": "London", "target": "Oslo"}
+SPEC = {"preset": "smollm2-135m", "source": "London", "target": "Oslo", "wording": "post"}
 
 SPECS: tuple[dict[str, Any], ...] = (
     {},
@@ -293,9 +294,13 @@ SPECS: tuple[dict[str, Any], ...] = (
 
 
 def test_links_of_enumerate_are_written_and_read_as_ever() -> None:
-    queries = [to_query(Spec.from_dict(SPEC | more)) for more in SPECS]
-    odd = [{"attributes": "mayor", "strengths": "x", "wording": "y"}, {"attributes": "currency"}]
-    check("links-enumerate", [[query, from_query(query)] for query in (*queries, *odd)])
+    queries: list[dict[str, str]] = []
+    for more in (*SPECS, {"wording": "default"}):
+        spec = Spec.from_dict(SPEC | more)
+        queries.append(View(Setting(wording=spec.wording)).to_query() | to_query(spec))
+    queries += [{"attributes": "mayor", "strengths": "x"}, {"attributes": "currency"}]
+    read = [[*from_query(one), View.from_query(one).setting.wording] for one in queries]
+    check("links-enumerate", list(map(list, zip(queries, read, strict=True))))
 
 
 def test_links_of_latents_are_written_as_ever() -> None:
@@ -343,7 +348,9 @@ def test_steers_files_are_written_and_read_as_ever(opened: Lab) -> None:
     if REGENERATE:
         FIXTURES.mkdir(exist_ok=True)
         kept.write_text(written)
-    assert view_from_json(kept.read_bytes(), opened.provenance).view == view
+    # It is older than the choice of a wording: the questions were the post's.
+    post = view.with_setting(wording="post")
+    assert view_from_json(kept.read_bytes(), opened.provenance).view == post
     # As the command line writes it: without a view.
     bare = json.loads(kept.read_bytes())
     del bare["view"]
@@ -377,14 +384,22 @@ def test_a_search_keeps_its_id(opened: Lab) -> None:
     written = [[spec.to_dict(), Job(opened, spec).id] for spec in specs]
     check("search-ids", written)
     assert [Spec.from_dict(values) for values, _ in written] == specs
-    pairs = all_pairs(opened, ["Tokyo", "Paris", "Cairo"], Spec(EMBEDDED.opened, "", ""))
+    pairs = all_pairs(
+        opened, ["Tokyo", "Paris", "Cairo"], Spec(EMBEDDED.opened, "", "", wording="post")
+    )
     check("pairs-id", pairs.id)
 
 
-ONE = ("search", "--source", "London", "--target", "Oslo", "--attributes", "currency")
-MANY = ("search", "--cities", "Tokyo,Moscow,Rome", "--all-pairs", "--attributes", "currency")
+POST = ("--attributes", "currency", "--wording", "post")
+ONE = ("search", "--source", "London", "--target", "Oslo", *POST)
+MANY = ("search", "--cities", "Tokyo,Moscow,Rome", "--all-pairs", *POST)
 UNSCREENED = Spec(
-    EMBEDDED.opened, "Tokyo", "Cairo", attributes=("language", "currency"), screened=False
+    EMBEDDED.opened,
+    "Tokyo",
+    "Cairo",
+    attributes=("language", "currency"),
+    screened=False,
+    wording="post",
 )
 
 
@@ -521,7 +536,7 @@ def test_a_search_begun_in_small_parts_is_gone_on_with(
 def test_an_estimating_search_has_its_files(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("search", "--source", "Rome", "--target", "Moscow", "--attributes", "currency")
+    words = ("search", "--source", "Rome", "--target", "Moscow", *POST)
     told = run(capsys, *words, "--estimate")
     check("cli-search-estimate", {"files": names(cache), "id": told["id"], "told": shape(told)})
 

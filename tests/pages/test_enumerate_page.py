@@ -71,11 +71,15 @@ def test_the_link_says_what_is_searched(on_small: Lab) -> None:
     app = open_page("enumerate")
     app.multiselect(key="search-attributes").set_value(["language", "currency"]).run()
     app.selectbox(key="search-strengths").set_value("wide").run()
-    app.selectbox(key="search-wording").set_value("reworded").run()
+    app.selectbox(key="wording").set_value("reworded").run()
     values = {name: one if isinstance(one, str) else one[0]
               for name, one in app.query_params.items()}  # fmt: skip
     assert values["attributes"] == "language.currency" and values["strengths"] == "wide"
-    assert choose.from_query(values) == (["language", "currency"], "wide", "reworded")
+    assert values["wording"] == "reworded"
+    assert choose.from_query(values) == (["language", "currency"], "wide")
+    again = open_page("enumerate", **values)
+    assert again.selectbox(key="wording").value == "reworded"
+    assert not again.exception and not again.error
 
 
 def test_more_combinations_than_are_tried_are_searched_by_estimate(

@@ -13,8 +13,10 @@ from metasae.lab.city_records import NameRecord
 from metasae.lab.lab import Lab
 from metasae.search.exhaustive import search
 from metasae.sources.presets import Opened
+from metasae.steering.certainty import certainties
 from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.text.prompts import WORDINGS
 from tests.pages.opening import open_page as opened
 from workbench import shared
 from workbench.state import View, edit_to_text
@@ -82,7 +84,7 @@ def errors(app: AppTest) -> list[str]:
 def test_it_opens_on_tokyo_and_paris_unedited(experiment: Experiment) -> None:
     app = opened()
     assert errors(app) == []
-    assert [box.value for box in app.main.selectbox] == ["Tokyo", "Paris"]
+    assert [box.value for box in app.main.selectbox] == ["Tokyo", "Paris", "default"]
     boxes = {box.key: box.value for box in app.checkbox}
     assert boxes == {f"box-{one.meta}": one.side != "target" for one in experiment.pieces}
     assert len(boxes) > 6
@@ -456,3 +458,66 @@ def test_a_tick_draws_no_tab_but_the_open_one(monkeypatch: pytest.MonkeyPatch) -
     drawn.clear()
     app.checkbox[0].uncheck().run()
     assert errors(app) == [] and set(drawn) == {"about"}
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(one.value for one in app.markdown).replace("\\", "")
+
+
+def test_it_opens_on_the_pair_the_report_names(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = lab.report | {"opening": {"source": "Cairo", "target": "Kyoto"}}
+    there = replace(lab, report=report)
+    monkeypatch.setattr(shared, "get_lab", lambda preset: there)
+    app = opened()
+    assert query(app) == {"v": "1", "source": "Cairo", "target": "Kyoto"}
+    assert sentence(app).startswith("Cairo is unchanged")
+    # A link says what it means, also where that is what stands in a link by default.
+    for pair in (("Tokyo", "Paris"), ("Lyon", "Osaka")):
+        linked = opened(v="1", source=pair[0], target=pair[1])
+        assert (query(linked)["source"], query(linked)["target"]) == pair
+    # Undo does not lead to another pair.
+    app.button(key="swap").click().run()
+    app.button(key="undo").click().run()
+    assert query(app) == {"v": "1", "source": "Cairo", "target": "Kyoto"}
+
+
+def test_the_questions_can_be_asked_in_other_words(lab: Lab, own: Own) -> None:
+    app = opened()
+    app.checkbox(key=f"box-{own.source[0]}").uncheck().run()
+    edit = query(app)["edit"]
+    app.selectbox(key="wording").select("post").run()
+    assert errors(app) == []
+    assert query(app)["wording"] == "post" and query(app)["edit"] == edit
+    source, target = lab.subject("Tokyo"), lab.subject("Paris")
+    asked = lab.questions(source, target, templates=WORDINGS["post"])
+    outcome = lab.experiment(source, target, asked).apply(MetaLatentEdit(((own.source[0], 0.0),)))
+    assert answers(app)["After (nats)"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    # The link leads to the same, and back in the default words it says nothing of them.
+    again = opened(**query(app))
+    assert again.selectbox(key="wording").value == "post"
+    assert answers(again)["After (nats)"].tolist() == answers(app)["After (nats)"].tolist()
+    app.selectbox(key="wording").select("default").run()
+    assert "wording" not in query(app)
+
+
+def test_it_says_how_sure_the_unedited_model_is(experiment: Experiment) -> None:
+    app = opened()
+    for one in certainties(experiment.questions, experiment.baseline, "Tokyo"):
+        assert f"**{one.attribute.capitalize()}** {one.text}" in said(app)
+    assert "does not know" not in said(app)
+    # What it believed unedited stays beside an edit.
+    before = said(app)[said(app).index("**Country**") :].split("\n\n")[0]
+    app.button(key="swap").click().run()
+    assert before in said(app)
+
+
+def test_a_fact_the_model_does_not_know_is_said_beside_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Lab, "misjudged", lambda self, name, wording: {"continent": f"{name} by {wording}"}
+    )
+    lines = said(opened(v="1", source="Tokyo", target="Paris", wording="post")).splitlines()
+    (line,) = [one for one in lines if "does not know" in one]
+    assert line.startswith("**Continent**")
+    assert "it finds Tokyo by post likelier than Asia." in line

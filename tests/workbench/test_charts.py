@@ -14,6 +14,7 @@ from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.outcome import Outcome
+from metasae.text.prompts import WORDINGS
 from tests.builders import one_sentence
 from workbench.charts import answers
 from workbench.charts.answers import LOWEST, answers_spec, whose
@@ -154,6 +155,23 @@ def test_a_file_of_the_command_line_loads_too(small_default: Lab) -> None:
 
 
 HUNDREDFOLD = MetaLatentEdit(((1, 0.0), (33, 0.5)), options=EditOptions(variant="hundredfold"))
+
+
+@pytest.mark.parametrize("wording", list(WORDINGS))
+def test_a_file_opens_in_the_words_it_was_asked_in(small_default: Lab, wording: str) -> None:
+    lab = small_default
+    source, target = lab.subject("Tokyo"), lab.subject("Paris")
+    asked = lab.questions(source, target, templates=WORDINGS[wording])
+    facts = lab.experiment(source, target, asked).apply(NO_EDIT).to_dict()
+    assert view_from_json(json.dumps(facts).encode(), lab.provenance).view.setting.wording == (
+        wording
+    )
+    # Also one from before wordings could be chosen, which says nothing of it in its view.
+    facts |= {"view": View().to_query()}
+    del facts["asked_about"]
+    assert view_from_json(json.dumps(facts).encode(), lab.provenance).view.setting.wording == (
+        wording
+    )
 
 
 def made_in(lab: Lab, preset: str, edit: Edit) -> Outcome:

@@ -10,11 +10,7 @@ from workbench.enumerate import choose
 
 def test_a_damaged_link_falls_back_to_the_default() -> None:
     every = ["country", "language", "continent", "currency"]
-    assert choose.from_query({"attributes": "colour", "strengths": "7", "wording": "?"}) == (
-        every,
-        "whole",
-        "post",
-    )
+    assert choose.from_query({"attributes": "colour", "strengths": "7"}) == (every, "whole")
 
 
 @pytest.mark.parametrize("grid", list(choose.GRIDS))
@@ -25,4 +21,4 @@ def test_a_choice_survives_the_link(grid: str) -> None:
         options=EditOptions(variant="hundredfold"),
         removed=removed, added=added,
     )  # fmt: skip
-    assert choose.from_query(choose.to_query(spec)) == (["country"], grid, "post")
+    assert choose.from_query(choose.to_query(spec)) == (["country"], grid)

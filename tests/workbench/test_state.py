@@ -18,6 +18,7 @@ from metasae.steering.edits import (
     edit_of_kind,
 )
 from metasae.steering.questions import split_answers
+from metasae.text.prompts import WORDINGS
 from tests.strategies import HUNDREDTHS, edits
 from workbench.state import (
     History,
@@ -52,6 +53,7 @@ SETTINGS = st.builds(
     target=TEXTS,
     source_latents=LATENTS,
     target_latents=LATENTS,
+    wording=st.sampled_from(list(WORDINGS)),
     prompt=TEXTS,
     answers=ANSWERS,
 ) | st.builds(Setting)
@@ -143,6 +145,7 @@ def test_an_edit_in_a_word() -> None:
         {"source_latents": ""},
         {"target_latents": "-4"},
         {"tokens": "1e9"},
+        {"wording": "rude"},
         {"seed": "-1"},
         {"temperature": "nan"},
         {"ask": "x" * 601},
@@ -179,6 +182,17 @@ def test_another_city_drops_what_belonged_to_the_old_one() -> None:
     assert moved.pinned is None
     asked = view.with_setting(prompt="Tokyo is", answers=("big",))
     assert asked.edit == view.edit and asked.setting.source_latents == (3,)
+
+
+def test_a_link_without_a_wording_means_the_default() -> None:
+    assert View.from_query({"v": "1", "source": "Rome", "target": "Oslo"}).setting == Setting(
+        source="Rome", target="Oslo", wording="default"
+    )
+    view = View(edit=LatentSwap(), pinned=LatentSwap())
+    asked = view.with_setting(wording="post")
+    assert asked.to_query()["wording"] == "post" and "wording" not in view.to_query()
+    # The same edit in other words is what is looked at.
+    assert (asked.edit, asked.pinned) == (view.edit, view.pinned)
 
 
 def test_exchanging_source_and_target_twice_is_nothing() -> None:

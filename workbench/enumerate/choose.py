@@ -7,11 +7,11 @@ import streamlit as st
 
 from metasae.search.spec import Spec
 from metasae.search.variants import WIDE
-from metasae.sources.presets import Opened
 from metasae.steering.edits import Edit
-from metasae.text.prompts import QUESTIONS, WORDINGS
+from metasae.text.prompts import QUESTIONS
 from workbench import edit_options
 from workbench.state import Setting
+from workbench.wording import wording_picker
 
 GRIDS = {
     "whole": ((0.0,), (1.0,)),
@@ -26,9 +26,7 @@ _GRID_NAMES = {
     "wide": "on, off, reversed (−1) and doubled (2)",
 }
 
-_WORDING_NAMES = {"post": "the usual words", "reworded": "other words"}
-
-_ATTRIBUTES, _GRID, _WORDING = "search-attributes", "search-strengths", "search-wording"
+_ATTRIBUTES, _GRID = "search-attributes", "search-strengths"
 
 
 def read_choice() -> None:
@@ -36,13 +34,13 @@ def read_choice() -> None:
     pages and tabs."""
     if _ATTRIBUTES not in st.session_state:
         asked = from_query(st.query_params)
-        for key, value in zip((_ATTRIBUTES, _GRID, _WORDING), asked, strict=True):
+        for key, value in zip((_ATTRIBUTES, _GRID), asked, strict=True):
             st.session_state[key] = value
-    for key in (_ATTRIBUTES, _GRID, _WORDING):
+    for key in (_ATTRIBUTES, _GRID):
         st.session_state[key] = st.session_state[key]
 
 
-def choose(preset: Opened, edit: Edit) -> Spec:
+def choose(setting: Setting, edit: Edit) -> Spec:
     """Widgets for what is searched beside the cities.
 
     Returns:
@@ -50,17 +48,7 @@ def choose(preset: Opened, edit: Edit) -> Spec:
     """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.multiselect("Questions", list(QUESTIONS), key=_ATTRIBUTES, width=460)
-        st.selectbox(
-            "Wording",
-            list(WORDINGS),
-            format_func=_WORDING_NAMES.__getitem__,
-            key=_WORDING,
-            width=170,
-            help="\n".join(
-                f"- {_WORDING_NAMES[name]}: “{asked['country']} …”"
-                for name, asked in WORDINGS.items()
-            ),
-        )
+        wording_picker()
         st.selectbox(
             "Strengths of a meta-latent",
             list(GRIDS),
@@ -72,14 +60,14 @@ def choose(preset: Opened, edit: Edit) -> Spec:
             edit_options.edit_options(edit)
     removed, added = GRIDS[st.session_state[_GRID]]
     return Spec(
-        preset=preset,
+        preset=setting.preset,
         source="",
         target="",
         attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
         options=edit.options,
         removed=removed,
         added=added,
-        wording=st.session_state[_WORDING],
+        wording=setting.wording,
     )
 
 
@@ -106,19 +94,12 @@ def to_query(spec: Spec) -> dict[str, str]:
     grid = next(name for name, levels in GRIDS.items() if levels == (spec.removed, spec.added))
     if grid != "whole":
         query["strengths"] = grid
-    if spec.wording != "post":
-        query["wording"] = spec.wording
     return query
 
 
-def from_query(query: Mapping[str, str]) -> tuple[list[str], str, str]:
-    """Attributes, strengths and wording of a link; the default where it has none or a wrong one."""
+def from_query(query: Mapping[str, str]) -> tuple[list[str], str]:
+    """Attributes and strengths of a link; the default where it has none or a wrong one."""
     named = str(query.get("attributes", "")).split(".")
     attributes = [attribute for attribute in QUESTIONS if attribute in named]
     grid = str(query.get("strengths", "whole"))
-    wording = str(query.get("wording", "post"))
-    return (
-        attributes or list(QUESTIONS),
-        grid if grid in GRIDS else "whole",
-        wording if wording in WORDINGS else "post",
-    )
+    return attributes or list(QUESTIONS), grid if grid in GRIDS else "whole"

@@ -176,7 +176,7 @@ def _more_ways(job: Job) -> None:
         asked = f"ways-{pair}"
         if not st.session_state.get(asked):
             st.markdown(
-                "Each way beside the usual one (all four questions in the usual words, "
+                "Each way beside the usual one (all four questions in the default words, "
                 "meta-latents wholly on or off, the options as they are at first), whatever is "
                 "chosen above: the best latent of each city alone, a grid of strengths, six "
                 "meta-latents a latent, the residual kept, the error dropped, each meta-direction "

@@ -7,11 +7,12 @@ from metasae.lab.lab import Lab
 from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
+from metasae.steering.certainty import Certainty, certainties
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import CUSTOM, Answer, Question
-from metasae.text.prompts import fill
+from metasae.text.prompts import WORDINGS, fill
 from workbench import shared
 from workbench.background import Work, kept
 from workbench.state import Setting, Writing
@@ -32,7 +33,7 @@ def _experiment(lab: Lab, setting: Setting) -> Experiment:
     target = lab.subject(setting.target, setting.target_latents)
     questions: tuple[Question, ...] = ()
     try:
-        questions = lab.questions(source, target)
+        questions = lab.questions(source, target, templates=WORDINGS[setting.wording])
     except UserError:
         # What has no questions of its own can be asked the user's.
         if not setting.prompt:
@@ -72,6 +73,19 @@ def get_outcome(setting: Setting, edit: Edit) -> Outcome:
         UserError: for an edit that is none of this setting's.
     """
     return get_experiment(setting).apply(edit)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def unedited(setting: Setting) -> tuple[Certainty, ...]:
+    """How sure the unedited model is of its answers in a setting.
+
+    Raises:
+        UserError: for a setting that can't be asked.
+    """
+    experiment = get_experiment(setting)
+    about = experiment.source.about
+    instead = shared.get_lab(setting.preset).misjudged(about, setting.wording)
+    return certainties(experiment.questions, experiment.baseline, about, instead)
 
 
 @kept(max_entries=16)

@@ -1,15 +1,19 @@
 """What an edit did: sentences, pictures, tables."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from metasae.lab.lab import Lab
+from metasae.steering.certainty import Certainty
 from metasae.steering.outcome import Outcome
 from workbench import shared
 from workbench.charts.answers import answers_spec
 from workbench.frame import ink, said
 from workbench.steer.boxes import edit_in_words
-from workbench.steer.tables import answers_table, tokens_table
+from workbench.steer.tables import answers_table, title, tokens_table
 from workbench.text import escape
+from workbench.wording import wording_picker
 
 
 def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
@@ -30,6 +34,17 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
     with st.container(gap="xxsmall"):
         st.header(escape(outcome.sentence), anchor=False)
         st.caption(f"{name}: {escape(words)}")
+
+
+def unedited(found: Sequence[Certainty]) -> None:
+    """What the model answers before any edit, and how sure it is of that."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.markdown("**What it believes unedited**", width="content")
+        st.space("stretch")
+        wording_picker()
+    lines = [f"**{title(one.attribute)}** {escape(one.text)}" for one in found]
+    notes = [f" :orange[{escape(one.note)}]" if one.note else "" for one in found]
+    st.markdown("  \n".join(line + note for line, note in zip(lines, notes, strict=True)))
 
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:

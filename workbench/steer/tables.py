@@ -14,6 +14,7 @@ from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
+from metasae.text.prompts import wording_of
 from workbench.state import LinkError, Setting, View
 from workbench.text import visible
 
@@ -116,6 +117,7 @@ def _read(content: bytes) -> Loaded:
         made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
         # The command line's has no view. Written as a link it is checked as one.
         query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()
+        query.setdefault("wording", _wording(facts))
         if not all(isinstance(value, str) for value in query.values()):
             raise TypeError
         return Loaded(View.from_query(query), made_with)
@@ -163,6 +165,13 @@ def _bare(facts: dict[str, Any]) -> View:
         answers = tuple(str(answer["answer"]) for answer in asked[0]["answers"])
         setting = replace(setting, prompt=str(asked[0]["prompt"]), answers=answers)
     return View(setting, Edit.from_dict(facts["edit"]))
+
+
+def _wording(facts: dict[str, Any]) -> str:
+    """In which words the questions of a file were asked, as its prompts have it."""
+    prompts = {one["attribute"]: one["prompt"] for one in facts["attributes"]}
+    prompts.pop(CUSTOM, None)
+    return wording_of(prompts, str(facts.get("asked_about") or facts["source"]["label"]))
 
 
 def _own_latents(subject: dict[str, Any]) -> tuple[int, ...] | None:

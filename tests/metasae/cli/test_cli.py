@@ -19,9 +19,11 @@ from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED
+from metasae.steering.certainty import certainties
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import ATTRIBUTES
+from metasae.text.prompts import WORDINGS
 from tests.builders import one_sentence, random_sae
 from tests.command_line import parsed, refused, run
 
@@ -375,6 +377,28 @@ def test_a_graph_starts_from_any_name(opened: Lab, capsys: pytest.CaptureFixture
     begun = [one["index"] for one in values["nodes"] if one["start"]]
     named = [opened.subject(name).latents[0] for name in ("Tokyo", "hamster")]
     assert sorted(begun) == sorted({*named, 5})
+
+
+def test_steer_says_how_sure_the_model_was(
+    small_default: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = replace(small_default, report={"opening": {"source": "Cairo", "target": "Kyoto"}})
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: lab)
+    source, target = lab.subject("Cairo"), lab.subject("Kyoto")
+    for words, wording in (((), "default"), (("--wording", "post"), "post")):
+        asked = lab.questions(source, target, templates=WORDINGS[wording])
+        outcome = lab.experiment(source, target, asked).apply(LatentSwap())
+        instead = lab.misjudged("Cairo", wording)
+        sure = certainties(outcome.questions, outcome.baseline, "Cairo", instead)
+        # Without a pair it is the one the workbench opens on.
+        values = run(capsys, "steer", "--swap", *words)
+        assert [one["prompt"] for one in values["attributes"]] == [one.prompt for one in asked]
+        assert values["unedited"] == json.loads(json.dumps([one.to_dict() for one in sure]))
+        assert cli.main(["steer", "--swap", *words]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        for one in sure:
+            assert f"  unedited, {one.text}. {one.note}".rstrip() in lines
+    assert "Give --source and --target together" in refused(capsys, ["steer", "--source", "Rome"])
 
 
 def test_steer_with_a_prompt_and_answers_and_a_continuation(

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from metasae.lab import city_table
 from metasae.lab.city_records import CANDIDATES, CityRecord
-from metasae.lab.city_table import Knowledge, counted, knowledge, measured_cities, records
+from metasae.lab.city_table import (
+    Knowledge,
+    Told,
+    counted,
+    knowledge,
+    measured_cities,
+    records,
+    told,
+)
 from metasae.lab.name_latents import activation_table
 from metasae.lab.reference_names import ReferenceNames
 from metasae.lm.language_model import LanguageModel
@@ -29,8 +37,10 @@ CHICAGO = find_city("Chicago")
 class Words:
     """A model whose tokens are words; what is likely after every prompt is set by hand."""
 
-    def __init__(self, first: dict[str, float], whole: dict[str, float]) -> None:
-        self.first, self.whole = first, whole
+    def __init__(
+        self, first: dict[str, float], whole: dict[str, float], says: Sequence[str] = ()
+    ) -> None:
+        self.first, self.whole, self.says = first, whole, says
         self.vocabulary: list[str] = []
         self.asked: list[tuple[str, tuple[str, ...]]] = []
 
@@ -57,7 +67,12 @@ class Asked:
             for text in distinct_answers(attribute):
                 self.model.encode(text)
         row = [self.model.first.get(word, -20.0) for word in self.model.vocabulary]
-        return torch.tensor([row] * len(ATTRIBUTES))
+        return torch.tensor([row] * len(self.questions))
+
+    @property
+    def greedy(self) -> Tensor:
+        said = [answer.text in self.model.says for _, answer in self.questions.answers]
+        return torch.tensor(said)
 
 
 def known(
@@ -123,6 +138,18 @@ def test_only_what_begins_likelier_than_the_own_answer_is_scored(
     assert scored == {"France"}
     _, _, scored = known(monkeypatch, TOKYO, OWN, OWN)
     assert scored == set()
+
+
+def test_what_is_told_of_a_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(city_table, "PromptSet", Asked)
+    rivals = {"French": -1.0, "Chinese": -1.5}
+    model: Any = Words(OWN | rivals, OWN | rivals, says=("Japan", "French"))
+    country, language, again = told(
+        model, TOKYO, [("country", "{city} is in"), ("language", "{city}:"), ("country", "{city}")]
+    )
+    assert country == again == Told("Japan", "Japan", True) and country.known
+    # What it says instead is the likeliest of all, and no accepted form.
+    assert language == Told("Japanese", "French", False) and not language.known
 
 
 # The same on a small model that was taught some cities.

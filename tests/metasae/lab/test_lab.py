@@ -13,6 +13,7 @@ import metasae
 from metasae.errors import UserError
 from metasae.lab import lab as lab_module
 from metasae.lab.city_records import RankedLatent
+from metasae.lab.city_table import told
 from metasae.lab.lab import Lab, open_lab
 from metasae.lab.reference_names import ReferenceNames
 from metasae.release.figures import sharing
@@ -23,7 +24,8 @@ from metasae.sources import cache
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.sources.user_presets import find_preset
-from metasae.text.cities import ATTRIBUTES, load_cities
+from metasae.text.cities import ATTRIBUTES, find_city, load_cities
+from metasae.text.prompts import WORDINGS
 from metasae.training import explained, meta_sae, meta_sae_run
 from tests.builders import city_record, cut_off, one_sentence, random_sae
 
@@ -332,3 +334,38 @@ def test_any_name_is_a_subject_of_the_real_default(lab: Lab, name: str) -> None:
     assert found.latents and min(found.activations) > 0
     own = lab.names.record(name).has_own_latent
     assert own != any("no latent of its own" in one for one in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("report", "pair"),
+    [
+        ({}, ("Tokyo", "Paris")),
+        ({"opening": None}, ("Tokyo", "Paris")),
+        ({"opening": {"source": "Cairo", "target": "Kyoto"}}, ("Cairo", "Kyoto")),
+        ({"opening": {"source": "Cairo", "target": "Cairo"}}, ("Tokyo", "Paris")),
+        ({"opening": {"source": "Cairo", "target": "Atlantis"}}, ("Tokyo", "Paris")),
+        ({"opening": {"source": "Cairo"}}, ("Tokyo", "Paris")),
+        ({"opening": "Cairo"}, ("Tokyo", "Paris")),
+    ],
+)
+def test_a_pair_to_open_on_is_the_reports_or_the_posts(
+    small_lab: Lab, report: dict[str, object], pair: tuple[str, str]
+) -> None:
+    assert dataclasses.replace(small_lab, report=report).opening == pair
+
+
+def test_what_the_model_does_not_know_is_asked_in_the_words_of_the_question(
+    small_lab: Lab,
+) -> None:
+    # What it was taught it was taught in the default words.
+    assert small_lab.misjudged("Tokyo") == {}
+    for wording, asked in WORDINGS.items():
+        answers = told(small_lab.model, find_city("Kyoto"), list(asked.items()))
+        wrong = {
+            attribute: one.pick
+            for attribute, one in zip(asked, answers, strict=True)
+            if not one.known
+        }
+        assert small_lab.misjudged("Kyoto", wording) == wrong
+        assert not set(wrong.values()) & {"Japan", "Japanese", "Asia", "yen"}
+    assert small_lab.misjudged("hamster") == {}

@@ -32,7 +32,7 @@ from metasae.search.summary import Summary
 from metasae.sources.files import read_json
 from metasae.sources.presets import Opened
 from metasae.steering.edits import EditOptions
-from metasae.text.prompts import REWORDED
+from metasae.text.prompts import WORDINGS, fill
 from tests.builders import cut_off, never, one_sentence
 from tests.metasae.search.jobs import Stop, read_export, stopping
 
@@ -118,13 +118,18 @@ def test_the_cost_is_that_of_the_probe_times_the_combinations(
 
 
 def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec) -> None:
-    job = Job(lab, replace(spec, wording="reworded"))
-    assert job.id != Job(lab, spec).id
-    asked = {one.attribute: one.prompt for one in job.experiment.questions}
-    assert asked == {
-        name: REWORDED[name].replace("{city}", job.experiment.source.label)
-        for name in spec.attributes
-    }
+    name = lab.subject(spec.source).label
+    ids: dict[str, tuple[str, ...]] = {}
+    for wording, templates in WORDINGS.items():
+        job = Job(lab, replace(spec, wording=wording))
+        asked = tuple(question.prompt for question in job.experiment.questions)
+        assert asked == tuple(fill(templates[one], name) for one in spec.attributes)
+        ids.setdefault(job.id, asked)
+        # A stored search is another's only where it asks the very same.
+        assert ids[job.id] == asked
+    assert len(ids) == len(set(ids.values())) > 1
+    assert Job(lab, replace(spec, wording="default")).id == Job(lab, spec).id
+    assert Job(lab, replace(spec, wording="reworded")).id != Job(lab, spec).id
 
 
 def test_an_estimating_job_reports_what_it_scored_and_goes_on_where_it_was(

@@ -66,7 +66,7 @@ def test_attributes_are_in_the_questions_order_and_once() -> None:
     [
         ({"attributes": ("mayor",)}, 'no attribute "mayor"; choose from country'),
         ({"attributes": ()}, "needs an attribute"),
-        ({"wording": "rude"}, 'no wording "rude"; choose from post, reworded'),
+        ({"wording": "rude"}, 'no wording "rude"; choose from default, post'),
         ({"removed": (0.0, -2.5)}, "at strength -2.5"),
         ({"added": (math.nan,)}, "at strength nan"),
         ({"source": " #3", "source_latents": (4,)}, "names its latents already"),
