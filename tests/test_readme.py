@@ -10,7 +10,6 @@ import metasae
 from metasae.cli.main import _parser
 from metasae.lab.lab import Lab
 from metasae.steering.edits import LatentSwap
-from metasae.steering.experiment import Experiment
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"python -m metasae ([^`\n#]+)", README)
@@ -19,7 +18,6 @@ COMMANDS = re.findall(r"python -m metasae ([^`\n#]+)", README)
 @pytest.mark.slow
 def test_the_python_example_runs(
     lab: Lab,
-    tokyo_paris: Experiment,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -27,9 +25,11 @@ def test_the_python_example_runs(
     (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     exec(example, {})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == tokyo_paris.apply(LatentSwap()).sentence
-    patterns = [line for line in lines[1:] if line.startswith("Tokyo ")]
-    assert patterns[0].startswith("Tokyo is unchanged") and len(patterns) > 2
+    source, target = lab.opening
+    swapped = lab.experiment(lab.subject(source), lab.subject(target)).apply(LatentSwap())
+    assert lines[0] == swapped.sentence
+    patterns = [line for line in lines[1:] if line.startswith(f"{source} ")]
+    assert patterns[0].startswith(f"{source} is unchanged") and len(patterns) > 2
 
 
 @pytest.mark.parametrize("words", sorted({command.strip() for command in COMMANDS}))

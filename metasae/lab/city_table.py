@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from metasae.lab.city_records import CityRecord
 from metasae.lab.name_latents import activation_table
 from metasae.lab.ranking import ranked
@@ -104,38 +106,37 @@ def told(model: LanguageModel, city: City, asked: Sequence[tuple[str, str]]) -> 
         asked: attribute and template of each question; all go through the model together.
     """
     own = [city.answers(attribute) for attribute, _ in asked]
-    prompts = _asked(
-        model, city.name, [(*one, forms) for one, forms in zip(asked, own, strict=True)]
+    first = _asked(
+        model, city.name, [(*one, forms[:1]) for one, forms in zip(asked, own, strict=True)]
     )
-    scores = prompts.questions.split(prompts.baseline)
-    best = [float(one.max()) for one in scores]
-    written = prompts.questions.split(prompts.greedy)
-    answers = [forms[int(one.argmax())] for forms, one in zip(own, scores, strict=True)]
-    picks = list(answers)
-    # No answer is likelier than its first token: only those whose first token beats the city's
-    # own best answer need their other tokens scored.
-    after, rivals = prompts.next_logprobs, list[tuple[str, ...]]()
+    found = [{forms[0]: float(nats)} for forms, nats in zip(own, first.baseline, strict=True)]
+    says = first.greedy.tolist()
+    after, others = first.next_logprobs, list[tuple[str, ...]]()
     for place, (attribute, _) in enumerate(asked):
-        texts = distinct_answers(attribute)
-        begins = after[place, [model.encode(" " + text)[0] for text in texts]] > best[place]
-        rivals.append(
-            tuple(
-                text
-                for text, likelier in zip(texts, begins.tolist(), strict=True)
-                if likelier and text not in own[place]
-            )
-        )
-    doubted = [place for place, texts in enumerate(rivals) if texts]
+        # No answer is likelier than its first token: only those whose first token beats the city's
+        # first form need their other tokens scored, and one that is written by itself is among
+        # them.
+        texts = [*dict.fromkeys((*own[place], *distinct_answers(attribute)))][1:]
+        begins = after[place, [model.encode(" " + text)[0] for text in texts]]
+        likelier = (begins > found[place][own[place][0]]).tolist()
+        others.append(tuple(text for text, yes in zip(texts, likelier, strict=True) if yes))
+    doubted = [place for place, texts in enumerate(others) if texts]
     if doubted:
-        against = _asked(model, city.name, [(*asked[place], rivals[place]) for place in doubted])
-        parts = against.questions.split(against.baseline)
-        for place, nats in zip(doubted, parts, strict=True):
-            if nats.max() > best[place]:
-                picks[place] = rivals[place][int(nats.argmax())]
-    return [
-        Told(answer, pick, bool(says.any()))
-        for answer, pick, says in zip(answers, picks, written, strict=True)
-    ]
+        more = _asked(model, city.name, [(*asked[place], others[place]) for place in doubted])
+        parts = zip(more.questions.split(more.baseline), more.questions.split(more.greedy),
+                    strict=True)  # fmt: skip
+        for place, (scores, written) in zip(doubted, parts, strict=True):
+            found[place] |= dict(zip(others[place], scores.tolist(), strict=True))
+            mine = [text in own[place] for text in others[place]]
+            says[place] |= bool((written & torch.tensor(mine)).any())
+    return [_judged(nats, forms, said) for nats, forms, said in zip(found, own, says, strict=True)]
+
+
+def _judged(nats: Mapping[str, float], own: Sequence[str], says: bool) -> Told:
+    """What is told by the log-probabilities of some answers; of equals the city's first form."""
+    answer = max((form for form in own if form in nats), key=nats.__getitem__)
+    pick = max(nats, key=nats.__getitem__)
+    return Told(answer, pick if nats[pick] > nats[answer] else answer, says)
 
 
 def _asked(
