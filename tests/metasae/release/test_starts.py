@@ -88,7 +88,7 @@ def test_a_countrys_direction_is_its_cities_best_latents_beside_all_cities(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     countries = ("Japan", "France", "Japan")
-    cities = tuple(SimpleNamespace(country=country) for country in countries)
+    cities = tuple(SimpleNamespace(name=country, country=country) for country in countries)
     monkeypatch.setattr(starts, "load_cities", lambda: cities)
     # Latent 3 is the most active on each, but on all alike: activation × share chooses.
     table = torch.tensor([[4.0, 0.0, 0.0, 5.0], [0.0, 4.0, 0.0, 5.0], [0.0, 0.0, 4.0, 5.0]])
