@@ -43,10 +43,10 @@ POST: dict[str, str] = {attribute: ways[0] for attribute, ways in CANDIDATES.ite
 """The post's question for each attribute."""
 
 QUESTIONS: dict[str, str] = {
-    "country": CANDIDATES["country"][0],
-    "language": CANDIDATES["language"][0],
-    "continent": CANDIDATES["continent"][0],
-    "currency": CANDIDATES["currency"][0],
+    "country": CANDIDATES["country"][2],
+    "language": CANDIDATES["language"][1],
+    "continent": CANDIDATES["continent"][3],
+    "currency": CANDIDATES["currency"][1],
 }
 """What is asked by default.
 
