@@ -106,5 +106,6 @@ class ReferenceNames:
     def _summed(self, rows: np.ndarray) -> Float[Tensor, " F"]:
         """Sum of some rows' activations, latent by latent."""
         some = self.table[rows]
-        sums = np.bincount(some["latent"], some["activation"], minlength=self.width)
+        latents, activations = some["latent"].to_numpy(), some["activation"].to_numpy()
+        sums = np.bincount(latents, activations, minlength=self.width)
         return torch.from_numpy(sums).float()

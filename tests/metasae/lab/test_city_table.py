@@ -22,58 +22,16 @@ from metasae.lab.name_latents import activation_table
 from metasae.lab.reference_names import ReferenceNames
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
-from metasae.steering.questions import Question, Questions
 from metasae.text.cities import ATTRIBUTES, City, distinct_answers, find_city
 from metasae.text.prompts import QUESTIONS, fill
 from tests.builders import city_record, unit_sae
+from tests.metasae.lab.word_model import Asked, Words
 from tests.oracle import answer_logprobs, silenced
 
 # What the model knows, by hand: log-probabilities of whole answers and of their first tokens.
 
 TOKYO = find_city("Tokyo")
 CHICAGO = find_city("Chicago")
-
-
-class Words:
-    """A model whose tokens are words; what is likely after every prompt is set by hand."""
-
-    def __init__(
-        self, first: dict[str, float], whole: dict[str, float], says: Sequence[str] = ()
-    ) -> None:
-        self.first, self.whole, self.says = first, whole, says
-        self.vocabulary: list[str] = []
-        self.asked: list[tuple[str, tuple[str, ...]]] = []
-
-    def encode(self, text: str) -> list[int]:
-        for word in text.split():
-            if word not in self.vocabulary:
-                self.vocabulary.append(word)
-        return [self.vocabulary.index(word) for word in text.split()]
-
-
-class Asked:
-    """What `knowledge` asks of a model, answered by `Words`."""
-
-    def __init__(self, model: Words, questions: Sequence[Question]) -> None:
-        self.model, self.questions = model, Questions(tuple(questions))
-        for question, answer in self.questions.answers:
-            model.asked.append((question.attribute, (answer.text,)))
-        nats = [model.whole.get(answer.text, -20.0) for _, answer in self.questions.answers]
-        self.baseline = torch.tensor(nats)
-
-    @property
-    def next_logprobs(self) -> Tensor:
-        for attribute in ATTRIBUTES:
-            own = (*TOKYO.answers(attribute), *CHICAGO.answers(attribute))
-            for text in (*own, *distinct_answers(attribute)):
-                self.model.encode(text)
-        row = [self.model.first.get(word, -20.0) for word in self.model.vocabulary]
-        return torch.tensor([row] * len(self.questions))
-
-    @property
-    def greedy(self) -> Tensor:
-        said = [answer.text in self.model.says for _, answer in self.questions.answers]
-        return torch.tensor(said)
 
 
 def known(

@@ -11,7 +11,7 @@ from metasae.lab.own_answers import own_answers
 from metasae.lm.language_model import LanguageModel
 from metasae.text.cities import ATTRIBUTES, distinct_answers, facts_by_answer
 from metasae.text.prompts import QUESTIONS, fill
-from tests.metasae.lab.test_city_table import Asked, Words
+from tests.metasae.lab.word_model import Asked, Words
 from tests.oracle import answer_logprobs
 
 
