@@ -19,8 +19,6 @@ def windows(lengths: list[int], documents: list[int], held_out: tuple[bool, ...]
         tokens=tokens,
         lengths=torch.tensor(lengths),
         document=torch.tensor(documents),
-        city=torch.full((len(lengths),), -1),
-        city_at=torch.zeros(len(lengths), dtype=torch.int64),
         sources=("text",) * len(held_out),
         held_out=held_out,
     )
