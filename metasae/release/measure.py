@@ -6,7 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import open_lab
@@ -23,6 +26,8 @@ from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
 from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
+from metasae.text.overlap import clean_windows
+from metasae.text.windows import Windows
 from metasae.training import explained
 from metasae.training.base_sae import TrainingText
 from metasae.training.controls import gaussian_like
@@ -53,15 +58,34 @@ def measure(
 def measure_base(
     preset: Preset, out: Path, text: TrainingText, progress: Progress = silent
 ) -> dict[str, Any]:
-    """The report's figures of the base SAEs, on held-out text."""
+    """The report's figures of the base SAEs, on held-out text, source by source.
+
+    Every window counts that is of a held-out document nothing was chosen by and that has no run of
+    `overlap.RUN` tokens in common with the training text. ``saes`` is of the first source alone.
+    """
     saes = {width: formats.load(out / f"sae-{width}") for width in preset.widths}
-    batches = held_out_batches(text.windows)
     median = text.activations.median_norm
+    windows = text.windows
+    clean = clean_windows(windows) & for_figures(windows)
+    source_of = np.array(windows.sources)[windows.document.numpy()]
+    by_source = {}
+    for source in dict.fromkeys(source_of[clean.numpy()].tolist()):
+        among = clean & torch.from_numpy(source_of == source)
+        batches = held_out_batches(windows, len(windows.lengths), among)
+        by_source[source] = base_quality(
+            text.model, saes, batches, text.activations.mean, median, progress
+        )
     return {
         "median_norm": median,
-        "text": text_used(text.windows),
-        "saes": base_quality(text.model, saes, batches, text.activations.mean, median, progress),
+        "text": text_used(windows),
+        "saes": next(iter(by_source.values()), []),
+        "saes_by_source": by_source,
     }
+
+
+def for_figures(windows: Windows) -> Bool[Tensor, " N"]:
+    """Which windows are of documents that no choice was made by: every second document."""
+    return windows.document % 2 == 1
 
 
 def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
@@ -71,7 +95,7 @@ def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
         for name in (f"sae-{width}/{formats.WEIGHTS}" for width in preset.widths):
             if report["weights_sha256"][name] != sha256(out / name):
                 return None
-        return {name: report[name] for name in ("median_norm", "text", "saes")}
+        return {name: report[name] for name in ("median_norm", "text", "saes", "saes_by_source")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -41,8 +41,8 @@ TOKENS = 500_000
 """Tokens that are read by default."""
 
 RECIPE = TrainConfig(width=4608, k=4, steps=1200, start="pairs")
-"""The default configuration: few latents a token, started from what occurs in the text, which makes latents that are
-composites (see `benchmarks.starts`)."""
+"""The default configuration: few latents a token, started from what occurs in the text, which makes
+latents that are composites (see `benchmarks.starts`)."""
 
 _CALIBRATED = 32768
 """Most rows from which the inference threshold of a BatchTopK SAE is computed."""
