@@ -122,7 +122,7 @@ def city_record(name: str, country: str, *chosen: int) -> CityRecord:
         currency="",
         answers={},
         known={},
-        latents=tuple(RankedLatent(latent, 1.0, 0.9, 0.5, True) for latent in chosen),
+        latents=tuple(RankedLatent(latent, 1.0, 0.9, 0.5, True, True) for latent in chosen),
     )
 
 

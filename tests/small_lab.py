@@ -18,8 +18,9 @@ from torch import Tensor
 
 from metasae.lab.city_records import CityRecord, RankedLatent
 from metasae.lab.lab import Lab, open_lab
-from metasae.lab.name_latents import activation_table, residuals_on_names, selectivity
-from metasae.lab.preset_files import META_SAE
+from metasae.lab.name_latents import activation_table, residuals_on_names
+from metasae.lab.preset_files import META_SAE, NAMES
+from metasae.lab.reference import NameReference
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.loading import load_model
 from metasae.saes import formats
@@ -70,7 +71,10 @@ def _plant(model: LanguageModel, preset: Preset, folder: Path) -> None:
     for width in preset.widths:
         formats.save(_first(sae, width), Path(preset.sae(width)), torch.float32)
     formats.save(meta, folder / META_SAE, torch.float32)
-    records = _records(cities, activation_table(model, sae, cities, median))
+    called = [city.name for city in cities]
+    reference = NameReference.of(called, activation_table(model, sae, called, median))
+    reference.write(folder / NAMES)
+    records = _records(cities, reference)
     words = pd.DataFrame({"latent": range(len(cities)), "word": [city.name for city in cities]})
     words.to_parquet(folder / "words.parquet")
     write_json(folder / "cities.json", {"cities": [record.to_dict() for record in records]})
@@ -126,17 +130,20 @@ def _first(sae: SparseAutoencoder, width: int) -> SparseAutoencoder:
     )  # fmt: skip
 
 
-def _records(cities: list[City], table: Float[Tensor, "C F"]) -> list[CityRecord]:
-    """The cities' records: each has chosen the latent of its number."""
-    share = selectivity(table)
+def _records(cities: list[City], reference: NameReference) -> list[CityRecord]:
+    """The cities' records: each has chosen the latent of its number, and it is its own."""
     records = []
     for number, city in enumerate(cities):
-        best = [number, *(n for n in table[number].argsort(descending=True)[:3].tolist()
+        active = reference.activations(city.name)
+        share = reference.selectivity(city.name, active)
+        best = [number, *(n for n in active.argsort(descending=True)[:3].tolist()
                           if n != number)]  # fmt: skip
         ranked = tuple(
-            RankedLatent(n, float(table[number, n]), float(share[number, n]), 1.0, n == number)
+            RankedLatent(
+                n, float(active[n]), float(share[n]), 1.0, chosen=n == number, own=n == number
+            )
             for n in best
-            if table[number, n] > 0
+            if active[n] > 0
         )
         facts: dict[str, Any] = {name: getattr(city, name) for name in ATTRIBUTES}
         answers = {name: city.answers(name)[0] for name in ATTRIBUTES}

@@ -11,7 +11,7 @@ def subject_pickers(lab: Lab) -> None:
     setting = session.view().setting
     names = lab.city_names()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        _subject_picker("source", "Source: the city to change", setting.source, names)
+        _subject_picker("source", "Source: the name to change", setting.source, names)
         st.button(
             "",
             icon=":material/swap_horiz:",
@@ -39,5 +39,6 @@ def _subject_picker(side: str, label: str, value: str, names: tuple[str, ...]) -
         on_change=picked,
         accept_new_options=True,
         width=300,
-        help='A city, or latents by number: type "#123" or "#12, #45".',
+        help="A city of the list, any other name, word or phrase you type, or latents by "
+        "number: #123 or #12, #45.",
     )

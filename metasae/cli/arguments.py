@@ -96,7 +96,7 @@ def number(
 
 def pair(command: argparse.ArgumentParser, required: bool) -> None:
     """Declare source and target, and the latents that stand for them."""
-    command.add_argument("--source", required=required, help='a city, or latents like "#123"')
+    command.add_argument("--source", required=required, help='any name, or latents like "#123"')
     command.add_argument("--target", required=required, help="likewise; whose answers are to come")
     command.add_argument("--source-latents", metavar="IDS", help="these instead of its own choice")
     command.add_argument("--target-latents", metavar="IDS", help="likewise for the target")

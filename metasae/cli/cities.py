@@ -1,4 +1,4 @@
-"""Commands about cities: all of them, or one with its latents."""
+"""Commands about names: all cities of the table, or any name with its latents."""
 
 import argparse
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def register(add: Add) -> None:
     """Declare the commands."""
     add("cities", cities, "The cities, what the model knows of them, their latents.")
-    one = add("city", city, "One city's latents, ranked and decomposed.")
-    one.add_argument("name", help="a city of the table")
+    one = add("city", city, "A name's latents, ranked and decomposed.")
+    one.add_argument("name", help="a city, a person, any word or phrase")
 
 
 def _latents(lab: "Lab", record: "CityRecord") -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ class CityTable:
 
 @dataclass(frozen=True)
 class CityLatents:
-    """One city and its latents."""
+    """A name and its latents."""
 
     explorer: "Explorer"
     record: "CityRecord"
@@ -81,6 +81,7 @@ class CityLatents:
         return {
             "name": self.record.name,
             "known": self.record.known,
+            "note": self.explorer.lab.note(self.record.name),
             "latents": _latents(self.explorer.lab, self.record),
         }
 
@@ -89,7 +90,10 @@ class CityLatents:
         from metasae.explorer.explorer import META
 
         record = self.record
-        lines = [f"{record.name}: {record.country}, {record.language}, {record.currency}"]
+        facts = [record.country, record.language, record.currency] if record.in_table else []
+        lines = [": ".join(filter(None, (record.name, ", ".join(facts))))]
+        if note := self.explorer.lab.note(record.name):
+            lines.append(note)
         for one in _latents(self.explorer.lab, record):
             lines.append(
                 f"{'*' if one['chosen'] else ' '} latent {one['id']}: activation "
@@ -108,9 +112,6 @@ def cities(arguments: argparse.Namespace) -> CityTable:
 
 
 def city(arguments: argparse.Namespace) -> CityLatents:
-    """One city; an unknown one is said before anything is opened."""
-    from metasae.text.cities import find_city
-
-    find_city(arguments.name)
+    """One name."""
     explorer = opened_explorer(arguments)
-    return CityLatents(explorer, explorer.lab.city_record(arguments.name))
+    return CityLatents(explorer, explorer.lab.record(arguments.name))

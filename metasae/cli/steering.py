@@ -54,6 +54,7 @@ class Steered:
         lines = [self.outcome.sentence]
         if self.outcome.why_asked:
             lines.append(self.outcome.why_asked)
+        lines += self.outcome.notes
         lines += ["", "log-probability (nats)      before    after"]
         for attribute in self.outcome.to_dict()["attributes"]:
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')

@@ -1,4 +1,4 @@
-"""Cities with what the model knows of them and the latents that are theirs."""
+"""Names, most of them cities, with what the model knows of them and the latents that are theirs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,22 +6,23 @@ from typing import Any
 from metasae.sources.records import from_values, to_values
 
 OWN = 0.5
-"""A latent is a city's own when more than this share of its activation over all cities is there."""
+"""A latent is a name's own when more than this share of its activation over all names is there."""
 
 CANDIDATES = 8
-"""Latents of a city that are ranked."""
+"""Latents of a name that are ranked."""
 
 
 @dataclass(frozen=True)
 class RankedLatent:
-    """One latent's claim to a city.
+    """One latent's claim to a name.
 
     Attributes:
         latent: its index.
         activation: mean over the contexts, on the name's last token, in residual-stream units.
-        selectivity: share of its activation over all cities, 0 to 1.
-        effect: nats the city's answers lose without it, mean over the four questions.
+        selectivity: share of its activation over all reference names, 0 to 1.
+        effect: nats the name's answers lose without it, mean over the four questions.
         chosen: whether it is edited by default.
+        own: whether it is the name's own: selective, and not faint.
     """
 
     latent: int
@@ -29,16 +30,20 @@ class RankedLatent:
     selectivity: float
     effect: float
     chosen: bool
+    own: bool
 
 
 @dataclass(frozen=True)
 class CityRecord:
-    """A city, what the model knows of it, and its latents.
+    """A city, or any name that was looked up, what the model knows of it, and its latents.
 
     Attributes:
+        country, continent, language, currency: its facts; of a name outside the table what the
+            model itself finds likeliest among the table's.
         answers: per attribute the accepted form the unedited model finds likeliest.
         known: per attribute whether that answer is the likeliest among all cities' answers.
         latents: ranked, the best first.
+        in_table: whether the facts are the table's.
     """
 
     name: str
@@ -49,6 +54,7 @@ class CityRecord:
     answers: dict[str, str]
     known: dict[str, bool]
     latents: tuple[RankedLatent, ...]
+    in_table: bool = True
 
     @property
     def chosen(self) -> tuple[RankedLatent, ...]:
@@ -57,8 +63,8 @@ class CityRecord:
 
     @property
     def has_own_latent(self) -> bool:
-        """Whether some latent has more than half of its activation over all cities here."""
-        return any(latent.selectivity > OWN for latent in self.latents)
+        """Whether some latent is its own."""
+        return any(latent.own for latent in self.latents)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able values that files hold."""

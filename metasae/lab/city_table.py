@@ -1,28 +1,23 @@
 """The table of cities with what the model knows of them and which latents are theirs, measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.lab.city_records import CANDIDATES, OWN, CityRecord, RankedLatent
-from metasae.lab.name_latents import activation_table, selectivity
+from metasae.lab.city_records import CityRecord
+from metasae.lab.claims import claims, with_effects
+from metasae.lab.name_latents import activation_table
+from metasae.lab.reference import NameReference, reference_names
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.names import name_position
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.steering.ablation import lost_without
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import ATTRIBUTES, City, distinct_answers, load_cities
 from metasae.text.prompts import QUESTIONS, fill
-
-STRONG = 0.25
-"""A latent is edited by default when it is the city's own and at least this share as active on the
-name as the city's strongest own latent."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +35,20 @@ class Knowledge:
 
 def measured_cities(
     model: LanguageModel, sae: SparseAutoencoder, median_norm: float, progress: Progress = silent
-) -> list[CityRecord]:
-    """Every city of the table with what the model knows of it and its latents.
+) -> tuple[list[CityRecord], NameReference]:
+    """Every city of the table with what the model knows of it and its latents, and the reference.
 
     Args:
         median_norm: of the residual stream at the hook.
     """
     cities = load_cities()
     knows = knowledge(model, cities, progress)
-    table = activation_table(model, sae, cities, median_norm, progress)
-    return records(model, sae, cities, knows, table, median_norm, progress)
+    names = reference_names()
+    table = activation_table(model, sae, names, median_norm, progress)
+    reference = NameReference.of(names, table)
+    mine = table[[names.index(city.name) for city in cities]]
+    ranked = records(model, sae, cities, knows, mine, reference, median_norm, progress)
+    return ranked, reference
 
 
 def knowledge(
@@ -114,6 +113,7 @@ def records(
     cities: Sequence[City],
     known: Sequence[Knowledge],
     table: Float[Tensor, "C F"],
+    reference: NameReference,
     median_norm: float,
     progress: Progress = silent,
 ) -> list[CityRecord]:
@@ -125,18 +125,12 @@ def records(
         known: see `knowledge`.
         table: see `name_latents.activation_table`.
     """
-    share = selectivity(table)
     ranked = []
-    for number, city in enumerate(cities):
-        knows = known[number]
-        score = table[number] * share[number]
-        best = score.topk(min(CANDIDATES, len(score))).indices
-        candidates = [int(latent) for latent in best if table[number, latent] > 0]
-        lost = torch.zeros(0, 1)
-        if candidates:
+    for number, (city, knows) in enumerate(zip(cities, known, strict=True)):
+        latents = claims(reference, city.name, table[number])
+        if latents:
             prompts = _asked(model, city, {name: (form,) for name, form in knows.answers.items()})
-            at = [name_position(model, one.prompt, city.name) for one in prompts.questions]
-            lost = lost_without(prompts, sae, candidates, at, median_norm)
+            latents = with_effects(latents, model, sae, prompts, city.name, median_norm)
         ranked.append(
             CityRecord(
                 name=city.name,
@@ -146,33 +140,11 @@ def records(
                 currency=city.currency,
                 answers=knows.answers,
                 known=knows.known,
-                latents=choose(
-                    [
-                        RankedLatent(
-                            latent=latent,
-                            activation=round(float(table[number, latent]), 3),
-                            selectivity=round(float(share[number, latent]), 4),
-                            effect=round(float(loss), 4),
-                            chosen=False,
-                        )
-                        for latent, loss in zip(candidates, lost.mean(1), strict=True)
-                    ]
-                ),
+                latents=latents,
             )
         )
         progress("Ranking the cities' latents", (number + 1) / len(cities), city.name)
     return ranked
-
-
-def choose(ranked: list[RankedLatent]) -> tuple[RankedLatent, ...]:
-    """Mark the latents an edit uses: the city's own, else the one most active and selective."""
-    own = [one for one in ranked if one.selectivity > OWN]
-    strongest = max((one.activation for one in own), default=0.0)
-    chosen = {one.latent for one in own if one.activation >= STRONG * strongest}
-    if not chosen and ranked:
-        chosen = {ranked[0].latent}
-    marked = [replace(one, chosen=one.latent in chosen) for one in ranked]
-    return tuple(sorted(marked, key=lambda r: (not r.chosen, -r.activation * r.selectivity)))
 
 
 def counted(cities: Sequence[CityRecord]) -> dict[str, Any]:

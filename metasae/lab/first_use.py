@@ -12,7 +12,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.city_table import counted, measured_cities
-from metasae.lab.preset_files import CITIES, META_SAE, REPORT, folder_of
+from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT, folder_of
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.progress import Progress, silent
 from metasae.saes import formats
@@ -64,7 +64,7 @@ def make_tables(
 ) -> None:
     """Ask the model about the cities, find their latents, and write the tables."""
     median = usual_norm(model)
-    cities = measured_cities(model, decomposition.sae, median, progress)
+    cities, reference = measured_cities(model, decomposition.sae, median, progress)
     weights = f"{META_SAE}/{formats.WEIGHTS}"
     trained = folder / META_SAE / formats.REPORT
     try:
@@ -84,6 +84,7 @@ def make_tables(
         "cities": counted(cities),
         "weights_sha256": {weights: sha256(folder / weights)},
     }
+    reference.write(folder / NAMES)
     # The cities last: their file says that all is there.
     for name, values in (
         (REPORT, report),

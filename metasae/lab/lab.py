@@ -13,9 +13,12 @@ import pandas as pd
 from metasae.errors import UserError
 from metasae.lab.city_questions import BYSTANDER, city_questions, fired_on
 from metasae.lab.city_records import CityRecord
+from metasae.lab.claims import sharing_note
 from metasae.lab.first_use import prepare
+from metasae.lab.looked_up import looked_up
 from metasae.lab.meta_cards import MetaCard, meta_card
-from metasae.lab.preset_files import CITIES, WORDS, folder_of, meta_sae_folder
+from metasae.lab.preset_files import CITIES, NAMES, WORDS, folder_of, meta_sae_folder
+from metasae.lab.reference import NameReference
 from metasae.lab.stored_report import read_report
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
@@ -28,7 +31,7 @@ from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
 from metasae.steering.provenance import Provenance
 from metasae.steering.questions import Question, Subject
-from metasae.text.cities import find_city
+from metasae.text.cities import city_called, find_city, similar_city
 from metasae.text.prompts import QUESTIONS
 from metasae.version import __version__
 
@@ -38,7 +41,8 @@ class Lab:
     """One preset opened: its model, SAE, meta-SAE and tables. No edit changes its state.
 
     Attributes:
-        records: cities that can be edited, by name.
+        records: the table's cities, by name.
+        reference: the names a typed name is compared with.
         words: per latent, the words it is most active on, strongest first.
         median_norm: of the residual stream at the hook.
         report: how the SAEs were made and how good they are (see `release.measure`).
@@ -48,6 +52,7 @@ class Lab:
     model: LanguageModel
     decomposition: Decomposition
     records: dict[str, CityRecord]
+    reference: NameReference
     words: dict[int, tuple[str, ...]]
     median_norm: float
     provenance: Provenance
@@ -64,7 +69,7 @@ class Lab:
         return self.decomposition.n_meta
 
     def city_names(self) -> tuple[str, ...]:
-        """Cities that can be edited, sorted."""
+        """The table's cities that some latent fires on, sorted: suggestions of what to edit."""
         return tuple(sorted(name for name, record in self.records.items() if record.chosen))
 
     def city_record(self, name: str) -> CityRecord:
@@ -81,6 +86,40 @@ class Lab:
                 f"{_made_anew(self.preset)}"
             )
         return self.records[city]
+
+    def record(self, name: str) -> CityRecord:
+        """What is known of a name: a city of the table, or any other, which is looked up.
+
+        Raises:
+            UserError: as `city_record` for a city, and as `looked_up.looked_up` for other names.
+        """
+        name = " ".join(name.split())
+        city = city_called(name)
+        return self._looked_up(name) if city is None else self.city_record(city.name)
+
+    @functools.cached_property
+    def _looked_up(self) -> Callable[[str], CityRecord]:
+        sae = self.decomposition.sae
+        return functools.lru_cache(maxsize=256)(
+            lambda name: looked_up(self.model, sae, self.reference, name, self.median_norm)
+        )
+
+    def note(self, name: str) -> str:
+        """What to know of a name: that it has no latent of its own, or no facts; else empty.
+
+        Raises:
+            UserError: as `record`.
+        """
+        record = self.record(name)
+        notes = [sharing_note(self.reference, record.name, record.latents)]
+        if not record.in_table:
+            notes.append(
+                f"No facts about {record.name} are in the table; where it is asked about as a "
+                "city, its answers are what the model itself finds likeliest."
+            )
+            if close := similar_city(record.name):
+                notes.append(f"Did you mean {close}?")
+        return " ".join(filter(None, notes))
 
     def latent_words(self, latent: int) -> tuple[str, ...]:
         """The words a latent is most active on, strongest first.
@@ -106,13 +145,14 @@ class Lab:
         )
 
     def subject(self, text: str, latents: Sequence[int] | None = None) -> Subject:
-        """A city by name, or latents by number ("#123" or "#12, #45").
+        """Any name, or latents by number ("#123" or "#12, #45").
 
         Args:
-            latents: these instead of the city's own choice.
+            latents: these instead of the name's own choice.
 
         Raises:
-            UserError: for an unknown city, a city without a latent, or a latent out of range.
+            UserError: for a name without a latent or that can't be looked up, or a latent out of
+                range.
         """
         text = text.strip()
         if text.startswith("#"):
@@ -128,7 +168,7 @@ class Lab:
             return Subject(
                 label, None, numbers, strength, fired_on(self.records, numbers, self.latent_words)
             )
-        record = self.city_record(text)
+        record = self.record(text)
         ranked = {one.latent: one.activation for one in record.latents}
         if latents is None:
             chosen = tuple(one.latent for one in record.chosen)
@@ -138,14 +178,15 @@ class Lab:
             self.decomposition.check(latent)
         if not chosen:
             raise UserError(
-                f"{record.name} has no latent of its own in this SAE; choose another city or name "
+                f"No latent of this SAE fires on {record.name}; choose another name, or name "
                 "latents by number."
             )
         typical = self._typical_activations(chosen)
         activations = tuple(
             ranked.get(latent, other) for latent, other in zip(chosen, typical, strict=True)
         )
-        return Subject(record.name, record.name, chosen, activations)
+        note = "" if latents else self.note(record.name)
+        return Subject(record.name, record.name, chosen, activations, note=note)
 
     @functools.cached_property
     def _largest_activations(self) -> dict[int, float]:
@@ -180,7 +221,9 @@ class Lab:
         Raises:
             UserError: when nobody knows what the source's latents fire on, or it is the target.
         """
-        return city_questions(self.records, source, target, bystander, templates)
+        named = (one.about for one in (source, target) if one.city is not None)
+        looked = {name: self.record(name) for name in named}
+        return city_questions(self.records | looked, source, target, bystander, templates)
 
     def experiment(
         self, source: Subject, target: Subject, questions: Sequence[Question] | None = None
@@ -261,6 +304,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         words = _words(folder) if preset.weights is not None else {}
         report = read_report(preset)
         records = [CityRecord.from_dict(entry) for entry in cities["cities"]]
+        reference = NameReference.read(folder / NAMES)
         median_norm = float(report["median_norm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -271,6 +315,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
         model=model or load_model(preset, progress),
         decomposition=decomposition,
         records={record.name: record for record in records},
+        reference=reference,
         words=words,
         median_norm=median_norm,
         report=report,

@@ -1,9 +1,6 @@
-"""Activations of latents on names, and how selective they are: which fire on one name alone.
+"""Activations of latents on names: the mean over varied contexts, on the name's last token.
 
-The name is put into varied contexts, and a latent counts for it by its mean activation on the
-name's last token, and by that activation's share of the same over all names (its selectivity).
-
-Shapes: C cities, F latents, P prompts, D = d_model.
+Shapes: N names, F latents, P prompts, D = d_model.
 """
 
 from collections.abc import Sequence
@@ -17,26 +14,25 @@ from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.names import name_position
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.text.cities import City
 from metasae.text.prompts import NAME_CONTEXTS, fill
 
 
 def activation_table(
     model: LanguageModel,
     sae: SparseAutoencoder,
-    cities: Sequence[City],
+    names: Sequence[str],
     median_norm: float,
     progress: Progress = silent,
-) -> Float[Tensor, "C F"]:
-    """Mean activation of every latent on every city's name, over `NAME_CONTEXTS`."""
-    table = torch.zeros(len(cities), sae.width)
-    for number, city in enumerate(cities):
-        prompts = [fill(template, city.name) for template in NAME_CONTEXTS]
-        resid = residuals_on_names(model, prompts, city.name)
+) -> Float[Tensor, "N F"]:
+    """Mean activation of every latent on every name, over `NAME_CONTEXTS`."""
+    table = torch.zeros(len(names), sae.width)
+    for number, name in enumerate(names):
+        prompts = [fill(template, name) for template in NAME_CONTEXTS]
+        resid = residuals_on_names(model, prompts, name)
         usable = not_massive(resid.norm(dim=1), median_norm)
         if usable.any():
             table[number] = sae.encode(resid[usable]).mean(0)
-        progress("Looking for the cities' latents", (number + 1) / len(cities), city.name)
+        progress("Looking for the names' latents", (number + 1) / len(names), name)
     return table
 
 
@@ -48,8 +44,3 @@ def residuals_on_names(
     at = [name_position(model, prompt, name) for prompt in prompts]
     resid = model.residual(padded(rows, model.start_token))
     return resid[torch.arange(len(rows)), torch.tensor(at)]
-
-
-def selectivity(table: Float[Tensor, "C F"]) -> Float[Tensor, "C F"]:
-    """Each city's share of a latent's activation over all cities."""
-    return table / table.sum(0).clamp(min=1e-9)

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 from metasae.lab.city_records import CityRecord
 from metasae.progress import Progress, silent
@@ -57,56 +59,90 @@ def sharing(
     }
 
 
-def swaps(
-    experiments: Iterable[Experiment], count: int, progress: Progress = silent
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Swapped:
+    """A source and a target with what the model knows of them, and the experiment to swap in."""
+
+    source: CityRecord
+    target: CityRecord
+    experiment: Experiment
+
+
+def swaps(pairs: Iterable[Swapped], count: int, progress: Progress = silent) -> dict[str, Any]:
     """What the latent swap moves, over some ordered pairs of cities.
 
-    An attribute counts where the two cities' answers differ; it has moved when the target's answer
-    is likelier than the source's after the swap (``moved``), or than every candidate's, a third
-    city's among them (``first_of_all``). ``…_of_4`` is four times the share. The swap is made at
-    all positions, as the post has it; ``at_name`` has the same for the name's last token alone.
+    An attribute counts where the model knows the fact of both cities and the two differ. It has
+    moved when the target's answer is likelier than the source's after the swap (``moved``), or than
+    every candidate's, a third city's among them (``first_of_all``); ``most_likely`` is where the
+    model's own likeliest next token begins the target's answer. The swap is made at all positions,
+    as the post has it; ``at_name`` has the same for the name's last token alone.
     """
-    differing = 0
+    compared = 0
     edits = {"all": LatentSwap(options=EditOptions(position="all")), "last": LatentSwap()}
-    counts = {position: {"moved": 0, "first_of_all": 0} for position in edits}
-    for number, experiment in enumerate(experiments):
-        before = differing
+    ways = ("moved", "first_of_all", "most_likely")
+    counts = {position: dict.fromkeys(ways, 0) for position in edits}
+    for number, pair in enumerate(pairs):
+        before = compared
         for position, counted in counts.items():
-            verdicts = list(_swapped(experiment.apply(edits[position])))
-            differing = before + len(verdicts)
-            counted["moved"] += sum(moved for moved, _ in verdicts)
-            counted["first_of_all"] += sum(first for _, first in verdicts)
+            verdicts = list(_verdicts(pair, pair.experiment.apply(edits[position])))
+            compared = before + len(verdicts)
+            for way, happened in zip(ways, zip(*verdicts, strict=True), strict=False):
+                counted[way] += sum(happened)
         progress("Swapping cities", (number + 1) / count, "")
 
     def shares(position: str) -> dict[str, Any]:
-        of_4 = {f"{k}_of_4": 4 * n / max(1, differing) for k, n in counts[position].items()}
-        return counts[position] | of_4
+        return {way: share_of(n, compared) for way, n in counts[position].items()}
 
-    return {
-        "pairs": count,
-        "attributes_that_differ": differing,
-        **shares("all"),
-        "at_name": shares("last"),
-    }
+    return {"pairs": count, "attributes": compared, **shares("all"), "at_name": shares("last")}
 
 
-def _swapped(outcome: Outcome) -> Iterator[tuple[bool, bool]]:
-    """Per attribute that differs: does the target's answer pass the source's, and every other?"""
+def _verdicts(pair: Swapped, outcome: Outcome) -> Iterator[tuple[bool, bool, bool]]:
+    """Per attribute that counts: is the target's answer above the source's, above all, the next?"""
     questions = outcome.questions
     rows = zip(
+        questions,
         questions.split(questions.belonging_to(outcome.source.label)),
         questions.split(questions.belonging_to(outcome.target.label)),
         questions.split(outcome.logprobs),
+        outcome.top_after,
         strict=True,
     )
-    for sources, targets, scores in rows:
-        if (sources & targets).any():
+    for question, sources, targets, scores, top in rows:
+        known = pair.source.known[question.attribute] and pair.target.known[question.attribute]
+        if not known or (sources & targets).any():
             continue
         mine, theirs = (
             scores.masked_fill(~whose, -torch.inf).max() for whose in (sources, targets)
         )
-        yield bool(theirs > mine), bool(targets[scores.argmax()])
+        answers = [
+            f" {answer.text}"
+            for answer, its in zip(question.answers, targets.tolist(), strict=True)
+            if its
+        ]
+        likeliest = top[0][0]
+        yield (
+            bool(theirs > mine),
+            bool(targets[scores.argmax()]),
+            any(answer.startswith(likeliest) for answer in answers),
+        )
+
+
+def share_of(count: int, total: int) -> dict[str, Any]:
+    """A share with its 95 % interval (Wilson's, of independent draws).
+
+    Returns:
+        ``count``, ``of``, ``share``, and ``low`` and ``high``; shares are None of nothing.
+    """
+    if not total:
+        return {"count": count, "of": total, "share": None, "low": None, "high": None}
+    interval = binomtest(count, total).proportion_ci(method="wilson")
+    return {
+        "count": count,
+        "of": total,
+        "share": count / total,
+        "low": float(interval.low),
+        "high": float(interval.high),
+    }
 
 
 def well_known(records: Sequence[CityRecord], count: int = 30) -> list[CityRecord]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import open_lab
-from metasae.lab.preset_files import CITIES, META_SAE, REPORT
+from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
@@ -116,7 +116,8 @@ def measure_meta(
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
     meta = formats.load(out / META_SAE)
-    cities = measured_cities(model, largest, median, progress)
+    cities, reference = measured_cities(model, largest, median, progress)
+    reference.write(out / NAMES)
     write_json(out / CITIES, {"cities": [record.to_dict() for record in cities]})
     report: dict[str, Any] = {
         "preset": str(preset.opened),

@@ -8,14 +8,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.lab.city_records import CANDIDATES, RankedLatent
-from metasae.lab.city_table import choose
+from metasae.lab.claims import claims
 from metasae.lab.lab import Lab
-from metasae.lab.name_latents import activation_table, selectivity
+from metasae.lab.name_latents import activation_table
+from metasae.lab.reference import NameReference
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
@@ -30,7 +28,6 @@ from metasae.steering.edits import EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Subject
 from metasae.steering.verdict import pattern_name
-from metasae.text.cities import find_city
 from metasae.training.threshold import with_threshold
 
 _log = logging.getLogger(__name__)
@@ -230,9 +227,9 @@ def _narrower(experiment: Experiment, lab: Lab, width: int) -> Experiment:
         raise UserError("Latents chosen by number belong to one SAE; choose two cities instead.")
     sae = formats.open_sae(lab.preset.sae(width))
     names = [*map(str, pair), *_company(lab, experiment)]
-    table = activation_table(lab.model, sae, [find_city(n) for n in names], lab.median_norm)
-    share = selectivity(table)
-    source, target = (_located(name, table[row], share[row]) for row, name in enumerate(names[:2]))
+    table = activation_table(lab.model, sae, names, lab.median_norm)
+    reference = NameReference.of(names, table)
+    source, target = (_located(name, reference) for name in names[:2])
     return experiment.replaced(
         decomposition=Decomposition(sae, lab.decomposition.meta), source=source, target=target
     )
@@ -240,7 +237,7 @@ def _narrower(experiment: Experiment, lab: Lab, width: int) -> Experiment:
 
 def _company(lab: Lab, experiment: Experiment) -> list[str]:
     """Cities a pair's latents are told apart from: half of them, if there are, compatriots."""
-    pair = [lab.records[name] for name in (experiment.source.city, experiment.target.city) if name]
+    pair = [lab.record(name) for name in (experiment.source.city, experiment.target.city) if name]
     others = [record for record in lab.records.values() if record not in pair]
     near = [r for r in others if r.country in {city.country for city in pair}][: COMPANY // 2]
     far = [record for record in others if record not in near]
@@ -248,14 +245,9 @@ def _company(lab: Lab, experiment: Experiment) -> list[str]:
     return [record.name for record in (*near, *(far[n] for n in spread))]
 
 
-def _located(name: str, activation: Float[Tensor, " F"], share: Float[Tensor, " F"]) -> Subject:
-    """A city by the latents that an edit of it would use, chosen as in the table of cities."""
-    best = (activation * share).topk(min(CANDIDATES, len(share))).indices.tolist()
-    ranked = [
-        RankedLatent(latent, float(activation[latent]), float(share[latent]), 0.0, False)
-        for latent in best
-    ]
-    mine = [one for one in choose(ranked) if one.chosen]
+def _located(name: str, reference: NameReference) -> Subject:
+    """A name by the latents that an edit of it would use, chosen as in the table of cities."""
+    mine = [one for one in claims(reference, name, reference.activations(name)) if one.chosen]
     return Subject(
         name, name, tuple(one.latent for one in mine), tuple(one.activation for one in mine)
     )

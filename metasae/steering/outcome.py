@@ -137,6 +137,11 @@ class Outcome:
             return ""
         return self.source.about
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about source and target, in sentences."""
+        return tuple(filter(None, (self.source.note, self.target.note)))
+
     @cached_property
     def why_asked(self) -> str:
         """Why the questions are about what they are, in a sentence; empty for a city."""
@@ -174,6 +179,7 @@ class Outcome:
             "source": {"label": self.source.label, "latents": list(self.source.latents)},
             "target": {"label": self.target.label, "latents": list(self.target.latents)},
             "asked_about": self.asked_about,
+            "notes": list(self.notes),
             "edit": self.edit.to_dict(),
             "units": UNITS,
             **asdict(self.provenance),

@@ -22,11 +22,13 @@ class Subject:
 
     Attributes:
         label: how it is called on screen.
-        city: the city's name, or None for latents chosen by number.
+        city: the name, a city's or any other; None for latents chosen by number.
         latents: their indices.
         activations: their mean activations on the subject's own prompts.
         about: the name that questions about it mention: the city's; for latents chosen by number
             what they fire on most. Empty where nobody knows.
+        note: what to know about it, in sentences: that it has no latent of its own, or no known
+            facts. Empty where there is nothing.
     """
 
     label: str
@@ -34,6 +36,7 @@ class Subject:
     latents: tuple[int, ...]
     activations: tuple[float, ...]
     about: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.city is not None:

@@ -79,6 +79,18 @@ def load_cities() -> tuple[City, ...]:
     return tuple(sorted(cities, key=lambda city: city.name))
 
 
+def city_called(name: str) -> City | None:
+    """The city of the table called so, as `find_city` compares names; None without one."""
+    return _cities_by_key().get(_fold(name))
+
+
+def similar_city(name: str) -> str:
+    """The table's city whose name is spelt much like a name; empty without one."""
+    keys = _cities_by_key()
+    close = difflib.get_close_matches(_fold(name), keys, n=1, cutoff=0.8)
+    return keys[close[0]].name if close else ""
+
+
 def find_city(name: str) -> City:
     """The city called ``name``, whatever its case, accents, spaces and punctuation.
 

@@ -1,6 +1,6 @@
-"""Prompts about cities: the four questions, and contexts in which a city's latents are looked for.
+"""Prompts about cities: the four questions, and contexts in which a name's latents are looked for.
 
-None of them occurs in the training text, which has its own (`city_sentences`).
+None of them occurs in the training sentences, which have their own (`name_sentences`).
 """
 
 from metasae.text.cities import ATTRIBUTES
@@ -27,23 +27,23 @@ WORDINGS: dict[str, dict[str, str]] = {"post": QUESTIONS, "reworded": REWORDED}
 assert tuple(QUESTIONS) == tuple(REWORDED) == ATTRIBUTES
 
 NAME_CONTEXTS: tuple[str, ...] = (
-    "The currency used in {city}",
+    "They were talking about {city}",
+    "The best known example is {city}",
+    "She wrote her thesis on {city}",
+    "A documentary about {city}",
+    "All of a sudden he remembered {city}",
+    "There is no better choice than {city}",
+    "It all started with {city}",
+    "Let me tell you something about {city}",
+    "The last question of the quiz concerned {city}",
+    "Our correspondent reports from {city}",
     "The primary language spoken in {city}",
-    "My sister has been living in {city}",
-    "We spent three rainy days in {city}",
-    "The conference will be held in {city}",
-    "He grew up on the outskirts of {city}",
-    "A new museum has opened in {city}",
-    "The best restaurants of {city}",
-    "Last winter they drove all the way to {city}",
-    "The film was shot in {city}",
-    "There is heavy traffic around {city}",
-    "Hotels near the old centre of {city}",
+    "Nothing compares to {city}",
 )
-"""Contexts that end with a city's name, on which its latents are looked for."""
+"""Contexts that end with a name of any kind, on which its latents are looked for."""
 
 CITY = "{city}"
-"""What stands for the city's name in a template."""
+"""What stands for the name in a template, a city's or any other."""
 
 
 def fill(template: str, city: str) -> str:

@@ -132,7 +132,7 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
     if subject.city is None:
         st.caption("Chosen by number.")
         return
-    ranked = lab.city_record(subject.city).latents
+    ranked = lab.record(subject.city).latents
     table = pd.DataFrame(
         {
             "Latent": [f"#{one.latent}" for one in ranked],
@@ -150,7 +150,7 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
         column_config={
             "Activation": st.column_config.NumberColumn(format="%.1f"),
             "Selectivity": st.column_config.NumberColumn(
-                format="%.2f", help="Share of its activation over all cities that is this one's"
+                format="%.2f", help="Share of its activation over all reference names that is here"
             ),
             "Effect (nats)": st.column_config.NumberColumn(
                 format="%.2f", help="What the city's answers lose on average without it"

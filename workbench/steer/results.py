@@ -31,6 +31,8 @@ def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
         st.caption(f"{name}: {escape(words)}")
         if outcome.why_asked:
             st.caption(escape(outcome.why_asked))
+        for note in outcome.notes:
+            st.caption(f":material/info: {escape(note)}")
 
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:

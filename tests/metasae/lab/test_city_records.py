@@ -4,13 +4,11 @@ from metasae.lab.city_records import CityRecord, RankedLatent
 from tests.builders import city_record
 
 
-def test_has_own_latent_is_more_than_half() -> None:
+def test_has_an_own_latent_when_one_is() -> None:
     record = city_record("Tokyo", "Japan")
-    for share, own in ((0.5, False), (0.51, True)):
-        changed = CityRecord(
-            **(vars(record) | {"latents": (RankedLatent(1, 1.0, share, 0.0, False),)})
-        )
-        assert changed.has_own_latent is own
+    for own in (False, True):
+        latent = RankedLatent(1, 1.0, 0.9, 0.0, False, own)
+        assert CityRecord(**(vars(record) | {"latents": (latent,)})).has_own_latent is own
 
 
 def test_a_record_survives_its_dictionary() -> None:

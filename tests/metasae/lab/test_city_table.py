@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from metasae.lab import city_table
-from metasae.lab.city_records import CANDIDATES, CityRecord, RankedLatent
-from metasae.lab.city_table import Knowledge, choose, counted, knowledge, records
+from metasae.lab import city_table, claims
+from metasae.lab.city_records import CANDIDATES, CityRecord
+from metasae.lab.city_table import Knowledge, counted, knowledge, records
+from metasae.lab.reference import NameReference
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.steering.questions import Question, Questions
@@ -162,7 +163,7 @@ def made(
     def lose(prompts: Any, sae: Any, latents: Sequence[int], *_: Any) -> Tensor:
         return torch.stack([lost.get(latent, torch.zeros(4)) for latent in latents])
 
-    monkeypatch.setattr(city_table, "lost_without", lose)
+    monkeypatch.setattr(claims, "lost_without", lose)
     cities = [find_city("Tokyo"), find_city("Paris")]
     known = [
         Knowledge(
@@ -171,7 +172,8 @@ def made(
         for city in cities
     ]
     sae = unit_sae(table.shape[1], model.d_model)
-    return records(model, sae, cities, known, table, 1e6)
+    reference = NameReference.of([city.name for city in cities], table)
+    return records(model, sae, cities, known, table, reference, 1e6)
 
 
 def test_latents_are_ranked_by_activation_times_selectivity(
@@ -242,7 +244,8 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     place = name_position(small_model, city.name, city.name)
     resid = small_model.residual(torch.tensor([small_model.prompt_tokens(city.name)]))
     table = made.encode(resid[0, place : place + 1])
-    (record,) = records(small_model, made, [city], [known], table, 1e6)
+    reference = NameReference.of([city.name], table)
+    (record,) = records(small_model, made, [city], [known], table, reference, 1e6)
     assert {one.latent for one in record.latents} == set(table[0].nonzero()[:, 0].tolist())
     effects = []
     for one in record.latents:
@@ -258,40 +261,15 @@ def test_an_effect_is_what_full_passes_lose_of_the_citys_own_answers(
     assert max(map(abs, effects)) > 0.01
 
 
-def claim(latent: int, activation: float, share: float) -> RankedLatent:
-    return RankedLatent(latent, activation, share, 0.0, False)
-
-
-def test_a_citys_own_strong_latents_are_chosen() -> None:
-    found = choose(
-        [
-            claim(1, 40.0, 0.3),  # strong, but not its own
-            claim(2, 10.0, 0.9),
-            claim(3, 2.6, 0.8),  # more than a quarter of the strongest own one
-            claim(4, 2.4, 0.9),  # less
-            claim(5, 9.0, 0.5),  # exactly half is not its own
-        ]
-    )
-    assert [one.latent for one in found if one.chosen] == [2, 3]
-    # The chosen first, then by activation × selectivity: 12, 4.5, 2.16.
-    assert [one.latent for one in found] == [2, 3, 1, 5, 4]
-
-
-def test_without_an_own_latent_the_best_is_chosen() -> None:
-    found = choose([claim(7, 10.0, 0.4), claim(8, 20.0, 0.1)])
-    assert [one.latent for one in found if one.chosen] == [7]
-    assert choose([]) == ()
-
-
 def test_cities_are_counted() -> None:
-    def record(name: str, share: float, *unknown: str) -> CityRecord:
+    def record(name: str, own_latent: bool, *unknown: str) -> CityRecord:
         plain = vars(city_record(name, "X", 1))
         (latent,) = plain["latents"]
-        own = (type(latent)(**(vars(latent) | {"selectivity": share})),)
+        own = (type(latent)(**(vars(latent) | {"own": own_latent})),)
         facts = {attribute: attribute not in unknown for attribute in ATTRIBUTES}
         return CityRecord(**(plain | {"latents": own, "known": facts}))
 
-    table = [record("a", 0.9), record("b", 0.4, "country"), record("c", 0.6, *ATTRIBUTES)]
+    table = [record("a", True), record("b", False, "country"), record("c", True, *ATTRIBUTES)]
     assert counted(table) == {
         "total": 3,
         "with_latent": 2,

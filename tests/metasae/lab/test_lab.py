@@ -249,7 +249,7 @@ def test_a_latent_chosen_by_number_has_the_activation_of_its_strongest_city(
         dataclasses.replace(
             city_record(name, ""),
             latents=tuple(
-                RankedLatent(latent, activation, 0.9, 0.5, chosen)
+                RankedLatent(latent, activation, 0.9, 0.5, chosen, chosen)
                 for latent, activation, chosen in ranked
             ),
         ).to_dict()

@@ -1,15 +1,9 @@
-"""How much of a latent is one city's."""
+"""The residual stream on names."""
 
 import torch
 
-from metasae.lab.name_latents import residuals_on_names, selectivity
+from metasae.lab.name_latents import residuals_on_names
 from metasae.lm.language_model import LanguageModel
-
-
-def test_selectivity_by_hand() -> None:
-    table = torch.tensor([[3.0, 0.0, 2.0], [1.0, 0.0, 2.0], [0.0, 0.0, 4.0]])
-    expected = torch.tensor([[0.75, 0.0, 0.25], [0.25, 0.0, 0.25], [0.0, 0.0, 0.5]])
-    torch.testing.assert_close(selectivity(table), expected)
 
 
 def test_the_residual_on_a_name_does_not_depend_on_the_padding(small_model: LanguageModel) -> None:
