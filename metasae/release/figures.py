@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
-import numpy as np
 import torch
 from scipy.stats import binomtest
 
@@ -143,13 +142,6 @@ def share_of(count: int, total: int) -> dict[str, Any]:
         "low": float(interval.low),
         "high": float(interval.high),
     }
-
-
-def well_known(records: Sequence[CityRecord], count: int = 30) -> list[CityRecord]:
-    """Cities all of whose facts the model knows and that have a latent, spread over the table."""
-    known = [record for record in records if all(record.known.values()) and record.chosen]
-    places = np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int)
-    return [known[place] for place in places]
 
 
 def ordered_pairs(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -16,13 +16,12 @@ from metasae.lab.lab import open_lab
 from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
-from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
+from metasae.release.generalisation import figures_on_names
 from metasae.release.material import material, text_used
 from metasae.release.pair_table import pair_table
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
 from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
@@ -126,7 +125,6 @@ def measure_meta(
         **base,
         "meta_sae": _meta_quality(preset, largest, meta, recipe, progress),
         "cities": counted(cities),
-        "sharing": sharing(Decomposition(largest, meta), cities),
         "recipe": recipe.to_dict(preset),
         "weights_sha256": {
             str(path.relative_to(out)): sha256(path) for path in sorted(out.rglob("*.safetensors"))
@@ -135,9 +133,7 @@ def measure_meta(
     # Written twice: the lab that the swaps are made in reads the report.
     write_json(out / REPORT, report)
     lab = open_lab(replace(preset, weights=out), progress)
-    names = [record.name for record in well_known(cities)]
-    experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
-    report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
+    report["names"] = figures_on_names(lab, progress)
     report["tokyo_paris"] = pair_table(lab, "Tokyo", "Paris")
     write_json(out / REPORT, report)
     return report

@@ -48,12 +48,12 @@ class Recipe:
         }
 
 
-_BASE = TrainConfig(width=18432, k=4, steps=2600, start="pairs")
+_BASE = TrainConfig(width=18432, k=4, steps=3000, start="ngrams")
 
 SHIPPED = Recipe(
     base=_BASE,
     smaller_steps=1200,
-    follow=replace(_BASE, start="sae", steps=480, batch=768, lr=2e-4, warmup=20, decay=1.0),
+    follow=replace(_BASE, start="sae", k=6, steps=480, batch=768, lr=2e-4, warmup=20, decay=1.0),
     meta=replace(RECIPE, batch=4096, first_k=1.0, lr=1e-3),
 )
 """Recipe of the embedded default."""

@@ -79,6 +79,14 @@ def load_cities() -> tuple[City, ...]:
     return tuple(sorted(cities, key=lambda city: city.name))
 
 
+def city_in(name: str, country: str) -> City | None:
+    """A city that is in no table, with the facts of its country; None for a country not in it."""
+    row = _country_rows().get(country)
+    if row is None:
+        return None
+    return City(name, country, row["language"], row["continent"], row["currency"])
+
+
 def city_called(name: str) -> City | None:
     """The city of the table called so, as `find_city` compares names; None without one."""
     return _cities_by_key().get(_fold(name))

@@ -40,7 +40,7 @@ from metasae.training.unfinished import check_free
 TOKENS = 500_000
 """Tokens that are read by default."""
 
-RECIPE = TrainConfig(width=4608, k=4, steps=1200, start="pairs")
+RECIPE = TrainConfig(width=4608, k=4, steps=1200, start="ngrams")
 """The default configuration: few latents a token, started from what occurs in the text, which makes
 latents that are composites (see `benchmarks.starts`)."""
 
@@ -126,7 +126,7 @@ def train_base_sae(
         # In the order of the text, so that a latent's number says about where it started.
         drawn = np.sort(draw.choice(len(acts), config.width, replace=False))
         directions = acts.rows(drawn) - acts.mean
-    elif config.start == "pairs":
+    elif config.start == "ngrams":
         directions = start_directions(acts, text.windows, config.width, config.seed)
     trainer = Trainer(
         acts, config, directions, acts.mean, initial, scale=text.scale, dtype=fast_dtype()

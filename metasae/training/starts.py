@@ -1,10 +1,11 @@
 """Directions a base SAE's decoder starts from, balanced over what occurs rather than over tokens.
 
-Rows drawn at random are mostly commas and articles, so a rare name gets no latent. Most starts are
-therefore mean residuals of token pairs (a token and the one before it), of which frequent ones are
-hardly favoured and near copies of one another are avoided. No label, name list or answer is used.
+Rows drawn at random are mostly commas and articles, so a rare name gets no latent. Nearly all
+starts are therefore mean residuals of a token together with the few before it (n-grams), of which
+the frequent are favoured less than they occur, and near copies of one another are avoided. No
+label, list of names or answer is used.
 
-Shapes: N rows, D = d_model, P pairs, F starts.
+Shapes: N rows, D = d_model, G n-grams, F starts.
 """
 
 import numpy as np
@@ -15,14 +16,17 @@ from torch import Tensor
 from metasae.text.windows import Windows
 from metasae.training.residuals import Residuals
 
-PAIRS = 0.7
-"""Share of the starts that are means of pairs; the others are rows drawn at random."""
+SHARE = 0.95
+"""Share of the starts that are means of n-grams; the others are rows drawn at random."""
+
+LONGEST = 3
+"""Most tokens of an n-gram."""
 
 LEAST = 4
-"""Times a pair must occur: the mean of fewer rows is about one text rather than about the pair."""
+"""Times an n-gram must occur: the mean of fewer rows is about one text rather than about it."""
 
-POWER = 0.25
-"""A pair is drawn in proportion to this power of how often it occurs."""
+POWER = 0.5
+"""An n-gram is drawn in proportion to this power of how often it occurs."""
 
 _BLOCK = 256
 """Starts that are drawn at once, before the distances to them are known."""
@@ -41,8 +45,8 @@ def start_directions(
     Raises:
         ValueError: when there are fewer rows than starts.
     """
-    means, counts = pair_means(residuals, windows)
-    wanted = min(round(PAIRS * width), len(means))
+    means, counts = ngram_means(residuals, windows)
+    wanted = min(int(SHARE * width), len(means))
     draw = np.random.default_rng(seed)
     rows = np.sort(draw.choice(len(residuals), width - wanted, replace=False))
     means -= residuals.mean
@@ -50,30 +54,49 @@ def start_directions(
     return torch.cat([means[chosen], residuals.rows(rows) - residuals.mean])
 
 
-def pair_means(
-    residuals: Residuals, windows: Windows, least: int = LEAST
-) -> tuple[Float[Tensor, "P D"], Int[Tensor, " P"]]:
-    """Mean residual of every pair of tokens that occurs often enough, and how often it does.
+def ngram_means(
+    residuals: Residuals, windows: Windows, longest: int = LONGEST, least: int | None = None
+) -> tuple[Float[Tensor, "G D"], Int[Tensor, " G"]]:
+    """Mean residual on the last token of every n-gram that occurs often enough, and how often.
+
+    The shortest first. One that occurs just as often as the n-gram without its first token is
+    left out: it is the same rows again.
 
     Args:
-        least: times a pair must occur.
+        longest: most tokens of one.
+        least: times one must occur; `LEAST` when left out.
     """
-    before = windows.tokens.numpy()[residuals.window, residuals.position - 1].astype(np.int64)
-    pair = before << 32 | residuals.token.astype(np.int64)
-    _, number, counts = np.unique(pair, return_inverse=True, return_counts=True)
-    often = counts >= least
-    place = np.where(often, np.cumsum(often) - 1, -1)[number]
-    means = torch.zeros(int(often.sum()), residuals.resid.shape[1])
-    for begin in range(0, len(residuals), _ROWS):
-        index = np.arange(begin, min(begin + _ROWS, len(residuals)))
-        index = index[place[index] >= 0]
-        means.index_add_(0, torch.from_numpy(place[index]), residuals.rows(index))
-    kept = torch.from_numpy(counts[often])
-    return means / kept[:, None], kept
+    least = LEAST if least is None else least
+    tokens = windows.tokens.numpy().astype(np.int64)
+    _, group = np.unique(residuals.token, return_inverse=True)
+    shorter = np.zeros(len(residuals), np.int64)
+    means, counts = [], []
+    for before in range(longest):
+        if before:
+            place = residuals.position - before
+            token = np.where(place >= 0, tokens[residuals.window, np.maximum(place, 0)], -1)
+            _, group = np.unique(group.astype(np.int64) << 32 | token + 1, return_inverse=True)
+        count = np.bincount(group)
+        new = count >= least
+        new[group[count[group] == shorter]] = False
+        shorter = count[group]
+        means.append(_means(residuals, np.where(new, np.cumsum(new) - 1, -1)[group], new.sum()))
+        counts.append(torch.from_numpy(count[new]))
+    return torch.cat(means), torch.cat(counts)
+
+
+def _means(residuals: Residuals, group: np.ndarray, groups: int) -> Float[Tensor, "G D"]:
+    """Mean of the rows of every group; rows of group -1 are left out."""
+    means = torch.zeros(groups, residuals.resid.shape[1])
+    for begin in range(0, len(group), _ROWS):
+        index = begin + np.flatnonzero(group[begin : begin + _ROWS] >= 0)
+        means.index_add_(0, torch.from_numpy(group[index]), residuals.rows(index))
+    counts = np.bincount(group[group >= 0], minlength=groups)
+    return means / torch.from_numpy(counts)[:, None]
 
 
 def spread_out(
-    rows: Float[Tensor, "P D"], weight: Float[Tensor, " P"], count: int, seed: int = 0
+    rows: Float[Tensor, "G D"], weight: Float[Tensor, " G"], count: int, seed: int = 0
 ) -> Int[Tensor, " F"]:
     """Indices of rows that point in different directions: k-means++ on cosine distance.
 
@@ -88,15 +111,15 @@ def spread_out(
     unit = torch.nn.functional.normalize(rows)
     generator = torch.Generator().manual_seed(seed)
     distance = torch.ones(len(rows))
+    free = torch.ones(len(rows), dtype=torch.bool)
     chosen: list[Tensor] = []
     left = count
     while left:
-        chance = weight * distance
         # Where all that are left lie on ones that are drawn, one is as good as the other.
-        chance = torch.where(chance > 0, chance, torch.finfo(torch.float32).tiny)
-        chance[torch.cat(chosen) if chosen else []] = 0
+        chance = (weight * distance).clamp(min=torch.finfo(torch.float32).tiny) * free
         drawn = torch.multinomial(chance, min(_BLOCK, left), generator=generator)
         chosen.append(drawn)
+        free[drawn] = False
         left -= len(drawn)
         nearest = torch.cat([(part @ unit[drawn].T).amax(1) for part in unit.split(_ROWS)])
         distance = torch.minimum(distance, (1 - nearest).clamp(min=0))

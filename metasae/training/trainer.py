@@ -76,7 +76,7 @@ class Trainer:
     Args:
         rows: the training rows.
         directions: decoder rows to start from, scaled to unit norm; needed when ``config.start`` is
-            "data" or "pairs".
+            "data" or "ngrams".
         centre: b_dec to start from; zero when left out.
         initial: SAE to start from; needed when ``config.start`` is "sae".
         scale: factor the rows are multiplied by.

@@ -13,7 +13,6 @@ from metasae.release.figures import (
     share_of,
     sharing,
     swaps,
-    well_known,
 )
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
@@ -184,19 +183,6 @@ def test_a_share_with_its_interval() -> None:
     assert (share["count"], share["of"], share["share"]) == (8, 10, 0.8)
     assert share["low"] == pytest.approx(middle - half, abs=1e-6)
     assert share["high"] == pytest.approx(middle + half, abs=1e-6)
-
-
-def test_well_known_cities_are_known_in_all_and_have_a_latent() -> None:
-    def record(name: str, known: bool, *latents: int) -> CityRecord:
-        plain = vars(city_record(name, "X", *latents))
-        return CityRecord(**(plain | {"known": {"country": True, "currency": known}}))
-
-    records = [record("a", True, 1), record("b", False, 1), record("c", True), record("d", True, 2)]
-    assert [one.name for one in well_known(records)] == ["a", "d"]
-    assert [one.name for one in well_known(records, 1)] == ["a"]
-    many = [record(f"{n:02}", True, 1) for n in range(41)]
-    spread = [int(one.name) for one in well_known(many, 5)]
-    assert spread == [0, 10, 20, 30, 40]
 
 
 def test_ordered_pairs() -> None:

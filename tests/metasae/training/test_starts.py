@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasae.training.starts import pair_means, spread_out, start_directions
+from metasae.training.starts import ngram_means, spread_out, start_directions
 from tests.builders import residuals
 
 TOKENS = torch.tensor([[0, 7, 8, 9], [0, 7, 8, 8], [0, 5, 7, 8]])
@@ -34,25 +34,32 @@ VALUES = {
 }
 
 
-def test_a_pairs_mean_is_over_the_token_and_the_one_before_it() -> None:
-    means, counts = pair_means(*text(VALUES), least=2)
-    assert counts.tolist() == [2, 3]
-    assert means.tolist() == [[5.0, 2.0], [2.0, 1.0]]
-    means, counts = pair_means(*text(VALUES), least=3)
-    assert (means.tolist(), counts.tolist()) == ([[2.0, 1.0]], [3])
+def test_an_ngrams_mean_is_over_the_last_token_of_each_of_its_places() -> None:
+    means, counts = ngram_means(*text(VALUES), longest=2, least=2)
+    # 7 twice, 8 four times; then 7 8 three times. "start 7" is 7 again, "8 8" occurs once.
+    assert counts.tolist() == [2, 4, 3]
+    assert means.tolist() == [[5.0, 2.0], [2.75, 2.0], [2.0, 1.0]]
+    means, counts = ngram_means(*text(VALUES), longest=3, least=2)
+    # Of three tokens "start 7 8" occurs twice, apart from "5 7 8".
+    assert counts.tolist() == [2, 4, 3, 2]
+    assert means[3].tolist() == [2.0, 1.0]
+    means, counts = ngram_means(*text(VALUES), longest=1, least=3)
+    assert (means.tolist(), counts.tolist()) == ([[2.75, 2.0]], [4])
 
 
-def test_starts_are_centred_pairs_and_then_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starts_are_centred_means_and_then_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metasae.training.starts.LEAST", 2)
     acts, windows = text(VALUES)
     made = start_directions(acts, windows, 2)
-    # A share of 0.7 of two is one pair, and one row is left.
+    # A share of 0.95 of two is one mean, and one row is left.
     rows = (torch.tensor(list(VALUES.values())) - acts.mean).tolist()
-    assert made[1].tolist() in rows
+    means = ngram_means(acts, windows, least=2)[0] - acts.mean
+    assert made[0].tolist() in means.tolist() and made[1].tolist() in rows
     assert torch.equal(made, start_directions(acts, windows, 2))
 
 
-def test_a_text_without_pairs_starts_from_rows() -> None:
+def test_a_text_in_which_nothing_recurs_starts_from_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasae.training.starts.LEAST", 5)
     acts, windows = text(VALUES)
     made = start_directions(acts, windows, 6)
     expected = torch.tensor(list(VALUES.values())) - acts.mean
