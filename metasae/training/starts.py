@@ -108,7 +108,8 @@ def spread_out(
         weight: how much each row is favoured.
         count: how many are drawn, at most as many as there are rows.
     """
-    unit = torch.nn.functional.normalize(rows)
+    # In half precision: nothing hangs on the last digits of a distance.
+    unit = torch.nn.functional.normalize(rows).bfloat16()
     generator = torch.Generator().manual_seed(seed)
     distance = torch.ones(len(rows))
     free = torch.ones(len(rows), dtype=torch.bool)
@@ -122,5 +123,5 @@ def spread_out(
         free[drawn] = False
         left -= len(drawn)
         nearest = torch.cat([(part @ unit[drawn].T).amax(1) for part in unit.split(_ROWS)])
-        distance = torch.minimum(distance, (1 - nearest).clamp(min=0))
+        distance = torch.minimum(distance, 1 - nearest.float()).clamp(min=0)
     return torch.cat(chosen) if chosen else torch.zeros(0, dtype=torch.int64)
