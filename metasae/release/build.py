@@ -55,7 +55,7 @@ def build(
     model = load_model(preset, progress)
     if not (out / META_SAE).exists():
         make_meta(preset, out, recipe, progress)
-    return measure_meta(preset, out, base, model, progress, recipe)
+    return measure_meta(preset, out, base, model, text, progress, recipe)
 
 
 def make_base(

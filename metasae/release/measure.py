@@ -1,8 +1,7 @@
 """Measuring what a build made: the report, and the table of cities."""
 
-import hashlib
-import json
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,18 @@ from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.release.generalisation import figures_on_names
 from metasae.release.material import material, text_used
+from metasae.release.meta_controls import meta_controls
 from metasae.release.pair_table import pair_table
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.sources import cache
 from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
 from metasae.text.overlap import clean_windows
 from metasae.text.windows import Windows
 from metasae.training import explained
 from metasae.training.base_sae import TrainingText
-from metasae.training.controls import gaussian_like
 from metasae.training.held_out import base_quality, held_out_batches
-from metasae.training.meta_sae import train_meta_sae
-from metasae.training.rows import TensorRows
 
 
 def measure(
@@ -51,7 +47,7 @@ def measure(
     """
     text = material(preset, progress)
     base = measure_base(preset, out, text, progress)
-    return measure_meta(preset, out, base, text.model, progress, recipe)
+    return measure_meta(preset, out, base, text.model, lambda: text, progress, recipe)
 
 
 def measure_base(
@@ -104,13 +100,15 @@ def measure_meta(
     out: Path,
     base: dict[str, Any],
     model: LanguageModel,
+    text: Callable[[], TrainingText],
     progress: Progress = silent,
     recipe: Recipe = SHIPPED,
 ) -> dict[str, Any]:
-    """Measure the meta-SAE and the cities; write ``cities.json`` and ``report.json``.
+    """Measure the meta-SAE and the names; write their tables and ``report.json``.
 
     Args:
         base: what `measure_base` returned.
+        text: what the SAEs were trained on.
     """
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
@@ -123,7 +121,7 @@ def measure_meta(
         "model": model.name,
         "hook": preset.hook_point,
         **base,
-        "meta_sae": _meta_quality(preset, largest, meta, recipe, progress),
+        "meta_sae": _meta_quality(preset, largest, meta, text, recipe, progress),
         "cities": counted(cities),
         "recipe": recipe.to_dict(preset),
         "weights_sha256": {
@@ -143,40 +141,20 @@ def _meta_quality(
     preset: Preset,
     largest: SparseAutoencoder,
     meta: SparseAutoencoder,
+    text: Callable[[], TrainingText],
     recipe: Recipe,
     progress: Progress,
 ) -> dict[str, Any]:
-    """How well the meta-SAE explains the largest SAE's directions, beside its control."""
+    """How well the meta-SAE explains the largest SAE's directions, beside its controls."""
     own = explained.quality(meta, largest.W_dec)
-    control = gaussian_control(preset, recipe, progress)
-    against = explained.quality(control, gaussian_like(largest.W_dec))
+    controls = meta_controls(preset, largest, text, recipe, progress)
     return {
         "width": meta.width,
         "l0": own.l0,
         "fve": own.fve,
         "fve_centred": own.fve_centred,
         "dead": own.dead,
-        "fve_control": against.fve,
-        "fve_centred_control": against.fve_centred,
-        "l0_control": against.l0,
+        "fve_control": controls["gaussian"]["fve"],
+        "controls": controls,
         "threshold": float(meta.threshold[0]) if meta.threshold is not None else 0.0,
     }
-
-
-def gaussian_control(
-    preset: Preset, recipe: Recipe = SHIPPED, progress: Progress = silent
-) -> SparseAutoencoder:
-    """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
-    config = recipe.of_meta(preset)
-    name = f"meta-sae-control-{config.width}"
-    if config != SHIPPED.of_meta(preset):
-        written = json.dumps(asdict(config), sort_keys=True)
-        name += f"-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
-    folder = cache.build(preset.kept_as) / name
-    if not folder.exists():
-        rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
-        control = train_meta_sae(
-            TensorRows(rows), config, progress=progress, stage="Control on Gaussian rows"
-        )
-        formats.save(control, folder)
-    return formats.load(folder)
