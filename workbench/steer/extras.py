@@ -220,7 +220,7 @@ def about(lab: Lab) -> None:
    before block {preset.hook_layer} of {lab.model.n_layers}, each token is a vector: the residual
    stream.
 2. A **sparse autoencoder** (SAE) writes that vector as a sum of few of its {lab.n_latents:,}
-   **latents**, each with a decoder direction. A city has a latent of its own.
+   **latents**, each with a decoder direction. Many names have a latent of their own.
 3. A **meta-SAE**, trained on those directions alone, writes each as a sum of few of its
    {lab.n_meta:,} **meta-latents**: for a city, say, its country, and being a city.
 4. An **edit** rebuilds the source's direction with some meta-latents taken out and some of the
