@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import permutations
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.stats import binomtest
+from torch import Tensor
 
 from metasae.lab.city_records import CityRecord
 from metasae.progress import Progress, silent
@@ -23,19 +26,23 @@ OTHERS_SHARE = 0.05
 and on at most the second share of all other cities'."""
 
 
-def sharing(
-    decomposition: Decomposition, records: Sequence[CityRecord]
-) -> dict[str, float | int | list[str]]:
+def sharing(decomposition: Decomposition, records: Sequence[CityRecord]) -> dict[str, Any]:
     """How often cities of one country share a meta-latent, and how many countries have their own.
 
-    A city stands for the meta-latents of its best latent.
+    A city stands for the meta-latents of its best latent. A range is the middle 95 % of what the
+    same cities give when as many are drawn from them with replacement (`RESAMPLED` times).
     """
     located = [record for record in records if record.chosen]
     metas = {r.name: set(decomposition.pieces(r.chosen[0].latent)) for r in located}
-    same: list[bool] = []
-    other: list[bool] = []
-    for a, b in combinations(located, 2):
-        (same if a.country == b.country else other).append(bool(metas[a.name] & metas[b.name]))
+    member = torch.zeros(len(located), decomposition.n_meta)
+    for row, record in enumerate(located):
+        member[row, list(metas[record.name])] = 1.0
+    shared = (member @ member.T > 0).double()
+    country = np.array([record.country for record in located])
+    same = torch.from_numpy(country[:, None] == country[None]).double()
+    apart = 1 - torch.eye(len(located), dtype=torch.float64)
+    same_share, same_range = _share_of_pairs(shared, same * apart)
+    other_share, other_range = _share_of_pairs(shared, 1 - same)
     by_country: dict[str, list[set[int]]] = defaultdict(list)
     for record in located:
         by_country[record.country].append(metas[record.name])
@@ -50,12 +57,36 @@ def sharing(
                 having.append(name)
                 break
     return {
-        "same_country_share": sum(same) / max(1, len(same)),
-        "two_countries_share": sum(other) / max(1, len(other)),
+        "names": len(located),
+        "same_country_share": same_share,
+        "same_country_range": same_range,
+        "two_countries_share": other_share,
+        "two_countries_range": other_range,
         "countries": len(countries),
         "countries_with_meta_latent": len(having),
         "countries_without": sorted(set(countries) - set(having)),
     }
+
+
+RESAMPLED = 1000
+"""Times cities are drawn again for a range."""
+
+
+def _share_of_pairs(
+    shared: Float[Tensor, "C C"], counted: Float[Tensor, "C C"]
+) -> tuple[float, list[float]]:
+    """The share of the counted pairs of cities that share something, and its bootstrap range."""
+    total = float(counted.sum())
+    if not total:
+        return 0.0, [0.0, 0.0]
+    count = len(shared)
+    draws = np.random.default_rng(0).multinomial(count, [1 / count] * count, RESAMPLED)
+    weight = torch.from_numpy(draws).double()
+    among = ((weight @ counted) * weight).sum(1)
+    sharing_ones = ((weight @ (counted * shared)) * weight).sum(1)
+    shares = (sharing_ones / among)[among > 0]
+    low, high = shares.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return float((counted * shared).sum()) / total, [low, high]
 
 
 @dataclass(frozen=True)

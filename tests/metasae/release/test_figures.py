@@ -51,6 +51,23 @@ def test_sharing_counts_pairs_by_hand() -> None:
     assert found["two_countries_share"] == pytest.approx(1 / 6)
 
 
+def test_a_range_is_wide_for_few_cities_and_narrow_for_many() -> None:
+    def ranges(copies: int) -> list[float]:
+        # In each of two countries half of the cities have meta-latent 0 and half have 1.
+        sets = [(0,), (1,)] * (2 * copies)
+        countries = ["X"] * (2 * copies) + ["Y"] * (2 * copies)
+        records = [city_record(str(n), country, n) for n, country in enumerate(countries)]
+        made = sharing(membership(*sets), records)
+        # Of two drawn at random half share theirs.
+        assert made["two_countries_share"] == 0.5
+        low, high = made["two_countries_range"]
+        assert low <= 0.5 <= high
+        return [low, high]
+
+    few, many = ranges(3), ranges(40)
+    assert many[1] - many[0] < 0.2 < few[1] - few[0]
+
+
 def test_only_the_best_latent_of_a_city_counts() -> None:
     decomposition = membership((0,), (1,), (2,))
     records = [city_record("a", "X", 0, 2), city_record("b", "X", 1, 2)]
