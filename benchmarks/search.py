@@ -1,9 +1,15 @@
-"""The search over edits beside one full TransformerLens pass per combination and prompt.
+"""The search over edits beside full passes of the model by TransformerLens and transformers.
 
-Both see the same machine in the same run: the peer's passes are timed between the engine's. The
-engine is timed over all combinations of Tokyo's and Paris's own meta-latents (repeated over a grid
-of strengths until there are enough to measure); its speed is also set against a plain matrix
-product of the shapes it is made of, by the library that is fastest here.
+Usually a user runs one full TransformerLens pass per combination and prompt. At their best both
+libraries run batches of 16, 64 or 256 combinations × prompts, in fp32 or in bf16 (`batched`): the
+search in fp32 is set against the fastest of these in fp32, the screened one against the fastest of
+all. Everything sees the same machine in the same run: the peers' passes are timed between the
+engine's. The engine is timed over all combinations of Tokyo's and Paris's own meta-latents
+(repeated over a grid of strengths until there are enough to measure); its speed is also set against
+a plain matrix product of the shapes it is made of, by the library that is fastest here, and against
+a large square one, the most this processor multiplies. Both count what one combination needs in
+fp32, so a share says how fast the search is, not how busy the processor: tokens far from likely are
+multiplied in bf16 (`metasae.lm.next_tokens`).
 
     python -m benchmarks.search [--quick] [--json]
 """
@@ -18,6 +24,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 
+from benchmarks.batched import FP32, ROWS, Batched, configurations
 from benchmarks.figures import parser, print_figures
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import Lab, open_lab
@@ -28,7 +35,7 @@ from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.search.exhaustive import scan, verified
 from metasae.search.patterns import BestByPattern
-from metasae.steering.edits import EditOptions
+from metasae.steering.edits import EditOptions, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from tests import oracle
 
@@ -36,8 +43,11 @@ GRID = (0.0, 0.5, 1.5, 2.0)
 """Strengths beside the default, so that a pair of few pieces has thousands of combinations."""
 
 
-ROWS = 1024
+PRODUCT_ROWS = 1024
 """Rows of the plain products."""
+
+LARGE = 4096
+"""Side of the square product that shows the most this processor multiplies."""
 
 GROWTH = (1_024, 8_192, 65_536)
 """Combinations of the searches that show how time and memory grow."""
@@ -49,10 +59,15 @@ def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     width, inner = config.hidden_size, config.intermediate_size
     shared = config.num_key_value_heads * (width // config.num_attention_heads)
     count = engine.experiment.model.n_layers - engine.experiment.model.hook_layer
-    tail, read = engine.prepared.prompts.prefilled.resid.shape[1], len(engine.prepared.prompts.only)
+    prompts = engine.prepared.prompts
+    tail, read, edited = (
+        prompts.prefilled.resid.shape[1],
+        len(prompts.only),
+        int(prompts.edited.sum()),
+    )
     rest = tail * (count - 1) + read
     return [
-        (tail * count, width, width + 2 * shared),
+        (edited + tail * (count - 1), width, width + 2 * shared),
         (rest, width, width),
         (rest, width, 2 * inner),
         (rest, inner, width),
@@ -69,13 +84,61 @@ def product_speed(needed: list[tuple[int, int, int]], dtype: torch.dtype) -> tup
     """
     fastest, usual = 0.0, 0.0
     for rows, width, out in needed:
-        x, weight = torch.randn(ROWS, width).to(dtype), torch.randn(out, width).to(dtype)
+        x, weight = torch.randn(PRODUCT_ROWS, width).to(dtype), torch.randn(out, width).to(dtype)
         product = Product(weight)
         with torch.inference_mode():
-            fastest += rows / ROWS * matmul.seconds(lambda: product(x), 8)  # noqa: B023
-            usual += rows / ROWS * matmul.seconds(lambda: linear(x, weight), 8)  # noqa: B023
+            fastest += rows / PRODUCT_ROWS * matmul.seconds(lambda: product(x), 8)  # noqa: B023
+            usual += rows / PRODUCT_ROWS * matmul.seconds(lambda: linear(x, weight), 8)  # noqa: B023
     work = sum(2 * rows * width * out for rows, width, out in needed)
     return work / fastest, work / usual
+
+
+def large_product_speed() -> float:
+    """Multiply-adds ×2 a second of one large square product in fp32."""
+    x, product = torch.randn(LARGE, LARGE), Product(torch.randn(LARGE, LARGE))
+    with torch.inference_mode():
+        return 2 * LARGE**3 / matmul.seconds(lambda: product(x), 3)
+
+
+class Peers:
+    """The peers, timed one pass at a time between the engine's chunks.
+
+    Args:
+        rows: sizes of their batches.
+    """
+
+    def __init__(
+        self, experiment: Experiment, edits: list[MetaLatentEdit], rows: tuple[int, ...]
+    ) -> None:
+        self.experiment, self.edits = experiment, edits
+        self.batched, self.configurations = Batched(experiment), configurations(rows)
+        self.changes = self.batched.changes(edits)
+        self.alone: list[float] = []
+        self.seconds: dict[str, list[float]] = {one.name: [] for one in self.configurations}
+        pass_per_prompt(experiment, edits[0])
+        for one in self.configurations:
+            self.batched.next_logprobs(one, self._some(one.rows))
+
+    def _some(self, rows: int) -> torch.Tensor:
+        return self.changes[: max(1, rows // len(self.batched.last))]
+
+    def turn(self) -> None:
+        """Some edits row by row, and a batch of every configuration."""
+        for edit in self.edits[len(self.alone) : len(self.alone) + 4]:
+            self.alone.append(seconds(lambda edit=edit: pass_per_prompt(self.experiment, edit)))  # type: ignore[misc]
+        for one in self.configurations:
+            some = self._some(one.rows)
+            took = seconds(lambda one=one, some=some: self.batched.next_logprobs(one, some))  # type: ignore[misc]
+            self.seconds[one.name].append(took / len(some))
+
+    def speeds(self) -> dict[str, float]:
+        """Combinations a second of every configuration, at the median of its passes."""
+        return {name: 1 / float(np.median(took)) for name, took in self.seconds.items()}
+
+    def differ(self) -> float:
+        """Largest difference in nats of a peer in fp32 from our own answers of one token."""
+        exact = [one for one in self.configurations if one.precision == FP32]
+        return max(self.batched.apart(one, self.edits[:2]) for one in exact)
 
 
 def run(engine: Engine, leaders: BestByPattern, count: int, each: Callable[[], None]) -> float:
@@ -121,28 +184,22 @@ def growth() -> list[dict[str, float]]:
     return rows
 
 
-def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
-    """Time both, alternating."""
+def measure(count: int, checked: int, grown: bool, rows: tuple[int, ...] = ROWS) -> dict[str, Any]:
+    """Time all, alternating."""
     experiment, combinations = many(open_lab(progress=to_stream()))
     plain = Combinations.of(experiment)
     count = min(count, len(combinations))
     draw = np.random.default_rng(0)
     numbers = draw.integers(1, len(combinations), 200)
-    pass_per_prompt(experiment, combinations.edit(int(numbers[0])))
-    passes: list[float] = []
-
-    def peer() -> None:
-        for number in numbers[len(passes) : len(passes) + 4].tolist():
-            edit = combinations.edit(number)
-            passes.append(seconds(lambda edit=edit: pass_per_prompt(experiment, edit)))  # type: ignore[misc]
+    peers = Peers(experiment, [combinations.edit(n) for n in numbers.tolist()], rows)
 
     exact = Engine(experiment, combinations)
     exact.logprobs(numbers)
-    speed_exact = run(exact, BestByPattern(), count, peer)
+    speed_exact = run(exact, BestByPattern(), count, peers.turn)
     screening = Engine(experiment, combinations, torch.bfloat16)
     screening.logprobs(numbers)
     leaders = BestByPattern(16)
-    speed_screening = run(screening, leaders, 2 * count, peer)
+    speed_screening = run(screening, leaders, 2 * count, peers.turn)
     check = seconds(lambda: verified(experiment, combinations, leaders))
     done = min(2 * count, len(combinations))
     speed_screened = done / (done / speed_screening + check)
@@ -154,14 +211,26 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
     work = sum(2 * a * b * c for a, b, c in needed)
     plain_speed, usual_speed = product_speed(needed, torch.float32)
     plain_speed_bf16, _ = product_speed(needed, torch.bfloat16)
-    peer_speed = 1 / float(np.median(passes))
+    large = large_product_speed()
+    peer_speed = 1 / float(np.median(peers.alone))
+    speeds = peers.speeds()
+    exactly = {one.name: speeds[one.name] for one in peers.configurations if one.precision == FP32}
+    best_exact, best = max(exactly, key=exactly.__getitem__), max(speeds, key=speeds.__getitem__)
     return {
         "combinations_per_s": speed_exact,
         "combinations_per_s_screened": speed_screened,
         "full_pass_combinations_per_s": peer_speed,
         "ratio_exact": speed_exact / peer_speed,
         "ratio_screened": speed_screened / peer_speed,
+        "ratio_exact_best": speed_exact / speeds[best_exact],
+        "ratio_screened_best": speed_screened / speeds[best],
+        "best_peer_exact": best_exact,
+        "best_peer_screened": best,
+        "peers_combinations_per_s": speeds,
+        "peers_differ_nats": peers.differ(),
         "gflops": work * speed_exact / 1e9,
+        "gflops_large_product": large / 1e9,
+        "gflops_share_of_large_product": work * speed_exact / large,
         "gflops_share": work * speed_exact / plain_speed,
         "gflops_plain_product": plain_speed / 1e9,
         "gflops_plain_product_of_pytorch": usual_speed / 1e9,
@@ -181,7 +250,7 @@ def measure(count: int, checked: int, grown: bool) -> dict[str, Any]:
 def main() -> None:
     """Print the figures."""
     arguments = parser(__doc__).parse_args()
-    figures = measure(1024, 8, False) if arguments.quick else measure(4096, 64, True)
+    figures = measure(1024, 8, False, (64,)) if arguments.quick else measure(4096, 64, True)
     print_figures(figures, arguments.json)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from benchmarks.peer import seconds
-from benchmarks.trainers import PEER_RATE, ROWS, Ours, SAELens, directions, planted
+from benchmarks.trainers import PEER_RATE, ROWS, Ours, Recipe, SAELens, directions, planted
 from metasae.progress import to_stream
 from metasae.sources.files import read_json, write_json
 from metasae.training.meta_sae import RECIPE
@@ -28,13 +28,17 @@ def recovered(decoder: torch.Tensor, seed: int = 0) -> int:
 
 
 def to_the_end(
-    steps: int, folder: Path, times: float = math.inf, plain: bool = False, rate: float = PEER_RATE
+    steps: int,
+    folder: Path,
+    times: float = math.inf,
+    rate: float = PEER_RATE,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Train with each to the end; what both explain on the way, and after how many seconds.
 
     Args:
-        plain: ours with k throughout and SAELens's usual rate.
-        rate: SAELens's.
+        rate: SAELens's, and ours at the equal recipe, which has k throughout.
+        recipe: how SAELens is run.
         times: stop SAELens once it has taken so many times our whole training; ``steps_saelens``
             then says how far it came, and ``ratio_total`` is what it had taken by then.
     """
@@ -42,8 +46,12 @@ def to_the_end(
     rows, config = planted(ROWS), replace(RECIPE, steps=steps)
     curves: dict[str, list[dict[str, float]]] = {}
     figures: dict[str, Any] = {}
-    own = replace(config, first_k=1.0, lr=PEER_RATE) if plain else config
-    for name, trainer in (("ours", Ours(rows, own)), ("saelens", SAELens(rows, config, rate))):
+    trainers: dict[str, Ours | SAELens] = {
+        "ours": Ours(rows, config),
+        "equal": Ours(rows, replace(config, first_k=1.0, lr=rate)),
+        "saelens": SAELens(rows, config, rate, recipe),
+    }
+    for name, trainer in trainers.items():
         here = folder / name
         here.mkdir(parents=True, exist_ok=True)
         state: dict[str, Any] = {"step": 0, "seconds": 0.0, "curve": []}
@@ -51,7 +59,7 @@ def to_the_end(
             state = read_json(here / "state.json")
             trainer.restore(here)
         # The trainer's own count: it is kept first, so a kill may leave the other a little behind.
-        limit = times * curves["ours"][-1]["seconds"] if curves else math.inf
+        limit = times * curves["ours"][-1]["seconds"] if name == "saelens" else math.inf
         while trainer.done < steps and state["seconds"] < limit:
             state["seconds"] += seconds(trainer.step)
             state["step"] = trainer.done
@@ -66,7 +74,7 @@ def to_the_end(
             progress(f"To the end: {name}", trainer.done / steps, "")
         curves[name] = state["curve"]
         figures[f"recovered_{name}"] = recovered(trainer.decoder)
-    ours, peer = curves["ours"][-1], curves["saelens"][-1]
+    ours, equal, peer = (curves[name][-1] for name in trainers)
     return figures | {
         "steps": steps,
         "steps_saelens": peer["step"],
@@ -75,6 +83,8 @@ def to_the_end(
         "ratio_total": peer["seconds"] / ours["seconds"],
         "fve_ours": ours["fve"],
         "l0_ours": ours["l0"],
+        "fve_equal": equal["fve"],
+        "l0_equal": equal["l0"],
         "fve_saelens": peer["fve"],
         "l0_saelens": peer["l0"],
         "fve_saelens_our_threshold": peer["fve_our_threshold"],
@@ -87,7 +97,7 @@ def picture(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
     import altair as alt
     import pandas as pd
 
-    names = {"ours": "this workbench", "saelens": "SAELens"}
+    names = {"ours": "this workbench", "equal": "at SAELens's recipe", "saelens": "SAELens"}
     table = pd.DataFrame(
         {
             "trainer": names[name],
@@ -97,7 +107,7 @@ def picture(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
         for name, points in curves.items()
         for point in points
     )
-    colours = alt.Scale(domain=list(names.values()), range=["#0072b2", "#d55e00"])
+    colours = alt.Scale(domain=list(names.values()), range=["#0072b2", "#56b4e9", "#d55e00"])
     alt.Chart(table, width=460, height=260).mark_line(point=True).encode(
         alt.X("seconds", title="seconds of training (2 cores)", scale={"type": "log"}),
         alt.Y("fve", title="variance explained at inference, L0 4", scale={"domain": [0, 0.8]}),

@@ -2,16 +2,21 @@
 
 A toggle is what a click costs: the edit's directions, the blocks above the hook on the positions an
 edit can reach, the four prompts' answers. The peer is what a user would do without the workbench:
-one full TransformerLens pass per prompt with a hook that writes the same edited residual stream.
+usually one full TransformerLens pass per prompt with a hook that writes the same edited residual
+stream; at its best one pass of all prompts in one padded batch, by TransformerLens or transformers,
+in fp32 as ours.
 
     python -m benchmarks.toggle [--quick] [--json]
 """
 
 import random
+import statistics
+from functools import partial
 from typing import Any
 
 import torch
 
+from benchmarks.batched import FP32, Batched, configurations
 from benchmarks.figures import parser, print_figures
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import open_lab
@@ -40,20 +45,36 @@ def measure(repeats: int) -> dict[str, Any]:
         experiment.apply(edit)
         pass_per_prompt(experiment, edit)
     toggles, passes, difference = [], [], 0.0
-    for edit in edits:
+    batched = Batched(experiment)
+    peers = [one for one in configurations((len(batched.last),)) if one.precision == FP32]
+    together: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    changes = batched.changes(edits)
+    for peer in peers:
+        batched.next_logprobs(peer, changes[:1])
+    for number, edit in enumerate(edits):
         toggles.append(seconds(lambda edit=edit: experiment.apply(edit)))  # type: ignore[misc]
         passes.append(seconds(lambda edit=edit: pass_per_prompt(experiment, edit)))  # type: ignore[misc]
+        for peer in peers:
+            change = changes[number : number + 1]
+            run = partial(batched.next_logprobs, peer, change)
+            together[peer.name].append(seconds(run))
     for edit in edits[:5]:
         ours, whole = experiment.apply(edit).logprobs, oracle.logprobs(experiment, edit)
         difference = max(difference, float((ours - whole).abs().max()))
     toggles.sort()
     passes.sort()
     middle = repeats // 2
+    at_once = {name: statistics.median(took) for name, took in together.items()}
+    best = min(at_once, key=at_once.__getitem__)
     return {
         "p50_ms": 1000 * toggles[middle],
         "p95_ms": 1000 * toggles[min(repeats - 1, int(0.95 * repeats))],
         "full_pass_p50_ms": 1000 * passes[middle],
         "ratio_full_pass": passes[middle] / toggles[middle],
+        "ratio_full_pass_best": at_once[best] / toggles[middle],
+        "best_peer": best,
+        "peers_ms": {name: 1000 * took for name, took in at_once.items()},
+        "peers_differ_nats": max(batched.apart(peer, edits[:2]) for peer in peers),
         "max_abs_diff_nats": difference,
         "prompts": len(experiment.questions),
         "repeats": repeats,

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,40 @@ class Ours:
         self.trainer.restore(folder / "trainer.safetensors")
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How SAELens is run.
+
+    Attributes:
+        autocast: products in bf16.
+        rescale: activations times the decoder's norms, which is its default; without, the norms
+            drift.
+        compiled: its forward pass by torch.compile, as its runner does when asked to.
+    """
+
+    autocast: bool = False
+    rescale: bool = True
+    compiled: bool = False
+
+
 class SAELens:
     """SAELens's trainer on its own BatchTopK SAE, with the same optimiser settings but for the
     rate."""
 
-    def __init__(self, rows: torch.Tensor, config: TrainConfig, rate: float = PEER_RATE) -> None:
+    def __init__(
+        self,
+        rows: torch.Tensor,
+        config: TrainConfig,
+        rate: float = PEER_RATE,
+        recipe: Recipe = Recipe(),
+    ) -> None:
         torch.manual_seed(config.seed)
         self.rows, self.config = rows, config
         self.sae = BatchTopKTrainingSAE(
             BatchTopKTrainingSAEConfig(
                 d_in=rows.shape[1], d_sae=config.width, k=config.k, device="cpu", dtype="float32",
                 normalize_activations="none", apply_b_dec_to_input=True,
+                rescale_acts_by_decoder_norm=recipe.rescale,
             )
         )  # fmt: skip
         settings = SAETrainerConfig(
@@ -120,7 +144,11 @@ class SAELens:
             adam_beta1=config.betas[0],
             adam_beta2=config.betas[1],
             dead_feature_window=config.dead_after,
+            autocast=recipe.autocast,
         )
+        if recipe.compiled:
+            compiled = torch.compile(self.sae.training_forward_pass)
+            self.sae.training_forward_pass = compiled  # type: ignore[method-assign]
         self.batches = batches(rows, config)
         self.trainer = SAETrainer(settings, self.sae, self.batches)
 

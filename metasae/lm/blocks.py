@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metasae.lm.next_tokens import NextTokens
+
 KeysValues = tuple[Float[Tensor, "N K P d"], Float[Tensor, "N K P d"]]
 
 
@@ -64,6 +66,7 @@ class Blocks(Protocol):
         prefix: Sequence[KeysValues] | None = None,
         seen: list[KeysValues] | None = None,
         only: Int[Tensor, " A"] | None = None,
+        differ: Int[Tensor, " E"] | None = None,
     ) -> Float[Tensor, "N T D"]:
         """Hidden states after the last block.
 
@@ -71,11 +74,21 @@ class Blocks(Protocol):
             prefix: per block the keys and values of the positions before these.
             seen: a list to which each block's own keys and values are appended.
             only: positions to return (and to compute the last block for); all when left out.
+            differ: positions at which the rows differ; all when left out. What is the same in all
+                rows may then be computed once.
         """
         ...
 
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """Logits of hidden states that left the model's last block, in ``dtype``."""
+        ...
+
+    def next_tokens(self, place: Int[Tensor, " W"], token: Int[Tensor, " W"]) -> NextTokens:
+        """A function from hidden states that left the last block to tokens' log-probabilities.
+
+        Args:
+            place, token: of every token, the place after which it comes and its id.
+        """
         ...
 
 

@@ -21,7 +21,8 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 
 from metasae.lm.blocks import AttentionInputs, Blocks, KeysValues, additive_mask, behind
 from metasae.lm.library_blocks import LibraryBlocks
-from metasae.lm.matmul import Product
+from metasae.lm.matmul import Product, fast_dtype_of_products
+from metasae.lm.next_tokens import NearTokens, NextTokens, Unembedding
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class FusedBlocks:
         with torch.inference_mode():
             self._blocks = [_fused(hf.model.layers[layer], dtype) for layer in layers]
             self._unembed = Product((hf.lm_head.weight * hf.model.norm.weight).to(dtype))
+        self._unembedding = Unembedding(
+            hf.lm_head.weight, hf.model.norm.weight, rough=dtype != torch.float32
+        )
 
     def attention_inputs(
         self, positions: Int[Tensor, "N T"], attend: Bool[Tensor, "N T S"]
@@ -72,11 +76,13 @@ class FusedBlocks:
         prefix: Sequence[KeysValues] | None = None,
         seen: list[KeysValues] | None = None,
         only: Int[Tensor, " A"] | None = None,
+        differ: Int[Tensor, " E"] | None = None,
     ) -> Float[Tensor, "N T D"]:
         """See `blocks.Blocks.run`."""
         x = resid
         for number, block in enumerate(self._blocks):
-            query, key, value = self._attention_input(block, x, inputs)
+            made = self._projected(block, x, differ if number == 0 else None)
+            query, key, value = self._attention_input(made, inputs)
             if seen is not None:
                 seen.append((key, value))
             if prefix is not None:
@@ -85,17 +91,32 @@ class FusedBlocks:
             if only is not None and number == len(self._blocks) - 1:
                 query, x, mask = query[:, only], x[:, only], mask[:, :, only]
             mixed = self._mix(query, key, value, mask)
-            x = x + block.out(mixed)
+            # In place but for what was given: fresh memory of this size costs more than the sum.
+            x = x + block.out(mixed) if x is resid else x.add_(block.out(mixed))
             gate, up = block.gate_up(self._normed(x)).chunk(2, dim=-1)
-            x = x + block.down(silu(gate) * up)
+            x.add_(block.down(silu(gate).mul_(up)))
         return x
 
+    def _projected(
+        self, block: _Block, x: Float[Tensor, "N T D"], differ: Int[Tensor, " E"] | None
+    ) -> Float[Tensor, "N T O"]:
+        """Queries, keys and values before they are turned.
+
+        Args:
+            differ: the positions at which rows differ; the others are worked out for one row.
+        """
+        if differ is None or len(x) == 1:
+            return block.first(self._normed(x))
+        made = block.first(self._normed(x[:1])).repeat(len(x), 1, 1)
+        made[:, differ] = block.first(self._normed(x[:, differ]))
+        return made
+
     def _attention_input(
-        self, block: _Block, x: Tensor, inputs: AttentionInputs
+        self, made: Float[Tensor, "N T O"], inputs: AttentionInputs
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (N T H d) and keys and values (N K T d), turned to their positions."""
-        rows, length, _ = x.shape
-        made = block.first(self._normed(x)).view(rows, length, self.heads + 2 * self.shared, -1)
+        rows, length, _ = made.shape
+        made = made.view(rows, length, self.heads + 2 * self.shared, -1)
         turned, value = made.split([self.heads + self.shared, self.shared], dim=2)
         half = turned.shape[-1] // 2
         exchanged = turned.roll(half, dims=-1)
@@ -116,13 +137,27 @@ class FusedBlocks:
 
     def _normed(self, x: Tensor) -> Tensor:
         """RMS norm without its gain, in the products' precision."""
+        return self._exactly_normed(x).to(self.dtype)
+
+    def _exactly_normed(self, x: Tensor) -> Tensor:
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return (x * (size.square() / x.shape[-1] + self.eps).rsqrt()).to(self.dtype)
+        return x * (size.square() / x.shape[-1] + self.eps).rsqrt()
 
     @torch.inference_mode()
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """See `blocks.Blocks.unembed`."""
         return self._unembed(self._normed(hidden))
+
+    def next_tokens(self, place: Int[Tensor, " W"], token: Int[Tensor, " W"]) -> NextTokens:
+        """See `blocks.Blocks.next_tokens`."""
+        return NearTokens(
+            self._unembedding,
+            self._exactly_normed,
+            self.unembed,
+            place,
+            token,
+            lambda: fast_dtype_of_products() == torch.bfloat16,
+        )
 
 
 def _fused(layer: Any, dtype: torch.dtype) -> _Block:

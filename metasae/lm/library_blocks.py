@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metasae.lm.blocks import AttentionInputs, KeysValues, additive_mask
 from metasae.lm.families import PrefixCache, family_of
+from metasae.lm.next_tokens import NextTokens, WholeVocabulary
 
 
 class LibraryBlocks:
@@ -55,6 +56,7 @@ class LibraryBlocks:
         prefix: Sequence[KeysValues] | None = None,
         seen: list[KeysValues] | None = None,
         only: Int[Tensor, " A"] | None = None,
+        differ: Int[Tensor, " E"] | None = None,
     ) -> Float[Tensor, "N T D"]:
         """See `blocks.Blocks.run`."""
         x, rows = resid.to(self.dtype), len(resid)
@@ -72,3 +74,7 @@ class LibraryBlocks:
         normed = self.family.norm(self._hf)(hidden.to(self.dtype))
         logits: Tensor = self._hf.lm_head(normed)
         return logits if self._cap is None else self._cap * torch.tanh(logits / self._cap)
+
+    def next_tokens(self, place: Int[Tensor, " W"], token: Int[Tensor, " W"]) -> NextTokens:
+        """See `blocks.Blocks.next_tokens`."""
+        return WholeVocabulary(self.unembed, place, token)

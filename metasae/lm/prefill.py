@@ -54,6 +54,7 @@ class Prefilled:
         resid: Float[Tensor, "N T D"],
         rows: Int[Tensor, " N"] | None = None,
         only: Int[Tensor, " A"] | None = None,
+        differ: Int[Tensor, " E"] | None = None,
     ) -> Float[Tensor, "N T D"]:
         """Hidden states after the last block, of edited tails.
 
@@ -62,10 +63,11 @@ class Prefilled:
             rows: index of the row each of them belongs to; left out, they belong to all rows in
                 order, or all to the only row.
             only: tail positions to return; all when left out.
+            differ: tail positions at which the residual streams differ; all when left out.
         """
         inputs, prefix = self._inputs, self.prefix
         if rows is not None:
             inputs = inputs.rows(rows)
             prefix = tuple((key[rows], value[rows]) for key, value in prefix)
         with self.lock:
-            return self.blocks.run(resid, inputs, prefix, only=only)
+            return self.blocks.run(resid, inputs, prefix, only=only, differ=differ)

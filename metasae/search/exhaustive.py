@@ -2,11 +2,12 @@
 
 Nothing is done twice: the lower layers and everything before the first edited token run once per
 prompt (`steering.experiment.Experiment`), prompts and answers share what they begin with, only
-positions an answer is read from are computed in the last block and unembedded, equal directions are
-scored once. What is left of all prompts goes through the blocks together, in batches whose size is
-measured while working.
+positions an answer is read from are computed in the last block and unembedded, tokens that are
+unlikely there only as a sum (`lm.next_tokens`), equal directions are scored once. What is left of
+all prompts goes through the blocks together, in batches whose size is measured while working.
 
-A *screened* search runs in bf16 and runs whatever it reports again in fp32.
+A *screened* search runs in bf16, samples the unlikely tokens, and runs whatever it reports again in
+fp32.
 
 Shapes: N combinations, P pieces, A answers of all questions.
 """

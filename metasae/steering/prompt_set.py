@@ -18,12 +18,10 @@ from metasae.errors import UserError
 from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
+from metasae.lm.next_tokens import NextTokens
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
 from metasae.steering.questions import Question, Questions
-
-_UNEMBEDDED = 192
-"""Places whose logits are held together: few enough that their memory is used again."""
 
 
 class PromptSet:
@@ -153,26 +151,22 @@ class PreparedPrompts:
         return replace(self, prefilled=self.prefilled.to(blocks))
 
     def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:
-        """Log-probability of every answer when something is added to the residual stream."""
+        """Log-probability of every answer when something is added where edits act."""
         resid = self.prefilled.resid + change
-        return self.read(self.prefilled.finish(resid, only=self.only))
+        return self.read(self.prefilled.finish(resid, only=self.only, differ=self._acted_at))
+
+    @cached_property
+    def _acted_at(self) -> Int[Tensor, " E"]:
+        return self.edited.nonzero()[:, 0]
+
+    @cached_property
+    def _next_tokens(self) -> NextTokens:
+        return self.prefilled.blocks.next_tokens(self.which, self.token)
 
     def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
         """Sum over each answer's tokens, from hidden states at ``only``."""
-        with torch.inference_mode():
-            some = max(1, _UNEMBEDDED // hidden.shape[1])
-            picked = torch.cat([self._picked(rows) for rows in hidden.split(some)])
-            return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
-
-    def _picked(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
-        """Log-probability of every answer token."""
-        logits = self.prefilled.blocks.unembed(hidden)
-        picked = logits[:, self.which, self.token].float()
-        # In place: the logits of a vocabulary are the largest tensor there is, and a second one
-        # costs more than the sum.
-        largest = logits.amax(-1, keepdim=True)
-        total = logits.sub_(largest).exp_().sum(-1).float().log()
-        return picked - (total + largest[..., 0].float())[:, self.which]
+        picked = self._next_tokens(hidden)
+        return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
 
     @cached_property
     def unedited_next(self) -> Float[Tensor, "P V"]:

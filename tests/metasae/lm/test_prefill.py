@@ -93,3 +93,20 @@ def test_prompts_that_share_a_row_finish_as_rows_of_their_own(small_model: Langu
             expected = small_model.logits_above(resid)[0, at:].log_softmax(-1)
             found = small_model.blocks().unembed(hidden[tail]).log_softmax(-1)
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_rows_that_differ_in_a_few_places_finish_as_if_they_differed_in_all(
+    small_model: LanguageModel,
+) -> None:
+    prompt = small_model.prompt_tokens(PROMPTS[0])
+    prefilled = small_model.prefill([TokenTree.line(prompt)], [[2, 4]])
+    resid = prefilled.resid.repeat(3, 1, 1)
+    places = torch.tensor([0, 2])
+    resid[:, places] += 20 * torch.randn(3, 2, resid.shape[-1])
+    expected = prefilled.finish(resid)
+    assert (expected[0] - expected[1]).abs().max() > 1
+    found = prefilled.finish(resid, differ=places)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-3)
+    # What is not said to differ is taken from the first row.
+    wrong = prefilled.finish(resid, differ=places[:1])
+    assert (wrong - expected).abs().max() > 0.05
