@@ -1,9 +1,8 @@
 """The trade-off behind the embedded default: meta-SAE width and L0 against what cities share.
 
-Trains a meta-SAE of each width on the shipped SAE's decoder, with a meta-latent started at every
-country and with random starts alone (and, for the control, on Gaussian rows), reads it at several
-thresholds, and measures what the report measures: variance explained, cities of one and of two
-countries that share a meta-latent, countries with one of their own. With
+Trains a meta-SAE of each width on the shipped SAE's decoder (and, for the control, on Gaussian
+rows), reads it at several thresholds, and measures what the report measures: variance explained,
+cities of one and of two countries that share a meta-latent, countries with one of their own. With
 ``--base`` also what the SAE recovers when it is read with more latents a token than it was trained
 with.
 
@@ -22,7 +21,6 @@ from metasae.progress import to_stream
 from metasae.release.figures import sharing
 from metasae.release.material import material
 from metasae.release.recipe import SHIPPED
-from metasae.release.starts import country_directions
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import EMBEDDED
@@ -44,7 +42,6 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
     lab = open_lab(progress=report)
     sae, rows = lab.decomposition.sae, []
     decoder = TensorRows(sae.W_dec)
-    countries = country_directions(lab.model, sae, lab.median_norm, report)
     for width in widths:
         config = replace(SHIPPED.meta, width=width)
         against = None
@@ -54,28 +51,24 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
                 TensorRows(gaussian), config, progress=report, stage=f"Control of {width}"
             )
             against = explained.quality(other, gaussian).fve
-        for started_at in (countries, None) if control else (countries,):
-            meta = train_meta_sae(
-                decoder, config, progress=report, stage=f"Meta-SAE of {width}", starts=started_at
+        meta = train_meta_sae(decoder, config, progress=report, stage=f"Meta-SAE of {width}")
+        for l0 in L0S:
+            read = with_threshold(meta, sae.W_dec, l0)
+            quality = explained.quality(read, sae.W_dec)
+            shared = sharing(Decomposition(sae, read), list(lab.records.values()))
+            rows.append(
+                {
+                    "meta_latents": width,
+                    "l0": quality.l0,
+                    "fve": quality.fve,
+                    "fve_control": against if l0 == L0S[0] else None,
+                    "dead": quality.dead,
+                    "same_country_share": shared["same_country_share"],
+                    "two_countries_share": shared["two_countries_share"],
+                    "countries_with_meta_latent": shared["countries_with_meta_latent"],
+                    "countries": shared["countries"],
+                }
             )
-            for l0 in L0S:
-                read = with_threshold(meta, sae.W_dec, l0)
-                quality = explained.quality(read, sae.W_dec)
-                shared = sharing(Decomposition(sae, read), list(lab.records.values()))
-                rows.append(
-                    {
-                        "meta_latents": width,
-                        "country_starts": started_at is not None,
-                        "l0": quality.l0,
-                        "fve": quality.fve,
-                        "fve_control": against if l0 == L0S[0] else None,
-                        "dead": quality.dead,
-                        "same_country_share": shared["same_country_share"],
-                        "two_countries_share": shared["two_countries_share"],
-                        "countries_with_meta_latent": shared["countries_with_meta_latent"],
-                        "countries": shared["countries"],
-                    }
-                )
     return rows
 
 

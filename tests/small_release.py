@@ -10,16 +10,29 @@ import pytest
 
 from metasae.lab import city_table
 from metasae.progress import Progress, silent
-from metasae.release import starts
+from metasae.release import generalisation
 from metasae.release.build import build
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import ModelSource, Preset
 from metasae.text import windows as windows_module
 from metasae.text.cities import City
-from metasae.text.city_sentences import ENDINGS, OPENINGS
 from metasae.text.document import Document
+from metasae.text.name_sentences import OPENINGS
 from tests import small_models
+
+OTHER_NAMES = ("tea", "jazz", "hammer")
+"""Reference names that are no cities."""
+
+OUTSIDE = (
+    City("Nagoya", "Japan", "Japanese", "Asia", "yen"),
+    City("Dijon", "France", "French", "Europe", "euro"),
+    City("Kobe", "Japan", "Japanese", "Asia", "yen"),
+)
+"""Cities of the generalisation set."""
+
+TITLES = ("Dracula", "Blackberry")
+"""Other names of it."""
 
 RECIPE = Recipe(
     base=replace(SHIPPED.base, steps=40, batch=256),
@@ -33,14 +46,10 @@ def documents(cities: tuple[City, ...]) -> list[Document]:
     """Sentences about some cities to train on, every eighth to measure on."""
     texts = []
     for number, city in enumerate(cities):
-        facts = {**vars(city), "city": city.name, "other": cities[number - 1].name}
         for place, opening in enumerate(OPENINGS[:24]):
-            begin = opening.format(**facts)
-            text = begin + ENDINGS[place % len(ENDINGS)].format(**facts)
-            if place % 8 == 7:
-                texts.append(Document("kept", text, True))
-            else:
-                texts.append(Document("cities", text, False, city.name, len(begin)))
+            begin = opening.format(name=city.name, other=cities[number - 1].name)
+            text = f"{begin}, a city in {city.country}."
+            texts.append(Document("kept" if place % 8 == 7 else "names", text, place % 8 == 7))
     return texts
 
 
@@ -68,9 +77,10 @@ class SmallRelease:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(CACHE_VARIABLE, str(self.cache))
             patch.setattr(windows_module, "default_documents", text)
-            for module in (city_table, starts):
-                patch.setattr(module, "load_cities", lambda: self.cities)
-            patch.setattr(city_table, "load_names", lambda: ("lobster", "Mozart"))
+            patch.setattr(city_table, "load_cities", lambda: self.cities)
+            patch.setattr(city_table, "load_names", lambda: OTHER_NAMES)
+            patch.setattr(generalisation, "drawn_cities", lambda _: list(OUTSIDE))
+            patch.setattr(generalisation, "drawn_titles", lambda _: list(TITLES))
             yield
 
     def build(self, out: Path, progress: Progress = silent, readable: bool = True) -> Any:

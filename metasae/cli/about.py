@@ -65,6 +65,8 @@ class Report:
             f"{meta['fve']:.3f}{control}, {meta['dead']} dead",
             f"cities: {cities['total']}, {cities['with_latent']} with a latent of their own; facts "
             f"the model knows: {facts}",
+            *_controls(meta),
+            *_names(self.figures),
         ]
         if opening := self.figures.get("opening"):
             lines.append(
@@ -72,6 +74,60 @@ class Report:
                 f"{len(opening['patterns'])} patterns by more than {opening['clear_nats']:g} nats"
             )
         return "\n".join(lines)
+
+
+def _controls(meta: dict[str, Any]) -> list[str]:
+    """What the meta-SAE's explained variance stands between, where it was measured."""
+    said = {
+        "gaussian": "Gaussian rows",
+        "residuals": "residuals themselves, without any SAE",
+        "left_out": "directions left out of its training",
+    }
+    return [
+        f"  the same training, {said[name]}: variance explained {one['fve']:.3f} at L0 "
+        f"{one['l0']:.2f}"
+        for name, one in meta.get("controls", {}).items()
+        if name in said
+    ]
+
+
+def _names(figures: dict[str, Any]) -> list[str]:
+    """The figures on the table's cities and on names that nothing was chosen by, side by side."""
+    if "names" not in figures:
+        return []
+    names = figures["names"]
+    table, cities = names["table"], names["cities"]
+    rows = [("latent of its own", table["own"], cities["own"])]
+    rows += [
+        (f"swap moves a known fact, {where}", one["moved"], other["moved"])
+        for where, one, other in (
+            ("all positions", table["swap"], cities["swap"]),
+            ("the name alone", table["swap"]["at_name"], cities["swap"]["at_name"]),
+        )
+    ]
+    lines = ["", f"{'':<38} {'table':>22} {'generalisation set':>22}"]
+    lines += [f"{name:<38} {_share(one):>22} {_share(other):>22}" for name, one, other in rows]
+    for key, name in (
+        ("same_country_share", "cities of one country share a piece"),
+        ("two_countries_share", "cities of two countries do"),
+    ):
+        one, other = (group["sharing"][key] for group in (table, cities))
+        lines.append(f"{name:<38} {one:>22.2f} {other:>22.2f}")
+    one, other = (
+        f"{group['sharing']['countries_with_meta_latent']} of {group['sharing']['countries']}"
+        for group in (table, cities)
+    )
+    lines.append(f"{'countries with a meta-latent':<38} {one:>22} {other:>22}")
+    own = names["titles"]["own"]
+    lines.append(f"{'other names with a latent of their own':<38} {'':>22} {_share(own):>22}")
+    return lines
+
+
+def _share(one: dict[str, Any]) -> str:
+    """A share with its interval, "0.61 (0.57 to 0.65)"."""
+    if one["share"] is None:
+        return "–"
+    return f"{one['share']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
 
 
 def fetch(arguments: argparse.Namespace) -> Fetched:

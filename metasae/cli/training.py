@@ -63,7 +63,9 @@ def _recipe(command: argparse.ArgumentParser, width: str, batch: str) -> None:
         "--selection", choices=("batch_topk", "topk"),
         help="k active ones a row on average over a batch (default), or in each row",
     )  # fmt: skip
-    command.add_argument("--start", metavar="random|data|DIR", help="DIR: an SAE to start from")
+    command.add_argument(
+        "--start", metavar="random|data|ngrams|DIR", help="DIR: an SAE to start from"
+    )
     command.add_argument("--resume", action="store_true", help="go on where a run was stopped")
 
 
@@ -77,7 +79,7 @@ def _recipe_of(
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
     initial: Path | None = None
-    if given.get("start", "data") not in ("random", "data"):
+    if given.get("start", "data") not in ("random", "data", "ngrams"):
         initial = Path(given["start"])
         # Its latents have settled; more of them a row would undo that.
         given = {"width": formats.load(initial).width, "first_k": 1.0} | given | {"start": "sae"}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae.lab.city_records import CityRecord
 from metasae.lab.name_latents import activation_table
@@ -162,16 +164,21 @@ def records(
     reference: ReferenceNames,
     median_norm: float,
     progress: Progress = silent,
+    active: Float[Tensor, "C F"] | None = None,
 ) -> list[CityRecord]:
     """The cities with their latents ranked by activation, selectivity and causal effect.
 
+    Shapes: C cities, F latents.
+
     Args:
         known: see `knowledge`.
-        reference: the cities among them.
+        reference: the names the cities are told apart from.
+        active: see `name_latents.activation_table`; left out for cities of the reference.
     """
     made = []
     for number, city in enumerate(cities):
         knows = known[number]
+        mine = reference.activations(city.name) if active is None else active[number]
 
         def effects(
             latents: Sequence[int], name: str = city.name, knows: Knowledge = knows
@@ -191,7 +198,7 @@ def records(
                 currency=city.currency,
                 answers=knows.answers,
                 known=knows.known,
-                latents=ranked(reference, city.name, reference.activations(city.name), effects),
+                latents=ranked(reference, city.name, mine, effects),
             )
         )
         progress("Ranking the cities' latents", (number + 1) / len(cities), city.name)

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from metasae.lab.preset_files import META_SAE, WORDS
-from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.release.material import material
 from metasae.release.measure import kept_base, measure_base, measure_meta
 from metasae.release.recipe import SHIPPED, Recipe
-from metasae.release.starts import country_directions, start_directions
 from metasae.release.words import words_of_latents
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -26,12 +24,11 @@ from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.presets import Preset
 from metasae.text.windows import WINDOW
-from metasae.training.base_sae import TrainingText
+from metasae.training.base_sae import TrainingText, train_base_sae
 from metasae.training.config import TrainConfig
 from metasae.training.kl_finetune import KLFinetuner
 from metasae.training.meta_sae import train_meta_sae
 from metasae.training.rows import TensorRows
-from metasae.training.trainer import Trainer
 
 
 def build(
@@ -57,8 +54,8 @@ def build(
     base = kept_base(preset, out) or measure_base(preset, out, text(), progress)
     model = load_model(preset, progress)
     if not (out / META_SAE).exists():
-        make_meta(preset, out, model, base["median_norm"], recipe, progress)
-    return measure_meta(preset, out, base, model, progress, recipe)
+        make_meta(preset, out, recipe, progress)
+    return measure_meta(preset, out, base, model, text, progress, recipe)
 
 
 def make_base(
@@ -74,28 +71,13 @@ def make_base(
     largest = width == preset.width
     scratch = cache.build(preset.kept_as)
     checkpoint = scratch / f"sae-{width}.safetensors"
-    sae = train_base(text, config, recipe.city_starts and largest, checkpoint, progress)
+    sae = train_base_sae(text, config, checkpoint=checkpoint, progress=progress)
     notes = _metadata(preset, config)
     if largest:
         further = recipe.of_follow(preset)
         sae = follow(text, sae, further, scratch / "follow.safetensors", progress)
         notes |= {"trained_on": asdict(further)}
     formats.save(replace(sae, metadata=notes), out / f"sae-{width}")
-
-
-def train_base(
-    text: TrainingText,
-    config: TrainConfig,
-    city_starts: bool,
-    checkpoint: Path,
-    progress: Progress = silent,
-) -> SparseAutoencoder:
-    """Train one base SAE on the residuals, started from data."""
-    acts = text.activations
-    directions = start_directions(text, config, city_starts)
-    trainer = Trainer(acts, config, directions, acts.mean, scale=text.scale, dtype=fast_dtype())
-    trainer.run(checkpoint, progress=progress, stage=f"SAE of {config.width:,} latents")
-    return trainer.result()
 
 
 def follow(
@@ -123,21 +105,15 @@ def make_words(preset: Preset, out: Path, text: TrainingText, progress: Progress
 def make_meta(
     preset: Preset,
     out: Path,
-    model: LanguageModel,
-    median_norm: float,
     recipe: Recipe,
     progress: Progress = silent,
 ) -> None:
     """Train and write the meta-SAE of the largest SAE's directions."""
     largest = formats.load(out / f"sae-{preset.width}")
     config = recipe.of_meta(preset)
-    countries = None
-    if recipe.country_starts:
-        countries = country_directions(model, largest, median_norm, progress)
-    meta = train_meta_sae(TensorRows(largest.W_dec), config, progress=progress, starts=countries)
+    meta = train_meta_sae(TensorRows(largest.W_dec), config, progress=progress)
     notes = _metadata(preset, config) | {
         "trained_on": f"decoder of sae-{preset.width}",
-        "started_at_countries": 0 if countries is None else len(countries),
     }
     formats.save(replace(meta, metadata=notes), out / META_SAE)
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from metasae.errors import UserError
 from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
-from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.text.kept_windows import text_of
 from metasae.text.windows import Windows
-from metasae.training.base_sae import TrainingText
+from metasae.training.base_sae import TrainingText, residuals_folder
 from metasae.training.residuals import collect
 
 
@@ -41,8 +40,7 @@ def material(preset: Preset, progress: Progress = silent) -> TrainingText:
     """
     model = load_model(preset, progress)
     text = text_of(preset, model, progress=progress)
-    folder = cache.build(preset.kept_as) / "activations"
-    return TrainingText(model, text, collect(model, text, folder, progress))
+    return TrainingText(model, text, collect(model, text, residuals_folder(preset, text), progress))
 
 
 def text_used(windows: Windows) -> dict[str, dict[str, int]]:

@@ -1,35 +1,35 @@
 """Measuring what a build made: the report, and the table of cities."""
 
-import hashlib
-import json
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import POST_PAIR, open_lab
 from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
-from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
+from metasae.release.generalisation import figures_on_names
 from metasae.release.material import material, text_used
+from metasae.release.meta_controls import meta_controls
 from metasae.release.opening import opening
 from metasae.release.pair_table import pair_table
 from metasae.release.recipe import SHIPPED, Recipe
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.saes.decomposition import Decomposition
-from metasae.sources import cache
 from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
+from metasae.text.overlap import clean_windows
+from metasae.text.windows import Windows
 from metasae.training import explained
 from metasae.training.base_sae import TrainingText
-from metasae.training.controls import gaussian_like
 from metasae.training.held_out import base_quality, held_out_batches
-from metasae.training.meta_sae import train_meta_sae
-from metasae.training.rows import TensorRows
 
 
 def measure(
@@ -48,21 +48,40 @@ def measure(
     """
     text = material(preset, progress)
     base = measure_base(preset, out, text, progress)
-    return measure_meta(preset, out, base, text.model, progress, recipe)
+    return measure_meta(preset, out, base, text.model, lambda: text, progress, recipe)
 
 
 def measure_base(
     preset: Preset, out: Path, text: TrainingText, progress: Progress = silent
 ) -> dict[str, Any]:
-    """The report's figures of the base SAEs, on held-out text."""
+    """The report's figures of the base SAEs, on held-out text, source by source.
+
+    Every window counts that is of a held-out document nothing was chosen by and that has no run of
+    `overlap.RUN` tokens in common with the training text. ``saes`` is of the first source alone.
+    """
     saes = {width: formats.load(out / f"sae-{width}") for width in preset.widths}
-    batches = held_out_batches(text.windows)
     median = text.activations.median_norm
+    windows = text.windows
+    clean = clean_windows(windows) & for_figures(windows)
+    source_of = np.array(windows.sources)[windows.document.numpy()]
+    by_source = {}
+    for source in dict.fromkeys(source_of[clean.numpy()].tolist()):
+        among = clean & torch.from_numpy(source_of == source)
+        batches = held_out_batches(windows, len(windows.lengths), among)
+        by_source[source] = base_quality(
+            text.model, saes, batches, text.activations.mean, median, progress
+        )
     return {
         "median_norm": median,
-        "text": text_used(text.windows),
-        "saes": base_quality(text.model, saes, batches, text.activations.mean, median, progress),
+        "text": text_used(windows),
+        "saes": next(iter(by_source.values()), []),
+        "saes_by_source": by_source,
     }
+
+
+def for_figures(windows: Windows) -> Bool[Tensor, " N"]:
+    """Which windows are of documents that no choice was made by: every second document."""
+    return windows.document % 2 == 1
 
 
 def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
@@ -72,7 +91,7 @@ def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:
         for name in (f"sae-{width}/{formats.WEIGHTS}" for width in preset.widths):
             if report["weights_sha256"][name] != sha256(out / name):
                 return None
-        return {name: report[name] for name in ("median_norm", "text", "saes")}
+        return {name: report[name] for name in ("median_norm", "text", "saes", "saes_by_source")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -82,14 +101,15 @@ def measure_meta(
     out: Path,
     base: dict[str, Any],
     model: LanguageModel,
+    text: Callable[[], TrainingText],
     progress: Progress = silent,
     recipe: Recipe = SHIPPED,
 ) -> dict[str, Any]:
-    """Measure the meta-SAE and the cities; write ``cities.json``, ``names.parquet`` and
-    ``report.json``.
+    """Measure the meta-SAE and the names; write their tables and ``report.json``.
 
     Args:
         base: what `measure_base` returned.
+        text: what the SAEs were trained on.
     """
     median = base["median_norm"]
     largest = formats.load(out / f"sae-{preset.width}")
@@ -102,9 +122,8 @@ def measure_meta(
         "model": model.name,
         "hook": preset.hook_point,
         **base,
-        "meta_sae": _meta_quality(preset, largest, meta, recipe, progress),
+        "meta_sae": _meta_quality(preset, largest, meta, text, recipe, progress),
         "cities": counted(cities),
-        "sharing": sharing(Decomposition(largest, meta), cities),
         "recipe": recipe.to_dict(preset),
         "weights_sha256": {
             str(path.relative_to(out)): sha256(path) for path in sorted(out.rglob("*.safetensors"))
@@ -113,9 +132,7 @@ def measure_meta(
     # Written twice: the lab that the swaps are made in reads the report.
     write_json(out / REPORT, report)
     lab = open_lab(replace(preset, weights=out), progress)
-    names = [record.name for record in well_known(cities)]
-    experiments = (lab.experiment(lab.subject(a), lab.subject(b)) for a, b in ordered_pairs(names))
-    report["swap"] = swaps(experiments, len(names) * (len(names) - 1), progress) | {"cities": names}
+    report["names"] = figures_on_names(lab, progress)
     report["tokyo_paris"] = pair_table(lab, *POST_PAIR)
     report["opening"] = opening(lab, progress)
     write_json(out / REPORT, report)
@@ -126,40 +143,20 @@ def _meta_quality(
     preset: Preset,
     largest: SparseAutoencoder,
     meta: SparseAutoencoder,
+    text: Callable[[], TrainingText],
     recipe: Recipe,
     progress: Progress,
 ) -> dict[str, Any]:
-    """How well the meta-SAE explains the largest SAE's directions, beside its control."""
+    """How well the meta-SAE explains the largest SAE's directions, beside its controls."""
     own = explained.quality(meta, largest.W_dec)
-    control = gaussian_control(preset, recipe, progress)
-    against = explained.quality(control, gaussian_like(largest.W_dec))
+    controls = meta_controls(preset, largest, text, recipe, progress)
     return {
         "width": meta.width,
         "l0": own.l0,
         "fve": own.fve,
         "fve_centred": own.fve_centred,
         "dead": own.dead,
-        "fve_control": against.fve,
-        "fve_centred_control": against.fve_centred,
-        "l0_control": against.l0,
+        "fve_control": controls["gaussian"]["fve"],
+        "controls": controls,
         "threshold": float(meta.threshold[0]) if meta.threshold is not None else 0.0,
     }
-
-
-def gaussian_control(
-    preset: Preset, recipe: Recipe = SHIPPED, progress: Progress = silent
-) -> SparseAutoencoder:
-    """The meta-SAE of Gaussian rows, kept with the intermediate results: nobody edits with it."""
-    config = recipe.of_meta(preset)
-    name = f"meta-sae-control-{config.width}"
-    if config != SHIPPED.of_meta(preset):
-        written = json.dumps(asdict(config), sort_keys=True)
-        name += f"-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
-    folder = cache.build(preset.kept_as) / name
-    if not folder.exists():
-        rows = gaussian_like(torch.zeros(preset.width, preset.model.d_model))
-        control = train_meta_sae(
-            TensorRows(rows), config, progress=progress, stage="Control on Gaussian rows"
-        )
-        formats.save(control, folder)
-    return formats.load(folder)

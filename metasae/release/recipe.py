@@ -18,19 +18,12 @@ class Recipe:
         follow: how the largest SAE is trained on, with what the model makes of it beside squared
             error.
         meta: of the meta-SAE and of its Gaussian control.
-        city_starts: whether the largest SAE starts with a latent for every city: half the cities
-            of the table would otherwise have no direction near them at the start.
-        country_starts: whether the meta-SAE starts with a meta-latent for every country: what its
-            cities' latents have in common beside what all cities' have. Nothing holds them there
-            afterwards.
     """
 
     base: TrainConfig
     smaller_steps: int
     follow: TrainConfig
     meta: TrainConfig
-    city_starts: bool = True
-    country_starts: bool = True
 
     def of_sae(self, preset: Preset, width: int) -> TrainConfig:
         """Recipe of the SAE of one of the preset's widths."""
@@ -51,18 +44,16 @@ class Recipe:
             "base": asdict(self.of_sae(preset, preset.width)),
             "follow": asdict(self.of_follow(preset)),
             "smaller_steps": self.smaller_steps,
-            "city_starts": self.city_starts,
-            "country_starts": self.country_starts,
             "meta": asdict(self.of_meta(preset)),
         }
 
 
-_BASE = TrainConfig(width=18432, k=4, steps=2600)
+_BASE = TrainConfig(width=18432, k=4, steps=3000, start="ngrams")
 
 SHIPPED = Recipe(
     base=_BASE,
     smaller_steps=1200,
-    follow=replace(_BASE, start="sae", steps=480, batch=768, lr=2e-4, warmup=20, decay=1.0),
+    follow=replace(_BASE, start="sae", k=6, steps=480, batch=768, lr=2e-4, warmup=20, decay=1.0),
     meta=replace(RECIPE, batch=4096, first_k=1.0, lr=1e-3),
 )
 """Recipe of the embedded default."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import beta
 from torch import Tensor
 
 from metasae.errors import UserError
@@ -22,7 +23,19 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.verdict import pattern_code
 
 DRAWS = 64
-"""Random edits of each kind that an edit is compared with."""
+"""Fewest random edits of each kind that an edit is compared with."""
+
+MOST_DRAWS = 4096
+"""Most of them."""
+
+
+def draws_for(tried: int) -> int:
+    """How many random edits of each kind a search's edit is compared with.
+
+    As many as combinations were tried, since the edit is the best of those; at least `DRAWS` and at
+    most `MOST_DRAWS`.
+    """
+    return min(MOST_DRAWS, max(DRAWS, tried))
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Control:
         draws: of each kind. For the pattern of no change they are those of all other patterns.
         marked: whether a control reaches it at least as often as the real combinations; never for
             the pattern of no change.
+        upper: 95 % upper bound (Clopper and Pearson's, one-sided) of the larger of the two shares.
     """
 
     pattern: dict[str, bool]
@@ -47,6 +61,7 @@ class Control:
     shuffled: float
     draws: int
     marked: bool
+    upper: float
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; a share nobody counted is None."""
@@ -80,9 +95,16 @@ def control(
                 shuffled=shuffled,
                 draws=len(drawn[0]),
                 marked=moves and max(random, shuffled) >= one.reached_by,
+                upper=upper_bound(max(random, shuffled), len(drawn[0])),
             )
         )
     return tuple(controls)
+
+
+def upper_bound(share: float, draws: int) -> float:
+    """The 95 % upper bound of a share that was found in a number of draws; 1 of none."""
+    reached = round(share * draws)
+    return 1.0 if reached >= draws else float(beta.ppf(0.95, reached + 1, draws - reached))
 
 
 def _share(experiment: Experiment, patterns: np.ndarray, one: FoundEdit) -> float:

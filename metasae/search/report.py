@@ -10,7 +10,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
-from metasae.search.controls import Control, control
+from metasae.search.controls import Control, control, draws_for
 from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob, Spread
 from metasae.search.patterns import FoundEdit
@@ -109,16 +109,23 @@ class Assessment:
 
 
 def effects_and_controls(
-    lab: Lab, experiment: Experiment, edits: Sequence[FoundEdit], progress: Progress = silent
+    lab: Lab,
+    experiment: Experiment,
+    edits: Sequence[FoundEdit],
+    tried: int,
+    progress: Progress = silent,
 ) -> list[Assessment]:
     """What each edit a search reports did besides, and whether chance would have done the same.
+
+    Args:
+        tried: combinations that the search scored, which the controls are as many as.
 
     Raises:
         UserError: when the pair leaves too few meta-latents to draw controls from.
     """
     # First, since they may be impossible: a sentence before minutes of measuring.
     progress("Trying random edits", 0.0, "")
-    controls = control(experiment, edits)
+    controls = control(experiment, edits, draws_for(tried))
     probe = SideEffectProbe(lab, experiment)
     made = []
     for number, (one, against) in enumerate(zip(edits, controls, strict=True), 1):
@@ -161,7 +168,9 @@ def search_pair(
         job.export(out)
     values = job.about | summary.to_dict()
     values["remarks"] = list(job.experiment.remarks)
-    values["patterns"], problem = _assessed(job.lab, job.experiment, summary.patterns, progress)
+    values["patterns"], problem = _assessed(
+        job.lab, job.experiment, summary.patterns, summary.scored, progress
+    )
     if problem is not None:
         values["problem"] = problem
     if more_ways:
@@ -177,11 +186,11 @@ _NOT_MEASURED: dict[str, Any] = {
 
 
 def _assessed(
-    lab: Lab, experiment: Experiment, patterns: Sequence[FoundEdit], progress: Progress
+    lab: Lab, experiment: Experiment, patterns: Sequence[FoundEdit], tried: int, progress: Progress
 ) -> tuple[list[dict[str, Any]], str | None]:
     """What is reported of a search's patterns; and why nothing is of what they did besides."""
     try:
-        found = effects_and_controls(lab, experiment, patterns, progress)
+        found = effects_and_controls(lab, experiment, patterns, tried, progress)
     except UserError as error:
         # The search itself is done, and may have taken hours.
         _log.info("nothing is assessed", exc_info=True)
@@ -226,7 +235,8 @@ def search_pairs(
         reached = [_reported(one) for one in pair.patterns]
         if side_effects and reached:
             experiment = experiment_of(pairs.lab, spec)
-            reached, problem = _assessed(pairs.lab, experiment, pair.patterns, progress)
+            tried = 0 if pair.summary is None else pair.summary.scored
+            reached, problem = _assessed(pairs.lab, experiment, pair.patterns, tried, progress)
         patterns += [ends | one for one in reached]
         count = None
         if pair.summary is not None:

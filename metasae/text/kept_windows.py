@@ -54,8 +54,6 @@ def text_of(
             file,
             tokens=made.tokens.numpy(), lengths=made.lengths.numpy().astype(np.int16),
             document=made.document.numpy().astype(np.int32),
-            city=made.city.numpy().astype(np.int16),
-            city_at=made.city_at.numpy().astype(np.int16),
             sources=np.array(made.sources), held_out=np.array(made.held_out),
         )  # fmt: skip
     return made
@@ -78,8 +76,6 @@ def _read_windows(path: Path) -> Windows:
                 tokens=torch.from_numpy(arrays["tokens"]),
                 lengths=torch.from_numpy(arrays["lengths"].astype(np.int64)),
                 document=torch.from_numpy(arrays["document"].astype(np.int64)),
-                city=torch.from_numpy(arrays["city"].astype(np.int64)),
-                city_at=torch.from_numpy(arrays["city_at"].astype(np.int64)),
                 sources=tuple(arrays["sources"].tolist()),
                 held_out=tuple(arrays["held_out"].tolist()),
             )

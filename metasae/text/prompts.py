@@ -1,6 +1,6 @@
 """Prompts: how the four questions about a city can be asked, and contexts to find latents in.
 
-None of them occurs in the training text, which has its own (`city_sentences`).
+None of them occurs in the training sentences, which have their own (`name_sentences`).
 """
 
 from collections.abc import Mapping

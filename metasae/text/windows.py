@@ -10,7 +10,6 @@ from torch import Tensor
 
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
-from metasae.text.cities import load_cities
 from metasae.text.document import Document
 from metasae.text.documents import default_documents
 
@@ -26,8 +25,6 @@ class Windows:
         tokens: right-padded with the start token.
         lengths: tokens of each window, the start token included.
         document: index of the document each window is from.
-        city: index in the city table of the city the window was written for, or -1.
-        city_at: position of that name's last token.
         sources: every document's source.
         held_out: whether each document is kept for measuring.
     """
@@ -35,8 +32,6 @@ class Windows:
     tokens: Int[Tensor, "N T"]
     lengths: Int[Tensor, " N"]
     document: Int[Tensor, " N"]
-    city: Int[Tensor, " N"]
-    city_at: Int[Tensor, " N"]
     sources: tuple[str, ...]
     held_out: tuple[bool, ...]
 
@@ -47,8 +42,6 @@ class Windows:
             tokens=self.tokens[index],
             lengths=self.lengths[index],
             document=self.document[index],
-            city=self.city[index],
-            city_at=self.city_at[index],
         )
 
 
@@ -66,18 +59,11 @@ def windows(
     texts = list(default_documents(progress)) if texts is None else list(texts)
     rows: list[list[int]] = []
     origin: list[int] = []
-    named: list[tuple[int, int]] = []
-    index_of = {city.name: index for index, city in enumerate(load_cities())}
     step = 2000
     for begin in range(0, len(texts), step):
         batch = texts[begin : begin + step]
         encoded = model.tokenizer([one.text for one in batch], add_special_tokens=False)
-        for offset, (document, ids) in enumerate(zip(batch, encoded["input_ids"], strict=True)):
-            if document.city:
-                last = encoded.char_to_token(offset, document.name_end - 1)
-                named.append((index_of[document.city], last + 1))
-            else:
-                named += [(-1, 0)] * -(-len(ids) // (WINDOW - 1))
+        for offset, ids in enumerate(encoded["input_ids"]):
             for at in range(0, len(ids), WINDOW - 1):
                 rows.append([model.start_token, *ids[at : at + WINDOW - 1]])
                 origin.append(begin + offset)
@@ -89,8 +75,6 @@ def windows(
         tokens=tokens,
         lengths=torch.tensor([len(row) for row in rows]),
         document=torch.tensor(origin),
-        city=torch.tensor([city for city, _ in named]),
-        city_at=torch.tensor([at for _, at in named]),
         sources=tuple(document.source for document in texts),
         held_out=tuple(document.held_out for document in texts),
     )

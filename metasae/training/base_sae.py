@@ -32,6 +32,7 @@ from metasae.training.config import TrainConfig, check_config, check_initial
 from metasae.training.held_out import held_out_batches
 from metasae.training.residuals import Residuals, collect
 from metasae.training.rows import TensorRows
+from metasae.training.starts import start_directions
 from metasae.training.threshold import with_threshold
 from metasae.training.trainer import Trainer
 from metasae.training.unfinished import check_free
@@ -39,9 +40,9 @@ from metasae.training.unfinished import check_free
 TOKENS = 500_000
 """Tokens that are read by default."""
 
-RECIPE = TrainConfig(width=4608, k=4, steps=1200)
-"""The default configuration: few latents a token, started from data, which makes latents that are
-composites (see `benchmarks.starts`)."""
+RECIPE = TrainConfig(width=4608, k=4, steps=1200, start="ngrams")
+"""The default configuration: few latents a token, started from what occurs in the text, which makes
+latents that are composites (see `benchmarks.starts`)."""
 
 _CALIBRATED = 32768
 """Most rows from which the inference threshold of a BatchTopK SAE is computed."""
@@ -88,9 +89,13 @@ def read_training_text(
     order = np.random.default_rng(0).permutation(len(text.lengths))
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
     text = text.some(torch.from_numpy(np.sort(order[:enough])))
+    return TrainingText(model, text, collect(model, text, residuals_folder(preset, text), progress))
+
+
+def residuals_folder(preset: Preset, text: Windows) -> Path:
+    """The folder of the residuals of a text at a preset's hook."""
     name = hashlib.sha256(text.tokens.numpy().tobytes() + preset.hook_point.encode()).hexdigest()
-    folder = cache.residuals(preset.kept_as, name)
-    return TrainingText(model, text, collect(model, text, folder, progress))
+    return cache.residuals(preset.kept_as, name)
 
 
 def train_base_sae(
@@ -121,6 +126,8 @@ def train_base_sae(
         # In the order of the text, so that a latent's number says about where it started.
         drawn = np.sort(draw.choice(len(acts), config.width, replace=False))
         directions = acts.rows(drawn) - acts.mean
+    elif config.start == "ngrams":
+        directions = start_directions(acts, text.windows, config.width, config.seed)
     trainer = Trainer(
         acts, config, directions, acts.mean, initial, scale=text.scale, dtype=fast_dtype()
     )

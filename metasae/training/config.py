@@ -23,7 +23,8 @@ class TrainConfig:
         first_k: the first steps have this many times k active latents a row, which fall to k; with
             2 a meta-SAE explains more in the end than with 1.
         settled: share of the steps over which they fall.
-        start: decoder rows from given directions, random ones, or all weights from an existing SAE.
+        start: decoder rows from what occurs in a text ("ngrams", see `starts`), from given
+            directions or rows of the data, random ones, or all weights from an existing SAE.
         encoder_scale: the encoder starts as this many times the decoder.
         lr: learning rate at its highest.
         betas: Adam's decay rates of its moments.
@@ -43,7 +44,7 @@ class TrainConfig:
     selection: Literal["topk", "batch_topk"] = "topk"
     first_k: float = 1.0
     settled: float = 0.6
-    start: Literal["data", "random", "sae"] = "data"
+    start: Literal["ngrams", "data", "random", "sae"] = "data"
     encoder_scale: float = 0.4
     lr: float = 5e-4
     betas: tuple[float, float] = (0.9, 0.999)

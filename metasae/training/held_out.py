@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from metasae.lm.halves import usable
@@ -22,14 +22,17 @@ _BATCH = 16
 
 
 def held_out_batches(
-    windows: Windows, count: int = HELD_OUT_WINDOWS
+    windows: Windows, count: int = HELD_OUT_WINDOWS, among: Bool[Tensor, " N"] | None = None
 ) -> list[tuple[Tensor, Tensor]]:
     """Batches (tokens, lengths) of held-out windows of similar length, spread over the text.
 
     Args:
         count: most windows.
+        among: which windows may be taken; all that are held out when left out.
     """
     kept = torch.tensor(windows.held_out)[windows.document] & (windows.lengths > 8)
+    if among is not None:
+        kept &= among
     index = kept.nonzero()[:, 0]
     index = index[torch.linspace(0, len(index) - 1, min(count, len(index))).round().long()]
     index = index[windows.lengths[index].argsort(stable=True)]

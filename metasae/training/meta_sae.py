@@ -2,8 +2,6 @@
 
 The post's recipe (BatchTopK with k 4, 2,000 steps), with an auxiliary loss that revives dead
 meta-latents and one inference threshold at which the directions have the trained L0.
-
-Shapes: C given starts, D = width of the directions.
 """
 
 import time
@@ -12,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
@@ -64,7 +60,6 @@ def train_meta_sae(
     *,
     progress: Progress = silent,
     stage: str = "Meta-SAE",
-    starts: Float[Tensor, "C D"] | None = None,
     checkpoint: Path | None = None,
     dtype: torch.dtype = torch.float32,
     watch: Watch | None = None,
@@ -74,7 +69,6 @@ def train_meta_sae(
 
     Args:
         stage: name of the training in the progress.
-        starts: decoder rows of the first meta-latents to start from; the others start at random.
         checkpoint: file that is written now and then, and that the training goes on from.
         dtype: precision of the product that finds the candidates, unless the checkpoint has
             another.
@@ -89,11 +83,7 @@ def train_meta_sae(
     check_recipe(len(directions), config)
     check_initial(config, initial, width_of(directions))
     drawn = None
-    if starts is not None:
-        generator = torch.Generator().manual_seed(config.seed)
-        others = torch.randn(config.width - len(starts), starts.shape[1], generator=generator)
-        config, drawn = replace(config, start="data"), torch.cat([starts, others])
-    elif config.start == "data":
+    if config.start == "data":
         draw = np.random.default_rng(config.seed)
         drawn = directions.rows(draw.choice(len(directions), config.width, replace=False))
     trainer = Trainer(directions, config, drawn, initial=initial, dtype=dtype)

@@ -76,7 +76,7 @@ class Trainer:
     Args:
         rows: the training rows.
         directions: decoder rows to start from, scaled to unit norm; needed when ``config.start`` is
-            "data".
+            "data" or "ngrams".
         centre: b_dec to start from; zero when left out.
         initial: SAE to start from; needed when ``config.start`` is "sae".
         scale: factor the rows are multiplied by.
@@ -113,7 +113,7 @@ class Trainer:
                 b_dec=initial.b_dec * scale,
             )
         else:
-            if config.start == "data":
+            if config.start != "random":
                 if directions is None:
                     raise ValueError("a start from data needs the directions to start from")
                 W_dec = directions.clone()

@@ -100,7 +100,7 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
     st.caption(_how(summary))
     notes: list[Assessment] | None = None
     try:
-        notes = searches.side_notes(job.id, job, summary.patterns)
+        notes = searches.side_notes(job.id, job, summary)
     except UserError as error:
         st.info(f"Side effects and controls aren't shown: {escape(str(error))}")
     picked = chosen_row(

@@ -11,9 +11,9 @@ from metasae.search import exhaustive
 from metasae.search.job import Job
 from metasae.search.job_files import Cost
 from metasae.search.pairs_job import PairsJob, all_pairs
-from metasae.search.patterns import FoundEdit
 from metasae.search.report import Assessment, effects_and_controls
 from metasae.search.spec import Spec
+from metasae.search.summary import Summary
 from metasae.search.variants import Variant, variants
 from metasae.sources.presets import Opened
 from metasae.steering.questions import Subject
@@ -131,14 +131,15 @@ def _pairs(lab: Lab, cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
 
 
 @kept(max_entries=64)
-def side_notes(identity: str, _job: Job, _edits: tuple[FoundEdit, ...]) -> Work[list[Assessment]]:
+def side_notes(identity: str, _job: Job, _summary: Summary) -> Work[list[Assessment]]:
     """Side effects and controls of a search's edits (see `report.effects_and_controls`).
 
     Args:
         identity: the job's id.
     """
+    edits, tried = _summary.patterns, _summary.scored
     return Work(
-        lambda progress: effects_and_controls(_job.lab, _job.experiment, _edits, progress),
+        lambda progress: effects_and_controls(_job.lab, _job.experiment, edits, tried, progress),
         "Side effects and controls",
     )
 

@@ -5,7 +5,7 @@ import pytest
 from metasae.lab.city_questions import BYSTANDER
 from metasae.lab.lab import Lab
 from metasae.text.cities import ATTRIBUTES
-from metasae.text.city_sentences import OPENINGS
+from metasae.text.name_sentences import OPENINGS
 from metasae.text.prompts import NAME_CONTEXTS, QUESTIONS, fill, in_contexts
 
 
@@ -61,7 +61,7 @@ def test_contexts_end_with_the_name_and_training_has_none_of_them() -> None:
     filled = in_contexts("Xanadu")
     assert len(set(filled)) == len(NAME_CONTEXTS) == 12
     assert all(one.endswith(" Xanadu") and one.count("Xanadu") == 1 for one in filled)
-    trained = {one.replace("{other}", "Rome").replace("{city}", "Xanadu") for one in OPENINGS}
+    trained = {one.format(other="Rome", name="Xanadu") for one in OPENINGS}
     assert not trained & set(filled) and "Xanadu" not in filled
     # Nothing in them but the name is a name.
     assert not any(word[0].isupper() for one in filled for word in one.split()[1:-1])

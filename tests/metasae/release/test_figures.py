@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from metasae.lab.city_records import CityRecord, RankedLatent
-from metasae.release.figures import ordered_pairs, sharing, swaps, well_known
+from metasae.release.figures import (
+    Swapped,
+    ordered_pairs,
+    share_of,
+    sharing,
+    swaps,
+)
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edits import Edit, EditOptions, LatentSwap
@@ -45,11 +51,28 @@ def test_sharing_counts_pairs_by_hand() -> None:
     assert found["two_countries_share"] == pytest.approx(1 / 6)
 
 
+def test_a_range_is_wide_for_few_cities_and_narrow_for_many() -> None:
+    def ranges(copies: int) -> list[float]:
+        # In each of two countries half of the cities have meta-latent 0 and half have 1.
+        sets = [(0,), (1,)] * (2 * copies)
+        countries = ["X"] * (2 * copies) + ["Y"] * (2 * copies)
+        records = [city_record(str(n), country, n) for n, country in enumerate(countries)]
+        made = sharing(membership(*sets), records)
+        # Of two drawn at random half share theirs.
+        assert made["two_countries_share"] == 0.5
+        low, high = made["two_countries_range"]
+        assert low <= 0.5 <= high
+        return [low, high]
+
+    few, many = ranges(3), ranges(40)
+    assert many[1] - many[0] < 0.2 < few[1] - few[0]
+
+
 def test_only_the_best_latent_of_a_city_counts() -> None:
     decomposition = membership((0,), (1,), (2,))
     records = [city_record("a", "X", 0, 2), city_record("b", "X", 1, 2)]
     assert sharing(decomposition, records)["same_country_share"] == 0.0
-    unchosen = RankedLatent(2, 9.0, 0.9, 0.5, True, False)
+    unchosen = RankedLatent(2, 9.0, 0.9, 0.5, False, False)
     both = [
         CityRecord(**(vars(record) | {"latents": (unchosen, *record.latents)}))
         for record in records
@@ -84,12 +107,17 @@ def test_sharing_of_no_cities_is_zero() -> None:
     assert found["same_country_share"] == 0 and found["countries"] == 0
 
 
-def swapped(source: str, target: str, *rows: tuple[str, str, float]) -> Any:
-    """An experiment whose swap gives (attribute, whose, log-probability); nothing at the name."""
+def swapped(
+    source: str, target: str, *rows: tuple[str, str, float], known: bool = True, next_word: str = ""
+) -> Swapped:
+    """A pair whose swap gives (attribute, whose, log-probability); nothing moves at the name.
+
+    An answer is called as the city whose it is.
+    """
     asked = {attribute: [row for row in rows if row[0] == attribute] for attribute, *_ in rows}
     questions = Questions(
         tuple(
-            Question(name, "", tuple(Answer(tuple(city.split(", ")), "") for _, city, _ in group))
+            Question(name, "", tuple(Answer(tuple(city.split(", ")), city) for _, city, _ in group))
             for name, group in asked.items()
         )
     )
@@ -104,13 +132,19 @@ def swapped(source: str, target: str, *rows: tuple[str, str, float]) -> Any:
             target=SimpleNamespace(label=target),
             questions=questions,
             logprobs=scores,
+            top_after=[[(next_word, -0.1)]] * len(asked),
         )
 
-    return SimpleNamespace(apply=apply)
+    def record(name: str, known: bool) -> CityRecord:
+        plain = vars(city_record(name, "X", 1))
+        return CityRecord(**(plain | {"known": dict.fromkeys(asked, known)}))
+
+    experiment: Any = SimpleNamespace(apply=apply)
+    return Swapped(record(source, known), record(target, True), experiment)
 
 
 def test_swaps_count_the_attributes_that_differ_and_those_that_moved() -> None:
-    experiments = [
+    pairs = [
         swapped(
             "Rome",
             "Tokyo",
@@ -122,6 +156,7 @@ def test_swaps_count_the_attributes_that_differ_and_those_that_moved() -> None:
             ("continent", "Rome", -4.0),
             ("continent", "Tokyo", -3.0),
             ("continent", "Cairo", -2.0),  # moved, though a third city's is first of all
+            next_word=" Tok",  # begins the answer to all three
         ),
         swapped(
             "Rome",
@@ -130,41 +165,41 @@ def test_swaps_count_the_attributes_that_differ_and_those_that_moved() -> None:
             ("country", "Paris, Nice", -1.0),  # moved, under a shared label
             ("currency", "Rome, Paris", -1.0),  # the same answer: nothing to move
             ("currency", "Cairo", -0.5),
+            next_word=" the",
         ),
     ]
     told: list[float] = []
-    found = swaps(iter(experiments), 2, lambda stage, fraction, note: told.append(fraction))
-    assert found == {
-        "pairs": 2,
-        "attributes_that_differ": 4,
-        "moved": 3,
-        "moved_of_4": pytest.approx(3.0),
-        "first_of_all": 2,
-        "first_of_all_of_4": pytest.approx(2.0),
-        "at_name": {
-            "moved": 0, "moved_of_4": 0.0, "first_of_all": 0, "first_of_all_of_4": 0.0,
-        },
-    }  # fmt: skip
+    made = swaps(iter(pairs), 2, lambda stage, fraction, note: told.append(fraction))
+    assert (made["pairs"], made["attributes"]) == (2, 4)
+    counted = {way: made[way]["count"] for way in ("moved", "first_of_all", "most_likely")}
+    assert counted == {"moved": 3, "first_of_all": 2, "most_likely": 3}
+    assert made["moved"]["share"] == 0.75 and made["moved"]["of"] == 4
+    assert made["at_name"]["moved"]["count"] == made["at_name"]["first_of_all"]["count"] == 0
     assert told == [0.5, 1.0]
+
+
+def test_a_fact_the_model_does_not_know_does_not_count() -> None:
+    rows = (("country", "Rome", -3.0), ("country", "Tokyo", -1.0))
+    assert swaps([swapped("Rome", "Tokyo", *rows)], 1)["attributes"] == 1
+    unknown = swaps([swapped("Rome", "Tokyo", *rows, known=False)], 1)
+    assert unknown["attributes"] == 0 and unknown["moved"]["share"] is None
 
 
 def test_swaps_take_the_name_whole() -> None:
     # "York" is no part of "New York".
-    experiment = swapped("Rome", "York", ("country", "Rome", -3.0), ("country", "New York", -1.0))
-    assert swaps([experiment], 1)["moved"] == 0
+    pair = swapped("Rome", "York", ("country", "Rome", -3.0), ("country", "New York", -1.0))
+    assert swaps([pair], 1)["moved"]["count"] == 0
 
 
-def test_well_known_cities_are_known_in_all_and_have_a_latent() -> None:
-    def record(name: str, known: bool, *latents: int) -> CityRecord:
-        plain = vars(city_record(name, "X", *latents))
-        return CityRecord(**(plain | {"known": {"country": True, "currency": known}}))
-
-    records = [record("a", True, 1), record("b", False, 1), record("c", True), record("d", True, 2)]
-    assert [one.name for one in well_known(records)] == ["a", "d"]
-    assert [one.name for one in well_known(records, 1)] == ["a"]
-    many = [record(f"{n:02}", True, 1) for n in range(41)]
-    spread = [int(one.name) for one in well_known(many, 5)]
-    assert spread == [0, 10, 20, 30, 40]
+def test_a_share_with_its_interval() -> None:
+    # Wilson's interval of 8 of 10, by its formula with z = 1.959964.
+    z = 1.959964
+    middle = (0.8 + z * z / 20) / (1 + z * z / 10)
+    half = z * (0.8 * 0.2 / 10 + z * z / 400) ** 0.5 / (1 + z * z / 10)
+    share = share_of(8, 10)
+    assert (share["count"], share["of"], share["share"]) == (8, 10, 0.8)
+    assert share["low"] == pytest.approx(middle - half, abs=1e-6)
+    assert share["high"] == pytest.approx(middle + half, abs=1e-6)
 
 
 def test_ordered_pairs() -> None:

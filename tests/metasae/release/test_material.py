@@ -18,8 +18,6 @@ def test_documents_and_tokens_are_counted_by_hand() -> None:
         tokens=torch.zeros(5, 96, dtype=torch.int32),
         lengths=torch.tensor([96, 11, 6, 21, 9]),
         document=torch.tensor([0, 0, 1, 2, 3]),
-        city=torch.full((5,), -1),
-        city_at=torch.zeros(5, dtype=torch.int64),
         sources=("b", "a", "b", "b"),
         held_out=(False, False, True, False),
     )

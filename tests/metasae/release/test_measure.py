@@ -6,16 +6,15 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab, open_lab
 from metasae.lab.stored_report import stored_report
-from metasae.release import measure as measure_module
 from metasae.release import pair_table as pair_table_module
-from metasae.release.measure import gaussian_control, kept_base, measure
+from metasae.release.material import material
+from metasae.release.measure import for_figures, kept_base, measure
 from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
@@ -23,9 +22,8 @@ from metasae.sources.user_presets import find_preset
 from metasae.steering.experiment import Experiment
 from metasae.text.cities import ATTRIBUTES
 from metasae.training import explained
-from metasae.training.config import TrainConfig
 from tests.builders import one_sentence
-from tests.small_release import RECIPE, Built
+from tests.small_release import OUTSIDE, RECIPE, TITLES, Built
 
 pytestmark = pytest.mark.slow
 
@@ -50,27 +48,6 @@ def test_the_report_is_of_the_weights_that_are_there(built: Built) -> None:
     assert (told["l0"], told["fve"], told["dead"]) == (quality.l0, quality.fve, quality.dead)
     # Directions with structure are explained better than those without.
     assert told["fve"] > told["fve_control"] > 0
-
-
-def test_the_control_is_that_of_the_recipe(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: list[int] = []
-    train = measure_module.train_meta_sae
-
-    def counted(rows: Any, config: TrainConfig, *rest: Any, **more: Any) -> Any:
-        trained.append(config.steps)
-        return train(rows, config, *rest, **more)
-
-    monkeypatch.setattr(measure_module, "train_meta_sae", counted)
-    preset = built.release.preset
-    longer = replace(RECIPE, meta=replace(RECIPE.meta, steps=RECIPE.meta.steps + 1))
-    with built.release.open():
-        first = gaussian_control(preset, RECIPE)
-        assert trained == []  # the build has made it
-        other = gaussian_control(preset, longer)
-        assert trained == [RECIPE.meta.steps + 1]
-        assert (gaussian_control(preset, longer).W_dec == other.W_dec).all()
-        assert (gaussian_control(preset, RECIPE).W_dec == first.W_dec).all()
-    assert len(trained) == 1 and not (first.W_dec == other.W_dec).all()
 
 
 def test_a_pair_of_single_latents_is_searched_once_each_way(
@@ -101,7 +78,7 @@ def test_the_cities_are_counted_and_swapped(built: Built) -> None:
     count = len(built.release.cities)
     assert built.report["cities"]["total"] == count
     assert built.report["cities"]["all_four_known"] == count
-    swap = built.report["swap"]
+    swap = built.report["names"]["table"]["swap"]
     assert swap["cities"] == [city.name for city in built.release.cities]
     assert swap["pairs"] == count * (count - 1)
     different = [
@@ -110,11 +87,28 @@ def test_the_cities_are_counted_and_swapped(built: Built) -> None:
         for other in built.release.cities
         for name in ATTRIBUTES
     ]
-    assert swap["attributes_that_differ"] == sum(different)
+    assert swap["attributes"] == sum(different)
     table = built.report["tokyo_paris"]
     assert [one["attribute"] for one in table["baseline"]] == list(ATTRIBUTES)
     patterns = [tuple(one["pattern"].values()) for one in table["patterns"]]
     assert patterns == sorted(set(patterns)) and patterns[0] == (False,) * 4
+
+
+def test_what_is_found_outside_the_table_stands_beside_it(built: Built) -> None:
+    names = built.report["names"]
+    assert names["cities"]["own"]["of"] == len(OUTSIDE)
+    assert names["titles"]["own"]["of"] == len(TITLES)
+    assert names["table"]["own"]["count"] == built.report["cities"]["with_latent"]
+    assert set(names["cities"]) == set(names["table"])
+
+
+def test_figures_are_of_documents_nothing_was_chosen_by(built: Built) -> None:
+    with built.release.open():
+        windows = material(built.release.preset).windows
+    kept = windows.document[for_figures(windows)]
+    assert (kept % 2 == 1).all() and len(kept) > 0
+    assert set(built.report["saes_by_source"]) == {"kept"}
+    assert built.report["saes"] == built.report["saes_by_source"]["kept"]
 
 
 @pytest.mark.parametrize("spoil", ["weights", "key", "json", "missing"])

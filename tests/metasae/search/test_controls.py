@@ -1,6 +1,7 @@
 """Random and shuffled edits of the same size."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,11 +18,14 @@ from metasae.errors import UserError
 from metasae.search import controls
 from metasae.search.combinations import Combinations
 from metasae.search.controls import (
+    MOST_DRAWS,
     Control,
     control,
+    draws_for,
     foreign_meta_latents,
     random_changes,
     shuffled_changes,
+    upper_bound,
 )
 from metasae.search.patterns import FoundEdit
 from metasae.steering.edit_space import EditSpace
@@ -159,22 +163,37 @@ def found_by(share: float, edit: MetaLatentEdit = EDIT, moved: bool = True) -> F
     )
 
 
+NONE_OF_16 = pytest.approx(1 - 0.05 ** (1 / 16))
+"""The share below which none of 16 draws has a chance of 5 %."""
+
+
+def test_a_bound_is_where_so_few_have_a_chance_of_five_in_a_hundred() -> None:
+    bound = upper_bound(2 / 50, 50)
+    chance = sum(math.comb(50, k) * bound**k * (1 - bound) ** (50 - k) for k in range(3))
+    assert chance == pytest.approx(0.05, abs=1e-9)
+    assert upper_bound(0.0, 0) == upper_bound(1.0, 7) == 1.0
+
+
+def test_a_searchs_control_is_as_large_as_the_search() -> None:
+    assert [draws_for(tried) for tried in (1, 64, 256, 10**6)] == [64, 64, 256, MOST_DRAWS]
+
+
 def test_a_pattern_that_any_change_reaches_is_marked() -> None:
     experiment = planted(lambda change: change.flatten(1).norm(dim=1) > 0.01)
     found = (found_by(0.1, NO_EDIT, moved=False), found_by(0.9))
     nothing, moved = control(experiment, found, draws=16)
-    assert moved == Control({"country": True}, 0.9, 1.0, 1.0, 16, True)
+    assert moved == Control({"country": True}, 0.9, 1.0, 1.0, 16, True, 1.0)
     [always] = control(experiment, [found_by(1.0)], draws=16)
     assert always.marked  # as often is enough
     # The pattern of no change is never marked; its draws are those of the others.
-    assert nothing == Control({"country": False}, 0.1, 0.0, 0.0, 16, False)
+    assert nothing == Control({"country": False}, 0.1, 0.0, 0.0, 16, False, NONE_OF_16)
 
 
 def test_a_pattern_that_only_the_edit_itself_reaches_is_not_marked() -> None:
     actual = small().compiled(EDIT).from_source
     experiment = planted(lambda change: (change - actual).flatten(1).norm(dim=1) < 0.01)
     [moved] = control(experiment, [found_by(0.1)], draws=16)
-    assert moved == Control({"country": True}, 0.1, 0.0, 0.0, 16, False)
+    assert moved == Control({"country": True}, 0.1, 0.0, 0.0, 16, False, NONE_OF_16)
 
 
 @pytest.mark.parametrize("real, marked", [(0.2, True), (0.999, False)])

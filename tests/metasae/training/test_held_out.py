@@ -19,8 +19,6 @@ def windows(lengths: list[int], documents: list[int], held_out: tuple[bool, ...]
         tokens=tokens,
         lengths=torch.tensor(lengths),
         document=torch.tensor(documents),
-        city=torch.full((len(lengths),), -1),
-        city_at=torch.zeros(len(lengths), dtype=torch.int64),
         sources=("text",) * len(held_out),
         held_out=held_out,
     )
@@ -131,3 +129,10 @@ def test_base_quality_of_an_exact_an_empty_and_a_halving_sae() -> None:
 
 def test_of_scraps_alone_no_batch_is_made() -> None:
     assert held_out_batches(windows([8, 30], [0, 1], (True, False))) == []
+
+
+def test_held_out_batches_are_among_those_asked_for() -> None:
+    text = windows([30, 40, 50], [0, 1, 2], (True, False, True))
+    among = torch.tensor([False, True, True])
+    ((tokens, lengths),) = held_out_batches(text, among=among)
+    assert lengths.tolist() == [50] and tokens[0, 0] == 3

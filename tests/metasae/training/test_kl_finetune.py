@@ -29,8 +29,6 @@ def follower(small_model: LanguageModel) -> KLFinetuner:
         tokens=padded(rows, small_model.start_token).to(torch.int32),
         lengths=lengths,
         document=torch.zeros(2, dtype=torch.int64),
-        city=torch.tensor([-1, -1]),
-        city_at=torch.tensor([0, 0]),
         sources=("made up",),
         held_out=(False,),
     )

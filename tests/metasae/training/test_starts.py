@@ -1,0 +1,91 @@
+"""Starts of a base SAE: by hand on residuals of width 2, and what drawing them promises."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metasae.training.starts import ngram_means, spread_out, start_directions
+from tests.builders import residuals
+
+TOKENS = torch.tensor([[0, 7, 8, 9], [0, 7, 8, 8], [0, 5, 7, 8]])
+
+
+def text(values: dict[tuple[int, int], list[float]]) -> tuple[Any, Any]:
+    """Residuals on some (window, position)s of `TOKENS`, and the windows."""
+    window, position = zip(*values, strict=True)
+    rows = torch.tensor(list(values.values()))
+    acts = residuals(rows, window, position, torch.tensor([1.0, 0.0]))
+    acts.token[:] = TOKENS.numpy()[list(window), list(position)]
+    return acts, SimpleNamespace(tokens=TOKENS)
+
+
+VALUES = {
+    (0, 2): [1.0, 0.0],  # 7 8
+    (1, 3): [5.0, 5.0],  # 8 8
+    (1, 2): [3.0, 2.0],  # 7 8
+    (2, 3): [2.0, 1.0],  # 7 8
+    (0, 1): [4.0, 4.0],  # start 7
+    (1, 1): [6.0, 0.0],  # start 7
+}
+
+
+def test_an_ngrams_mean_is_over_the_last_token_of_each_of_its_places() -> None:
+    means, counts = ngram_means(*text(VALUES), longest=2, least=2)
+    # 7 twice, 8 four times; then 7 8 three times. "start 7" is 7 again, "8 8" occurs once.
+    assert counts.tolist() == [2, 4, 3]
+    assert means.tolist() == [[5.0, 2.0], [2.75, 2.0], [2.0, 1.0]]
+    means, counts = ngram_means(*text(VALUES), longest=3, least=2)
+    # Of three tokens "start 7 8" occurs twice, apart from "5 7 8".
+    assert counts.tolist() == [2, 4, 3, 2]
+    assert means[3].tolist() == [2.0, 1.0]
+    means, counts = ngram_means(*text(VALUES), longest=1, least=3)
+    assert (means.tolist(), counts.tolist()) == ([[2.75, 2.0]], [4])
+
+
+def test_starts_are_centred_means_and_then_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasae.training.starts.LEAST", 2)
+    acts, windows = text(VALUES)
+    made = start_directions(acts, windows, 2)
+    # A share of 0.95 of two is one mean, and one row is left.
+    rows = (torch.tensor(list(VALUES.values())) - acts.mean).tolist()
+    means = ngram_means(acts, windows, least=2)[0] - acts.mean
+    assert made[0].tolist() in means.tolist() and made[1].tolist() in rows
+    assert torch.equal(made, start_directions(acts, windows, 2))
+
+
+def test_a_text_in_which_nothing_recurs_starts_from_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasae.training.starts.LEAST", 5)
+    acts, windows = text(VALUES)
+    made = start_directions(acts, windows, 6)
+    expected = torch.tensor(list(VALUES.values())) - acts.mean
+    assert torch.equal(made, expected)
+
+
+def test_what_lies_on_a_drawn_one_comes_last() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.randn(2, 8, generator=generator)
+    rows = torch.stack([one, 2 * one, 3 * one, other])
+    for seed in range(20):
+        chosen = spread_out(rows.repeat(100, 1), torch.ones(400), 300, seed)
+        # Two directions in all: after the first block only copies are left, each drawn once.
+        assert len(set(chosen.tolist())) == 300
+
+
+def test_a_weight_favours() -> None:
+    rows = torch.eye(300)
+    weight = torch.ones(300)
+    weight[:10] = 1e6
+    assert set(range(10)) <= set(spread_out(rows, weight, 20).tolist())
+
+
+@given(st.integers(1, 40), st.integers(0, 5))
+def test_every_row_is_drawn_once_when_all_are(count: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(count, 3, generator=generator)
+    assert sorted(spread_out(rows, torch.ones(count), count, seed).tolist()) == list(range(count))
+    assert np.unique(spread_out(rows, torch.ones(count), count // 2, seed)).size == count // 2
