@@ -43,15 +43,17 @@ POST: dict[str, str] = {attribute: ways[0] for attribute, ways in CANDIDATES.ite
 """The post's question for each attribute."""
 
 QUESTIONS: dict[str, str] = {
-    "country": CANDIDATES["country"][2],
-    "language": CANDIDATES["language"][1],
-    "continent": CANDIDATES["continent"][3],
-    "currency": CANDIDATES["currency"][1],
+    "country": "The city of {city} is in the country of",
+    "language": "The official language of {city} is",
+    "continent": "The city of {city} is part of the continent of",
+    "currency": "The official currency of {city} is the",
 }
 """What is asked by default.
 
 For each attribute the candidate by which the embedded model gets the facts of most of the table's
-cities right: ``python -m metasae wordings`` measures all of them.
+252 cities right, of equals the one whose answer it writes itself most often. Measured by ``python
+-m metasae wordings``: 203, 200, 198 and 205 facts, where the post's questions have 174, 196, 156
+and 178 (docs/wordings.md).
 """
 
 REWORDED: dict[str, str] = {

@@ -3,7 +3,6 @@
 import pytest
 
 from metasae.text.cities import ATTRIBUTES, find_city
-from metasae.text.name_sentences import ENDINGS, OPENINGS
 from metasae.text.prompts import (
     CANDIDATES,
     CITY,
@@ -38,14 +37,10 @@ def test_the_default_is_chosen_among_candidates_and_the_reworded_is_not() -> Non
 
 
 @pytest.mark.parametrize("template", EVERY)
-def test_a_question_names_the_city_once_and_says_nothing_of_the_training_text(
-    template: str,
-) -> None:
+def test_a_question_names_the_city_once_and_is_left_open(template: str) -> None:
     assert template.count(CITY) == 1
-    before, after = template.split(CITY)
-    # Whatever could be trained on is an opening up to the name and an ending behind it.
-    assert not any(after and ending.startswith(after) for ending in ENDINGS)
-    assert before == "" or before + "{name}" not in OPENINGS or after
+    # The answer follows with a space of its own.
+    assert template == template.strip() and template[-1].isalpha()
 
 
 def test_a_wording_is_told_by_its_prompts() -> None:
