@@ -45,6 +45,14 @@ def entries(seed: int, count: int = 400, windows: int = 60) -> np.ndarray:
     return found
 
 
+def peaks_of(latent: int, activations: Sequence[float], at: int = 9) -> np.ndarray:
+    """A latent that fires once in each of some windows."""
+    found = np.empty(len(activations), dtype=gathering._ENTRY)
+    found["latent"], found["window"] = latent, np.arange(len(activations))
+    found["position"], found["activation"] = at, activations
+    return found
+
+
 def gathered(every: np.ndarray, text: Windows | None = None) -> _Gatherer:
     """Taken in batches of whole windows, as they come; of a text without copies when left out."""
     text = distinct(int(every["window"].max()) + 1) if text is None else text

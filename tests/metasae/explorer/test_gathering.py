@@ -1,7 +1,6 @@
 """One pass finds where every latent is strongest."""
 
 import math
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +18,15 @@ from metasae.explorer.gathering import SAMPLED, _Gatherer
 from metasae.lab.lab import Lab
 from metasae.text.document import Document
 from metasae.text.windows import windows
-from tests.metasae.explorer.gathered import MEDIAN, WIDTH, distinct, entries, gathered, text_of
+from tests.metasae.explorer.gathered import (
+    MEDIAN,
+    WIDTH,
+    distinct,
+    entries,
+    gathered,
+    peaks_of,
+    text_of,
+)
 
 
 @pytest.mark.slow
@@ -61,14 +68,6 @@ def test_the_drawn_windows_reach_into_the_weaker_bands() -> None:
         mine = kept[kept["latent"] == latent].groupby("context")["activation"].max()
         assert (np.diff(mine) <= 0).all()
         assert mine[mine.index >= TOP].min() < mine[mine.index < TOP].min() / 3
-
-
-def peaks_of(latent: int, activations: Sequence[float], at: int = 9) -> np.ndarray:
-    """A latent that fires once in each of some windows."""
-    found = np.empty(len(activations), dtype=gathering._ENTRY)
-    found["latent"], found["window"] = latent, np.arange(len(activations))
-    found["position"], found["activation"] = at, activations
-    return found
 
 
 def strengths(table: pd.DataFrame) -> list[float]:
