@@ -19,7 +19,8 @@ import torch
 from benchmarks.figures import parser, print_figures
 from benchmarks.peer import seconds
 from metasae.explorer import gathering, graph
-from metasae.explorer.explorer import META, Explorer, ScoredLabel, open_explorer
+from metasae.explorer.explorer import META, Explorer, open_explorer
+from metasae.explorer.labels import ScoredLabel
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import open_lab
 from metasae.lm.halves import base_model_copy

@@ -167,6 +167,7 @@ def _meta_table(lab: Lab, corrected: str) -> pd.DataFrame:
                 "meta-latent": meta,
                 "called": explorer.label(META, meta),
                 "label's F1": None if table is None else float(table["f1"].iloc[meta]),
+                "one word's F1": None if table is None else float(table["one_word"].iloc[meta]),
                 "active on": len(strongest) / lab.n_latents,
                 "strongest": top[0][1] if top else 0.0,
                 "strongest latents": " · ".join(explorer.label(kind, latent) for latent, _ in top),

@@ -152,8 +152,11 @@ def _quality(summary: dict[str, Any]) -> str:
     if not summary["scored"]:
         return "too few contexts to score any label"
     return (
-        f"F1 {summary['f1_mean']:.2f} on held-out contexts, {summary['f1_control_mean']:.2f} for "
-        f"other latents' labels; {summary['unclear_share']:.0%} unclear"
+        f"F1 {summary['f1_mean']:.2f} on held-out contexts, {summary['f1_one_word_mean']:.2f} for "
+        f"the commonest word alone (beaten by {summary['beats_one_word']:,} of "
+        f"{summary['scored']:,} labels, ahead of {summary['loses_to_one_word']:,}), "
+        f"{summary['f1_control_mean']:.2f} for other latents' labels; "
+        f"{summary['unclear_share']:.0%} unclear; {summary['copies']:,} contexts left out as copies"
     )
 
 

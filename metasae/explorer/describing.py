@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jaxtyping import Float
-from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.explorer import evidence, gathering, label_server, labels
+from metasae.explorer.copies import CopyFinder
 from metasae.explorer.evidence import Evidence
 from metasae.explorer.explorer import META, REPORT, Explorer, label_report
 from metasae.explorer.label_server import Endpoint
 from metasae.lab.lab import Lab
-from metasae.lm.logit_lens import top_tokens
 from metasae.progress import Progress, silent
 from metasae.saes import neighbours
 from metasae.sources.files import write_json, written_whole
@@ -54,7 +52,8 @@ def describe(
         asking: a server that writes labels too.
 
     Returns:
-        What was read, how fast, and how good these widths' labels are, beside their control.
+        What was read, how fast, and how good these widths' labels are, beside their control and
+        the one word's; "copies" counts contexts left out since they repeat others.
 
     Raises:
         UserError: no text, no network on first use, or no space.
@@ -104,29 +103,31 @@ def relabel(
                 f"The evidence of the {width:,} latents is about another text than the ones on "
                 "this machine; leave out --labels-only to collect it anew."
             )
-        sae = made.decomposition(width).sae
-        contexts, forms = labels.bags(text, collected, vocab)
-        near = neighbours.siblings(sae.W_dec)
-        promoted = _promoted(lab, sae.W_dec, vocab)
-        stage = f"Labels of {width:,} latents"
-        written = labels.make_labels(contexts, near, promoted, progress, stage)
+        if collected.copies is None:
+            raise UserError(
+                f"The evidence of the {width:,} latents is of an earlier version and repeats "
+                "itself; leave out --labels-only to collect it anew."
+            )
+        peaks = collected.peaks()
+        contexts, forms = labels.bags(text, peaks, vocab)
+        near = neighbours.siblings(made.decomposition(width).sae.W_dec)
+        written = labels.make_labels(contexts, near, progress, f"Labels of {width:,} latents")
         if asking is not None:
             answers = _asked(lab, collected, text, out, width, asking, progress)
             written = label_server.scored(answers, written, contexts, near)
         table = labels.to_table(written, forms)
         _write(table, out / f"labels-{width}.parquet")
-        report[str(width)] = labels.summary(table)
+        report[str(width)] = labels.summary(table) | {"copies": collected.copies}
         if width == lab.n_latents:
-            merged = labels.meta_contexts(lab.decomposition, contexts)
-            directions = lab.decomposition.meta.W_dec
-            meta_near = neighbours.siblings(directions)
-            promoted = _promoted(lab, directions, vocab)
-            stage = "Labels of the meta-latents"
-            table = labels.to_table(
-                labels.make_labels(merged, meta_near, promoted, progress, stage), forms
+            merged, copies = labels.meta_contexts(
+                lab.decomposition, contexts, peaks, CopyFinder(text)
             )
+            meta_near = neighbours.siblings(lab.decomposition.meta.W_dec)
+            stage = "Labels of the meta-latents"
+            table = labels.to_table(labels.make_labels(merged, meta_near, progress, stage), forms)
             _write(table, out / f"labels-{META}.parquet")
-            report[META] = labels.summary(table) | {"meta_sae": lab.provenance.meta_sae}
+            about = {"copies": copies, "meta_sae": lab.provenance.meta_sae}
+            report[META] = labels.summary(table) | about
     write_json(out / REPORT, label_report(out) | report)
     return report
 
@@ -159,11 +160,6 @@ def _asked(
 
 def _marked(shown: evidence.Snippet) -> str:
     return "".join(f"«{token}»" if value > 0 else token for token, value in shown.tokens)
-
-
-def _promoted(lab: Lab, directions: Float[Tensor, "F D"], vocab: Sequence[str]) -> list[list[str]]:
-    """The tokens each direction raises most."""
-    return [[vocab[token] for token in row] for row in top_tokens(lab.model, directions).tolist()]
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.explorer.bands import BANDS, TOP, band_start
+from metasae.explorer.copies import Peak, span
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -70,6 +71,7 @@ class _Facts:
     median_norm: float
     text: str
     bands: int
+    copies: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Evidence:
         tokens: tokens that were read.
         median_norm: of the residual stream, the unit of the bands.
         text: `fingerprint` of the text.
+        copies: contexts that were left out since they repeat a stronger one of the same latent
+            (see `copies`); None in files of earlier versions, which left out none.
     """
 
     contexts: pd.DataFrame
@@ -89,6 +93,7 @@ class Evidence:
     tokens: int
     median_norm: float
     text: str
+    copies: int | None = None
 
     @functools.cached_property
     def _starts(self) -> np.ndarray:
@@ -103,6 +108,15 @@ class Evidence:
             one = contexts.setdefault(number, Context(window, {}, number >= TOP))
             one.activations[position] = activation
         return tuple(contexts[number] for number in sorted(contexts))
+
+    def peaks(self) -> list[list[Peak]]:
+        """Where the contexts of every latent are strongest, in the order of `of`."""
+        found: list[list[Peak]] = [[] for _ in self.counts]
+        strongest = self.contexts.groupby(["latent", "context"], sort=True)["activation"].idxmax()
+        rows = self.contexts.loc[strongest, ["latent", "window", "position"]]
+        for latent, window, position in rows.itertuples(index=False):
+            found[latent].append((int(window), int(position)))
+        return found
 
     def density(self, latent: int) -> float:
         """Share of the tokens a latent fires on."""
@@ -135,7 +149,7 @@ class Evidence:
             # Half precision: strengths are shown with two digits.
             small = self.contexts.astype({"activation": "float16"})
             small.to_parquet(part, index=False, compression="zstd")
-        facts = _Facts(self.tokens, self.median_norm, self.text, BANDS)
+        facts = _Facts(self.tokens, self.median_norm, self.text, BANDS, self.copies)
         latent, number = np.nonzero(self.counts)
         rows = pd.DataFrame(
             {
@@ -163,7 +177,7 @@ class Evidence:
             counts[rows["latent"], rows["band"]] = rows["tokens"]
             return Evidence(
                 contexts.astype({"activation": "float32"}), counts, facts.tokens,
-                facts.median_norm, facts.text,
+                facts.median_norm, facts.text, facts.copies,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise UserError(
@@ -196,13 +210,9 @@ class Snippet:
     drawn: bool
 
 
-def snippet(
-    model: LanguageModel, text: Windows, context: Context, before: int = 16, after: int = 8
-) -> Snippet:
+def snippet(model: LanguageModel, text: Windows, context: Context) -> Snippet:
     """The tokens around a context's peak."""
-    peak = context.peak
-    end = min(int(text.lengths[context.window]), peak + after + 1)
-    places = range(max(1, peak - before), end)
+    places = span(context.peak, int(text.lengths[context.window]))
     return Snippet(
         tokens=tuple(
             (model.decode(int(text.tokens[context.window, at])), context.activations.get(at, 0.0))

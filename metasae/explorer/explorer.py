@@ -6,6 +6,7 @@ the user's own, `describing.describe` makes them.
 
 import functools
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from metasae.errors import UserError
 from metasae.explorer import corrections, evidence
 from metasae.explorer.corrections import Corrections
 from metasae.explorer.evidence import Evidence, firing_on
-from metasae.explorer.labels import UNCLEAR
+from metasae.explorer.labels import UNCLEAR, ScoredLabel
 from metasae.lab.lab import Lab
 from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
@@ -45,31 +46,6 @@ def label_report(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError):
         _log.info("%s does not say how good its labels are", folder, exc_info=True)
         return {}
-
-
-@dataclass(frozen=True)
-class ScoredLabel:
-    """What a latent or meta-latent is called, and how far that holds.
-
-    Attributes:
-        label: as `Explorer.label` has it.
-        written: what a person wrote in place of ours; None where nobody did.
-        f1: of our label, on held-out contexts (`labels.Label`); None where it is unknown.
-        told: `labels.Label.distinguishes`; None where it is unknown.
-        unclear: whether no label held.
-        too_few: whether there were too few contexts to score one.
-    """
-
-    label: str
-    written: str | None = None
-    f1: float | None = None
-    told: bool | None = None
-    unclear: bool = False
-    too_few: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """What is reported of it as JSON-able values."""
-        return {"label": self.label, "f1": self.f1, "told": self.told}
 
 
 def named(kind: str, index: int, label: str) -> str:
@@ -173,7 +149,7 @@ class Explorer:
         return self._texts.get(collected.text)
 
     def table(self, kind: str) -> pd.DataFrame | None:
-        """Labels of a kind: columns index, label, words, f1, told, control; None without them.
+        """Labels of a kind, the columns those of `labels.to_table`; None without them.
 
         Raises:
             UserError: when their file is damaged.
@@ -203,7 +179,9 @@ class Explorer:
             return None
         path = homes[0] / f"labels-{kind}.parquet"
         try:
-            return pd.read_parquet(path).set_index("index", drop=False)
+            table = pd.read_parquet(path).set_index("index", drop=False)
+            # Earlier versions didn't score the one word.
+            return table if "one_word" in table else table.assign(one_word=math.nan)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f"{path} is damaged; make it again with: python -m metasae describe."
@@ -274,12 +252,7 @@ class Explorer:
         written = self.corrections.labels.get(kind, {}).get(str(index))
         if written or table is None:
             return ScoredLabel(label, written or None)
-        row = table.loc[index]
-        if pd.isna(row["f1"]):
-            return ScoredLabel(label, too_few=True)
-        return ScoredLabel(
-            label, f1=float(row["f1"]), told=bool(row["told"]), unclear=row["label"] == UNCLEAR
-        )
+        return ScoredLabel.of(label, table.loc[index])
 
     def of_node(self, node: str) -> str:
         """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""

@@ -1,7 +1,8 @@
 """Gathers where every latent fires: one pass of the lower layers serves the SAEs of all widths.
 
 Of each latent are kept the windows where it is strongest and, for each band of activation, one
-drawn at random, so that what it does at a tenth of its maximum can be seen too.
+drawn at random, so that what it does at a tenth of its maximum can be seen too. None of them is a
+copy of a stronger one (see `copies`).
 
 Shapes: N entries (a latent active on a token), F latents, B bands.
 """
@@ -9,6 +10,7 @@ Shapes: N entries (a latent active on a token), F latents, B bands.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pandas as pd
 import torch
 
 from metasae.explorer.bands import BANDS, TOP, band
+from metasae.explorer.copies import CopyFinder
 from metasae.explorer.evidence import TOKENS, Evidence
 from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
@@ -34,14 +37,25 @@ SAMPLED = 6
 _PENDING = 2_000_000
 """Entries that are gathered before the weaker ones are thrown away."""
 
+_SPARE = 8
+"""Strongest windows kept beside the `TOP` until all are read: a stronger one that comes later may
+turn out to be what several of them copy."""
+
 
 @dataclass
 class _Gatherer:
-    """The entries of one SAE that may yet be kept, and the counts of all there were."""
+    """The entries of one SAE that may yet be kept, and the counts of all there were.
+
+    Attributes:
+        finder: tells copies among the contexts.
+        copies: windows that were thrown away since they copy a stronger one.
+    """
 
     width: int
     median_norm: float
+    finder: CopyFinder
     counts: np.ndarray = field(init=False)
+    copies: int = 0
     _parts: list[np.ndarray] = field(default_factory=list)
     _pending: int = 0
 
@@ -56,23 +70,50 @@ class _Gatherer:
         self._parts.append(entries)
         self._pending += len(entries)
         if self._pending > _PENDING:
-            self._parts, self._pending = [self._kept()], 0
+            self._throw_away(TOP + _SPARE)
 
-    def _kept(self) -> np.ndarray:
+    def _throw_away(self, top: int) -> np.ndarray:
+        """Keep the strongest windows and the drawn ones; what is left, sorted."""
         every = np.concatenate(self._parts)
         every = every[np.lexsort((every["position"], every["window"], every["latent"]))]
         group, first = _groups(every["latent"], every["window"])
-        peak = np.maximum.reduceat(every["activation"], first)
-        latent, window = every["latent"][first], every["window"][first]
-        keep = _rank(latent, np.lexsort((-peak, latent))) < TOP
-        bands = band(peak, self.median_norm)
-        key = latent.astype(np.int64) * BANDS + bands
-        # The draw depends on the latent and the window alone: throwing away in between changes
-        # nothing.
-        draw = (latent.astype(np.uint64) * 0x9E3779B1 + window.astype(np.uint64)) * 0x85EBCA77
-        keep |= _rank(key, np.lexsort((draw % np.uint64(2**32), key))) < 1
-        kept: np.ndarray = every[keep[group]]
+        peaks = every[np.lexsort((-every["activation"], group))[first]]
+        kept: np.ndarray = every[self._chosen(peaks, top)[group]]
+        self._parts, self._pending = [kept], 0
         return kept
+
+    def _chosen(self, peaks: np.ndarray, top: int) -> np.ndarray:
+        """Which windows are kept, by the entries of their peaks, which are sorted by latent."""
+        latent, window = peaks["latent"], peaks["window"]
+        bands = band(peaks["activation"], self.median_norm)
+        # The draw depends on the latent and the window alone, not on how often is thrown away.
+        draw = (latent.astype(np.uint64) * 0x9E3779B1 + window.astype(np.uint64)) * 0x85EBCA77
+        strongest = np.lexsort((-peaks["activation"], latent)).tolist()
+        drawn = np.lexsort((draw % np.uint64(2**32), -bands, latent)).tolist()
+        windows, places, band_of = window.tolist(), peaks["position"].tolist(), bands.tolist()
+        keep, copy = np.zeros((2, len(peaks)), dtype=bool)
+        _, first = _groups(latent)
+        for begin, end in pairwise([*first.tolist(), len(peaks)]):
+            seen: set[int] = set()
+            left = top
+            for row in strongest[begin:end]:
+                if not left:
+                    break
+                if self.finder.adds(seen, windows[row], places[row]):
+                    keep[row] = True
+                    left -= 1
+                else:
+                    copy[row] = True
+            done = -1
+            for row in drawn[begin:end]:
+                if band_of[row] == done or copy[row]:
+                    continue
+                if keep[row] or self.finder.adds(seen, windows[row], places[row]):
+                    keep[row], done = True, band_of[row]
+                else:
+                    copy[row] = True
+        self.copies += int(copy.sum())
+        return keep
 
     def table(self) -> pd.DataFrame:
         """What is kept: columns latent, context, window, position, activation.
@@ -83,7 +124,7 @@ class _Gatherer:
             return pd.DataFrame(
                 {name: np.zeros(0, dtype=kind) for name, kind in _COLUMNS.items()}
             ).astype(_COLUMNS)
-        every = self._kept()
+        every = self._throw_away(TOP)
         group, first = _groups(every["latent"], every["window"])
         peak = np.maximum.reduceat(every["activation"], first)
         latent = every["latent"][first]
@@ -153,7 +194,8 @@ def collect(
     dtype = fast_dtype()
     run = lower_layers(model, dtype)
     encoders = {width: Encoder.of(sae, dtype) for width, sae in saes.items()}
-    gathered = {width: _Gatherer(width, median_norm) for width in saes}
+    finder = CopyFinder(text)
+    gathered = {width: _Gatherer(width, median_norm, finder) for width in saes}
     batches, tokens_seen = length_batches(text), 0
     most = min(tokens or int(text.lengths.sum()), int(text.lengths.sum()))
     for number, index in enumerate(batches):
@@ -180,7 +222,8 @@ def collect(
             break
     digest = fingerprint(text)
     return {
-        width: Evidence(one.table(), one.counts, tokens_seen, median_norm, digest)
+        # The table first: making it throws the last copies away.
+        width: Evidence(one.table(), one.counts, tokens_seen, median_norm, digest, one.copies)
         for width, one in gathered.items()
     }
 

@@ -26,7 +26,8 @@ from tenacity import (
 )
 
 from metasae.errors import UserError
-from metasae.explorer.labels import CLEAR, UNCLEAR, Bag, HeldOut, Label
+from metasae.explorer.held_out import Bag, HeldOut
+from metasae.explorer.labels import CLEAR, UNCLEAR, Label
 from metasae.progress import Progress, silent
 from metasae.sources.records import from_values, to_values
 

@@ -1,10 +1,11 @@
 """A few words for every latent and meta-latent, made here, and a score that says how far they hold.
 
 A latent's words are those that set its contexts apart: the word it fires on, its kind (see
-`text.word_kinds`), the words before it, and the tokens its direction promotes, each weighted by how
-rare it is among all latents' contexts. Half of the contexts are kept back; there the words must
-tell the latent's contexts from those of its siblings, the latents whose directions are closest, and
-of any others. What they do not tell is called unclear.
+`text.word_kinds`), and the words before it, each weighted by how rare it is among all latents'
+contexts. Half of the contexts, of which none is a copy of another (see `copies`), are kept back;
+there the words must tell the latent's contexts from those of its siblings, the latents whose
+directions are closest, and of any others. What they do not tell is called unclear. What the effort
+is worth is said by the simplest label beside it: the word that stands at most of the peaks.
 """
 
 import math
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metasae.explorer.evidence import Evidence
+from metasae.explorer.copies import CopyFinder, Peak
+from metasae.explorer.held_out import Bag, HeldOut, hits
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.saes.decomposition import Decomposition
@@ -29,9 +31,6 @@ TERMS = 3
 
 CLEAR = 0.5
 """F1 on held-out contexts below which a label is unclear."""
-
-FAR = 4
-"""Contexts of any latents, for each one of the siblings', that a label is scored against."""
 
 COVERED = 0.85
 """Share of the contexts after which no more words are added."""
@@ -58,9 +57,6 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _NEARLY = 0.8
 """Share of a kind's contexts from which on the one word they have says it better."""
 
-Bag = Mapping[str, float]
-"""Words and kinds of one context, each with its weight: 1 at the peak, less before it."""
-
 
 @dataclass(frozen=True)
 class Label:
@@ -73,12 +69,14 @@ class Label:
         distinguishes: whether the words hold for a larger share of its contexts than of any
             sibling's ("told" in tables).
         control: F1 of another latent's words on the same contexts.
+        one_word: F1 of its `commonest_peak` alone on the same contexts.
     """
 
     text: str
     f1: float
     distinguishes: bool
     control: float
+    one_word: float
     words: tuple[str, ...] = ()
 
 
@@ -88,7 +86,7 @@ def vocabulary(model: LanguageModel) -> list[str]:
 
 
 def bags(
-    text: Windows, evidence: Evidence, vocab: Sequence[str]
+    text: Windows, peaks: Sequence[Sequence[Peak]], vocab: Sequence[str]
 ) -> tuple[list[list[Bag]], dict[str, str]]:
     """For every latent the words of its contexts, the strongest first; and how words are written.
 
@@ -96,15 +94,10 @@ def bags(
         The bags, in lower case, and for each word the commonest of its written forms.
     """
     forms: dict[str, Counter[str]] = defaultdict(Counter)
-    of_latents: list[list[Bag]] = [[] for _ in range(len(evidence.counts))]
-    table = evidence.contexts
-    peak = table.loc[
-        table.groupby(["latent", "context"], sort=True)["activation"].idxmax(),
-        ["latent", "window", "position"],
-    ]
     tokens = text.tokens.numpy()
     lengths = text.lengths.tolist()
-    for latent, window, at in peak.itertuples(index=False):
+
+    def bag_of(window: int, at: int) -> Bag:
         row = tokens[window]
         end = at + 1
         # A name of several tokens is read whole.
@@ -112,9 +105,11 @@ def bags(
             end += 1
         before = "".join(vocab[token] for token in row[max(1, at - _BEFORE) : at])
         words = _WORD.findall(before + "".join(vocab[token] for token in row[at:end]))
-        of_latents[latent].append({**_bag(words), **_weighed(kinds(vocab[row[at]], before, words))})
         for word in words[-_NEAR:]:
             forms[word.lower()][word] += 1
+        return {**_bag(words), **_weighed(kinds(vocab[row[at]], before, words))}
+
+    of_latents = [[bag_of(*peak) for peak in one] for one in peaks]
     return of_latents, {word: counted.most_common(1)[0][0] for word, counted in forms.items()}
 
 
@@ -140,22 +135,26 @@ def rarity(every: Sequence[Sequence[Bag]]) -> dict[str, float]:
     return {word: math.log(total / count) for word, count in counted.items()}
 
 
-def chosen_words(
-    contexts: Sequence[Bag], rare: Mapping[str, float], promoted: Sequence[str] = ()
-) -> tuple[str, ...]:
+def commonest_peak(contexts: Sequence[Bag]) -> str:
+    """The word that stands at most of the peaks, the first of several; empty without a word."""
+    peaks = Counter[str]()
+    for bag in contexts:
+        if words := {word: weight for word, weight in bag.items() if _WORD.fullmatch(word)}:
+            peaks[max(words, key=words.__getitem__)] += 1
+    return max(peaks, key=peaks.__getitem__, default="")
+
+
+def chosen_words(contexts: Sequence[Bag], rare: Mapping[str, float]) -> tuple[str, ...]:
     """The words that cover the contexts best, what holds of most of them first.
 
-    Each word counts in the contexts no earlier one covers; one that its direction promotes counts
-    half as much again.
+    Each word counts in the contexts no earlier one covers.
     """
-    raised = {word.strip().lower() for word in promoted}
     left, words = list(contexts), list[str]()
     while left and len(words) < TERMS and len(left) > (1 - COVERED) * len(contexts):
         score: dict[str, float] = {}
         for bag in left:
             for word, weight in bag.items():
-                worth = weight * rare.get(word, 0.0) * (1.5 if word in raised else 1.0)
-                score[word] = score.get(word, 0.0) + worth
+                score[word] = score.get(word, 0.0) + weight * rare.get(word, 0.0)
         if not score:
             break
         best = _plainer(max(score, key=lambda word: (score[word], word)), left)
@@ -176,62 +175,9 @@ def _plainer(kind: str, contexts: Sequence[Bag]) -> str:
     return word if count and count >= _NEARLY * len(of_kind) else kind
 
 
-def hits(words: Sequence[str], contexts: Sequence[Bag]) -> int:
-    """Contexts one of the words stands in."""
-    return sum(any(word in bag for word in words) for bag in contexts)
-
-
-def f1(words: Sequence[str], mine: Sequence[Bag], others: Sequence[Bag]) -> float:
-    """Harmonic mean of precision and recall of "one of the words stands near the peak"."""
-    true, false = hits(words, mine), hits(words, others)
-    return 2 * true / max(1, true + false + len(mine))
-
-
-class HeldOut:
-    """The contexts no label was made from, to score labels on.
-
-    Args:
-        contexts: of each latent, the strongest first; every other one is held out.
-        near: its siblings.
-    """
-
-    def __init__(self, contexts: Sequence[Sequence[Bag]], near: np.ndarray, seed: int = 0) -> None:
-        self.contexts, self.near, self.seed = contexts, near, seed
-        self._bags = [bag for one in contexts for bag in one[1::2]]
-        self._owner = np.repeat(np.arange(len(contexts)), [len(one[1::2]) for one in contexts])
-
-    def others(self, latent: int) -> list[Bag]:
-        """The contexts a latent's label is scored against: as many of its siblings as it has, and
-        `FAR` times as many of any latents."""
-        count = len(self.contexts[latent][1::2])
-        near = self.near[latent]
-        share = -(-count // len(near))
-        close = [bag for other in near for bag in self.contexts[other][1::2][:share]]
-        draw = np.random.default_rng([self.seed, latent])
-        drawn = draw.integers(len(self._bags), size=FAR * count)
-        far = [self._bags[at] for at in drawn[self._owner[drawn] != latent]]
-        return close[:count] + far
-
-    def score(self, words: Sequence[str], latent: int) -> tuple[float, bool]:
-        """How well some words tell a latent's contexts from others.
-
-        Returns:
-            F1 against `others` (words that hold everywhere get 2 / (2 + 1 + FAR)), and whether
-            they hold for a larger share of its contexts than of any sibling's.
-        """
-        mine = self.contexts[latent][1::2]
-        rate = hits(words, mine) / len(mine)
-        distinguishes = all(
-            rate > hits(words, self.contexts[other]) / max(1, len(self.contexts[other]))
-            for other in self.near[latent]
-        )
-        return f1(words, mine, self.others(latent)), distinguishes
-
-
 def make_labels(
     contexts: Sequence[Sequence[Bag]],
     near: np.ndarray,
-    promoted: Sequence[Sequence[str]] | None = None,
     progress: Progress = silent,
     stage: str = "Labels",
     seed: int = 0,
@@ -241,46 +187,62 @@ def make_labels(
     Args:
         contexts: of each latent, the strongest first; every other one is held out.
         near: its siblings.
-        promoted: tokens its direction raises.
     """
     rare, held = rarity(contexts), HeldOut(contexts, near, seed)
-    words = [
-        chosen_words(one[::2], rare, promoted[number] if promoted else ())
-        for number, one in enumerate(contexts)
-    ]
+    words = [chosen_words(one[::2], rare) for one in contexts]
     drawn = np.random.default_rng(seed).permutation(len(contexts))
     made = []
     for number, one in enumerate(contexts):
         if number % 2000 == 0:
             progress(stage, number / len(contexts), f"{number:,} of {len(contexts):,}")
         if len(one) < FEWEST or not words[number]:
-            made.append(Label(UNCLEAR, math.nan, False, math.nan, words[number]))
+            made.append(Label(UNCLEAR, math.nan, False, math.nan, math.nan, words[number]))
             continue
         value, distinguishes = held.score(words[number], number)
         text = ", ".join(words[number]) if value >= CLEAR else UNCLEAR
-        control, _ = held.score(words[int(drawn[number])], number)
-        made.append(Label(text, value, distinguishes, control, words[number]))
+        control, one_word = held.f1s(number, words[int(drawn[number])], (commonest_peak(one[::2]),))
+        made.append(Label(text, value, distinguishes, control, one_word, words[number]))
     progress(stage, 1.0, "")
     return made
 
 
 def meta_contexts(
-    decomposition: Decomposition, contexts: Sequence[Sequence[Bag]], most: int = STRONGEST
-) -> list[list[Bag]]:
-    """For every meta-latent what its strongest latents fire on: one bag a latent, merged."""
+    decomposition: Decomposition,
+    contexts: Sequence[Sequence[Bag]],
+    peaks: Sequence[Sequence[Peak]],
+    finder: CopyFinder,
+    most: int = STRONGEST,
+) -> tuple[list[list[Bag]], int]:
+    """For every meta-latent what its strongest latents fire on: one bag a latent, merged.
+
+    Args:
+        contexts: of each latent.
+        peaks: where they are.
+        finder: tells which of a latent's contexts copy one of a stronger latent; they are left out.
+
+    Returns:
+        The bags, and how many contexts were left out.
+    """
     of_metas: list[list[Bag]] = []
+    copies = 0
     for meta in range(decomposition.n_meta):
         rows: list[Bag] = []
+        seen: set[int] = set()
         for latent in list(decomposition.latents_of(meta))[:most]:
+            both = zip(contexts[latent], peaks[latent], strict=True)
+            own = [bag for bag, peak in both if finder.adds(seen, *peak)]
+            copies += len(contexts[latent]) - len(own)
+            if not own and contexts[latent]:
+                continue
             merged: dict[str, float] = {}
-            for bag in contexts[latent]:
+            for bag in own:
                 for word, weight in bag.items():
                     merged[word] = merged.get(word, 0.0) + weight
             # Divided at the end: what stands at every peak keeps a weight of exactly 1.
-            mean = {word: weight / len(contexts[latent]) for word, weight in merged.items()}
+            mean = {word: weight / len(own) for word, weight in merged.items()}
             rows.append({word: weight for word, weight in mean.items() if weight >= _OFTEN})
         of_metas.append(rows)
-    return of_metas
+    return of_metas, copies
 
 
 _OFTEN = 0.08
@@ -288,7 +250,7 @@ _OFTEN = 0.08
 
 
 def to_table(labels: Sequence[Label], forms: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Columns index, label, words, f1, told, control.
+    """Columns index, label, words, f1, told, control, one_word.
 
     Args:
         forms: how words are written.
@@ -308,12 +270,54 @@ def to_table(labels: Sequence[Label], forms: Mapping[str, str] | None = None) ->
             "f1": np.array([one.f1 for one in labels], dtype=np.float32),
             "told": [one.distinguishes for one in labels],
             "control": np.array([one.control for one in labels], dtype=np.float32),
+            "one_word": np.array([one.one_word for one in labels], dtype=np.float32),
         }
     )
 
 
+@dataclass(frozen=True)
+class ScoredLabel:
+    """What a latent or meta-latent is called, and how far that holds.
+
+    Attributes:
+        label: as `Explorer.label` has it.
+        written: what a person wrote in place of ours; None where nobody did.
+        f1: of our label, on held-out contexts (`labels.Label`); None where it is unknown.
+        f1_one_word: of the word it fires on most, on the same; None where it is unknown.
+        told: `labels.Label.distinguishes`; None where it is unknown.
+        unclear: whether no label held.
+        too_few: whether there were too few contexts to score one.
+    """
+
+    label: str
+    written: str | None = None
+    f1: float | None = None
+    f1_one_word: float | None = None
+    told: bool | None = None
+    unclear: bool = False
+    too_few: bool = False
+
+    @staticmethod
+    def of(label: str, row: "pd.Series[Any]") -> "ScoredLabel":
+        """What a row of `to_table` says of a label."""
+        if pd.isna(row["f1"]):
+            return ScoredLabel(label, too_few=True)
+        one_word = float(row["one_word"])
+        return ScoredLabel(
+            label, f1=float(row["f1"]), f1_one_word=None if math.isnan(one_word) else one_word,
+            told=bool(row["told"]), unclear=row["label"] == UNCLEAR,
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is reported of it as JSON-able values."""
+        return {
+            "label": self.label, "f1": self.f1, "f1_one_word": self.f1_one_word, "told": self.told
+        }  # fmt: skip
+
+
 def summary(table: pd.DataFrame) -> dict[str, Any]:
-    """How good some labels are, beside the control's; None where none could be scored."""
+    """How good some labels are, beside the control's and the one word's; None where none could be
+    scored."""
     scored = table[table["f1"].notna()]
     return {
         "count": len(table),
@@ -322,6 +326,9 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         "f1_median": _known(scored["f1"].median()),
         "f1_quartiles": [_known(value) for value in scored["f1"].quantile([0.25, 0.5, 0.75])],
         "f1_control_mean": _known(scored["control"].mean()),
+        "f1_one_word_mean": _known(scored["one_word"].mean()),
+        "beats_one_word": int((scored["f1"] > scored["one_word"]).sum()),
+        "loses_to_one_word": int((scored["f1"] < scored["one_word"]).sum()),
         "told_share": _known(scored["told"].mean()),
         "unclear_share": _known((table["label"] == UNCLEAR).mean()),
     }

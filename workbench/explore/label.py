@@ -26,6 +26,8 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
         said += " · too few contexts for a label"
     elif one.f1 is not None:
         said += f" · label's F1 on held-out contexts {one.f1:.2f}"
+        if one.f1_one_word is not None:
+            said += f" ({one.f1_one_word:.2f} for its commonest word alone)"
         if one.unclear:
             said += ", unclear: described by what it fires on"
         elif one.told:

@@ -47,7 +47,12 @@ def meta_list(explorer: Explorer, width: int) -> None:
             "active on": st.column_config.NumberColumn(
                 format="percent", help="Share of all latents it is active on"
             ),
-            "label's F1": st.column_config.NumberColumn(format="%.2f"),
+            "label's F1": st.column_config.NumberColumn(
+                format="%.2f", help="How well it tells the latents it wasn't made from"
+            ),
+            "one word's F1": st.column_config.NumberColumn(
+                format="%.2f", help="The same for the commonest word of its latents alone"
+            ),
             "strongest": st.column_config.NumberColumn(format="%.2f"),
         },
         height=420,

@@ -28,7 +28,7 @@ def test_bands_are_half_octaves_up_to_four_medians() -> None:
 
 def small() -> Evidence:
     found = gathered(entries(1))
-    return Evidence(found.table(), found.counts, 1000, MEDIAN, "text")
+    return Evidence(found.table(), found.counts, 1000, MEDIAN, "text", 12)
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -37,10 +37,17 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     again = Evidence.load(tmp_path, WIDTH)
     assert (again.counts == made.counts).all()
     assert (again.tokens, again.median_norm, again.text) == (1000, MEDIAN, "text")
+    assert again.copies == 12
     for latent in range(WIDTH):
         for one, other in zip(made.of(latent), again.of(latent), strict=True):
             assert (one.window, one.drawn, one.peak) == (other.window, other.drawn, other.peak)
             assert math.isclose(one.strength, other.strength, rel_tol=1e-3)
+
+
+def test_peaks_are_those_of_the_contexts() -> None:
+    made = small()
+    for latent, peaks in enumerate(made.peaks()):
+        assert peaks == [(one.window, one.peak) for one in made.of(latent)]
 
 
 def test_density_and_histogram_count_all_tokens() -> None:

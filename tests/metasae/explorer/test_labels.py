@@ -1,16 +1,22 @@
 """Labels: how words are chosen and scored, and how people correct them."""
 
+import itertools
 import json
 import math
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from metasae.explorer import labels
-from metasae.explorer.labels import UNCLEAR
+from metasae.explorer.copies import CopyFinder
+from metasae.explorer.evidence import Evidence
+from metasae.explorer.held_out import f1
+from metasae.explorer.labels import UNCLEAR, ScoredLabel
 from metasae.saes import neighbours
+from tests.metasae.explorer.gathered import MEDIAN, WIDTH, distinct, gathered, peaks_of, text_of
 
 
 def bag(*words: str) -> dict[str, float]:
@@ -29,7 +35,6 @@ def test_rare_words_that_cover_the_contexts_are_chosen() -> None:
     rare = labels.rarity([mine, others])
     assert math.isclose(rare["tokyo"], math.log(8 / 2)) and rare["in"] < rare["tokyo"]
     assert labels.chosen_words(mine, rare) == ("tokyo", "kyoto")
-    assert labels.chosen_words(mine, rare, [" Kyoto"]) == ("kyoto", "tokyo")
     assert labels.chosen_words([], rare) == ()
 
 
@@ -40,7 +45,7 @@ def test_what_words_have_in_common_is_said_by_their_kind() -> None:
     others = [{f"word{n}": 1.0} for n in range(60)]
     rare = labels.rarity([mine, others])
     chosen = labels.chosen_words(mine[::2], rare)
-    assert chosen[0] == "a city" and labels.f1(chosen, mine[1::2], others[:5]) == 1.0
+    assert chosen[0] == "a city" and f1(chosen, mine[1::2], others[:5]) == 1.0
 
 
 def test_a_word_stands_before_its_kind() -> None:
@@ -66,40 +71,111 @@ def test_a_word_at_every_peak_keeps_its_whole_weight() -> None:
     counts = range(1, 31)
     contexts = [[{"of": 1.0, "a preposition": 0.7}] * count for count in counts]
     made = SimpleNamespace(n_meta=1, latents_of=lambda meta: dict.fromkeys(range(30), 1.0))
-    (merged,) = labels.meta_contexts(made, contexts)  # type: ignore[arg-type]
-    assert [bag["of"] for bag in merged] == [1.0] * 30
+    place = itertools.count()
+    peaks = [[(next(place), 5) for _ in one] for one in contexts]
+    finder = CopyFinder(distinct(sum(counts)))
+    (merged,), copies = labels.meta_contexts(made, contexts, peaks, finder)  # type: ignore[arg-type]
+    assert copies == 0 and [bag["of"] for bag in merged] == [1.0] * 30
     others = [{f"word{n}": 1.0} for n in range(60)]
     assert labels.chosen_words(merged, labels.rarity([merged, others])) == ("of",)
 
 
-def test_f1_is_counted_by_hand() -> None:
-    mine = [bag("tokyo"), bag("tokyo"), bag("kyoto")]
-    others = [bag("tokyo"), bag("paris"), bag("rome")]
-    # Two of three found, one of three others taken for it: 2·2 / (2·2 + 1 + 1).
-    assert labels.f1(("tokyo",), mine, others) == pytest.approx(2 / 3)
-    assert labels.f1(("nothing",), mine, others) == 0
+def test_of_a_meta_latents_contexts_none_copies_another() -> None:
+    """Windows 0 and 1 begin alike. The weaker latent's context in 1 is left out, and a latent of
+    which nothing is left with it; a silent one stays, with no word."""
+    text = text_of([[*range(1, 10), 50], [*range(1, 10), 60], [*range(70, 80)]])
+    contexts = [[{"lima": 1.0}], [{"oslo": 1.0}, {"riga": 1.0}], [{"rome": 1.0}], []]
+    peaks = [[(0, 9)], [(1, 9), (2, 9)], [(1, 10)], []]
+    strongest = {0: 4.0, 1: 3.0, 2: 2.0, 3: 1.0}
+    made = SimpleNamespace(n_meta=1, latents_of=lambda meta: strongest)
+    found = labels.meta_contexts(made, contexts, peaks, CopyFinder(text))  # type: ignore[arg-type]
+    assert found == ([[{"lima": 1.0}, {"riga": 1.0}, {}]], 2)
 
 
-def test_words_that_hold_everywhere_say_little() -> None:
-    contexts = [[bag("the", f"word{n}") for _ in range(10)] for n in range(30)]
-    held = labels.HeldOut(contexts, neighbours.siblings(torch.eye(30), 5))
-    # Five of its own against five of its siblings and up to twenty of any others.
-    assert len(held.others(3)) == pytest.approx(5 * (1 + labels.FAR), abs=3)
-    value, told = held.score(("the",), 3)
-    assert value == pytest.approx(2 / (2 + 1 + labels.FAR), abs=0.05) and not told
-    assert held.score(("word3",), 3) == (1.0, True)
-    assert held.score(("word4",), 3)[0] == 0.0
-    # Drawn anew for every latent, and the same every time.
-    assert held.others(3) == held.others(3) != held.others(4)
+def lent(vocab: list[str]) -> labels.Label:
+    """Latent 0 fires on "i0" in eight windows of one sentence, and weaker on eight words of their
+    own in sentences of their own; the others on words of their own alone."""
+
+    def word(text: str) -> int:
+        vocab.append(f" {text}")
+        return len(vocab) - 1
+
+    fresh = itertools.count(1)
+
+    def sentence(at_peak: str) -> list[int]:
+        numbers = [next(fresh) for _ in range(11)]
+        row = [word(f"x{n}") for n in numbers]
+        return [*row[:8], word(f"{at_peak}{numbers[0]}"), *row[8:]]
+
+    said = [word(f"{letter}0") for letter in "abcdefghi"]
+    rows = [[*said, word(f"end{n}")] for n in range(8)]
+    rows += [sentence(letter) for letter in "bcdefghj"]
+    rows += [sentence("klmno"[latent]) for latent in range(1, WIDTH) for _ in range(10)]
+    fires = [*(20.0 + n for n in range(8)), *(10 * 2 ** (-n / 2) for n in range(8))]
+    every = [peaks_of(0, fires)]
+    for latent in range(1, WIDTH):
+        own = peaks_of(latent, [10 * 2 ** (-n / 2) for n in range(10)])
+        own["window"] += 16 + 10 * (latent - 1)
+        every.append(own)
+    text = text_of(rows)
+    found = gathered(np.concatenate(every), text)
+    made = Evidence(found.table(), found.counts, 1000, MEDIAN, "")
+    contexts, _ = labels.bags(text, made.peaks(), vocab)
+    return labels.make_labels(contexts, neighbours.siblings(torch.eye(WIDTH), 4))[0]
 
 
-def test_a_word_shared_with_the_siblings_alone_still_says_something() -> None:
-    contexts = [[bag("of")] * 10 for _ in range(6)] + [[bag(f"word{n}")] * 10 for n in range(200)]
-    near = np.array(
-        [[other for other in range(6) if other != n] for n in range(6)] + [[0] * 5] * 200
-    )
-    value, told = labels.HeldOut(contexts, near).score(("of",), 0)
-    assert 0.55 < value <= 2 / 3 and not told
+def test_an_f1_that_copies_lend_is_gone_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One copy is left to make the label from; on the eight other words it holds nowhere.
+    found = lent([""])
+    assert (found.f1, found.one_word, found.text) == (0.0, 0.0, UNCLEAR)
+    monkeypatch.setattr(CopyFinder, "adds", lambda *_: True)
+    # The eight copies and six others: of the seven held out four are copies, 2·4 / (4 + 7).
+    found = lent([""])
+    assert found.f1 == found.one_word == pytest.approx(8 / 11) and found.text == "i0"
+
+
+def test_the_commonest_peak_is_a_word_and_the_first_of_several() -> None:
+    tokyo, kyoto = {"in": 0.3, "tokyo": 1.0, "a city": 1.0}, {"kyoto": 1.0, "a city": 1.0}
+    assert labels.commonest_peak([kyoto, tokyo, tokyo]) == "tokyo"
+    assert labels.commonest_peak([kyoto, tokyo]) == "kyoto"
+    # Of a meta-latent's latent, what it fires on most; where there is no word, none.
+    assert labels.commonest_peak([{"tokyo": 0.4, "kyoto": 0.5, "a city": 0.7}]) == "kyoto"
+    assert labels.commonest_peak([{"“,”": 1.0}, {}]) == ""
+
+
+def test_one_word_is_scored_beside_the_label() -> None:
+    """Tokyo and Kyoto in turns, of every other pair one is held out: the label names both, the one
+    word finds three of five, 2·3 / (3 + 5)."""
+    turns = ["tokyo", "tokyo", "kyoto", "kyoto"] * 2 + ["tokyo", "tokyo"]
+    contexts = [[bag(word) for word in turns]]
+    contexts += [[bag(f"word{n}") for _ in range(10)] for n in range(5)]
+    found = labels.make_labels(contexts, neighbours.siblings(torch.eye(6), 5))
+    assert found[0].text == "tokyo, kyoto" and found[0].f1 == 1.0
+    assert found[0].one_word == pytest.approx(6 / 8)
+    values = labels.summary(labels.to_table(found))
+    assert values["f1_one_word_mean"] == pytest.approx((0.75 + 5) / 6)
+    assert (values["beats_one_word"], values["loses_to_one_word"]) == (1, 0)
+
+
+def test_a_label_worse_than_one_word_is_counted() -> None:
+    row = {"label": "a", "told": True, "control": 0.0}
+    table = pd.DataFrame(
+        [row | {"f1": mine, "one_word": word} for mine, word in
+         ((0.5, 0.6), (0.5, 0.7), (0.6, 0.6), (0.8, 0.1), (math.nan, math.nan))]
+    )  # fmt: skip
+    values = labels.summary(table)
+    assert (values["beats_one_word"], values["loses_to_one_word"]) == (1, 2)
+    assert values["f1_one_word_mean"] == pytest.approx(0.5) and values["scored"] == 4
+
+
+def test_a_row_says_how_far_its_label_holds() -> None:
+    row = {"label": "a", "f1": 0.5, "one_word": 0.25, "told": True}
+    expected = {"label": "a", "f1": 0.5, "f1_one_word": 0.25, "told": True}
+    assert ScoredLabel.of("a", pd.Series(row)).to_dict() == expected
+    # What an earlier version wrote.
+    found = ScoredLabel.of("b", pd.Series(row | {"one_word": math.nan, "label": UNCLEAR}))
+    assert (found.f1, found.f1_one_word, found.unclear) == (0.5, None, True)
+    assert ScoredLabel.of("a", pd.Series(row | {"f1": math.nan})).too_few
 
 
 def planted(noise: float) -> tuple[list[list[dict[str, float]]], np.ndarray]:

@@ -102,8 +102,8 @@ def test_evidence_says_how_strongly_it_fires(seen: Explorer) -> None:
     assert LatentPage(seen, 64, LATENT + 1).contexts == ()
 
 
-KEYS = ["latent", "width", "label", "f1", "told", "meta_latents", "unexplained", "nearest",
-        "promoted", "suppressed"]  # fmt: skip
+KEYS = ["latent", "width", "label", "f1", "f1_one_word", "told", "meta_latents", "unexplained",
+        "nearest", "promoted", "suppressed"]  # fmt: skip
 
 
 def test_as_values(explorer: Explorer, seen: Explorer) -> None:
@@ -113,7 +113,14 @@ def test_as_values(explorer: Explorer, seen: Explorer) -> None:
     assert (values["latent"], values["width"], values["f1"]) == (LATENT, 64, None)
     assert values["label"] == explorer.label("64", LATENT)
     assert [one["id"] for one in values["meta_latents"]] == list(page.pieces["meta"])
-    assert set(values["meta_latents"][0]) == {"id", "activation", "label", "f1", "told"}
+    assert set(values["meta_latents"][0]) == {
+        "id",
+        "activation",
+        "label",
+        "f1",
+        "f1_one_word",
+        "told",
+    }
     assert set(values["nearest"][0]) == {"latent", "cosine"}
     promoted, suppressed = page.vocabulary_ends
     assert values["promoted"] == list(promoted["token"])
