@@ -17,8 +17,6 @@ REPORT = "report.json"
 
 WORDS = "words.parquet"
 
-NAMES = "names.parquet"
-
 
 def folder_of(preset: Preset) -> Path:
     """Where a preset's meta-SAE and tables are: shipped, or kept in the cache."""

@@ -21,10 +21,9 @@ def text_of(rows: Sequence[Sequence[int]]) -> Windows:
     tokens = torch.zeros(len(rows), LONGEST, dtype=torch.int32)
     for number, row in enumerate(rows):
         tokens[number, 1 : 1 + len(row)] = torch.tensor(row, dtype=torch.int32)
-    unknown = torch.full((len(rows),), -1)
     return Windows(
-        tokens, torch.tensor([1 + len(row) for row in rows]), torch.arange(len(rows)), unknown,
-        unknown + 1, ("made up",) * len(rows), (False,) * len(rows),
+        tokens, torch.tensor([1 + len(row) for row in rows]), torch.arange(len(rows)),
+        ("made up",) * len(rows), (False,) * len(rows),
     )  # fmt: skip
 
 
