@@ -49,7 +49,11 @@ def documents(cities: tuple[City, ...]) -> list[Document]:
         for place, opening in enumerate(OPENINGS[:24]):
             begin = opening.format(name=city.name, other=cities[number - 1].name)
             text = f"{begin}, a city in {city.country}."
-            texts.append(Document("kept" if place % 8 == 7 else "names", text, place % 8 == 7))
+            if place % 8 == 7:
+                # Backwards, so that no run of tokens of it is trained on.
+                texts.append(Document("kept", " ".join(reversed(text.split())), True))
+            else:
+                texts.append(Document("names", text, False))
     return texts
 
 

@@ -122,7 +122,7 @@ def measure_meta(
         "model": model.name,
         "hook": preset.hook_point,
         **base,
-        "meta_sae": _meta_quality(preset, largest, meta, text, recipe, progress),
+        "meta_sae": _meta_quality(preset, largest, meta, text, base["text"], recipe, progress),
         "cities": counted(cities),
         "recipe": recipe.to_dict(preset),
         "weights_sha256": {
@@ -144,12 +144,13 @@ def _meta_quality(
     largest: SparseAutoencoder,
     meta: SparseAutoencoder,
     text: Callable[[], TrainingText],
+    about_text: Any,
     recipe: Recipe,
     progress: Progress,
 ) -> dict[str, Any]:
     """How well the meta-SAE explains the largest SAE's directions, beside its controls."""
     own = explained.quality(meta, largest.W_dec)
-    controls = meta_controls(preset, largest, text, recipe, progress)
+    controls = meta_controls(preset, largest, text, about_text, recipe, progress)
     return {
         "width": meta.width,
         "l0": own.l0,

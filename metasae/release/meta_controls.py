@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +22,16 @@ from metasae.release.recipe import Recipe
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources import cache
+from metasae.sources.files import read_json
 from metasae.sources.presets import Preset
 from metasae.training import explained
 from metasae.training.base_sae import TrainingText
-from metasae.training.config import TrainConfig
 from metasae.training.controls import gaussian_like
 from metasae.training.meta_sae import train_meta_sae
 from metasae.training.rows import TensorRows
+
+Rows = tuple[Tensor, Tensor]
+"""Rows that are trained on, and rows that are explained afterwards."""
 
 LEFT_OUT = 10
 """Every so manieth direction is left out of one training, and explained by it afterwards."""
@@ -37,31 +41,47 @@ def meta_controls(
     preset: Preset,
     largest: SparseAutoencoder,
     text: Callable[[], TrainingText],
+    about_text: Any,
     recipe: Recipe,
     progress: Progress = silent,
 ) -> dict[str, dict[str, float]]:
     """L0, explained variance (fve) and the same around the mean (fve_centred) of each control.
 
+    Each is trained once and kept with the intermediate results: nobody edits with it.
+
     Args:
-        text: what the SAEs were trained on, opened only if a control has to be trained.
+        text: what the SAEs were trained on, read only if a control has to be trained on it.
+        about_text: JSON-able values that tell that text from others.
     """
     config = recipe.of_meta(preset)
     decoder = largest.W_dec
-    gaussian = gaussian_like(decoder)
     last = torch.arange(len(decoder)) % LEFT_OUT == LEFT_OUT - 1
+    about_decoder = hashlib.sha256(decoder.numpy().tobytes()).hexdigest()
 
-    def trained(name: str, rows: Callable[[], Tensor], about: bytes = b"") -> SparseAutoencoder:
-        return _trained(preset, config, name, rows, about, progress)
+    def residuals() -> Rows:
+        rows = residual_directions(text(), len(decoder))
+        return rows, rows
 
-    on_gaussian = trained("Gaussian rows", lambda: gaussian)
-    on_others = trained("all but some directions", lambda: decoder[~last], _bytes(decoder))
-    residuals = residual_directions(text(), len(decoder))
-    on_residuals = trained("residuals", lambda: residuals, _bytes(residuals))
-    return {
-        "gaussian": _quality(on_gaussian, gaussian),
-        "residuals": _quality(on_residuals, residuals),
-        "left_out": _quality(on_others, decoder[last]),
+    kinds: dict[str, tuple[str, Any, Callable[[], Rows]]] = {
+        "gaussian": ("Gaussian rows", 0, lambda: (gaussian_like(decoder),) * 2),
+        "residuals": ("residuals", about_text, residuals),
+        "left_out": ("some directions", about_decoder, lambda: (decoder[~last], decoder[last])),
     }
+    measured = {}
+    for name, (stage, about, rows) in kinds.items():
+        written = json.dumps([asdict(config), len(decoder), about], sort_keys=True)
+        digest = hashlib.sha256(written.encode()).hexdigest()[:12]
+        folder = cache.build(preset.kept_as) / f"control-{name}-{digest}"
+        if not (folder / formats.REPORT).exists():
+            trained_on, explains = rows()
+            made = train_meta_sae(
+                TensorRows(trained_on), config, progress=progress, stage=f"Control on {stage}"
+            )
+            quality = explained.quality(made, explains)
+            kept = {"l0": quality.l0, "fve": quality.fve, "fve_centred": quality.fve_centred}
+            formats.save(made, folder, report=kept)
+        measured[name] = read_json(folder / formats.REPORT)
+    return measured
 
 
 def residual_directions(text: TrainingText, count: int, seed: int = 1) -> Float[Tensor, "N D"]:
@@ -69,36 +89,3 @@ def residual_directions(text: TrainingText, count: int, seed: int = 1) -> Float[
     acts = text.activations
     drawn = np.random.default_rng(seed).choice(len(acts), min(count, len(acts)), replace=False)
     return torch.nn.functional.normalize(acts.rows(np.sort(drawn)) - acts.mean)
-
-
-def _bytes(rows: Tensor) -> bytes:
-    return rows.numpy().tobytes()
-
-
-def _quality(sae: SparseAutoencoder, rows: Tensor) -> dict[str, float]:
-    quality = explained.quality(sae, rows)
-    return {"l0": quality.l0, "fve": quality.fve, "fve_centred": quality.fve_centred}
-
-
-def _trained(
-    preset: Preset,
-    config: TrainConfig,
-    name: str,
-    rows: Callable[[], Tensor],
-    about: bytes,
-    progress: Progress,
-) -> SparseAutoencoder:
-    """The control's meta-SAE, kept with the intermediate results: nobody edits with it.
-
-    Args:
-        about: what the rows are of, where the configuration does not say it.
-    """
-    written = json.dumps(asdict(config), sort_keys=True).encode()
-    digest = hashlib.sha256(written + about).hexdigest()[:12]
-    folder = cache.build(preset.kept_as) / f"control-{name.split()[0].lower()}-{digest}"
-    if not folder.exists():
-        made = train_meta_sae(
-            TensorRows(rows()), config, progress=progress, stage=f"Control on {name}"
-        )
-        formats.save(made, folder)
-    return formats.load(folder)

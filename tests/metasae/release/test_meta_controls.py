@@ -30,16 +30,16 @@ def test_each_is_trained_once_by_the_recipe(built: Built, monkeypatch: pytest.Mo
     largest = formats.load(built.folder / "sae-64")
     longer = replace(RECIPE, meta=replace(RECIPE.meta, steps=RECIPE.meta.steps + 1))
     with built.release.open():
-        text = material(preset)
-        first = meta_controls(preset, largest, lambda: text, RECIPE)
+        text, about = material(preset), built.report["text"]
+        first = meta_controls(preset, largest, lambda: text, about, RECIPE)
         assert trained == []  # the build has made them
         assert first == built.report["meta_sae"]["controls"]
-        meta_controls(preset, largest, lambda: text, longer)
+        meta_controls(preset, largest, lambda: text, about, longer)
         steps = longer.meta.steps
         assert sorted(trained) == [(64 - 64 // LEFT_OUT, steps), (64, steps), (64, steps)]
         # Another decoder leaves other directions out; Gaussian rows and residuals are the same.
         turned = replace(largest, W_dec=largest.W_dec.flip(0))
-        meta_controls(preset, turned, lambda: text, longer)
+        meta_controls(preset, turned, lambda: text, about, longer)
     assert trained[3:] == [(64 - 64 // LEFT_OUT, steps)]
 
 
