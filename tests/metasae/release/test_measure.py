@@ -117,7 +117,9 @@ def test_figures_of_other_weights_are_not_kept(built: Built, tmp_path: Path, spo
     shutil.copytree(built.folder, out)
     preset = built.release.preset
     kept = kept_base(preset, out)
-    assert kept == {name: built.report[name] for name in ("median_norm", "text", "saes", "saes_by_source")}
+    assert kept == {
+        name: built.report[name] for name in ("median_norm", "text", "saes", "saes_by_source")
+    }
     path = out / "report.json"
     if spoil == "weights":
         shutil.copy(out / "sae-32" / formats.WEIGHTS, out / "sae-16" / formats.WEIGHTS)
