@@ -85,7 +85,7 @@ def test_the_link_says_what_is_searched(on_small: Lab) -> None:
 def test_more_combinations_than_are_tried_are_searched_by_estimate(
     on_small: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exhaustive, "MOST_EXACT", 64)
+    monkeypatch.setattr(exhaustive, "MOST_EXACT", 16)
     app = open_page("enumerate")
     assert any("An estimate chooses at most" in one.value for one in app.markdown)
     app.button(key="search-start").click().run()
