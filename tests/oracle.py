@@ -141,8 +141,9 @@ def _change(experiment: Experiment, edit: Edit, acts: Float[Tensor, "T L"]) -> F
     source = list(experiment.source.latents)
     if edit.kind == "swap":
         wanted = acts.clone()
-        wanted[:, source] = 0.0
-        wanted[:, list(experiment.target.latents)] = torch.tensor(experiment.target.activations)
+        wanted[:, list(experiment.source.swapped)] = 0.0
+        for latent, activation in experiment.target.swapped.items():
+            wanted[:, latent] = activation
         return (wanted - acts) @ W_dec
     change = torch.zeros(len(acts), W_dec.shape[1])
     if edit.without_swap().strengths:

@@ -103,6 +103,7 @@ def _names(figures: dict[str, Any]) -> list[str]:
         for where, one, other in (
             ("all positions", table["swap"], cities["swap"]),
             ("the name alone", table["swap"]["at_name"], cities["swap"]["at_name"]),
+            ("edited ones only", table["swap_of_chosen"], cities["swap_of_chosen"]),
         )
     ]
     lines = ["", f"{'':<38} {'table':>22} {'generalisation set':>22}"]

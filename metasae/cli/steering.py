@@ -32,7 +32,7 @@ def register(add: Add) -> None:
         "steer", steer, "Edit a city, any other name, or latents, and see what the model believes."
     )
     pair(command, " (default of both: the pair the workbench opens on)")
-    command.add_argument("--swap", action="store_true", help="swap the latents whole")
+    command.add_argument("--swap", action="store_true", help="swap all latents active on the names")
     command.add_argument(
         "--remove", default="", metavar="IDS", help="the source's own meta-latents"
     )

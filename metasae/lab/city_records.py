@@ -9,6 +9,10 @@ from metasae.sources.records import from_values, to_values
 CANDIDATES = 8
 """Latents of a name that are ranked."""
 
+ACTIVE = 0.25
+"""Share of the activation of a name's strongest latent from which on a latent swap exchanges one,
+chosen for edits or not."""
+
 
 @dataclass(frozen=True)
 class RankedLatent:
@@ -64,6 +68,12 @@ class NameRecord:
     def chosen(self) -> tuple[RankedLatent, ...]:
         """The latents an edit of the name uses by default."""
         return tuple(latent for latent in self.latents if latent.chosen)
+
+    @property
+    def active(self) -> tuple[RankedLatent, ...]:
+        """The ranked latents at least `ACTIVE` as active on the name as the strongest of them."""
+        floor = ACTIVE * max((one.activation for one in self.latents), default=0.0)
+        return tuple(one for one in self.latents if one.activation >= floor)
 
     @property
     def has_own_latent(self) -> bool:

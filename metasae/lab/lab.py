@@ -154,6 +154,7 @@ class Lab:
             chosen,
             tuple(active.get(one, usual) for one, usual in zip(chosen, typical, strict=True)),
             facts=isinstance(record, CityRecord),
+            active=tuple((one.latent, one.activation) for one in record.active),
             remarks=tuple(filter(None, remarks)),
         )
 

@@ -153,7 +153,7 @@ def _verdicts(pair: Swapped, outcome: Outcome) -> Iterator[tuple[bool, bool, boo
         yield (
             bool(theirs > mine),
             bool(targets[scores.argmax()]),
-            any(answer.startswith(likeliest) for answer in answers),
+            bool(likeliest.strip()) and any(one.startswith(likeliest) for one in answers),
         )
 
 

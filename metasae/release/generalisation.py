@@ -84,7 +84,7 @@ def figures_on_names(lab: Lab, progress: Progress = silent) -> dict[str, Any]:
     Returns:
         ``table``, ``cities`` and ``titles``: each ``own`` (names with a latent of their own);
         cities also ``known`` (facts the model knows), ``sharing`` (of those whose country it
-        knows) and ``swap``. Shares come with 95 % intervals.
+        knows), ``swap`` and ``swap_of_chosen`` (with the edited latents alone). Shares come with 95 % intervals.
 
     Raises:
         UserError: when a list can't be fetched.
@@ -108,6 +108,7 @@ def figures_on_names(lab: Lab, progress: Progress = silent) -> dict[str, Any]:
 def _of_cities(lab: Lab, cities: Sequence[CityRecord], progress: Progress) -> dict[str, Any]:
     known = [record for record in cities if record.known["country"]]
     some = drawn_known(cities)
+    pairs = len(some) * (len(some) - 1)
     return {
         "own": share_of(sum(record.has_own_latent for record in cities), len(cities)),
         "own_known": share_of(sum(record.has_own_latent for record in known), len(known)),
@@ -116,8 +117,9 @@ def _of_cities(lab: Lab, cities: Sequence[CityRecord], progress: Progress) -> di
             for attribute in cities[0].known
         },
         "sharing": sharing(lab.decomposition, known),
-        "swap": swaps(swapped_pairs(lab, some), len(some) * (len(some) - 1), progress)
+        "swap": swaps(swapped_pairs(lab, some), pairs, progress)
         | {"cities": [record.name for record in some]},
+        "swap_of_chosen": swaps(swapped_pairs(lab, some, True), pairs, progress),
     }
 
 
@@ -127,8 +129,14 @@ def drawn_known(cities: Sequence[CityRecord], count: int = SWAPPED) -> list[City
     return [able[place] for place in _drawn(len(able), count)]
 
 
-def swapped_pairs(lab: Lab, cities: Sequence[CityRecord]) -> Iterator[Swapped]:
-    """Every ordered pair of some cities, with the experiment, which nothing keeps afterwards."""
+def swapped_pairs(
+    lab: Lab, cities: Sequence[CityRecord], chosen_alone: bool = False
+) -> Iterator[Swapped]:
+    """Every ordered pair of some cities, with the experiment, which nothing keeps afterwards.
+
+    Args:
+        chosen_alone: swap only the latents a meta-latent edit uses, nothing else that is active.
+    """
     named = {record.name: record for record in cities}
     told = {name: record.told for name, record in (lab.records | named).items()}
     for a, b in ordered_pairs(list(named)):
@@ -138,6 +146,11 @@ def swapped_pairs(lab: Lab, cities: Sequence[CityRecord]) -> Iterator[Swapped]:
                 name,
                 tuple(one.latent for one in named[name].chosen),
                 tuple(one.activation for one in named[name].chosen),
+                active=tuple(
+                    (one.latent, one.activation)
+                    for one in named[name].active
+                    if not chosen_alone
+                ),
             )
             for name in (a, b)
         )

@@ -1,9 +1,9 @@
 """Every direction the pieces of a source and a target can make, and the change an edit makes.
 
-Shapes: T positions, D = d_model, S source latents, G target latents, P pieces.
+Shapes: T positions, D = d_model, S source latents, G swapped latents, P pieces.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -68,6 +68,24 @@ def _strongest(decomposition: Decomposition, latents: Sequence[int]) -> dict[int
     return strongest
 
 
+@dataclass(frozen=True)
+class Swapped:
+    """What a latent swap exchanges.
+
+    Attributes:
+        latents: both sides', which are set to 0.
+        set_to: target latent → its activation on the target's own prompts.
+    """
+
+    latents: tuple[int, ...]
+    set_to: dict[int, float]
+
+    @staticmethod
+    def of(source: Mapping[int, float], target: Mapping[int, float]) -> "Swapped":
+        """The swap of two sides' latents, given with their activations."""
+        return Swapped(tuple(dict.fromkeys((*source, *target))), dict(target))
+
+
 HUNDREDFOLD = 100.0
 """Weight of a piece's unit direction in the hundredfold variant, per unit of its strength."""
 
@@ -78,7 +96,7 @@ class EditSpace:
 
     Attributes:
         source, target: their latents.
-        target_activations: of the target's latents on the target's own prompts (swap only).
+        swapped: what a latent swap removes and what it sets.
 
     Raises:
         UserError: for a latent out of range.
@@ -87,7 +105,7 @@ class EditSpace:
     decomposition: Decomposition
     source: tuple[int, ...]
     target: tuple[int, ...]
-    target_activations: tuple[float, ...]
+    swapped: "Swapped"
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -172,16 +190,14 @@ class EditSpace:
                 of a direction.
         """
         W_dec = self.decomposition.sae.W_dec
-        source, target = list(self.source), list(self.target)
+        source, swapped = list(self.source), self.swapped
         from_source = torch.zeros(len(source), W_dec.shape[1])
-        from_target = torch.zeros(len(target), W_dec.shape[1])
+        from_swapped = torch.zeros(len(swapped.latents), W_dec.shape[1])
         constant = torch.zeros(W_dec.shape[1])
         if isinstance(edit, LatentSwap):
-            # A latent of both is one of the target's: it is set, not removed.
-            removed = torch.tensor([float(latent not in target) for latent in source])
-            from_source = -W_dec[source] * removed[:, None]
-            from_target = -W_dec[target]
-            constant = torch.tensor(list(self.target_activations)) @ W_dec[target]
+            # A latent of both is removed like any other, and set.
+            from_swapped = -W_dec[list(swapped.latents)]
+            constant = torch.tensor(list(swapped.set_to.values())) @ W_dec[list(swapped.set_to)]
         elif isinstance(edit, MetaLatentEdit) and edit.strengths:
             strengths = self.strengths(edit)[None]
             made = self.directions(strengths, edit.options)[0]
@@ -192,7 +208,7 @@ class EditSpace:
                         "meta-latent, or keep the meta-SAE's residual."
                     )
             from_source = made - W_dec[source]
-        return CompiledEdit(from_source, from_target, constant, not edit.options.keep_error)
+        return CompiledEdit(from_source, from_swapped, constant, not edit.options.keep_error)
 
 
 @dataclass(frozen=True)
@@ -201,12 +217,12 @@ class Firing:
 
     Attributes:
         source: activations of the source's latents.
-        target: activations of the target's latents.
+        swapped: activations of the latents a swap removes.
         error: residual stream minus the SAE's reconstruction.
     """
 
     source: Float[Tensor, "T S"]
-    target: Float[Tensor, "T G"]
+    swapped: Float[Tensor, "T G"]
     error: Float[Tensor, "T D"]
 
 
@@ -216,18 +232,18 @@ class CompiledEdit:
 
     Attributes:
         from_source: what each unit of a source latent's activation adds.
-        from_target: likewise for the target's latents.
+        from_swapped: likewise for the latents a swap removes.
         constant: what is added wherever the edit is made.
         drop_error: whether the SAE's error goes.
     """
 
     from_source: Float[Tensor, "S D"]
-    from_target: Float[Tensor, "G D"]
+    from_swapped: Float[Tensor, "G D"]
     constant: Float[Tensor, " D"]
     drop_error: bool
 
     def change(self, firing: Firing) -> Float[Tensor, "T D"]:
         """What is added to the residual stream at each position."""
-        change = firing.source @ self.from_source + firing.target @ self.from_target
+        change = firing.source @ self.from_source + firing.swapped @ self.from_swapped
         change = change + self.constant
         return change - firing.error if self.drop_error else change

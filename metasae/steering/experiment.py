@@ -20,7 +20,7 @@ from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position
 from metasae.saes.decomposition import Decomposition
-from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece
+from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece, Swapped
 from metasae.steering.edits import Edit, EditOptions
 from metasae.steering.outcome import Outcome, TopTokens
 from metasae.steering.prompt_set import PreparedPrompts, PromptSet
@@ -89,7 +89,7 @@ class Experiment:
         self.model, self.decomposition = model, decomposition
         self.source, self.target = source, target
         self.median_norm = median_norm
-        for latent in (*source.latents, *target.latents):
+        for latent in (*source.latents, *target.latents, *source.swapped, *target.swapped):
             decomposition.check(latent)
         self._prompts = PromptSet(model, questions)
 
@@ -129,7 +129,10 @@ class Experiment:
     def space(self) -> EditSpace:
         """The directions this source and target can make."""
         return EditSpace(
-            self.decomposition, self.source.latents, self.target.latents, self.target.activations
+            self.decomposition,
+            self.source.latents,
+            self.target.latents,
+            Swapped.of(self.source.swapped, self.target.swapped),
         )
 
     @property
@@ -152,12 +155,12 @@ class Experiment:
         return int(strength.argmax())
 
     def firing(self, resid: Float[Tensor, "T D"]) -> Firing:
-        """How the source's and target's latents fire on some residuals."""
+        """How the latents in question fire on some residuals."""
         sae = self.decomposition.sae
         acts = sae.encode(resid)
         return Firing(
             source=acts[:, list(self.source.latents)],
-            target=acts[:, list(self.target.latents)],
+            swapped=acts[:, list(self.space.swapped.latents)],
             error=resid - sae.decode(acts),
         )
 

@@ -25,6 +25,8 @@ class Subject:
         name: whose latents they are, or None for latents chosen by number.
         latents: their indices.
         activations: their mean activations on the subject's own prompts.
+        active: (latent, activation) of all that is active on the name, which a latent swap
+            exchanges besides; none for latents chosen by number.
         about: the name that questions about it mention: its own; for latents chosen by number
             what they fire on most. Empty where nobody knows.
         facts: whether there are facts about the name; else its answers are the model's own.
@@ -37,11 +39,17 @@ class Subject:
     activations: tuple[float, ...]
     about: str = ""
     facts: bool = True
+    active: tuple[tuple[int, float], ...] = ()
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name is not None:
             object.__setattr__(self, "about", self.name)
+
+    @property
+    def swapped(self) -> dict[int, float]:
+        """Latent → activation of all that a latent swap exchanges."""
+        return dict(self.active) | dict(zip(self.latents, self.activations, strict=True))
 
     @property
     def in_prompts(self) -> str:

@@ -16,6 +16,16 @@ def test_a_name_has_an_own_latent_where_one_is_marked() -> None:
     assert not NameRecord("hamster", ()).has_own_latent
 
 
+def test_what_is_at_least_a_quarter_as_active_as_the_strongest_is_swapped() -> None:
+    latents = [
+        RankedLatent(latent, activation, 0.1, None, own=False, chosen=latent == 1)
+        for latent, activation in ((1, 4.0), (2, 8.0), (3, 2.0), (4, 1.9))
+    ]
+    active = NameRecord("hamster", tuple(latents)).active
+    assert [one.latent for one in active] == [1, 2, 3]
+    assert NameRecord("hamster", ()).active == ()
+
+
 def test_what_is_told_of_a_city_is_its_facts_in_the_models_forms() -> None:
     city = replace(
         city_record("Chicago", "United States"), currency="dollar",

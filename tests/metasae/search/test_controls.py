@@ -28,7 +28,7 @@ from metasae.search.controls import (
     upper_bound,
 )
 from metasae.search.patterns import FoundEdit
-from metasae.steering.edit_space import EditSpace
+from metasae.steering.edit_space import EditSpace, Swapped
 from metasae.steering.edits import (
     NO_EDIT,
     EditOptions,
@@ -83,7 +83,7 @@ def small(source: tuple[int, ...] = (0,), target: tuple[int, ...] = (2,)) -> Any
         orthonormal_decomposition((0.1, -0.2, 0.0, 0.3, 0.0, 0.0)),
         source,
         target,
-        (1.0,) * len(target),
+        Swapped.of(dict.fromkeys(source, 1.0), dict.fromkeys(target, 1.0)),
     )
     return SimpleNamespace(
         decomposition=pair.decomposition,

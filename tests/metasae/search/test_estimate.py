@@ -20,7 +20,7 @@ from metasae.search.engine import Engine
 from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds
 from metasae.search.estimator import FIRST, LISTED, Changes, Estimator, Picks
 from metasae.search.exhaustive import search
-from metasae.steering.edit_space import EditSpace
+from metasae.steering.edit_space import EditSpace, Swapped
 from metasae.steering.edits import NO_EDIT, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question
@@ -72,7 +72,7 @@ class Scorer:
         # What is active is set by hand: the made-up meta-latents are no exact code.
         decomposition.__dict__["activations"] = acts.to_sparse_csr()
         source = tuple(range(latents))
-        pair = EditSpace(decomposition, source, (latents,), (1.0,))
+        pair = EditSpace(decomposition, source, (latents,), Swapped((), {}))
         self.firing = [torch.rand(2, latents, generator=draw) + 0.5 for _ in QUESTIONS]
         self.inner = 1.2 * torch.randn(2, D_MODEL, 12, generator=draw) / math.sqrt(D_MODEL)
         self.outer = 3.0 * torch.randn(2, 12, 3, generator=draw)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from metasae.saes.decomposition import Decomposition
-from metasae.steering.edit_space import CompiledEdit, EditSpace
+from metasae.steering.edit_space import CompiledEdit, EditSpace, Swapped
 from metasae.steering.edits import Edit
 
 
@@ -14,4 +14,5 @@ def compile_edit(
     target: Sequence[int],
     activations: Sequence[float],
 ) -> CompiledEdit:
-    return EditSpace(decomposition, tuple(source), tuple(target), tuple(activations)).compiled(edit)
+    swapped = Swapped.of(dict.fromkeys(source, 1.0), dict(zip(target, activations, strict=True)))
+    return EditSpace(decomposition, tuple(source), tuple(target), swapped).compiled(edit)

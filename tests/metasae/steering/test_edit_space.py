@@ -16,7 +16,7 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.saes.decomposition import Decomposition
-from metasae.steering.edit_space import EditSpace, Firing, Piece, pieces
+from metasae.steering.edit_space import EditSpace, Firing, Piece, Swapped, pieces
 from metasae.steering.edits import (
     NO_EDIT,
     Edit,
@@ -34,6 +34,8 @@ NORM = 2.5
 META_LATENTS = [0, 1, 2, 3, 4]
 
 
+NOTHING_SWAPPED = Swapped((), {})
+
 def edited(edit: Edit, latent: int = 0) -> Tensor:
     return direction(orthonormal_decomposition(), latent, edit)
 
@@ -43,7 +45,7 @@ def direction(
 ) -> Tensor:
     """What the edit puts in the place of one of the source's latents; the target's is latent 1."""
     source = source if latent in source[1:] else (latent,)
-    pair = EditSpace(decomposition, source, (1,), (7.0,))
+    pair = EditSpace(decomposition, source, (1,), NOTHING_SWAPPED)
     change = pair.compiled(edit).from_source[source.index(latent)]
     return change + decomposition.sae.W_dec[latent]
 
@@ -151,7 +153,7 @@ def test_the_hundredfold_edit_adds_a_hundred_unit_directions_to_the_latents_own(
 
 def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
     pair = EditSpace(
-        orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,), (1.0,)
+        orthonormal_decomposition((0.0, 0.1, 0.0, 0.0, 0.0, 0.0)), (0, 2), (1,), NOTHING_SWAPPED
     )
     edits = [MetaLatentEdit(((0, a), (3, b))) for a in (0.0, -1.0, 1.0) for b in (0.0, 1.0, 2.0)]
     strengths = torch.stack([pair.strengths(edit) for edit in edits])
@@ -164,7 +166,7 @@ def test_many_directions_at_once_are_the_same_as_one_by_one() -> None:
 
 
 def test_a_direction_of_which_nothing_is_left_is_zero_among_others() -> None:
-    pair = EditSpace(orthonormal_decomposition(), (0,), (1,), (1.0,))
+    pair = EditSpace(orthonormal_decomposition(), (0,), (1,), NOTHING_SWAPPED)
     kept, gone = (
         pair.strengths(MetaLatentEdit(((0, 0.0),))),
         pair.strengths(MetaLatentEdit(((0, 0.0), (1, 0.0), (2, 0.0)))),
@@ -195,7 +197,7 @@ def test_an_edited_direction_has_the_norm_of_the_original(
 
 FIRING = Firing(
     source=torch.tensor([[2.0], [0.0], [0.5]]),
-    target=torch.tensor([[0.0], [3.0], [1.0]]),
+    swapped=torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.5, 1.0]]),  # latents 0 and 1
     error=torch.arange(18.0).view(3, 6),
 )
 
@@ -245,12 +247,26 @@ def test_the_swap_sets_the_source_to_zero_and_the_target_to_its_own_activation()
     close(compiled.change(FIRING), expected)
 
 
+def test_the_swap_takes_out_what_else_is_active_on_the_source_and_sets_it_of_the_target() -> None:
+    swapped = Swapped.of({0: 9.0, 2: 9.0}, {1: 7.0})
+    compiled = EditSpace(orthonormal_decomposition(), (0,), (1,), swapped).compiled(LatentSwap())
+    assert swapped.latents == (0, 2, 1)
+    firing = Firing(
+        source=torch.tensor([[5.0]]),
+        swapped=torch.tensor([[5.0, 3.0, 0.5]]),
+        error=torch.zeros(1, 6),
+    )
+    change = -5.0 * torch.tensor(LATENTS[0]) - 3.0 * torch.tensor(LATENTS[2])
+    change = change + 6.5 * torch.tensor(LATENTS[1])
+    close(compiled.change(firing), in_basis(*change.tolist())[None])
+
+
 def test_a_latent_that_both_share_is_set_by_the_swap_and_not_removed() -> None:
     compiled = compile_edit(orthonormal_decomposition(), LatentSwap(), [0, 2], [1, 2], [7.0, 4.0])
     # Latent 0 fires at 5, latent 2 (of both) at 6, latent 1 at 0.5: 0 → 0, 1 → 7, 2 → 4.
     firing = Firing(
         source=torch.tensor([[5.0, 6.0]]),
-        target=torch.tensor([[0.5, 6.0]]),
+        swapped=torch.tensor([[5.0, 6.0, 0.5]]),  # latents 0, 2 and 1
         error=torch.zeros(1, 6),
     )
     change = -5.0 * torch.tensor(LATENTS[0])

@@ -81,3 +81,9 @@ def test_what_has_to_be_said_of_a_pair() -> None:
     assert remarks(tokyo, ulm, [own]) == ("It shares.", "Did you mean Lyon?")
     for asked in ([COUNTRY], [COUNTRY, own]):
         assert remarks(ulm, tokyo, asked) == ("Did you mean Lyon?", "It shares.", bare)
+
+
+def test_a_swap_exchanges_what_is_active_beside_the_latents_that_are_edited() -> None:
+    subject = Subject("Rome", "Rome", (3,), (5.0,), active=((3, 4.0), (7, 2.0)))
+    assert subject.swapped == {3: 5.0, 7: 2.0}
+    assert Subject("#3", None, (3,), (5.0,)).swapped == {3: 5.0}
