@@ -62,7 +62,7 @@ class ReferenceNames:
     def save(self, path: Path) -> None:
         """Write the table into a file."""
         with written_whole(path) as part:
-            self.table.to_parquet(part, index=False)
+            self.table.to_parquet(part, index=False, compression="zstd", compression_level=19)
 
     @cached_property
     def floor(self) -> float:

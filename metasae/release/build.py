@@ -99,7 +99,7 @@ def make_words(preset: Preset, out: Path, text: TrainingText, progress: Progress
     """Collect and write the words each of the largest SAE's latents is most active on."""
     table = words_of_latents(text, formats.load(out / f"sae-{preset.width}"), progress)
     with written_whole(out / WORDS) as part:
-        table.to_parquet(part, index=False)
+        table.to_parquet(part, index=False, compression="zstd", compression_level=19)
 
 
 def make_meta(

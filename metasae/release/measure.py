@@ -116,7 +116,7 @@ def measure_meta(
     meta = formats.load(out / META_SAE)
     cities, reference = measured_cities(model, largest, median, progress)
     reference.save(out / NAMES)
-    write_json(out / CITIES, {"cities": [record.to_dict() for record in cities]})
+    write_json(out / CITIES, {"cities": [record.to_dict() for record in cities]}, dense=True)
     report: dict[str, Any] = {
         "preset": str(preset.opened),
         "model": model.name,

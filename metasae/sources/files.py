@@ -79,12 +79,13 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def json_text(values: Any) -> str:
-    """Values as JSON over several lines; a number that is not finite is null.
+def json_text(values: Any, dense: bool = False) -> str:
+    """Values as JSON over several lines (``dense``: in one); a number that is not finite is null.
 
     JSON knows neither NaN nor infinity, and few programs read what Python writes in their place.
     """
-    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False)
+    lines: dict[str, Any] = {"separators": (",", ":")} if dense else {"indent": 1}
+    return json.dumps(_finite(values), ensure_ascii=False, allow_nan=False, **lines)
 
 
 def _finite(values: Any) -> Any:
@@ -105,14 +106,14 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"))
 
 
-def write_json(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any, dense: bool = False) -> None:
     """Write values as a JSON file, whole or not at all; see `json_text`.
 
     Raises:
         UserError: when the disk is full or the folder can't be written.
     """
     with written_whole(path) as part:
-        part.write_text(json_text(values) + "\n", "utf-8")
+        part.write_text(json_text(values, dense) + "\n", "utf-8")
 
 
 def check_writable(target: Path, folder: bool = False) -> None:
