@@ -103,7 +103,8 @@ def _timed(turns: int, recipes: Sequence[str], pipe: Any) -> None:
     rows, config = planted(ROWS), replace(RECIPE, steps=turns + 1)
     trainers: dict[str, Any] = {OURS: Ours(rows, config), DENSE: Dense(rows, config)}
     trainers |= {name: SAELens(rows, config, recipe=RECIPES[name]) for name in recipes}
-    figures, progress = {}, to_stream()
+    figures: dict[str, dict[str, float | str]] = {}
+    progress = to_stream()
     for name in list(trainers):
         reason = _fails(trainers[name].step)
         if reason:

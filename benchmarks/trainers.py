@@ -148,7 +148,7 @@ class SAELens:
         )
         if recipe.compiled:
             compiled = torch.compile(self.sae.training_forward_pass)
-            self.sae.training_forward_pass = compiled  # type: ignore[method-assign]
+            self.sae.training_forward_pass = compiled
         self.batches = batches(rows, config)
         self.trainer = SAETrainer(settings, self.sae, self.batches)
 
