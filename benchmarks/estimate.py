@@ -20,7 +20,8 @@ from benchmarks.figures import parser, print_figures, written
 from metasae.errors import UserError
 from metasae.lab.lab import Lab, open_lab
 from metasae.progress import to_stream
-from metasae.release.figures import ordered_pairs, well_known
+from metasae.release.figures import ordered_pairs
+from metasae.release.generalisation import drawn_known
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.search.estimate import SHARE, rounds
@@ -50,7 +51,8 @@ def drawn(
     lab: Lab, fewest: int, most: int, seed: int = 0
 ) -> Iterator[tuple[Experiment, Combinations]]:
     """Pairs with so many combinations, in an order that depends on the seed alone."""
-    pairs = ordered_pairs([record.name for record in well_known(list(lab.records.values()))])
+    known = [record for record in lab.records.values() if all(record.known.values())]
+    pairs = ordered_pairs([record.name for record in drawn_known(known)])
     random.Random(seed).shuffle(pairs)
     for source, target in pairs:
         experiment = lab.experiment(lab.subject(source), lab.subject(target))

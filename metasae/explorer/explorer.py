@@ -252,7 +252,7 @@ class Explorer:
         written = self.corrections.labels.get(kind, {}).get(str(index))
         if written or table is None:
             return ScoredLabel(label, written or None)
-        return ScoredLabel.of(label, table.loc[index])
+        return ScoredLabel.of(label, table.loc[[index]].iloc[0])
 
     def of_node(self, node: str) -> str:
         """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""

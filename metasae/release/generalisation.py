@@ -84,7 +84,8 @@ def figures_on_names(lab: Lab, progress: Progress = silent) -> dict[str, Any]:
     Returns:
         ``table``, ``cities`` and ``titles``: each ``own`` (names with a latent of their own);
         cities also ``known`` (facts the model knows), ``sharing`` (of those whose country it
-        knows), ``swap`` and ``swap_of_chosen`` (with the edited latents alone). Shares come with 95 % intervals.
+        knows), ``swap``, and ``swap_of_chosen`` with the edited latents alone. Shares come with
+        95 % intervals.
 
     Raises:
         UserError: when a list can't be fetched.
@@ -147,9 +148,7 @@ def swapped_pairs(
                 tuple(one.latent for one in named[name].chosen),
                 tuple(one.activation for one in named[name].chosen),
                 active=tuple(
-                    (one.latent, one.activation)
-                    for one in named[name].active
-                    if not chosen_alone
+                    (one.latent, one.activation) for one in named[name].active if not chosen_alone
                 ),
             )
             for name in (a, b)

@@ -76,12 +76,12 @@ class OpeningPair:
 def candidates(
     records: Iterable[CityRecord], most: int = MOST_PAIRS, familiar: Sequence[str] = FAMILIAR
 ) -> list[tuple[str, str]]:
-    """Ordered pairs that differ in all four facts and of which the model knows all.
+    """Ordered pairs of names with latents of their own that differ in all four facts, all known.
 
     Of more than ``most`` some, spread over all; of a model that knows no such pair of familiar
     cities, pairs of any.
     """
-    known = [one for one in records if one.chosen and all(one.known.values())]
+    known = [one for one in records if one.has_own_latent and all(one.known.values())]
 
     def among(cities: Sequence[CityRecord]) -> list[tuple[str, str]]:
         return [

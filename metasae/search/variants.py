@@ -253,11 +253,13 @@ def _located(reference: ReferenceNames, subject: Subject, name: str) -> Subject:
     Raises:
         UserError: when it has none.
     """
-    mine = NameRecord(name, ranked(reference, name, reference.activations(name))).chosen
+    record = NameRecord(name, ranked(reference, name, reference.activations(name)))
+    mine = record.chosen
     if not mine:
         raise UserError(f"No latent of the {reference.width:,}-wide SAE stands for {name}.")
     return replace(
         subject,
         latents=tuple(one.latent for one in mine),
         activations=tuple(one.activation for one in mine),
+        active=tuple((one.latent, one.activation) for one in record.active),
     )

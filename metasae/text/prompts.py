@@ -74,7 +74,8 @@ WORDINGS: dict[str, dict[str, str]] = {
 }
 """The sets of questions that can be asked, by name."""
 
-assert all(tuple(asked) == ATTRIBUTES for asked in (CANDIDATES, *WORDINGS.values()))
+assert tuple(CANDIDATES) == ATTRIBUTES
+assert all(tuple(asked) == ATTRIBUTES for asked in WORDINGS.values())
 
 NAME_CONTEXTS: tuple[str, ...] = (
     "They were talking about {name}",

@@ -138,7 +138,10 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
         if edit.kind == "swap":
-            st.caption("Latent swap is on: all latents that are active on the two names are exchanged. Any box starts from here.")
+            st.caption(
+                "Latent swap is on: all latents active on the two names are exchanged. Any box "
+                "starts from here."
+            )
 
 
 def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None:

@@ -428,7 +428,7 @@ def test_steer_with_a_prompt_and_answers_and_a_continuation(
         (["--source", "Tokyo", "--target", " "], "There is no name"),
         (["--source", "Tokyo", "--target", "Tokyo"], "choose two different ones"),
         (["--source", "#99999", "--target", "Paris"], "There is no latent 99999"),
-        (["--source", "#268", "--target", "Paris"], "fires on no name of the table"),
+        (["--source", "#97", "--target", "Paris"], "fires on no name of the table"),
         ([*PAIR[1:], "--prompt", "Kyoto is in", "--answers", "Japan"], "does not mention Tokyo"),
         ([*PAIR[1:], "--prompt", "", "--answers", "Japan"], "The prompt is empty"),
         ([*PAIR[1:], "--prompt", "Tokyo is in", "--answers", ","], "has no answers"),

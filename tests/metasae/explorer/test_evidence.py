@@ -94,8 +94,8 @@ def test_what_is_shipped_is_about_the_shipped_saes(lab: Lab) -> None:
     tokyo = lab.city_record("Tokyo").latents[0].latent
     wide = Evidence.load(folder, presets.EMBEDDED.width)
     assert 1e-6 < wide.density(tokyo) < 0.01 and len(wide.of(tokyo)) > TOP
-    # Four latents a token.
-    assert math.isclose(wide.counts.sum() / wide.tokens, 4, rel_tol=0.02)
+    # Six latents a token.
+    assert math.isclose(wide.counts.sum() / wide.tokens, 6, rel_tol=0.02)
 
 
 def test_widths_share_the_meta_sae(lab: Lab) -> None:

@@ -20,7 +20,17 @@ from tests.builders import city_record
 def record(name: str, *facts: str, unknown: str = "", latent: bool = True) -> CityRecord:
     plain = city_record(name, "", *([1] if latent else []))
     known = {attribute: attribute != unknown for attribute in ATTRIBUTES}
-    return replace(plain, known=known, **dict(zip(ATTRIBUTES, facts, strict=True)))
+    country, language, continent, currency = facts
+    return replace(
+        plain, known=known, country=country, language=language, continent=continent,
+        currency=currency,
+    )  # fmt: skip
+
+
+def sharing(name: str, *facts: str) -> CityRecord:
+    """A city that is edited by a latent of others, too."""
+    plain = record(name, *facts)
+    return replace(plain, latents=(replace(plain.latents[0], own=False),))
 
 
 TABLE = (
@@ -29,13 +39,14 @@ TABLE = (
     record("c", "E", "a", "E", "p"),  # shares its continent with b
     record("d", "N", "n", "N", "d", unknown="currency"),
     record("e", "O", "o", "O", "o", latent=False),
+    sharing("f", "P", "q", "P", "q"),
 )
 
 
 def test_pairs_differ_in_everything_and_are_known() -> None:
-    pairs = candidates(TABLE, familiar="abcde")
+    pairs = candidates(TABLE, familiar="abcdef")
     assert pairs == [("a", "b"), ("a", "c"), ("b", "a"), ("c", "a")]
-    assert candidates(TABLE, most=2, familiar="abcde") == [("a", "b"), ("c", "a")]
+    assert candidates(TABLE, most=2, familiar="abcdef") == [("a", "b"), ("c", "a")]
     assert candidates(TABLE, familiar="ab") == [("a", "b"), ("b", "a")]
     # Of a model that knows no pair of familiar cities any will do; of one that knows none, none.
     assert candidates(TABLE, familiar="bd") == pairs

@@ -163,7 +163,7 @@ def found_by(share: float, edit: MetaLatentEdit = EDIT, moved: bool = True) -> F
     )
 
 
-NONE_OF_16 = pytest.approx(1 - 0.05 ** (1 / 16))
+NONE_OF_16: Any = pytest.approx(1 - 0.05 ** (1 / 16))
 """The share below which none of 16 draws has a chance of 5 %."""
 
 

@@ -36,6 +36,7 @@ META_LATENTS = [0, 1, 2, 3, 4]
 
 NOTHING_SWAPPED = Swapped((), {})
 
+
 def edited(edit: Edit, latent: int = 0) -> Tensor:
     return direction(orthonormal_decomposition(), latent, edit)
 
