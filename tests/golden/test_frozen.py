@@ -45,6 +45,7 @@ from metasae.search.variants import Reached, Variant
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED, PRESETS
 from metasae.steering.edits import Edit, MetaLatentEdit
+from metasae.text.prompts import WORDINGS
 from metasae.training.meta_sae import RECIPE
 from metasae.training.meta_sae_run import make
 from metasae.training.trainer import Moment, Stopped, Trainer
@@ -347,7 +348,10 @@ def test_steers_files_are_written_and_read_as_ever(opened: Lab) -> None:
     kept = FIXTURES / "steer.json"
     if REGENERATE:
         FIXTURES.mkdir(exist_ok=True)
-        kept.write_text(written)
+        asked = opened.questions(
+            experiment.source, experiment.target, templates=WORDINGS["post"]
+        )
+        kept.write_text(json_file(experiment.replaced(questions=asked).apply(view.edit), view))
     # It is older than the choice of a wording: the questions were the post's.
     post = view.with_setting(wording="post")
     assert view_from_json(kept.read_bytes(), opened.provenance).view == post
@@ -391,8 +395,8 @@ def test_a_search_keeps_its_id(opened: Lab) -> None:
 
 
 POST = ("--attributes", "currency", "--wording", "post")
-ONE = ("search", "--source", "London", "--target", "Oslo", *POST)
-MANY = ("search", "--cities", "Tokyo,Moscow,Rome", "--all-pairs", *POST)
+ONE = ("search", "--source", "London", "--target", "Bangkok", *POST)
+MANY = ("search", "--cities", "Tokyo,Moscow,Berlin", "--all-pairs", *POST)
 UNSCREENED = Spec(
     EMBEDDED.opened,
     "Tokyo",
@@ -536,7 +540,7 @@ def test_a_search_begun_in_small_parts_is_gone_on_with(
 def test_an_estimating_search_has_its_files(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("search", "--source", "Rome", "--target", "Moscow", *POST)
+    words = ("search", "--source", "Bangkok", "--target", "Vienna", *POST)
     told = run(capsys, *words, "--estimate")
     check("cli-search-estimate", {"files": names(cache), "id": told["id"], "told": shape(told)})
 
@@ -565,7 +569,7 @@ def test_a_search_of_pairs_begun_earlier_is_gone_on_with(
 def test_the_keys_of_side_effects(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("search", "--cities", "Tokyo,Rome", "--all-pairs", "--attributes", "currency")
+    words = ("search", "--cities", "Tokyo,Moscow", "--all-pairs", "--attributes", "currency")
     check("cli-search-pairs-effects", shape(run(capsys, *words, "--side-effects")))
 
 
