@@ -348,9 +348,7 @@ def test_steers_files_are_written_and_read_as_ever(opened: Lab) -> None:
     kept = FIXTURES / "steer.json"
     if REGENERATE:
         FIXTURES.mkdir(exist_ok=True)
-        asked = opened.questions(
-            experiment.source, experiment.target, templates=WORDINGS["post"]
-        )
+        asked = opened.questions(experiment.source, experiment.target, templates=WORDINGS["post"])
         kept.write_text(json_file(experiment.replaced(questions=asked).apply(view.edit), view))
     # It is older than the choice of a wording: the questions were the post's.
     post = view.with_setting(wording="post")
