@@ -22,7 +22,7 @@ def opened(address: str, page: Page, traffic: Traffic, name: str) -> None:
     page.goto(address)
     expect(page.get_by_role("heading", level=2).first).to_be_visible(timeout=FIRST_START)
     page.get_by_role("link", name=name, exact=True).click()
-    page.wait_for_url(f"**/{name.lower()}?*source=Tokyo*", timeout=FIRST_START)
+    page.wait_for_url(f"**/{name.lower()}?*source=Bangkok*", timeout=FIRST_START)
     traffic.settle()
 
 
@@ -144,8 +144,8 @@ def test_a_list_that_was_sorted_stays_so(address: str, page: Page, traffic: Traf
 @pytest.mark.parametrize(
     ("kind", "number", "leads_to"),
     [
-        ("latent", 3244, {"latent": "3244"}),
-        ("meta-latent", 42, {"path": "/meta-latents", "meta": "42"}),
+        ("latent", 14368, {"latent": "14368"}),
+        ("meta-latent", 277, {"path": "/meta-latents", "meta": "277"}),
     ],
 )
 def test_a_node_of_the_graph(
@@ -181,8 +181,8 @@ def test_the_way_from_a_latent_to_a_piece_and_on(
 @pytest.mark.parametrize(
     ("button", "leads_to"),
     [
-        ("Show its graph", {"path": "/graph", "latent": "229"}),
-        ("Send to Steer", {"path": "/", "source": "#229"}),
+        ("Show its graph", {"path": "/graph", "latent": "4688"}),
+        ("Send to Steer", {"path": "/", "source": "#4688"}),
         ("casino", {"path": "/latents"}),
     ],
 )

@@ -17,6 +17,9 @@ from workbench.enumerate import choose, tables
 
 pytestmark = pytest.mark.timeout(300)
 
+PAIR = {"v": "1", "source": "Tokyo", "target": "Paris"}
+"""A link's pair of few combinations."""
+
 
 @pytest.fixture
 def on_real(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
@@ -38,7 +41,7 @@ def finished(app: AppTest) -> AppTest:
 
 def test_it_says_what_a_search_takes_before_it_starts(on_small: Lab) -> None:
     lab = on_small
-    app = open_page("enumerate")
+    app = open_page("enumerate", **PAIR)
     assert not app.exception and not app.error
     count = len(Combinations.of(lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))))
     assert app.button(key="search-start").label == f"Try all {count:,} combinations"
@@ -47,7 +50,7 @@ def test_it_says_what_a_search_takes_before_it_starts(on_small: Lab) -> None:
 
 
 def test_a_search_ends_in_a_row_for_every_pattern(on_real: Lab) -> None:
-    app = open_page("enumerate")
+    app = open_page("enumerate", **PAIR)
     app.button(key="search-start").click().run()
     finished(app)
     summary = Job(on_real, enumerating_spec()).summary()
@@ -59,7 +62,7 @@ def test_a_search_ends_in_a_row_for_every_pattern(on_real: Lab) -> None:
     for one, moves in zip(summary.patterns, table["Country"], strict=True):
         assert (moves == "moves") == one.pattern["country"]
     # Whoever comes next finds it done.
-    again = finished(open_page("enumerate"))
+    again = finished(open_page("enumerate", **PAIR))
     assert again.dataframe[0].value["Edit"].tolist() == table["Edit"].tolist()
 
 
@@ -68,7 +71,7 @@ def enumerating_spec() -> Spec:
 
 
 def test_the_link_says_what_is_searched(on_small: Lab) -> None:
-    app = open_page("enumerate")
+    app = open_page("enumerate", **PAIR)
     app.multiselect(key="search-attributes").set_value(["language", "currency"]).run()
     app.selectbox(key="search-strengths").set_value("wide").run()
     app.selectbox(key="wording").set_value("reworded").run()
@@ -86,7 +89,7 @@ def test_more_combinations_than_are_tried_are_searched_by_estimate(
     on_small: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exhaustive, "MOST_EXACT", 16)
-    app = open_page("enumerate")
+    app = open_page("enumerate", **PAIR)
     assert any("An estimate chooses at most" in one.value for one in app.markdown)
     app.button(key="search-start").click().run()
     finished(app)
