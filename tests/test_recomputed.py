@@ -4,6 +4,8 @@ Nothing of metasae computes here: it only says where the files are, and gives th
 names. What is recomputed on a part agrees with the report within that part's spread.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,23 @@ class Spliced:
     @torch.no_grad()
     def logits(self, tokens: Tensor, written: Tensor | None = None) -> Tensor:
         self.written = written
-        handle = self.hf.model.layers[self.layer].register_forward_pre_hook(self._hook)
-        try:
+        with self._hooked():
             out: Tensor = self.hf(tokens).logits
-        finally:
-            handle.remove()
         return out
 
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        handle = self.hf.model.layers[self.layer].register_forward_pre_hook(self._hook)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @torch.no_grad()
     def residual(self, tokens: Tensor) -> Tensor:
-        self.logits(tokens)
+        self.written = None
+        with self._hooked():
+            self.hf.model(tokens)
         assert self.read is not None
         return self.read
 
@@ -118,20 +128,24 @@ def test_variance_of_the_directions_explained(lab: Lab, folder: Path, sae: Any) 
 
 
 def active(model: Spliced, lab: Lab, sae: Any, names: list[str]) -> Tensor:
-    """Mean activation of every latent on the last token of every name, a prompt at a time."""
+    """Mean activation of every latent on the last token of every name."""
     tokenizer, table = lab.model.tokenizer, torch.zeros(len(names), sae.W_dec.shape[0])
     median = float(lab.report["median_norm"])
     for row, name in enumerate(names):
-        kept = []
+        prompts = []
         for template in NAME_CONTEXTS:
             text = template.replace("{name}", name)
-            ids = [lab.model.start_token, *tokenizer(text, add_special_tokens=False)["input_ids"]]
-            resid = model.residual(torch.tensor([ids]))[0, -1]
-            if resid.norm() < 4 * median:
-                kept.append(resid)
-        if kept:
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            prompts.append([lab.model.start_token, *ids])
+        # Padded behind: a causal model sees nothing of it.
+        longest = max(map(len, prompts))
+        padded = torch.tensor([[*one, *[0] * (longest - len(one))] for one in prompts])
+        at = torch.tensor([len(one) - 1 for one in prompts])
+        resid = model.residual(padded)[torch.arange(len(prompts)), at]
+        usable = resid.norm(dim=1) < 4 * median
+        if usable.any():
             with torch.no_grad():
-                table[row] = sae.encode(torch.stack(kept)).mean(0)
+                table[row] = sae.encode(resid[usable]).mean(0)
     return table
 
 
