@@ -144,8 +144,8 @@ def test_a_list_that_was_sorted_stays_so(address: str, page: Page, traffic: Traf
 @pytest.mark.parametrize(
     ("kind", "number", "leads_to"),
     [
-        ("latent", 14368, {"latent": "14368"}),
-        ("meta-latent", 277, {"path": "/meta-latents", "meta": "277"}),
+        ("latent", 9158, {"latent": "9158"}),
+        ("meta-latent", 557, {"path": "/meta-latents", "meta": "557"}),
     ],
 )
 def test_a_node_of_the_graph(
