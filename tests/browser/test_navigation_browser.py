@@ -181,8 +181,8 @@ def test_the_way_from_a_latent_to_a_piece_and_on(
 @pytest.mark.parametrize(
     ("button", "leads_to"),
     [
-        ("Show its graph", {"path": "/graph", "latent": "4688"}),
-        ("Send to Steer", {"path": "/", "source": "#4688"}),
+        ("Show its graph", {"path": "/graph", "latent": "6630"}),
+        ("Send to Steer", {"path": "/", "source": "#6630"}),
         ("casino", {"path": "/latents"}),
     ],
 )
