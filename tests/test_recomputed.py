@@ -149,6 +149,7 @@ def active(model: Spliced, lab: Lab, sae: Any, names: list[str]) -> Tensor:
     return table
 
 
+@pytest.mark.timeout(900)
 def test_names_with_a_latent_of_their_own(lab: Lab, model: Spliced, sae: Any) -> None:
     """On some of the generalisation set's cities, told apart from some of the reference names."""
     outside = [city.name for city in drawn_cities()][::10]
