@@ -89,7 +89,7 @@ class Experiment:
         self.model, self.decomposition = model, decomposition
         self.source, self.target = source, target
         self.median_norm = median_norm
-        for latent in (*source.latents, *target.latents, *source.swapped, *target.swapped):
+        for latent in (*source.swapped, *target.swapped):
             decomposition.check(latent)
         self._prompts = PromptSet(model, questions)
 

@@ -267,7 +267,7 @@ def test_damaged_labels_are_one_sentence_and_steer_goes_on(
         app = shown(page, latent="229")
         assert len(app.error) == 1 and "is damaged" in app.error[0].value
     app = open_page()
-    assert not app.exception and not app.error and "is unchanged" in app.header[0].value
+    assert not app.exception and not app.error and "Bangkok is unchanged" in app.header[0].value
 
 
 def test_the_whole_graph_is_counted() -> None:
