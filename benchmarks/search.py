@@ -9,7 +9,8 @@ engine's. The engine is timed over all combinations of Tokyo's and Paris's own m
 a plain matrix product of the shapes it is made of, by the library that is fastest here, and against
 a large square one, the most this processor multiplies. Both count what one combination needs in
 fp32, so a share says how fast the search is, not how busy the processor: tokens far from likely are
-multiplied in bf16 (`metasae.lm.next_tokens`).
+multiplied in bf16 (`metasae.lm.next_tokens`). "At peak" is the ratio that would be reached if the
+blocks' products ran at the speed of that large one and nothing else took any time.
 
     python -m benchmarks.search [--quick] [--json]
 """
@@ -26,6 +27,7 @@ from torch.nn.functional import linear
 
 from benchmarks.batched import FP32, ROWS, Batched, configurations
 from benchmarks.figures import parser, print_figures
+from benchmarks.peak import product_speed
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm import matmul
@@ -45,9 +47,6 @@ GRID = (0.0, 0.5, 1.5, 2.0)
 
 PRODUCT_ROWS = 1024
 """Rows of the plain products."""
-
-LARGE = 4096
-"""Side of the square product that shows the most this processor multiplies."""
 
 GROWTH = (1_024, 8_192, 65_536)
 """Combinations of the searches that show how time and memory grow."""
@@ -75,7 +74,18 @@ def shapes(engine: Engine) -> list[tuple[int, int, int]]:
     ]
 
 
-def product_speed(needed: list[tuple[int, int, int]], dtype: torch.dtype) -> tuple[float, float]:
+def whole_pass_work(experiment: Experiment) -> int:
+    """Multiply-adds ×2 of one combination when every prompt runs whole, as the peers do it.
+
+    Padding isn't counted, and only what follows the last tokens is unembedded.
+    """
+    hf = experiment.model.hf
+    blocks = sum(p.numel() for p in hf.model.layers.parameters() if p.dim() == 2)
+    rows = [experiment.model.prompt_tokens(question.prompt) for question in experiment.questions]
+    return 2 * (blocks * sum(map(len, rows)) + hf.lm_head.weight.numel() * len(rows))
+
+
+def speed_of_shapes(needed: list[tuple[int, int, int]], dtype: torch.dtype) -> tuple[float, float]:
     """Multiply-adds ×2 a second of those products, each with as many rows as it likes.
 
     Returns:
@@ -91,13 +101,6 @@ def product_speed(needed: list[tuple[int, int, int]], dtype: torch.dtype) -> tup
             usual += rows / PRODUCT_ROWS * matmul.seconds(lambda: linear(x, weight), 8)  # noqa: B023
     work = sum(2 * rows * width * out for rows, width, out in needed)
     return work / fastest, work / usual
-
-
-def large_product_speed() -> float:
-    """Multiply-adds ×2 a second of one large square product in fp32."""
-    x, product = torch.randn(LARGE, LARGE), Product(torch.randn(LARGE, LARGE))
-    with torch.inference_mode():
-        return 2 * LARGE**3 / matmul.seconds(lambda: product(x), 3)
 
 
 class Peers:
@@ -209,9 +212,11 @@ def measure(count: int, checked: int, grown: bool, rows: tuple[int, ...] = ROWS)
     rough = Engine(experiment, plain, torch.bfloat16).logprobs(some)
     needed = shapes(exact)
     work = sum(2 * a * b * c for a, b, c in needed)
-    plain_speed, usual_speed = product_speed(needed, torch.float32)
-    plain_speed_bf16, _ = product_speed(needed, torch.bfloat16)
-    large = large_product_speed()
+    # The vocabulary is left out of what peak speed could reach: most of it is never multiplied.
+    work_of_blocks = sum(2 * a * b * c for a, b, c in needed[:-1])
+    plain_speed, usual_speed = speed_of_shapes(needed, torch.float32)
+    plain_speed_bf16, _ = speed_of_shapes(needed, torch.bfloat16)
+    large, large_bf16 = product_speed(torch.float32), product_speed(torch.bfloat16)
     peer_speed = 1 / float(np.median(peers.alone))
     speeds = peers.speeds()
     exactly = {one.name: speeds[one.name] for one in peers.configurations if one.precision == FP32}
@@ -224,6 +229,8 @@ def measure(count: int, checked: int, grown: bool, rows: tuple[int, ...] = ROWS)
         "ratio_screened": speed_screened / peer_speed,
         "ratio_exact_best": speed_exact / speeds[best_exact],
         "ratio_screened_best": speed_screened / speeds[best],
+        "ratio_exact_best_at_peak": large / work_of_blocks / speeds[best_exact],
+        "ratio_screened_best_at_peak": large_bf16 / work_of_blocks / speeds[best],
         "best_peer_exact": best_exact,
         "best_peer_screened": best,
         "peers_combinations_per_s": speeds,
@@ -235,7 +242,10 @@ def measure(count: int, checked: int, grown: bool, rows: tuple[int, ...] = ROWS)
         "gflops_plain_product": plain_speed / 1e9,
         "gflops_plain_product_of_pytorch": usual_speed / 1e9,
         "gflops_share_screening": work * speed_screening / plain_speed_bf16,
+        "gflops_large_product_bf16": large_bf16 / 1e9,
         "gflop_per_combination": work / 1e9,
+        "gflop_per_combination_blocks": work_of_blocks / 1e9,
+        "gflop_per_combination_whole_passes": whole_pass_work(experiment) / 1e9,
         "max_abs_diff": float((ours - theirs).abs().max()),
         "max_abs_diff_screening": float((rough - theirs).abs().max()),
         "checked": checked,

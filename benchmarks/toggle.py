@@ -4,7 +4,8 @@ A toggle is what a click costs: the edit's directions, the blocks above the hook
 edit can reach, the four prompts' answers. The peer is what a user would do without the workbench:
 usually one full TransformerLens pass per prompt with a hook that writes the same edited residual
 stream; at its best one pass of all prompts in one padded batch, by TransformerLens or transformers,
-in fp32 as ours.
+in fp32 as ours. A toggle has to read the upper blocks and the unembedding once, and to multiply a
+few positions with them: "at peak" is the longer of the two at the most this processor does.
 
     python -m benchmarks.toggle [--quick] [--json]
 """
@@ -18,10 +19,11 @@ import torch
 
 from benchmarks.batched import FP32, Batched, configurations
 from benchmarks.figures import parser, print_figures
+from benchmarks.peak import product_speed, read_speed
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import open_lab
 from metasae.progress import to_stream
-from metasae.steering.edits import MetaLatentEdit
+from metasae.steering.edits import EditOptions, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from tests import oracle
 
@@ -34,6 +36,21 @@ def random_edits(experiment: Experiment, count: int) -> list[MetaLatentEdit]:
         chosen = draw.sample(experiment.pieces, draw.randint(1, len(experiment.pieces)))
         edits.append(MetaLatentEdit(tuple((p.meta, 1.0 - p.default) for p in chosen)))
     return edits
+
+
+def seconds_at_peak(experiment: Experiment) -> float:
+    """What a toggle would take if it did nothing but read its weights, or multiply with them."""
+    model = experiment.model
+    prompts = experiment.prepared(EditOptions()).prompts
+    blocks = sum(
+        p.numel()
+        for layer in model.hf.model.layers[model.hook_layer :]
+        for p in layer.parameters()
+        if p.dim() == 2
+    )
+    unembedding = model.hf.lm_head.weight.numel()
+    work = 2 * (blocks * len(prompts.resid) + unembedding * len(prompts.only))
+    return max(4 * (blocks + unembedding) / read_speed(), work / product_speed(torch.float32))
 
 
 def measure(repeats: int) -> dict[str, Any]:
@@ -66,6 +83,7 @@ def measure(repeats: int) -> dict[str, Any]:
     middle = repeats // 2
     at_once = {name: statistics.median(took) for name, took in together.items()}
     best = min(at_once, key=at_once.__getitem__)
+    at_peak = seconds_at_peak(experiment)
     return {
         "p50_ms": 1000 * toggles[middle],
         "p95_ms": 1000 * toggles[min(repeats - 1, int(0.95 * repeats))],
@@ -73,6 +91,8 @@ def measure(repeats: int) -> dict[str, Any]:
         "ratio_full_pass": passes[middle] / toggles[middle],
         "ratio_full_pass_best": at_once[best] / toggles[middle],
         "best_peer": best,
+        "at_peak_ms": 1000 * at_peak,
+        "ratio_full_pass_best_at_peak": at_once[best] / at_peak,
         "peers_ms": {name: 1000 * took for name, took in at_once.items()},
         "peers_differ_nats": max(batched.apart(peer, edits[:2]) for peer in peers),
         "max_abs_diff_nats": difference,

@@ -5,8 +5,9 @@ noise), 2,304 meta-latents, k 4, batches of 16,384. The trainers take turns, a s
 all see the same machine: ours, and SAELens's in fp32 as it comes, with autocast, without rescaling
 by the decoder's norms, compiled, and these together; each with the allocator as it is and with one
 tuned for all (`steps`). "Best" compares the shortest of SAELens's steps with ours in the same
-process. "Dense" is the same loss with autograd on dense activations. Memory is that of a process of
-its own that trains with ours alone.
+process. "At peak" is that ratio if our step were nothing but the product that the choice of the
+largest activations needs, at the most this processor multiplies. "Dense" is the same loss with
+autograd on dense activations. Memory is that of a process of its own that trains with ours alone.
 
 With --steps each then trains by itself to the end (the post's 2,000 steps take SAELens about two
 hours here): ours with its own recipe, ours with SAELens's ("equal": k throughout, the authors'
@@ -34,6 +35,7 @@ import sae_lens
 import torch
 
 from benchmarks.figures import parser, print_figures
+from benchmarks.peak import product_speed
 from benchmarks.peer import seconds
 from benchmarks.steps import DENSE, FEW, OURS, RECIPES, SAELENS, best, every_step
 from benchmarks.to_the_end import picture, to_the_end
@@ -78,6 +80,7 @@ def measure(turns: int, recipes: Sequence[str]) -> dict[str, Any]:
     steps = every_step(turns, recipes)
     usual, (allocator, fastest) = steps["usual"], best(steps)
     ours, best_step = steps[allocator][OURS]["median_s"], steps[allocator][fastest]["median_s"]
+    at_peak = 2 * RECIPE.batch * WIDTH * RECIPE.width / product_speed(fast_dtype())
     named = {"ours": OURS, "saelens": SAELENS, "dense": DENSE}
     figures: dict[str, Any] = {
         f"step_{name}_s": usual[full]["median_s"] for name, full in named.items()
@@ -86,6 +89,8 @@ def measure(turns: int, recipes: Sequence[str]) -> dict[str, Any]:
     figures["ratio_step_dense"] = figures["step_dense_s"] / figures["step_ours_s"]
     figures |= {
         "ratio_step_best": best_step / ours,
+        "step_at_peak_s": at_peak,
+        "ratio_step_best_at_peak": best_step / at_peak,
         "best_peer": f"{fastest}, {allocator} allocator",
         "step_best_peer_s": best_step,
         "step_ours_beside_best_peer_s": ours,
