@@ -2,7 +2,8 @@
 
 Trains a meta-SAE of each width on the shipped SAE's decoder (and, for the control, on Gaussian
 rows), reads it at several thresholds, and measures what the report measures: variance explained,
-cities of one and of two countries that share a meta-latent, countries with one of their own. With
+the table's cities of one and of two countries that share a meta-latent, of those whose country the
+model knows, and countries with one of their own. With
 ``--base`` also what the SAE recovers when it is read with more latents a token than it was trained
 with.
 
@@ -41,6 +42,7 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
     report = to_stream()
     lab = open_lab(progress=report)
     sae, rows = lab.decomposition.sae, []
+    known = [record for record in lab.records.values() if record.known["country"]]
     decoder = TensorRows(sae.W_dec)
     for width in widths:
         config = replace(SHIPPED.meta, width=width)
@@ -55,7 +57,7 @@ def by_width(widths: tuple[int, ...], control: bool) -> list[dict[str, Any]]:
         for l0 in L0S:
             read = with_threshold(meta, sae.W_dec, l0)
             quality = explained.quality(read, sae.W_dec)
-            shared = sharing(Decomposition(sae, read), list(lab.records.values()))
+            shared = sharing(Decomposition(sae, read), known)
             rows.append(
                 {
                     "meta_latents": width,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metasae.sources.records import from_values, to_values
+from metasae.steering.questions import Subject
 
 CANDIDATES = 8
 """Latents of a name that are ranked."""
@@ -79,6 +80,18 @@ class NameRecord:
     def has_own_latent(self) -> bool:
         """Whether some latent is the name's own."""
         return any(latent.own for latent in self.latents)
+
+    @property
+    def subject(self) -> Subject:
+        """What an edit of the name works on by default."""
+        return Subject(
+            self.name,
+            self.name,
+            tuple(one.latent for one in self.chosen),
+            tuple(one.activation for one in self.chosen),
+            facts=isinstance(self, CityRecord),
+            active=tuple((one.latent, one.activation) for one in self.active),
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,30 +133,22 @@ class Lab:
         if text.strip().startswith("#"):
             return self._by_number(text.strip())
         record = self.names.record(text)
-        active = {one.latent: one.activation for one in record.latents}
-        if latents is None:
-            chosen = tuple(one.latent for one in record.chosen)
-            remarks = (self.names.sharing(record), self.names.meant(record))
-        else:
-            chosen = tuple(dict.fromkeys(latents))
-            remarks = ("", self.names.meant(record))
-        for latent in chosen:
-            self.decomposition.check(latent)
-        if not chosen:
+        subject, said = record.subject, [self.names.sharing(record)]
+        if latents is not None:
+            activation = {one.latent: one.activation for one in record.latents}
+            chosen, said = tuple(dict.fromkeys(latents)), []
+            for latent in chosen:
+                self.decomposition.check(latent)
+            typical = self._typical_activations(chosen)
+            active = tuple(map(activation.get, chosen, typical))
+            subject = replace(subject, latents=chosen, activations=active)
+        if not subject.latents:
             raise UserError(
                 f"No latent of this SAE stands for {record.name}; choose another name, or name "
                 "latents by number."
             )
-        typical = self._typical_activations(chosen)
-        return Subject(
-            record.name,
-            record.name,
-            chosen,
-            tuple(active.get(one, usual) for one, usual in zip(chosen, typical, strict=True)),
-            facts=isinstance(record, CityRecord),
-            active=tuple((one.latent, one.activation) for one in record.active),
-            remarks=tuple(filter(None, remarks)),
-        )
+        said = [*said, self.names.meant(record)]
+        return replace(subject, remarks=tuple(filter(None, said)))
 
     def _by_number(self, text: str) -> Subject:
         if not re.fullmatch(r"#\s*\d+(\s*,\s*#?\s*\d+)*", text):

