@@ -17,7 +17,7 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds
+from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds, usual_budget
 from metasae.search.estimator import FIRST, LISTED, Changes, Estimator, Picks
 from metasae.search.exhaustive import search
 from metasae.steering.edit_space import EditSpace, Swapped
@@ -233,6 +233,12 @@ def test_the_budget_is_kept_and_a_larger_one_is_no_duty() -> None:
     scorer = Scorer(4)
     list(rounds(engine(scorer), 10_000))
     assert len(scorer.asked) == len(set(scorer.asked)) < 256
+
+
+def test_a_twentieth_is_scored_within_bounds() -> None:
+    assert [usual_budget(count) for count in (10, 64, 1280, 1300, 4000, 20480, 10**6)] == [
+        10, 64, 64, 65, 200, 1024, 1024,
+    ]  # fmt: skip
 
 
 def test_the_same_search_twice() -> None:
