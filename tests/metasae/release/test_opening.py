@@ -86,10 +86,10 @@ def searched(monkeypatch: pytest.MonkeyPatch, **margins: Sequence[float]) -> Any
     }
 
     def combinations(pair: str) -> range:
-        return range(opening_module.MOST_COMBINATIONS + pair.isupper())
+        return range(1024 + pair.isupper())
 
     def search(pair: str, among: range) -> tuple[FoundEdit, ...]:
-        assert len(among) == opening_module.MOST_COMBINATIONS
+        assert len(among) == 1024
         return edits[pair]
 
     def experiment(source: str, target: str) -> str:
@@ -103,14 +103,13 @@ def searched(monkeypatch: pytest.MonkeyPatch, **margins: Sequence[float]) -> Any
 
 
 def test_pairs_are_ranked_by_what_a_search_of_each_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    most = opening_module.MOST_COMBINATIONS
     beyond = math.nextafter(CLEAR, math.inf)
     lab = searched(monkeypatch, ab=[3.0, CLEAR, 0.1], cd=[beyond, 1.0], AB=[9.0] * 9, ef=[4.0])
     told: list[tuple[float, str]] = []
     pairs = [("a", "b"), ("c", "d"), ("A", "B"), ("e", "e"), ("e", "f")]
     found = ranked(lab, pairs, lambda stage, share, note: told.append((share, note)))
     assert [(one.source, one.target, one.combinations) for one in found] == [
-        ("c", "d", most), ("e", "f", most), ("a", "b", most),
+        ("c", "d", 1024), ("e", "f", 1024), ("a", "b", 1024),
     ]  # fmt: skip
     # As many nats as `CLEAR` are not clear.
     assert [[one.margin for one in pair.clear] for pair in found] == [[beyond, 1.0], [4.0], [3.0]]
@@ -128,7 +127,7 @@ def test_the_pair_to_open_on_says_whether_it_reaches_enough(
         chosen = opening(lab)
         assert chosen is not None and len(chosen.pop("patterns")) == count
         assert chosen == {
-            "source": "a", "target": "b", "combinations": opening_module.MOST_COMBINATIONS,
+            "source": "a", "target": "b", "combinations": 1024,
             "clear_nats": CLEAR, "enough": enough, "pairs_tried": 2,
         }  # fmt: skip
 
