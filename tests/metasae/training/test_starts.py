@@ -76,6 +76,25 @@ def test_what_lies_on_a_drawn_one_comes_last() -> None:
         assert len(set(chosen.tolist())) == 300
 
 
+def test_all_that_were_drawn_before_are_kept_away_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasae.training.starts._BLOCK", 1)
+    rows = torch.eye(4).repeat_interleave(25, 0)
+    for seed in range(8):
+        # One of each direction, then again any.
+        chosen = spread_out(rows, torch.ones(100), 6, seed)
+        assert sorted((chosen[:4] // 25).tolist()) == [0, 1, 2, 3]
+        assert len(set(chosen.tolist())) == 6
+
+
+def test_what_is_twice_as_far_is_drawn_twice_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasae.training.starts._BLOCK", 1)
+    # From the first, which weighs most, the others are at a cosine distance of ½ and 1.
+    rows = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.75**0.5, 0.0], [0.0, 0.0, 2.0]])
+    weight = torch.tensor([1e9, 1.0, 1.0])
+    second = [int(spread_out(rows, weight, 2, seed)[1]) for seed in range(300)]
+    assert second.count(0) == 0 and 70 < second.count(1) < 130
+
+
 def test_a_weight_favours() -> None:
     rows = torch.eye(300)
     weight = torch.ones(300)
