@@ -354,3 +354,12 @@ def test_what_is_massive_in_the_text_is_left_alone(small_lab: Lab) -> None:
         some.side_effects(edit).with_city,
         slow_divergence(strict, sentences, edit, lambda _: "all"),
     )
+    # On the name alone, where it is massive and where it is not.
+    at = [name_position(tokyo.model, text, "Tokyo") - 1 for text in sentences]
+    named = norms[torch.arange(len(at)), at]
+    for limit, edited in ((0.99 * float(named.min()), 0), (1.01 * float(named.max()), len(at))):
+        strict = Experiment(
+            tokyo.model, tokyo.decomposition, tokyo.source, tokyo.target, tokyo.questions,
+            limit / 4, tokyo.provenance,
+        )  # fmt: skip
+        assert int(SideEffectProbe(small_lab, strict)._on_name.sum()) == edited

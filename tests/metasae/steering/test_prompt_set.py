@@ -135,6 +135,12 @@ def test_where_an_edit_acts_and_what_is_whose(small_model: LanguageModel) -> Non
     assert prepared.count == sum(len(one.answers) for one in ASKED)
 
 
+def test_a_prompt_of_one_token_can_be_asked(small_model: LanguageModel) -> None:
+    assert len(small_model.prompt_tokens("a")) == 2
+    (nats,) = PromptSet(small_model, [question("a", "b")]).baseline.tolist()
+    assert nats == pytest.approx(answer_logprobs(small_model, "a", ["b"]).item(), abs=NATS)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
