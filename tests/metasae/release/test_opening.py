@@ -70,6 +70,7 @@ def test_more_patterns_come_before_larger_margins() -> None:
     order = [pair(0.6, 0.6, 0.6), pair(2.0, 5.0), pair(3.0, 1.0), pair(math.inf), pair()]
     assert sorted(reversed(order), key=lambda one: one.rank, reverse=True) == order
     assert pair().rank == (0, 0.0) and pair(2.0, 5.0).rank == (2, 3.5)
+    assert pair(3.0).rank == (1, 3.0)
 
 
 def searched(monkeypatch: pytest.MonkeyPatch, **margins: Sequence[float]) -> Any:

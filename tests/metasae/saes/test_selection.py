@@ -11,7 +11,7 @@ from metasae.saes.selection import kth_largest, select_batch_topk, select_topk
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize(("width", "k"), [(1024, 3), (1024, 4), (640, 2), (37, 5)])
+@pytest.mark.parametrize(("width", "k"), [(1024, 3), (1024, 4), (640, 2), (37, 5), (300, 1)])
 def test_topk_selects_what_a_plain_topk_selects(width: int, k: int) -> None:
     pre = torch.randn(50, width)
     entries = select_topk(pre, k)

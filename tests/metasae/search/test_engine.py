@@ -102,8 +102,10 @@ def test_equal_directions_are_run_once(
     assert sum(run) == each * (sides == "target").sum()
 
 
-def batches(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, list[float]], count: int) -> Any:
-    """Edits of each batch that goes through 8 tail positions, and the engine afterwards.
+def batches(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[int, list[float]], count: int, tail: int = 8
+) -> Any:
+    """Edits of each batch that goes through some tail positions, and the engine afterwards.
 
     Args:
         seconds: an edit takes, by the number of edits of a batch, the first time and after that.
@@ -122,7 +124,7 @@ def batches(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, list[float]], co
     monkeypatch.setattr(module.time, "perf_counter", lambda: now)
     nothing: Any = None
     engine = Engine(nothing, nothing)
-    prompts = SimpleNamespace(count=3, prefilled=SimpleNamespace(resid=torch.zeros(1, 8, 2)))
+    prompts = SimpleNamespace(count=3, prefilled=SimpleNamespace(resid=torch.zeros(1, tail, 2)))
     engine.__dict__["prepared"] = SimpleNamespace(logprobs=logprobs, prompts=prompts)
     change = torch.arange(float(count))[:, None, None].expand(count, 1, 2)
     assert torch.equal(engine._run(change, True), change[:, 0, :1])
@@ -141,6 +143,14 @@ def test_every_size_of_batch_is_tried_twice_and_the_fastest_stays(
     assert engine._seconds == {
         512: [3.0, 2.0], 1024: [9.0, 1.0], 2048: [1.5, 1.5], 4096: [1.25, 1.25],
     }  # fmt: skip
+
+
+def test_batches_are_measured_where_the_positions_do_not_divide_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = {73: [1.0], 146: [2.0], 292: [3.0], 585: [4.0], 1: [0.5]}
+    _, run = batches(monkeypatch, seconds, 2 * (73 + 146 + 292 + 585) + 73 + 1, tail=7)
+    assert run == [73, 73, 146, 146, 292, 292, 585, 585, 73, 1]
 
 
 def test_few_edits_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
