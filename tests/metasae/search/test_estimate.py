@@ -21,7 +21,7 @@ from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds, usual_bud
 from metasae.search.estimator import FIRST, LISTED, Changes, Estimator, Picks
 from metasae.search.exhaustive import search
 from metasae.steering.edit_space import EditSpace, Swapped
-from metasae.steering.edits import NO_EDIT, EditOptions
+from metasae.steering.edits import NO_EDIT, EditOptions, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question
 from metasae.steering.verdict import OTHER
@@ -311,6 +311,23 @@ def test_every_reported_value_is_verified(experiment: Experiment) -> None:
             first, second = rows["logprob"].nlargest(2)
             leads.append(first - second)
         assert one.margin == pytest.approx(min(leads), abs=1e-4)
+
+
+def test_a_short_estimating_search_reports_verified_edits(experiment: Experiment) -> None:
+    options = EditOptions(keep_residual=True)
+    told: list[float] = []
+    found, used = estimated(
+        experiment, Combinations.of(experiment, options), 20,
+        lambda stage, share, note: told.append(share),
+    )  # fmt: skip
+    assert FIRST <= used <= 20 and told[-1] == 1.0
+    assert found[0].edit == MetaLatentEdit(options=options)
+    assert all(one.edit.options == options and math.isnan(one.reached_by) for one in found)
+    for one in found:
+        outcome = experiment.apply(one.edit)
+        assert (outcome.moved, outcome.sentence) == (one.pattern, one.sentence)
+    # All of the pair's, by default one in twenty of them.
+    assert estimated(experiment)[1] <= usual_budget(len(Combinations.of(experiment)))
 
 
 def test_changes_are_what_an_experiment_adds(experiment: Experiment) -> None:

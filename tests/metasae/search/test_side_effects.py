@@ -318,6 +318,19 @@ def test_what_other_cities_of_the_small_lab_lose_is_what_full_passes_lose(small_
     ]  # fmt: skip
 
 
+def test_latents_by_number_have_a_bystander_of_their_own(small_lab: Lab) -> None:
+    latent = small_lab.records["Tokyo"].chosen[0].latent
+    by_number = small_lab.experiment(small_lab.subject(f"#{latent}"), small_lab.subject("Paris"))
+    facts = SideEffectProbe(small_lab, by_number)._facts
+    mine = [question for name, question in facts if name == "Tokyo"]
+    assert [question.attribute for question in mine] == list(QUESTIONS)
+    for question in mine:
+        assert question.answers[0].cities[0] == "Tokyo"
+        assert {city for answer in question.answers for city in answer.cities} == {
+            "Tokyo", "Paris", "Cairo",
+        }  # fmt: skip
+
+
 def test_the_eight_most_active_others_are_looked_at(small_lab: Lab) -> None:
     tokyo = small_lab.records["Tokyo"]
     # Two of a city's latents are the source's; of equally active ones the first by name.

@@ -47,6 +47,28 @@ def test_an_ngrams_mean_is_over_the_last_token_of_each_of_its_places() -> None:
     assert (means.tolist(), counts.tolist()) == ([[2.75, 2.0]], [4])
 
 
+def test_what_lies_before_a_text_is_no_token() -> None:
+    # "0 7" three times: after nothing, after 1, after 5.
+    acts = residuals(torch.eye(3), [0, 1, 2], [1, 2, 2])
+    acts.token[:] = 7
+    windows: Any = SimpleNamespace(tokens=torch.tensor([[0, 7, 9], [1, 0, 7], [5, 0, 7]]))
+    means, counts = ngram_means(acts, windows, longest=3, least=1)
+    assert counts.tolist() == [3, 1, 1, 1]
+    assert sorted(means[1:].tolist(), reverse=True) == torch.eye(3).tolist()
+    assert ngram_means(acts, windows, longest=3, least=2)[1].tolist() == [3]
+
+
+def test_an_ngram_is_told_apart_by_each_of_its_tokens() -> None:
+    tokens = [[0, 7, 8], [0, 7, 9], [0, 7, 8], [0, 7, 9], [0, 5, 8], [0, 5, 9]]
+    acts = residuals(torch.arange(6.0)[:, None], range(6), [2] * 6)
+    acts.token[:] = [row[2] for row in tokens]
+    windows: Any = SimpleNamespace(tokens=torch.tensor(tokens))
+    means, counts = ngram_means(acts, windows, longest=2, least=2)
+    # 8 and 9 three times each; "7 8" and "7 9" twice, "5 8" and "5 9" once.
+    assert counts.tolist() == [3, 3, 2, 2]
+    assert means[:, 0].tolist() == [2.0, 3.0, 1.0, 2.0]
+
+
 def test_starts_are_centred_means_and_then_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metasae.training.starts.LEAST", 2)
     acts, windows = text(VALUES)
