@@ -40,9 +40,10 @@ def test_an_activation_is_the_mean_over_the_contexts(small_model: LanguageModel)
     assert found.max() > 0
     # Where every residual is massive nothing is read.
     assert not activations_on(small_model, sae, "guinea pig", 1e-9).any()
-    told: list[str] = []
+    told: list[tuple[float, str]] = []
     table = activation_table(
-        small_model, sae, ["tea", "guinea pig"], 1e6, lambda stage, share, note: told.append(note)
-    )
+        small_model, sae, ["tea", "guinea pig"], 1e6,
+        lambda stage, share, note: told.append((share, note)),
+    )  # fmt: skip
     torch.testing.assert_close(table[1], found)
-    assert told == ["tea", "guinea pig"]
+    assert told == [(0.5, "tea"), (1.0, "guinea pig")]

@@ -191,6 +191,13 @@ def test_swaps_take_the_name_whole() -> None:
     assert swaps([pair], 1)["moved"]["count"] == 0
 
 
+def test_the_sources_own_answer_as_the_next_token_is_none_of_the_targets() -> None:
+    rows = (("country", "Rome", -3.0), ("country", "Tokyo", -1.0))
+    for word, count in ((" Rom", 0), (" To", 1), (" ", 0), (" Tokyo Bay", 0)):
+        made = swaps([swapped("Rome", "Tokyo", *rows, next_word=word)], 1)
+        assert made["most_likely"]["count"] == count, word
+
+
 def test_a_share_with_its_interval() -> None:
     # Wilson's interval of 8 of 10, by its formula with z = 1.959964.
     z = 1.959964

@@ -1,12 +1,15 @@
 """What a release is trained on, counted."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from metasae.errors import UserError
-from metasae.release.material import shipped_folder, text_used
+from metasae.release import material as module
+from metasae.release.material import material, shipped_folder, text_used
 from metasae.sources.presets import EMBEDDED, GPT2
 from metasae.text.windows import Windows
 from tests.builders import one_sentence
@@ -41,3 +44,18 @@ def test_a_meta_sae_of_the_users_is_not_what_is_shipped() -> None:
     with pytest.raises(UserError, match=r"measure smollm2-135m, not smollm2-135m\+mine") as raised:
         shipped_folder(replace(EMBEDDED, meta_sae="mine"))
     one_sentence(raised)
+
+
+def test_residuals_are_of_the_presets_text_in_its_own_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def collected(model: Any, text: Any, folder: Path, progress: Any) -> Any:
+        return model, text, folder
+
+    monkeypatch.setattr(module, "load_model", lambda preset, _: ("model", preset))
+    monkeypatch.setattr(module, "text_of", lambda preset, model, progress: (preset, model))
+    monkeypatch.setattr(module, "residuals_folder", lambda preset, text: Path("kept", preset.name))
+    monkeypatch.setattr(module, "collect", collected)
+    made: Any = material(EMBEDDED)
+    assert made.model == ("model", EMBEDDED) and made.windows == (EMBEDDED, made.model)
+    assert made.activations == (made.model, made.windows, Path("kept", EMBEDDED.name))

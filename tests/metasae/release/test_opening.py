@@ -1,10 +1,14 @@
 """The pair to open on: chosen by hand-made facts, and by a search of the small lab."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from metasae.errors import UserError
 from metasae.lab.city_records import CityRecord
 from metasae.lab.lab import Lab
 from metasae.release import opening as opening_module
@@ -66,6 +70,67 @@ def test_more_patterns_come_before_larger_margins() -> None:
     order = [pair(0.6, 0.6, 0.6), pair(2.0, 5.0), pair(3.0, 1.0), pair(math.inf), pair()]
     assert sorted(reversed(order), key=lambda one: one.rank, reverse=True) == order
     assert pair().rank == (0, 0.0) and pair(2.0, 5.0).rank == (2, 3.5)
+    assert pair(3.0).rank == (1, 3.0)
+
+
+def searched(monkeypatch: pytest.MonkeyPatch, **margins: Sequence[float]) -> Any:
+    """A lab in which a search of a pair, called by two letters, finds edits of some margins.
+
+    A pair of no letters of its own is none, and one of capitals has too many combinations.
+    """
+    edits = {
+        pair: tuple(
+            FoundEdit(MetaLatentEdit(((number, 1.0),)), {"country": True}, margin, f"{number}")
+            for number, margin in enumerate(some)
+        )
+        for pair, some in margins.items()
+    }
+
+    def combinations(pair: str) -> range:
+        return range(1024 + pair.isupper())
+
+    def search(pair: str, among: range) -> tuple[FoundEdit, ...]:
+        assert len(among) == 1024
+        return edits[pair]
+
+    def experiment(source: str, target: str) -> str:
+        if source == target:
+            raise UserError("The same.")
+        return source + target
+
+    monkeypatch.setattr(opening_module, "Combinations", SimpleNamespace(of=combinations))
+    monkeypatch.setattr(opening_module, "search", search)
+    return SimpleNamespace(subject=str, experiment=experiment, records={})
+
+
+def test_pairs_are_ranked_by_what_a_search_of_each_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    beyond = math.nextafter(CLEAR, math.inf)
+    lab = searched(monkeypatch, ab=[3.0, CLEAR, 0.1], cd=[beyond, 1.0], AB=[9.0] * 9, ef=[4.0])
+    told: list[tuple[float, str]] = []
+    pairs = [("a", "b"), ("c", "d"), ("A", "B"), ("e", "e"), ("e", "f")]
+    found = ranked(lab, pairs, lambda stage, share, note: told.append((share, note)))
+    assert [(one.source, one.target, one.combinations) for one in found] == [
+        ("c", "d", 1024), ("e", "f", 1024), ("a", "b", 1024),
+    ]  # fmt: skip
+    # As many nats as `CLEAR` are not clear.
+    assert [[one.margin for one in pair.clear] for pair in found] == [[beyond, 1.0], [4.0], [3.0]]
+    assert told == [
+        (0.2, "a to b"), (0.4, "c to d"), (0.6, "A to B"), (0.8, "e to e"), (1.0, "e to f"),
+    ]  # fmt: skip
+
+
+def test_the_pair_to_open_on_says_whether_it_reaches_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for count, enough in ((4, False), (5, True)):
+        lab = searched(monkeypatch, ab=[1.0] * count, cd=[2.0])
+        monkeypatch.setattr(opening_module, "candidates", lambda _: [("c", "d"), ("a", "b")])
+        chosen = opening(lab)
+        assert chosen is not None and len(chosen.pop("patterns")) == count
+        assert chosen == {
+            "source": "a", "target": "b", "combinations": 1024,
+            "clear_nats": CLEAR, "enough": enough, "pairs_tried": 2,
+        }  # fmt: skip
 
 
 @pytest.mark.slow

@@ -189,6 +189,14 @@ def test_a_pattern_that_any_change_reaches_is_marked() -> None:
     assert nothing == Control({"country": False}, 0.1, 0.0, 0.0, 16, False, NONE_OF_16)
 
 
+def test_no_change_is_never_marked_however_often_chance_leaves_all_as_it_is() -> None:
+    experiment = planted(lambda change: torch.zeros(len(change), dtype=torch.bool))
+    found = (found_by(0.1, NO_EDIT, moved=False), found_by(0.9))
+    nothing, moved = control(experiment, found, draws=16)
+    assert nothing == Control({"country": False}, 0.1, 1.0, 1.0, 16, False, 1.0)
+    assert moved == Control({"country": True}, 0.9, 0.0, 0.0, 16, False, NONE_OF_16)
+
+
 def test_a_pattern_that_only_the_edit_itself_reaches_is_not_marked() -> None:
     actual = small().compiled(EDIT).from_source
     experiment = planted(lambda change: (change - actual).flatten(1).norm(dim=1) < 0.01)

@@ -1,4 +1,8 @@
-"""The engine's scores against full hooked passes."""
+"""The engine's scores against full hooked passes; the sizes of its batches."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,8 +10,9 @@ import torch
 from torch import Tensor
 
 from metasae.lab.lab import Lab
+from metasae.search import engine as module
 from metasae.search.combinations import Combinations
-from metasae.search.engine import Engine
+from metasae.search.engine import Engine, RememberingEngine
 from metasae.steering.edits import EditOptions
 from metasae.steering.experiment import Experiment, PreparedExperiment
 from tests import oracle
@@ -95,3 +100,109 @@ def test_equal_directions_are_run_once(
     run.clear()
     engine.logprobs([*numbers, *numbers])
     assert sum(run) == each * (sides == "target").sum()
+
+
+def batches(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[int, list[float]], count: int, tail: int = 8
+) -> Any:
+    """Edits of each batch that goes through some tail positions, and the engine afterwards.
+
+    Args:
+        seconds: an edit takes, by the number of edits of a batch, the first time and after that.
+    """
+    run: list[int] = []
+    now = 0.0
+
+    def logprobs(change: Tensor, drop_error: bool) -> Tensor:
+        nonlocal now
+        assert drop_error
+        took = seconds[len(change)]
+        now += len(change) * took[min(run.count(len(change)), len(took) - 1)]
+        run.append(len(change))
+        return change[:, 0, :1]
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now)
+    nothing: Any = None
+    engine = Engine(nothing, nothing)
+    prompts = SimpleNamespace(count=3, prefilled=SimpleNamespace(resid=torch.zeros(1, tail, 2)))
+    engine.__dict__["prepared"] = SimpleNamespace(logprobs=logprobs, prompts=prompts)
+    change = torch.arange(float(count))[:, None, None].expand(count, 1, 2)
+    assert torch.equal(engine._run(change, True), change[:, 0, :1])
+    assert engine._run(change[:0], True).shape == (0, 3)
+    return engine, run
+
+
+def test_every_size_of_batch_is_tried_twice_and_the_fastest_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 512 positions of 8 an edit are 64 edits. The second time counts where it is the faster.
+    seconds = {64: [3.0, 2.0], 128: [9.0, 1.0], 256: [1.5], 512: [1.25], 10: [0.1]}
+    engine, run = batches(monkeypatch, seconds, 2 * (64 + 128 + 256 + 512) + 3 * 128 + 10)
+    assert run == [64, 64, 128, 128, 256, 256, 512, 512, 128, 128, 128, 10]
+    # A batch that isn't full is no measurement, and none is taken after the second.
+    assert engine._seconds == {
+        512: [3.0, 2.0], 1024: [9.0, 1.0], 2048: [1.5, 1.5], 4096: [1.25, 1.25],
+    }  # fmt: skip
+
+
+def test_batches_are_measured_where_the_positions_do_not_divide_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = {73: [1.0], 146: [2.0], 292: [3.0], 585: [4.0], 1: [0.5]}
+    _, run = batches(monkeypatch, seconds, 2 * (73 + 146 + 292 + 585) + 73 + 1, tail=7)
+    assert run == [73, 73, 146, 146, 292, 292, 585, 585, 73, 1]
+
+
+def test_few_edits_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, run = batches(monkeypatch, {40: [1.0]}, 40)
+    assert run == [40] and not any(engine._seconds.values())
+
+
+def test_longer_tails_than_a_batch_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SIZES", (4,))
+    _, run = batches(monkeypatch, {1: [1.0]}, 3)
+    assert run == [1, 1, 1]
+
+
+def test_what_is_known_is_looked_up(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    combinations = Combinations.of(experiment)
+    remembering = RememberingEngine(experiment, combinations)
+    expected = Engine(experiment, combinations).logprobs([3, 0, 5])
+    torch.testing.assert_close(remembering.logprobs([3, 0, 5]), expected, rtol=0, atol=1e-4)
+    asked: list[list[int]] = []
+    plain = Engine.logprobs
+
+    def logprobs(self: Engine, numbers: Any) -> Tensor:
+        asked.append(list(numbers))
+        return plain(self, numbers)
+
+    monkeypatch.setattr(Engine, "logprobs", logprobs)
+    found = remembering.logprobs([5, 7, 3])
+    assert torch.equal(found[[0, 2]], remembering.logprobs([5, 3])) and asked == [[7]]
+    torch.testing.assert_close(found[[0, 2]], expected[[2, 0]], rtol=0, atol=1e-4)
+
+
+def test_differences_below_a_hundred_thousandth_are_none() -> None:
+    change = torch.tensor([[[1.0, 2.0]], [[3.0, 2.0]], [[1.0, 2.000001]], [[1.0, 2.0001]]])
+    distinct, back = module._distinct(change)
+    assert len(distinct) == 3 and back[0] == back[2]
+    torch.testing.assert_close(distinct[back], change, rtol=0, atol=1e-5)
+
+
+def test_a_direction_of_which_nothing_is_left_has_no_score(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    combinations = Combinations.of(experiment)
+    plain = type(experiment.space).directions
+
+    def directions(self: Any, strengths: Tensor, options: EditOptions) -> Tensor:
+        made = plain(self, strengths, options).clone()
+        made[1] = 0.0
+        return made
+
+    monkeypatch.setattr(type(experiment.space), "directions", directions)
+    found = Engine(experiment, combinations).logprobs([1, 2, 3])
+    assert [math.isnan(float(row.sum())) for row in found] == [False, True, False]
+    assert found[1].isnan().all()

@@ -17,11 +17,11 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds
+from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds, usual_budget
 from metasae.search.estimator import FIRST, LISTED, Changes, Estimator, Picks
 from metasae.search.exhaustive import search
 from metasae.steering.edit_space import EditSpace, Swapped
-from metasae.steering.edits import NO_EDIT, EditOptions
+from metasae.steering.edits import NO_EDIT, EditOptions, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question
 from metasae.steering.verdict import OTHER
@@ -235,6 +235,12 @@ def test_the_budget_is_kept_and_a_larger_one_is_no_duty() -> None:
     assert len(scorer.asked) == len(set(scorer.asked)) < 256
 
 
+def test_a_twentieth_is_scored_within_bounds() -> None:
+    assert [usual_budget(count) for count in (10, 64, 1280, 1300, 4000, 20480, 10**6)] == [
+        10, 64, 64, 65, 200, 1024, 1024,
+    ]  # fmt: skip
+
+
 def test_the_same_search_twice() -> None:
     one, other = Scorer(5), Scorer(5)
     list(rounds(engine(one), listed=0))
@@ -305,6 +311,23 @@ def test_every_reported_value_is_verified(experiment: Experiment) -> None:
             first, second = rows["logprob"].nlargest(2)
             leads.append(first - second)
         assert one.margin == pytest.approx(min(leads), abs=1e-4)
+
+
+def test_a_short_estimating_search_reports_verified_edits(experiment: Experiment) -> None:
+    options = EditOptions(keep_residual=True)
+    told: list[float] = []
+    found, used = estimated(
+        experiment, Combinations.of(experiment, options), 20,
+        lambda stage, share, note: told.append(share),
+    )  # fmt: skip
+    assert FIRST <= used <= 20 and told[-1] == 1.0
+    assert found[0].edit == MetaLatentEdit(options=options)
+    assert all(one.edit.options == options and math.isnan(one.reached_by) for one in found)
+    for one in found:
+        outcome = experiment.apply(one.edit)
+        assert (outcome.moved, outcome.sentence) == (one.pattern, one.sentence)
+    # All of the pair's, by default one in twenty of them.
+    assert estimated(experiment)[1] <= usual_budget(len(Combinations.of(experiment)))
 
 
 def test_changes_are_what_an_experiment_adds(experiment: Experiment) -> None:

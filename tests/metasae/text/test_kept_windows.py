@@ -1,5 +1,6 @@
 """A text as windows, kept once it is made."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def test_a_text_of_ones_own_is_read_anew_and_kept_apart(
         kept = own_text(preset)
         assert kept is not None and same(kept, made)
         prints.append(fingerprint(made))
+        assert re.fullmatch("[0-9a-f]{16}", prints[-1])
     assert len(made.tokens) == 2 and len(set(prints)) == 2
     assert not cache.windows(preset.kept_as, own=False).exists()
 

@@ -40,6 +40,11 @@ def test_the_most_populous_cities_outside_the_table(
         ListedName("Dijon-on-Test", use_of("city/Dijon-on-Test"), "France"),
         ListedName("Nagoya-on-Test", use_of("city/Nagoya-on-Test"), "Japan"),
     ]
+    # A name that is there already is not listed twice.
+    monkeypatch.setattr(name_lists, "CITIES", 5000)
+    assert [one.name for one in listed_cities(wheel(tmp_path / "x.whl"))] == [
+        "Dijon-on-Test", "Nagoya-on-Test", "Hamlet",
+    ]  # fmt: skip
 
 
 def test_titles_that_are_names() -> None:

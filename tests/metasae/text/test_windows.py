@@ -17,7 +17,9 @@ def test_documents_are_cut_into_windows(small_model: LanguageModel) -> None:
         Document("b", "Short.", True),
         Document("names", "The history of Paris.", False),
     ]
-    made = windows(small_model, texts=documents)
+    told: list[tuple[float, str]] = []
+    made = windows(small_model, lambda _, share, note: told.append((share, note)), documents)
+    assert told == [(1.0, f"{len(made.tokens)} windows")]
     ids = [small_model.encode(document.text) for document in documents]
     count = -(-len(ids[0]) // (WINDOW - 1))
     assert count > 2 and len(made.tokens) == count + 2

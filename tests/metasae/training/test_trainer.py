@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.training import explained
 from metasae.training.config import TrainConfig
 from metasae.training.rows import TensorRows
 from metasae.training.threshold import with_threshold
-from metasae.training.trainer import Moment, Trainer, precision_of
+from metasae.training.trainer import Moment, Stopped, Trainer, precision_of
 from tests.metasae.training.planted import rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -198,3 +199,149 @@ def test_a_checkpoint_is_gone_on_with_in_its_own_precision(tmp_path: Path) -> No
     third = Trainer(x, config())
     third.restore(path)
     assert third.dtype == torch.float32
+
+
+def plain_steps(
+    x: Tensor, config: TrainConfig, W_dec: Tensor, centre: Tensor, scale: float
+) -> tuple[dict[str, Tensor], list[Moment]]:
+    """The same training by autograd, with every latent of every row; the weights and the course."""
+    W_dec = W_dec / W_dec.norm(dim=1, keepdim=True)
+    p = {
+        "W_enc": config.encoder_scale * W_dec, "b_enc": torch.zeros(config.width),
+        "W_dec": W_dec.clone(), "b_dec": centre * scale,
+    }  # fmt: skip
+    for tensor in p.values():
+        tensor.requires_grad_()
+    optimiser = torch.optim.Adam(p.values(), lr=config.lr, betas=config.betas)
+    silent = torch.zeros(config.width)
+    course = []
+    for step in range(config.steps):
+        epoch, place = divmod(step, len(x) // config.batch)
+        order = np.random.default_rng([config.seed, epoch]).permutation(len(x))
+        batch = scale * x[order[place * config.batch : (place + 1) * config.batch]]
+        pre = (batch - p["b_dec"]) @ p["W_enc"].T + p["b_enc"]
+        largest = pre.topk(config.active(step), dim=1).indices
+        acts = pre.relu() * torch.zeros_like(pre).scatter_(1, largest, 1.0)
+        left = batch - acts @ p["W_dec"] - p["b_dec"]
+        loss = left.square().sum() / config.batch
+        dead = silent > config.dead_after
+        further = torch.tensor(0.0)
+        if dead.any():
+            some = pre.relu()[:, dead]
+            top = some.topk(min(config.auxiliary_k, some.shape[1]), dim=1)
+            some = torch.zeros_like(some).scatter(1, top.indices, top.values)
+            further = (left.detach() - some @ p["W_dec"][dead]).square().sum() / config.batch
+        optimiser.zero_grad()
+        (loss + config.auxiliary * further).backward()
+        with torch.no_grad():
+            gradient, rows = p["W_dec"].grad, p["W_dec"]
+            assert gradient is not None
+            gradient -= (gradient * rows).sum(1, keepdim=True) * rows
+            optimiser.param_groups[0]["lr"] = config.rate(step)
+            optimiser.step()
+            rows /= rows.norm(dim=1, keepdim=True)
+        silent += 1
+        silent[(acts > 0).any(0)] = 0
+        now = int((silent > config.dead_after).sum())
+        active = float((acts > 0).sum()) / config.batch
+        course.append(Moment(step + 1, config.steps, loss.item(), active, now))
+    return {name: tensor.detach() for name, tensor in p.items()}, course
+
+
+def test_every_step_is_that_of_a_plain_training() -> None:
+    x = ROWS[:200] + 0.25
+    told = config(
+        width=60, k=1, steps=8, batch=48, selection="topk", start="data", encoder_scale=0.8,
+        lr=1e-2, warmup=3, decay=0.5, dead_after=1, auxiliary=0.5, auxiliary_k=3, seed=2,
+    )  # fmt: skip
+    directions, centre, scale = 3 * ROWS[300:360], x.mean(0), 1.5
+    trainer = Trainer(TensorRows(x), told, directions, centre, scale=scale, device="cpu")
+    seen: list[Moment] = []
+    notes: list[tuple[float, str]] = []
+    trainer.run(
+        progress=lambda stage, share, note: notes.append((share, note)),
+        watch=lambda moment: bool(seen.append(moment)),  # type: ignore[func-returns-value]
+    )
+    expected, course = plain_steps(x, told, directions, centre, scale)
+    for name, tensor in trainer.p.tensors().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4)
+    # Some are dead from the third step on, more than take part in the auxiliary loss.
+    assert max(moment.dead for moment in course) > 3
+    for one, plain in zip(seen, course, strict=True):
+        assert (one.step, one.steps, one.dead) == (plain.step, plain.steps, plain.dead)
+        assert (one.loss, one.l0) == pytest.approx((plain.loss, plain.l0), rel=1e-4)
+    assert [share for share, _ in notes] == [(step + 1) / 8 for step in range(8)]
+    assert notes[-1][1].endswith(f"dead {course[-1].dead / 60:.1%}")
+    # In the rows' own units: what is decoded is as long as they are.
+    sae = trainer.result()
+    torch.testing.assert_close(sae.W_enc, expected["W_enc"].T, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sae.W_dec, expected["W_dec"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sae.b_enc, expected["b_enc"] / scale, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sae.b_dec, expected["b_dec"] / scale, rtol=1e-4, atol=1e-4)
+    assert sae.k == 1
+
+
+def test_a_start_from_an_sae_is_that_sae() -> None:
+    first = Trainer(TensorRows(ROWS), config(steps=30), scale=2.0, device="cpu")
+    first.run()
+    sae = first.result()
+    second = Trainer(TensorRows(ROWS), config(start="sae"), initial=sae, scale=2.0, device="cpu")
+    for name, tensor in second.p.tensors().items():
+        torch.testing.assert_close(tensor, first.p.tensors()[name])
+    second.advance()
+    torch.testing.assert_close(first.result().W_dec, sae.W_dec, rtol=0, atol=0)
+
+
+def test_what_a_start_needs_is_asked_for() -> None:
+    for start in ("sae", "data", "ngrams"):
+        with pytest.raises(ValueError, match="a start from"):
+            Trainer(TensorRows(ROWS), config(start=start))
+
+
+def test_a_decoder_that_is_not_trained_stays() -> None:
+    trainer = Trainer(TensorRows(ROWS), config(train_decoder=False), device="cpu")
+    before = {name: tensor.clone() for name, tensor in trainer.p.tensors().items()}
+    for _ in range(3):
+        trainer.advance()
+    torch.testing.assert_close(trainer.p.W_dec, before["W_dec"], rtol=0, atol=1e-6)
+    assert not torch.equal(trainer.p.W_enc, before["W_enc"])
+
+
+def test_another_epoch_has_another_order_and_what_is_over_is_left_out() -> None:
+    rows = TensorRows(torch.arange(1.0, 11.0)[:, None])
+    trainer = Trainer(rows, config(width=4, k=1, batch=4), scale=2.0, device="cpu")
+    first = torch.cat([trainer.batch(step) for step in (0, 1)])[:, 0].tolist()
+    second = torch.cat([trainer.batch(step) for step in (2, 3)])[:, 0].tolist()
+    for epoch in (first, second):
+        assert len(set(epoch)) == 8 and set(epoch) <= {2.0 * n for n in range(1, 11)}
+    assert first != second
+    # Fewer rows than a batch has are one batch, whole.
+    whole = Trainer(rows, config(width=4, k=1, batch=64), device="cpu")
+    assert sorted(whole.batch(5)[:, 0].tolist()) == [float(n) for n in range(1, 11)]
+
+
+def test_candidates_are_preactivations_whatever_the_batch_before() -> None:
+    trainer = Trainer(TensorRows(ROWS), config(), device="cpu")
+    trainer.advance()
+    for x in (ROWS[:100], ROWS[:256] * 2, ROWS[50:306]):
+        p = trainer.p
+        expected = (x - p.b_dec) @ p.W_enc.T + p.b_enc
+        torch.testing.assert_close(trainer._candidates(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_stopped_training_is_kept_and_says_so(tmp_path: Path) -> None:
+    trainer = Trainer(TensorRows(ROWS), config(steps=9), device="cpu")
+    told: list[float] = []
+    with pytest.raises(Stopped, match=r"Meta-SAE was stopped at step 4; it can go on"):
+        trainer.run(
+            tmp_path / "c", every=3600, stage="Meta-SAE", watch=lambda now: now.step == 4,
+            progress=lambda stage, share, note: told.append(share),
+        )  # fmt: skip
+    assert told == [1 / 9, 2 / 9, 3 / 9]
+    back = Trainer(TensorRows(ROWS), config(steps=9), device="cpu")
+    back.run(tmp_path / "c")
+    # The end is kept too.
+    done = Trainer(TensorRows(ROWS), config(steps=9), device="cpu")
+    done.restore(tmp_path / "c")
+    assert done.step == 9
+    torch.testing.assert_close(done.p.W_enc, back.p.W_enc, rtol=0, atol=0)

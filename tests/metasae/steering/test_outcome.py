@@ -1,0 +1,207 @@
+"""What an edit did, from made-up scores: tables, words and files by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import LatentSwap
+from metasae.steering.outcome import UNITS, Outcome, in_words
+from metasae.steering.provenance import Provenance
+from metasae.steering.questions import CUSTOM, Answer, Question, Questions, Subject
+from metasae.steering.verdict import verdict
+
+ROME = Subject("Rome", "Rome", (3, 4), (1.0, 2.0))
+OSLO = Subject("Oslo", "Oslo", (5,), (1.5,))
+
+ASKED = Questions(
+    (
+        Question(
+            "country", "Rome is in", (Answer(("Rome",), "Italy"), Answer(("Oslo",), "Norway"))
+        ),
+        Question(
+            "language",
+            "They speak",
+            (
+                Answer(("Rome",), "Italian"),
+                Answer(("Oslo", "Bergen"), "Norwegian"),
+                Answer(("Cairo",), "Arabic"),
+            ),
+        ),
+    )
+)
+
+BEFORE = (-1.0, -2.0, -0.5, -3.0, -4.0)
+AFTER = (-2.5, -0.25, -0.75, -1.0, -4.5)
+"""The country moves to Norway, the language stays Italian."""
+
+
+def outcome(**changes: Any) -> Outcome:
+    values: dict[str, Any] = {
+        "source": ROME,
+        "target": OSLO,
+        "questions": ASKED,
+        "pieces": (Piece(1, "source", 0.5, 0.0),),
+        "edit": LatentSwap(),
+        "baseline": torch.tensor(BEFORE),
+        "logprobs": torch.tensor(AFTER),
+        "top_before": [[(" Italy", -0.5), (" a", -1.5)], [(" Italian", -0.25)]],
+        "top_after": [[(" Norway", -0.125)], [(" Italian", -0.75), (" the", -2.0)]],
+        "provenance": Provenance("p", "m", "h", "s", "t", "v"),
+    }
+    return Outcome(**(values | changes))
+
+
+def test_which_answers_lead() -> None:
+    made = outcome()
+    assert [one.text for one in made.leading_before] == ["Italy", "Italian"]
+    assert [one.text for one in made.leading_after] == ["Norway", "Italian"]
+    assert made.moved == {"country": True, "language": False}
+    back = outcome(baseline=torch.tensor(AFTER), logprobs=torch.tensor(BEFORE))
+    assert [one.text for one in back.leading_after] == ["Italy", "Italian"]
+    assert back.moved == {"country": False, "language": False}
+
+
+def test_the_table_of_answers() -> None:
+    rows = outcome().answers.to_dict("records")
+    assert [row["attribute"] for row in rows] == ["country"] * 2 + ["language"] * 3
+    assert [row["prompt"] for row in rows] == ["Rome is in"] * 2 + ["They speak"] * 3
+    assert [row["city"] for row in rows] == ["Rome", "Oslo", "Rome", "Oslo, Bergen", "Cairo"]
+    assert [row["answer"] for row in rows] == ["Italy", "Norway", "Italian", "Norwegian", "Arabic"]
+    assert tuple(row["baseline"] for row in rows) == BEFORE
+    assert tuple(row["logprob"] for row in rows) == AFTER
+    assert [row["change"] for row in rows] == [-1.5, 1.75, -0.25, 2.0, -0.5]
+    assert [row["best_before"] for row in rows] == [True, False, True, False, False]
+    assert [row["best_after"] for row in rows] == [False, True, True, False, False]
+
+
+def test_the_table_of_next_tokens() -> None:
+    rows = outcome().top_tokens.to_dict("records")
+    assert [tuple(row.values()) for row in rows] == [
+        ("country", "Rome is in", "before", 1, " Italy", -0.5),
+        ("country", "Rome is in", "before", 2, " a", -1.5),
+        ("language", "They speak", "before", 1, " Italian", -0.25),
+        ("country", "Rome is in", "after", 1, " Norway", -0.125),
+        ("language", "They speak", "after", 1, " Italian", -0.75),
+        ("language", "They speak", "after", 2, " the", -2.0),
+    ]
+
+
+def test_what_files_hold() -> None:
+    values = outcome().to_dict()
+    country, language = values["attributes"]
+    assert country == {
+        "attribute": "country",
+        "prompt": "Rome is in",
+        "answers": [
+            {"city": "Rome", "answer": "Italy", "logprob": -2.5, "baseline": -1.0},
+            {"city": "Oslo", "answer": "Norway", "logprob": -0.25, "baseline": -2.0},
+        ],
+        "moved": True,
+    }
+    assert [one["logprob"] for one in language["answers"]] == [-0.75, -1.0, -4.5]
+    assert [one["baseline"] for one in language["answers"]] == [-0.5, -3.0, -4.0]
+    assert language["moved"] is False
+    assert values["sentence"] == "Rome is now in Norway; it still speaks Italian."
+    assert values["source"] == {"label": "Rome", "latents": [3, 4]}
+    assert values["target"] == {"label": "Oslo", "latents": [5]}
+    assert (values["asked_about"], values["remarks"]) == ("Rome", [])
+    assert values["edit"] == LatentSwap().to_dict() and values["units"] == UNITS
+    provenance = {"preset": "p", "model": "m", "hook": "h", "sae": "s", "meta_sae": "t"}
+    assert values.items() >= (provenance | {"version": "v"}).items()
+
+
+def test_what_numbers_are_asked_about_is_said() -> None:
+    one = Subject("#3", None, (3,), (1.0,), about="Cairo")
+    assert outcome(source=one).why_asked == (
+        "#3 is no city: asked about Cairo, on whose name it is most active."
+    )
+    several = replace(one, label="#3, #4", latents=(3, 4), activations=(1.0, 1.0))
+    assert outcome(source=several).why_asked == (
+        "#3, #4 are no city: asked about Cairo, on whose name one of them is most active."
+    )
+    word = replace(one, about="tea")
+    assert outcome(source=word).why_asked == (
+        "#3 is no city: asked about “tea”, the word it is most active on."
+    )
+    said = replace(word, remarks=("It flickers.",))
+    assert outcome(source=said).remarks == (outcome(source=word).why_asked, "It flickers.")
+    assert outcome(source=replace(one, about="")).why_asked == "" == outcome().why_asked
+    assert outcome(source=replace(ROME, remarks=("So it is.",))).remarks == ("So it is.",)
+
+
+def test_a_question_of_ones_own_is_about_nobody() -> None:
+    own = Questions(
+        (Question(CUSTOM, "The tower is in", (Answer((), "Paris"), Answer((), "Rome"))),)
+    )
+    scores = {"baseline": torch.tensor([0.0, -1.0]), "logprobs": torch.tensor([-1.0, 0.0])}
+    number = Subject("#3", None, (3,), (1.0,), about="tea")
+    asked = outcome(source=number, questions=own, **scores)
+    assert asked.asked_about == asked.why_asked == ""
+    assert outcome(questions=own, **scores).asked_about == "Rome"
+    # Beside other questions it is one of them.
+    both = Questions((*own, *ASKED))
+    assert outcome(source=number, questions=both).asked_about == "tea"
+
+
+def told(*moves: tuple[str, int, int]) -> str:
+    """The sentence about Rome, whose answers a and b lead before and after, per attribute."""
+    asked = Questions(
+        tuple(
+            Question(name, "", (Answer(("Rome",), "a"), Answer(("Oslo",), "b")))
+            for name, *_ in moves
+        )
+    )
+
+    def scores(which: int) -> torch.Tensor:
+        return torch.cat([torch.eye(2)[move[which]] for move in moves])  # type: ignore[index]
+
+    return in_words("Rome", verdict(asked, scores(1), scores(2)[None], "Oslo"))
+
+
+@pytest.mark.parametrize(
+    ("moves", "said"),
+    [
+        ([("country", 0, 0)], "Rome is unchanged: it is in a."),
+        ([("country", 0, 1)], "Rome is now in b."),
+        (
+            [("country", 0, 0), ("language", 0, 0), ("currency", 0, 0)],
+            "Rome is unchanged: it is in a, speaks a and pays with the a.",
+        ),
+        (
+            [("country", 0, 0), ("language", 0, 1), ("continent", 0, 0), ("currency", 0, 0)],
+            "Rome now speaks b; it stays in a, in a and still pays with the a.",
+        ),
+        (
+            [("country", 0, 0), ("language", 0, 1), ("continent", 0, 0)],
+            "Rome now speaks b; it stays in a and in a.",
+        ),
+        (
+            [("language", 0, 1), ("currency", 1, 0)],
+            "Rome now speaks b and pays with the a.",
+        ),
+        (
+            [("custom", 0, 1), ("other", 0, 0)],
+            "Rome is now answered with “b”; it is still answered with “a”.",
+        ),
+    ],
+)
+def test_an_edit_in_words(moves: list[tuple[str, int, int]], said: str) -> None:
+    assert told(*moves) == said
+
+
+def test_another_row_is_another_edit() -> None:
+    judged = verdict(ASKED, torch.tensor(BEFORE), torch.tensor([BEFORE, AFTER]), "Oslo")
+    assert in_words("Rome", judged) == "Rome is unchanged: it is in Italy and speaks Italian."
+    assert in_words("Rome", judged, 1) == "Rome is now in Norway; it still speaks Italian."
+
+
+def test_the_snippet_names_what_was_used() -> None:
+    text = outcome(target=Subject("#5", None, (5,), (1.0,), about="Oslo")).snippet()
+    assert "lab = open_lab(find_preset('p'))\n" in text
+    assert "source = lab.subject('Rome', latents=(3, 4))\n" in text
+    assert "target = lab.subject('#5')\n" in text
+    assert f"edit = {LatentSwap()!r}\n" in text
+    assert all(f"    {question!r},\n" in text for question in ASKED)

@@ -1,0 +1,24 @@
+"""Which weights a file was made with, by hand."""
+
+import pytest
+
+from metasae.steering.provenance import Provenance
+
+OPEN = Provenance("p", "a model", "a hook", "an SAE", "a meta-SAE", "1.0")
+
+SAME = {"model": "a model", "sae": "an SAE", "meta_sae": "a meta-SAE"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"model": "b"}, "with the model b, and the workbench has a model open"),
+        ({"sae": "b"}, "with the SAE b, and the workbench has an SAE open"),
+        ({"meta_sae": "b"}, "with the meta-SAE b, and the workbench has a meta-SAE open"),
+        # The first of them is named.
+        ({"meta_sae": "b", "sae": "c"}, "with the SAE c, and the workbench has an SAE open"),
+    ],
+)
+def test_other_weights_are_named(changes: dict[str, str], said: str) -> None:
+    assert OPEN.other_than(SAME | changes) == (f"This file was made {said}" if said else "")
