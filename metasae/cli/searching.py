@@ -47,6 +47,12 @@ def register(add: Add) -> None:
         "--estimate", action="store_true", help="score only the combinations that promise most"
     )
     command.add_argument(
+        "--strict",
+        action="store_true",
+        help="count as moved only what the model itself would say, of its whole vocabulary, and "
+        "not what leads the candidate answers alone",
+    )
+    command.add_argument(
         "--ways", action="store_true", help="also what more latents, strengths or widths would add"
     )
     command.add_argument(
@@ -69,12 +75,15 @@ class Searched:
 
     def text(self) -> str:
         """See `arguments.Result`."""
+        from metasae.steering.verdict import MEANING, STRICT_MEANING
+
         values = self.values
         lines = [
             f"{values['combinations']:,} combinations in {progress.duration(values['seconds'])}"
         ]
         if (scored := values.get("scored", values["combinations"])) < values["combinations"]:
             lines[0] += f", {scored:,} of them scored"
+        lines.append(STRICT_MEANING if values.get("strict") else MEANING)
         lines += values["remarks"]
         for one in values["patterns"]:
             lines += _pattern(one)
@@ -92,7 +101,7 @@ class Searched:
 def _pattern(one: dict[str, Any]) -> list[str]:
     pair = f"{one['source']} → {one['target']}  " if "source" in one else ""
     moved = [name for name, yes in one["pattern"].items() if yes]
-    margin = "" if one["margin"] is None else f", by {one['margin']:.2f} nats"
+    margin = "" if one["margin"] is None else f", by {one['margin']:z.2f} nats of the candidates"
     strengths = one["edit"]["strengths"]
     changes = " ".join(f"{meta}={strength:g}" for meta, strength in strengths.items())
     share = one["reached_by"]
@@ -185,4 +194,5 @@ def _spec(arguments: argparse.Namespace) -> "Spec":
         added=tuple(strengths),
         wording=arguments.wording,
         estimating=arguments.estimate,
+        strict=arguments.strict,
     )

@@ -81,7 +81,11 @@ class Steered:
             for one in attribute["answers"]:
                 whose = f" ({one['city']})" if one["city"] else ""
                 label = one["answer"] + whose
-                lines.append(f"  {label:<24} {one['baseline']:>8.2f} {one['logprob']:>8.2f}")
+                lines.append(f"  {label:<24} {one['baseline']:>z8.2f} {one['logprob']:>z8.2f}")
+            own = attribute["own"]
+            if not own["answer"]:
+                label = f"the model itself: {own['text']}"
+                lines.append(f"  {label:<24} {own['baseline']:>z8.2f} {own['logprob']:>z8.2f}")
         if self.continuation is not None:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
@@ -143,5 +147,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
             for one in (None, edit)
         )
         continuation = {"prompt": prompt, "before": before, "after": after}
-    unedited = certainties(outcome.questions, outcome.baseline, outcome.asked_about, instead)
+    unedited = certainties(
+        outcome.questions, outcome.baseline, outcome.asked_about, instead, outcome.own_before
+    )
     return Steered(outcome, unedited, continuation)
