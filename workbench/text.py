@@ -29,3 +29,22 @@ def joined(words: list[str], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def nats(value: float, signed: bool = False) -> str:
+    """Nats with two decimals and a real minus; never a zero with a sign before it.
+
+    Args:
+        signed: with a plus before what is more than nothing.
+    """
+    text = f"{value:z.2f}".replace("-", "−")
+    return f"+{text}" if signed and value > 0 and text != "0.00" else text
+
+
+def share(probability: float) -> str:
+    """A probability as percent, in few characters; never 0 or 100, which it isn't."""
+    if probability < 0.001:
+        return "<0.1 %"
+    if probability < 0.01:
+        return f"{100 * probability:.1f} %"
+    return ">99 %" if probability > 0.99 else f"{100 * probability:.0f} %"

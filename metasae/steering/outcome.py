@@ -139,6 +139,31 @@ class Outcome:
         )
 
     @cached_property
+    def asked(self) -> pd.DataFrame:
+        """One row per question, with what the edited model itself goes on with.
+
+        Columns: attribute, prompt, before, edited and after (the prompt in three parts, the second
+        of which is edited; empty where all of it is), own (a candidate answer, or else the likeliest
+        next token), own_answer (which of the two), own_baseline and own_logprob (nats).
+        """
+        return pd.DataFrame(
+            {
+                "attribute": question.attribute,
+                "prompt": question.prompt,
+                "before": before,
+                "edited": edited,
+                "after": after,
+                "own": own.text,
+                "own_answer": own.answer,
+                "own_baseline": own.baseline,
+                "own_logprob": own.logprob,
+            }
+            for question, (before, edited, after), own in zip(
+                self.questions, self.marked, self.own_after, strict=True
+            )
+        )
+
+    @cached_property
     def top_tokens(self) -> pd.DataFrame:
         """The model's likeliest next tokens: attribute, prompt, state, rank, token, logprob."""
         return pd.DataFrame(
