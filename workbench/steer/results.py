@@ -133,8 +133,9 @@ def _units() -> None:
     key = "units"
 
     def chosen() -> None:
-        percent = st.session_state[key] == _UNITS[True]
-        session.change(replace(session.view(), percent=percent))
+        # None where the chosen one was clicked again.
+        if unit := st.session_state[key]:
+            session.change(replace(session.view(), percent=unit == _UNITS[True]))
 
     st.session_state[key] = _UNITS[session.view().percent]
     st.segmented_control(
