@@ -40,26 +40,6 @@ def choose(
     )
 
 
-def chosen_row(
-    table: pd.DataFrame, key: str, columns: Mapping[str, Any] | None = None
-) -> int | None:
-    """A table of which one row can be looked at; returns that row's place.
-
-    Args:
-        key: another for other rows, since the selection stays while the key does.
-    """
-    event = st.dataframe(
-        table,
-        hide_index=True,
-        key=key,
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=columns,
-    )
-    rows = event["selection"]["rows"]
-    return int(rows[0]) if rows else None
-
-
 def choose_point(
     chart: alt.LayerChart | alt.FacetChart,
     key: str,

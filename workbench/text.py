@@ -31,16 +31,6 @@ def joined(words: list[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
-def nats(value: float, signed: bool = False) -> str:
-    """Nats with two decimals and a real minus; never a zero with a sign before it.
-
-    Args:
-        signed: with a plus before what is more than nothing.
-    """
-    text = f"{value:z.2f}".replace("-", "−")
-    return f"+{text}" if signed and value > 0 and text != "0.00" else text
-
-
 def share(probability: float) -> str:
     """A probability as percent, in few characters; never 0 or 100, which it isn't."""
     if probability < 0.001:

@@ -17,6 +17,7 @@ from metasae.cli.arguments import (
 )
 from metasae.errors import UserError
 from metasae.sources.user_presets import preset_of
+from metasae.steering.nats import settled
 
 if TYPE_CHECKING:
     from metasae.search.spec import Spec
@@ -101,7 +102,9 @@ class Searched:
 def _pattern(one: dict[str, Any]) -> list[str]:
     pair = f"{one['source']} → {one['target']}  " if "source" in one else ""
     moved = [name for name, yes in one["pattern"].items() if yes]
-    margin = "" if one["margin"] is None else f", by {one['margin']:z.2f} nats of the candidates"
+    margin = ""
+    if one["margin"] is not None:
+        margin = f", by {settled(one['margin']):.2f} nats among the candidates"
     strengths = one["edit"]["strengths"]
     changes = " ".join(f"{meta}={strength:g}" for meta, strength in strengths.items())
     share = one["reached_by"]

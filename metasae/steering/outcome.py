@@ -143,8 +143,8 @@ class Outcome:
         """One row per question, with what the edited model itself goes on with.
 
         Columns: attribute, prompt, before, edited and after (the prompt in three parts, the second
-        of which is edited; empty where all of it is), own (a candidate answer, or else the likeliest
-        next token), own_answer (which of the two), own_baseline and own_logprob (nats).
+        of which is edited; empty where all of it is), own (a candidate answer, or else the
+        likeliest next token), own_answer (which of the two), own_baseline, own_logprob (nats).
         """
         return pd.DataFrame(
             {

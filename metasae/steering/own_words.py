@@ -76,7 +76,5 @@ def own_words(
             made.append(OwnWord(readable(token), logprob, baseline, False))
             continue
         at = place if place in written else written[0]
-        made.append(
-            OwnWord(question.answers[at].text, float(after[at]), float(before[at]), True)
-        )
+        made.append(OwnWord(question.answers[at].text, float(after[at]), float(before[at]), True))
     return tuple(made)

@@ -8,8 +8,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from metasae.steering.nats import nats
 from workbench.charts.ink import LIGHT, Ink
-from workbench.text import nats, share
+from workbench.text import share
 
 LOWEST = -14.0
 """Left end of the scale in nats, the same for every edit so that toggles compare."""
@@ -22,10 +23,10 @@ _ROW_HEIGHT, _AXIS_HEIGHT = 25, 60
 _LABELS = 132
 """Pixels left of the scale: the answers stand there, and the questions begin there."""
 
-_WIDE = 340
-"""Pixels of the scale from which on both units stand beside it."""
+_LONGEST = 58
+"""Characters of a question that there is room for, on a phone too; of more the end is shown."""
 
-_DOMAINS = {False: (LOWEST - 0.5, 5.5), True: (-3.0, 140.0)}
+_DOMAINS = {False: (LOWEST - 0.5, 4.0), True: (-3.0, 128.0)}
 """Ends of the scale, room for the numbers included: in nats, and in percent."""
 
 
@@ -41,7 +42,8 @@ def whose(cities: str, source: str, target: str) -> str:
 def question_text(before: str, edited: str, after: str) -> str:
     """A question as it is read: what is edited between angle quotes, then the blank."""
     marked = f"‹{edited}›" if edited else ""
-    return f"{before}{marked}{after} {BLANK}"
+    text = f"{before}{marked}{after} {BLANK}"
+    return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :].lstrip()
 
 
 Row = dict[str, Any]
@@ -101,7 +103,6 @@ def _points(baseline: float, logprob: float, says: bool, percent: bool) -> Row:
         "to": 100 * exp(logprob) if percent else max(logprob, LOWEST),
         "shape": _shape(logprob, says, percent),
         "number": units[percent],
-        "beside": units[not percent],
         "was": f"{nats(baseline)} nats ({share(exp(baseline))})",
         "is": f"{units[0]} nats ({units[1]})",
         "change": f"{nats(logprob - baseline, signed=True)} nats",
@@ -193,23 +194,15 @@ def _drawn(rows: list[Row], ink: Ink, percent: bool) -> alt.LayerChart | alt.Fac
         size=alt.condition("datum.shape == 'model'", alt.value(230), alt.value(130)),
         tooltip=tooltip,
     )
-    end = 100 if percent else 0
     numbers = answered.mark_text(align="left", dx=12, fontSize=14, color=ink.text).encode(
-        x=alt.datum(end, scale=x["scale"]), text="number:N"
+        x=alt.datum(100 if percent else 0, scale=x["scale"]), text="number:N"
     )
-    # Where there is room only.
-    beside = answered.mark_text(
-        align="left", dx=66, fontSize=13, color=ink.text, opacity=alt.ExprRef(expr=f"width > {_WIDE}")
-    ).encode(x=alt.datum(end, scale=x["scale"]), text="beside:N")
     questions = (
         base.transform_filter("isValid(datum.question)")
-        .mark_text(
-            align="left", fontSize=14, fontWeight="bold", color=ink.text,
-            limit=alt.ExprRef(expr=f"width + {_LABELS}"),
-        )
+        .mark_text(align="left", fontSize=13, color=ink.text)
         .encode(x=alt.value(-_LABELS), text="question:N")
-    )  # fmt: skip
-    return alt.layer(way, before, after, numbers, beside, questions).properties(
+    )
+    return alt.layer(way, before, after, numbers, questions).properties(
         height=_height(rows), width="container"
     )
 
@@ -218,9 +211,7 @@ def _lines_axis(lines: list[str], ink: Ink) -> alt.Y:
     kind, text = "substring(datum.label, 3, 4)", "substring(datum.label, 5)"
     axis = alt.Axis(
         title=None,
-        labelExpr=(
-            f"{kind} == 'h' ? '' : (indexof('qso', {kind}) < 0 ? '' : '◆ ') + {text}"
-        ),
+        labelExpr=(f"{kind} == 'h' ? '' : (indexof('qso', {kind}) < 0 ? '' : '◆ ') + {text}"),
         labelFontWeight={
             "condition": {"test": f"indexof('pqo', {kind}) >= 0", "value": "bold"},
             "value": "normal",

@@ -4,8 +4,8 @@ import altair as alt
 import pandas as pd
 
 from metasae.explorer.graph_chart import OKABE_ITO
+from metasae.steering.nats import nats
 from workbench.charts.ink import LIGHT, Ink
-from workbench.text import nats
 
 PICKED = "picked"
 """The selection of a picture's point or cell."""

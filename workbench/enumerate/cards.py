@@ -7,8 +7,9 @@ import streamlit as st
 from metasae.search.patterns import FoundEdit
 from metasae.search.report import Assessment, Lead
 from metasae.search.side_effects import SideEffects
+from metasae.steering.nats import nats
 from metasae.steering.verdict import MEANING, STRICT_MEANING
-from workbench.text import escape, joined, nats, share
+from workbench.text import escape, joined, share
 
 
 def meaning(strict: bool) -> None:

@@ -30,7 +30,8 @@ from workbench.text import escape
 _COLUMNS = {
     "Margin (nats)": st.column_config.NumberColumn(
         format="%.2f",
-        help="The smallest lead, over the questions, of the leading answer over the next candidate.",
+        help="The smallest lead, over the questions, of the leading answer over the next "
+        "candidate.",
     ),
     "Reached by": st.column_config.NumberColumn(
         format="percent", help="Share of all combinations."

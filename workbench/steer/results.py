@@ -57,8 +57,12 @@ def _why_asked(why: str) -> None:
 
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{escape(why)}**", width="content")
-        st.button("Ask something else", key="ask-else", on_click=own,
-                  help="Opens the form for a prompt and answers of your own, below the picture.")  # fmt: skip
+        st.button(
+            "Ask something else",
+            key="ask-else",
+            on_click=own,
+            help="Opens the form for a prompt and answers of your own, below the picture.",
+        )
 
 
 def unedited(found: Sequence[Certainty]) -> None:

@@ -12,12 +12,13 @@ from metasae.sources import cache
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
+from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
 from metasae.text.prompts import wording_of
 from workbench.state import LinkError, Setting, View
-from workbench.text import nats, share, visible
+from workbench.text import share, visible
 
 _PICK = {
     (True, True): "still",
@@ -45,9 +46,9 @@ def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
             "The model itself says it": [_PICK[bool(was), bool(now)] for was, now in says],
             "Before": [share(exp(value)) for value in answers["baseline"]],
             "After": [share(exp(value)) for value in answers["logprob"]],
-            "Before (nats)": _plain(answers["baseline"]),
-            "After (nats)": _plain(answers["logprob"]),
-            "Change (nats)": _plain(answers["change"]),
+            "Before (nats)": answers["baseline"].map(settled),
+            "After (nats)": answers["logprob"].map(settled),
+            "Change (nats)": answers["change"].map(settled),
             "Whose": [city or "typed" for city in answers["city"]],
         }
     )
@@ -63,18 +64,13 @@ def difference_table(compared: pd.DataFrame) -> pd.DataFrame:
         {
             "Attribute": [title(attribute) for attribute in compared["attribute"]],
             "Answer": compared["answer"],
-            "Pinned (nats)": _plain(compared["pinned"]),
-            "This (nats)": _plain(compared["logprob"]),
-            "Difference (nats)": _plain(compared["difference"]),
+            "Pinned (nats)": compared["pinned"].map(settled),
+            "This (nats)": compared["logprob"].map(settled),
+            "Difference (nats)": compared["difference"].map(settled),
             "Pinned": [share(exp(value)) for value in compared["pinned"]],
             "This": [share(exp(value)) for value in compared["logprob"]],
         }
     )
-
-
-def _plain(values: pd.Series) -> pd.Series:
-    """Numbers that two decimals show as nothing are nothing: −0.00 is no number."""
-    return values.where(values.abs() >= 0.005, 0.0)
 
 
 def tokens_table(top_tokens: pd.DataFrame) -> pd.DataFrame:
