@@ -1,6 +1,7 @@
 """The Enumerate page through its states, on a small lab and once on the real default."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -80,9 +81,26 @@ def test_the_link_says_what_is_searched(on_small: Lab) -> None:
     assert values["attributes"] == "language.currency" and values["strengths"] == "wide"
     assert values["wording"] == "reworded"
     assert choose.from_query(values) == (["language", "currency"], "wide")
+    assert "moved" not in values
     again = open_page("enumerate", **values)
     assert again.selectbox(key="wording").value == "reworded"
     assert not again.exception and not again.error
+
+
+def test_what_counts_as_moved_is_chosen_and_in_the_link(on_small: Lab) -> None:
+    app = open_page("enumerate", **PAIR)
+    app.selectbox(key="search-strict").set_value(True).run()
+    assert not app.exception and app.query_params["moved"] == ["itself"]
+    again = open_page("enumerate", moved="itself", **PAIR)
+    assert again.selectbox(key="search-strict").value is True
+    again.button(key="search-start").click().run()
+    finished(again)
+    summary = Job(on_small, replace(enumerating_spec(), strict=True)).summary()
+    assert summary is not None
+    assert again.main.subheader[0].value.startswith(f"{len(summary.patterns)} of 16 ")
+    assert any("what the model itself would say" in one.value for one in again.caption)
+    # The usual search of the same pair is another one, and not begun.
+    assert Job(on_small, enumerating_spec()).summary() is None
 
 
 def test_more_combinations_than_are_tried_are_searched_by_estimate(

@@ -42,7 +42,7 @@ def whose(cities: str, source: str, target: str) -> str:
 def question_text(before: str, edited: str, after: str) -> str:
     """A question as it is read: what is edited between angle quotes, then the blank."""
     marked = f"‹{edited}›" if edited else ""
-    text = f"{before}{marked}{after} {BLANK}"
+    text = f"{before}{marked}{after}".rstrip() + f" {BLANK}"
     return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :].lstrip()
 
 

@@ -65,11 +65,11 @@ def figures(one: FoundEdit, note: Assessment | None) -> list[str]:
     if one.reached_by == one.reached_by:
         found.append(f"reached by {share(one.reached_by)} of all combinations")
     if note is not None and any(one.pattern.values()):
-        chance = share(max(note.control.random, note.control.shuffled))
-        if note.control.marked:
-            found.append(f"chance does as well: {chance} of random edits of the same size reach it")
-        else:
-            found.append(f"beyond chance: {chance} of random edits of the same size reach it")
+        said = "chance does as well" if note.control.marked else "beyond chance"
+        reached = round(max(note.control.random, note.control.shuffled) * note.control.draws)
+        found.append(
+            f"{said}: {reached:,} of {note.control.draws:,} random edits of the same size reach it"
+        )
     return found
 
 

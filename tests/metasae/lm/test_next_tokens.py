@@ -130,3 +130,47 @@ def test_a_sample_stands_for_the_far_tokens() -> None:
     assert len(unembedding.summed) == -(-VOCABULARY // SAMPLED)
     made = unembedding.exponentials(torch.ones(3, WIDTH), torch.zeros(3), torch.tensor([0, 1]))
     torch.testing.assert_close(made, torch.full((3,), 4998.0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("worth_it", [True, False])
+def test_the_likeliest_of_all_tokens_is_that_of_every_logit(spread: float, worth_it: bool) -> None:
+    case = Case(False, worth_it, spread)
+    # Some lie where other tokens are likely than those that were learned first.
+    case.hidden[-20:] = case.hidden[-20:].flip(-1)
+    scores, tops = case.next.with_tops(case.hidden)
+    torch.testing.assert_close(scores, case.expected(case.hidden), rtol=0, atol=1e-4)
+    logits = case.hidden.double() @ (case.weight * case.gain).double().T
+    assert torch.equal(tops, logits.argmax(-1)) and tops.shape == (EDITS, PLACES)
+    assert len(set(tops.flatten().tolist())) > 1
+
+
+def test_a_likeliest_token_that_is_far_is_found_though_all_far_ones_hold_little() -> None:
+    """The near tokens share what there is; the far ones hold less than they may, in one token."""
+    case = Case(False)
+    case.next(case.hidden)
+    assert len(case.next.near) < VOCABULARY / 4
+    far = next(n for n in range(VOCABULARY) if n not in set(case.next.near.tolist()))
+    # One direction raises that token, and it becomes as likely as the likeliest near one there.
+    hidden = case.hidden[:30].clone()
+    row = case.weight[far] * case.gain
+    logits = hidden @ (case.weight * case.gain).T
+    short = logits.amax(-1) - logits[..., far] + 1e-2
+    hidden += short[..., None] * row / row.square().sum()
+    expected = (hidden.double() @ (case.weight * case.gain).double().T).argmax(-1)
+    assert (expected == far).any()
+    case.asked.clear()
+    _, tops = case.next.with_tops(hidden)
+    assert torch.equal(tops, expected)
+    assert case.asked
+
+
+def test_tops_of_a_few_and_of_flat_ones_are_those_of_every_logit() -> None:
+    for case, hidden in ((Case(False), None), (Case(False), 0.01)):
+        some = case.hidden[:3] if hidden is None else case.hidden * hidden
+        _, tops = case.next.with_tops(some)
+        logits = some.double() @ (case.weight * case.gain).double().T
+        assert torch.equal(tops, logits.argmax(-1))
+    none = torch.empty(0, PLACES, WIDTH)
+    scores, tops = Case(False).next.with_tops(none)
+    assert scores.shape == (0, 3) and tops.shape == (0, PLACES)

@@ -238,3 +238,24 @@ def test_a_control_judges_as_the_search_does(experiment: Experiment, keep_error:
         # Shuffled with its own meta-latents, the control is the edit itself.
         [pattern] = controls._patterns(experiment, edit, shuffled_changes(experiment, edit, metas))
         assert pattern == experiment.verdict(experiment.apply(edit).logprobs[None]).pattern[0]
+
+
+def test_chance_is_judged_as_strictly_as_the_search(small_lab: Lab) -> None:
+    """What random edits reach, counted once more from single passes."""
+    experiment = small_lab.experiment(
+        small_lab.subject("Paris"), small_lab.subject("Tokyo")
+    ).replaced(strict=True)
+    piece = next(one for one in experiment.pieces if one.side == "source")
+    edit = MetaLatentEdit(((piece.meta, 0.0),))
+    original = experiment.decomposition.sae.W_dec[list(experiment.source.latents)]
+    made = original + experiment.compiled(edit).from_source
+    changes = random_changes(original, made, 20, np.random.default_rng(0))
+    changes = torch.cat([changes, 3 * changes])
+    found = controls._patterns(experiment, edit, changes)
+    prepared = experiment.prepared(edit.options)
+    expected = [
+        experiment.verdict(*prepared.logprobs_with_own(one[None])).pattern[0] for one in changes
+    ]
+    assert found.tolist() == expected
+    usual = controls._patterns(experiment.replaced(strict=False), edit, changes)
+    assert found.tolist() != usual.tolist()
