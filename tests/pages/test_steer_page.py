@@ -259,7 +259,7 @@ def test_where_only_candidates_lead_the_page_says_what_the_model_would_say(
     real = Outcome.own_after.func
 
     def elsewhere(self: Outcome) -> tuple[OwnWord, ...]:
-        first, *others = real(self)
+        _, *others = real(self)
         return OwnWord("Spain", math.log(0.79), -9.0, False), *others
 
     own_after = functools.cached_property(elsewhere)

@@ -72,7 +72,8 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
     if table.empty:
         return
     counts = table.drop_duplicates(["source", "target"])[["source", "target", "patterns"]]
-    choose_point(pairs_chart(counts, ink()), f"pairs-picture-{searching.job.id}", PICKED, _shown)
+    picture = f"pairs-picture-{searching.job.id}"
+    choose_point(pairs_chart(counts, ink()), picture, PICKED, _shown, width="content")
     st.caption(
         "Patterns of moved traits each pair can reach, “nothing moves” included. Click a cell to "
         "see what they are."

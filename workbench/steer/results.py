@@ -137,15 +137,15 @@ def _units() -> None:
     key = "units"
 
     def chosen() -> None:
-        # None where the chosen one was clicked again.
-        if unit := st.session_state[key]:
-            session.change(replace(session.view(), percent=unit == _UNITS[True]))
+        percent = st.session_state[key] == _UNITS[True]
+        session.change(replace(session.view(), percent=percent))
 
     st.session_state[key] = _UNITS[session.view().percent]
     st.segmented_control(
         "Units",
         list(_UNITS.values()),
         key=key,
+        required=True,
         on_change=chosen,
         label_visibility="collapsed",
         help="Nats are natural logarithms of probabilities: 0 is certain, −2.3 is one in ten. They "
