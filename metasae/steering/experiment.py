@@ -244,6 +244,7 @@ class Experiment:
             resid = prompts.prefilled.resid + change
             hidden = prompts.prefilled.finish(resid, only=prompts.only)
             after = prompts.next_logprobs(hidden[0])
+        own = prompts.own(after.argmax(-1))
         return Outcome(
             source=self.source,
             target=self.target,
@@ -254,11 +255,9 @@ class Experiment:
             logprobs=prompts.answers(after),
             top_before=self._top_before,
             top_after=self._top(after[prompts.ends]),
-            top_baseline=self._last.prompts.next_after_prompts.gather(
-                1, after[prompts.ends].argmax(-1)[:, None]
-            )[:, 0],
+            top_baseline=self._last.prompts.next_after_prompts.gather(1, own.top[:, None])[:, 0],
             tokens_before=self.unedited_own,
-            tokens_after=prompts.own(after.argmax(-1)),
+            tokens_after=own,
             marked=self._marked(edit.options.position),
             provenance=self.provenance,
         )

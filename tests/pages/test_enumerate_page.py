@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
@@ -14,7 +15,8 @@ from metasae.search.spec import Spec
 from metasae.sources.presets import EMBEDDED
 from tests.pages.opening import open_page, until
 from workbench import shared
-from workbench.enumerate import choose, tables
+from workbench.enumerate import choose, matrix, tables
+from workbench.text import escape
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -140,6 +142,27 @@ def test_all_pairs_among_some_cities_lead_to_steer(on_small: Lab) -> None:
         ("Tokyo", "Paris"), ("Paris", "Tokyo"),
     }  # fmt: skip
     reached(app, lambda: not any("cancel" in str(one.key) for one in app.button))
+    # The picture or the list chooses a pair; each of its patterns is a card that leads to Steer.
+    assert app.selectbox(key="pair-shown").options == ["Tokyo → Paris", "Paris → Tokyo"]
+    app.selectbox(key="pair-shown").set_value("Paris → Tokyo").run()
+    assert not app.exception
+    mine = table[table["source"] == "Paris"]
+    shown = [one.value for one in app.markdown]
+    assert all(escape(sentence) in shown for sentence in mine["sentence"])
+    buttons = [str(one.key) for one in app.button if str(one.key).startswith("pairs-open-")]
+    assert len(buttons) == len(mine)
+    app.button(key=buttons[-1]).click().run()
+    assert app.query_params["source"] == "Paris" and app.query_params["edit"]
+
+
+def test_a_cell_of_the_matrix_shows_its_pair(on_small: Lab) -> None:
+    matrix._shown({"source": "Paris", "target": "Tokyo"})
+    assert st.session_state["pair-shown"] == "Paris → Tokyo"
+    del st.session_state["pair-shown"]
+
+
+def test_the_cities_of_the_matrix_are_in_the_link(on_small: Lab) -> None:
+    app = open_page("enumerate", cities="Tokyo.Paris", pairs="all")
     app.multiselect(key="cities").set_value(["Cairo", "Tokyo"]).run()
     assert app.query_params["cities"] == "Cairo.Tokyo"
 
