@@ -32,8 +32,9 @@ class Certainty:
         fact: what is true; empty where nobody knows.
         instead: what the model finds likelier than the fact, among all there are and not just the
             candidates; empty where it knows the fact or nobody looked.
-        own: what the model itself would say instead of the answer, whatever the candidates; empty
-            where it would say the answer or nobody looked.
+        own: what the model itself would say instead of the answer, whatever the candidates: one of
+            them, or the first token with an ellipsis; empty where it would say the answer or nobody
+            looked.
         own_probability: that it does, 0 to 1; 0 likewise.
     """
 
@@ -129,7 +130,7 @@ def certainties(
                 lead=inf if rival is None else float(lead),
                 fact=fact,
                 instead=unknown if fact else "",
-                own="" if other is None else other.text,
+                own="" if other is None else other.text if other.answer else f"{other.text}…",
                 own_probability=0.0 if other is None else exp(other.logprob),
             )
         )

@@ -136,7 +136,9 @@ def _begun(sentence: str) -> str:
 
 def _among(question: Question, leads: str, word: OwnWord, adverb: str) -> str:
     """That an answer leads the candidates alone, and what the model would say."""
-    itself = f"the model itself would say “{word.text}” ({percent(exp(word.logprob))})"
+    # Of a word that is no answer only the beginning is known.
+    said = word.text if word.answer else f"{word.text}…"
+    itself = f"the model itself would say “{said}” ({percent(exp(word.logprob))})"
     count = len(question.answers)
     if count == 1:
         return f"{_begun(itself)}, not {leads}."

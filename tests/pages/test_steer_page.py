@@ -268,7 +268,7 @@ def test_where_only_candidates_lead_the_page_says_what_the_model_would_say(
     app = opened(edit="swap")
     outcome = experiment.apply(LatentSwap())
     assert "France" not in sentence(app)
-    corrected = "France now leads; the model itself would say “Spain” (79 %)."
+    corrected = "France now leads; the model itself would say “Spain…” (79 %)."
     assert corrected in said(app) and outcome.sentence.endswith(corrected)
 
 

@@ -89,18 +89,18 @@ def drawn(percent: bool = False) -> pd.DataFrame:
 def test_the_chart_has_a_line_for_each_question_answer_and_word_of_the_models_own() -> None:
     data = drawn()
     assert list(data["line"]) == [
-        "000h|‹Tokyo› is in ▁▁▁",
+        "000h|[Tokyo] is in ▁▁▁",
         "001a|Japan",
         "002p|France",
         "003a|Egypt",
-        "004o|“Spain”",
+        "004o|“Spain…”",
         "005h|q ▁▁▁",
         "006q|*x*",
     ]
     assert list(data["role"].dropna()) == ["source", "target", "other", "model", "other"]
     # What the model itself would say has the diamond, whatever leads the candidates.
     shapes = dict(zip(data["answer"], data["shape"], strict=True))
-    assert shapes["“Spain”"] == shapes["*x*"] == "model" and shapes["France"] == "answer"
+    assert shapes["“Spain…”"] == shapes["*x*"] == "model" and shapes["France"] == "answer"
 
 
 def test_an_answer_that_the_model_would_say_and_that_does_not_lead_is_marked() -> None:
@@ -134,7 +134,7 @@ def test_numbers_are_in_nats_or_percent_and_never_a_negative_nothing() -> None:
 
 def test_a_long_question_is_shown_by_its_end() -> None:
     text = question_text("word " * 40, "Tokyo", " is in")
-    assert len(text) <= 58 and text.startswith("…") and text.endswith("‹Tokyo› is in ▁▁▁")
+    assert len(text) <= 58 and text.startswith("…") and text.endswith("[Tokyo] is in ▁▁▁")
     assert question_text("Here is ", "", "") == "Here is ▁▁▁"
 
 

@@ -40,8 +40,8 @@ def whose(cities: str, source: str, target: str) -> str:
 
 
 def question_text(before: str, edited: str, after: str) -> str:
-    """A question as it is read: what is edited between angle quotes, then the blank."""
-    marked = f"‹{edited}›" if edited else ""
+    """A question as it is read: what is edited in brackets, then the blank."""
+    marked = f"[{edited}]" if edited else ""
     text = f"{before}{marked}{after}".rstrip() + f" {BLANK}"
     return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :].lstrip()
 
@@ -84,9 +84,9 @@ def _rows(
         if not question["own_answer"]:
             rows.append(
                 {
-                    "line": f"{len(rows):03d}o|“{question['own']}”",
+                    "line": f"{len(rows):03d}o|“{question['own']}…”",
                     "attribute": question["attribute"],
-                    "answer": f"“{question['own']}”",
+                    "answer": f"“{question['own']}…”",
                     "whose": "nobody's: the likeliest next token of all",
                     "role": "model",
                     **_points(question["own_baseline"], question["own_logprob"], True, percent),

@@ -101,7 +101,7 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
 
 def _legend(outcome: Outcome) -> None:
     source, target = escape(outcome.source.in_prompts), escape(outcome.target.label)
-    place = "every token is edited" if _everywhere(outcome) else "‹ › the token that is edited"
+    place = "every token is edited" if _everywhere(outcome) else "\\[ \\] the token that is edited"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.markdown(
             ":small[○ before · ● after · **bold** leads the candidates · "

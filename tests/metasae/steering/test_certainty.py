@@ -67,9 +67,9 @@ def test_what_the_model_itself_would_say_comes_before_the_candidates() -> None:
     own = OwnWord("Oceania", math.log(0.4), 0.0, False)
     (one,) = certainties(Questions((THREE,)), scores, "Tokyo", own=[own])
     assert one.text == (
-        "the model itself says “Oceania” 40 %; of the candidates Asia 2 %, Europe under 1 %"
+        "the model itself says “Oceania…” 40 %; of the candidates Asia 2 %, Europe under 1 %"
     )
-    assert (one.own, one.own_probability) == ("Oceania", pytest.approx(0.4))
+    assert (one.own, one.own_probability) == ("Oceania…", pytest.approx(0.4))
     # Also where it is a candidate that does not lead, but not where it is the one that does.
     (one,) = certainties(Questions((THREE,)), scores, own=[OwnWord("Africa", -1.0, 0.0, True)])
     assert one.text.startswith("the model itself says “Africa” 37 %")

@@ -72,13 +72,13 @@ def test_what_the_model_itself_says_is_said_plainly() -> None:
 def test_what_leads_the_candidates_alone_is_not_said_to_be_so() -> None:
     french = Case("language", 0, 1, ("Japanese", "Spanish"))
     assert sentences(TOKYO, french) == (
-        "Of Japanese, French and Arabic, French now leads; the model itself would say “Spanish” "
+        "Of Japanese, French and Arabic, French now leads; the model itself would say “Spanish…” "
         "(79 %).",
     )
     assert sentences(TOKYO, Case("country", 0, 0, (None, "Spain"), 0.25), french, *STAYS[1:]) == (
         "Tokyo stays in Asia and still pays with the yen.",
-        "Of Japan, France and Egypt, Japan still leads; the model itself would say “Spain” (25 %).",
-        "Of Japanese, French and Arabic, French now leads; the model itself would say “Spanish” "
+        "Of Japan, France and Egypt, Japan still leads; the model itself would say “Spain…” (25 %).",
+        "Of Japanese, French and Arabic, French now leads; the model itself would say “Spanish…” "
         "(79 %).",
     )
 
@@ -117,7 +117,7 @@ def test_a_name_without_facts_is_nowhere() -> None:
     assert sentences(HAMSTER, Case("language", 0, 0, (None, "Spanish")), STAYS[0]) == (
         "Asked about hamster, the model still answers Japan.",
         "Of Japanese, French and Arabic, Japanese still leads; the model itself would say "
-        "“Spanish” (79 %).",
+        "“Spanish…” (79 %).",
     )
 
 
@@ -141,7 +141,7 @@ def test_few_candidates_are_named_and_many_counted(count: int) -> None:
     word = OwnWord("rice", log(0.5), 0.0, False)
     asked = [Question(CUSTOM, "…", answers)]
     (one,) = told(TOKYO, asked, ([0], [0]), ([word], [word]))[1:]
-    itself = "he model itself would say “rice” (50 %)"
+    itself = "he model itself would say “rice…” (50 %)"
     assert (
         one
         == {
