@@ -10,7 +10,7 @@ from workbench.charts.ink import LIGHT, Ink
 PICKED = "picked"
 """The selection of a picture's point or cell."""
 
-_MOST_POINTS = 4000
+MOST_POINTS = 4000
 """Combinations a picture shows at most; of more a seeded sample, the rare ones all."""
 
 
@@ -73,7 +73,7 @@ def leads_chart(
         rules.encode(x=alt.X("zero:Q", axis=plain, title=title(across))),
         rules.encode(y=alt.Y("zero:Q", axis=plain, title=title(up))),
         points,
-    ).properties(height=420, width="container")
+    ).properties(height=520, width="container")
 
 
 def _drawn(table: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _drawn(table: pd.DataFrame) -> pd.DataFrame:
     Of too many points those of common moves are left out at random.
     """
     groups = sorted((group for _, group in table.groupby("moves")), key=len)
-    left, kept = _MOST_POINTS, []
+    left, kept = MOST_POINTS, []
     for number, group in enumerate(groups):
         room = left // (len(groups) - number)
         kept.append(group if len(group) <= room else group.sample(room, random_state=0))

@@ -15,7 +15,7 @@ from metasae.search.report import Assessment
 from metasae.search.summary import Summary
 from metasae.steering.edits import Edit
 from workbench import session, shared
-from workbench.charts.combinations import PICKED, leads_chart
+from workbench.charts.combinations import MOST_POINTS, PICKED, leads_chart
 from workbench.enumerate import searches
 from workbench.enumerate.cards import card, meaning
 from workbench.enumerate.searches import PairSearch, Search
@@ -171,11 +171,11 @@ def _how(summary: Summary) -> str:
     if summary.scored < summary.combinations:
         return (
             f"{summary.scored:,} of {summary.combinations:,} combinations scored {took}, all in "
-            "fp32, chosen by estimate: a pattern that is not in the table may still be reachable."
+            "fp32, chosen by estimate: a pattern that is not below may still be reachable."
         )
     others = "the others in bf16" if summary.screened else "and so are all others"
     return (
-        f"{summary.combinations:,} combinations {took}; the edits in the table are scored in fp32, "
+        f"{summary.combinations:,} combinations {took}; the edits below are scored in fp32, "
         f"{others}."
     )
 
@@ -250,8 +250,8 @@ def _picture(job: Job) -> None:
     st.caption(
         f"{len(table):,} combinations; click one to open its edit. To the right of 0 "
         f"{escape(experiment.target.label)}'s {across} leads {escape(experiment.source.label)}'s, "
-        f"above 0 so does its {up}: of the candidates, whatever the model itself would say. "
-        "Of many points some of the commonest are left out; rare ones lie on top."
+        f"above 0 so does its {up}: of the candidates, whatever the model itself would say."
+        + (" Some of the commonest are left out." if len(table) > MOST_POINTS else "")
     )
 
 

@@ -152,12 +152,12 @@ def test_a_strict_search_finds_what_the_model_itself_says(
     found = {tuple(one.pattern.values()): one for one in search(strict)}
     none = (False,) * len(experiment.questions)
     assert found[none].edit == NO_EDIT and best.pop(none) > 0
-    margins = {key: one.margin for key, one in found.items() if key != none}
-    assert margins == pytest.approx(best, abs=1e-4) and (best or asked == "unsure")
+    clear = {key: one.margin for key, one in found.items() if key != none}
+    assert clear == pytest.approx(best, abs=1e-4) and (best or asked == "unsure")
     # The usual search reaches some of them more clearly, or more of them.
     usual = {tuple(one.pattern.values()): one.margin for one in search(experiment)}
     shares = [[one.reached_by for one in search(each)] for each in (strict, experiment)]
-    assert margins.keys() <= usual.keys()
+    assert clear.keys() <= usual.keys()
     assert (sum(shares[0]) < sum(shares[1])) == (asked == "unsure")
     for one in found.values():
         assert one.own is not None

@@ -77,7 +77,8 @@ def test_what_leads_the_candidates_alone_is_not_said_to_be_so() -> None:
     )
     assert sentences(TOKYO, Case("country", 0, 0, (None, "Spain"), 0.25), french, *STAYS[1:]) == (
         "Tokyo stays in Asia and still pays with the yen.",
-        "Of Japan, France and Egypt, Japan still leads; the model itself would say “Spain…” (25 %).",
+        "Of Japan, France and Egypt, Japan still leads; the model itself would say “Spain…” "
+        "(25 %).",
         "Of Japanese, French and Arabic, French now leads; the model itself would say “Spanish…” "
         "(79 %).",
     )
