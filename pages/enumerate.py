@@ -19,7 +19,7 @@ def page() -> None:
     lab = begin(
         "Which traits can be moved alone?",
         "Every way to take away some of the source's own meta-latents and add some of the "
-        "target's is tried on all four questions. You get one row for each pattern of traits that "
+        "target's is tried on all four questions. You get a card for each pattern of traits that "
         "can be moved, with the edit that does it most clearly.",
     )
     if lab is None:

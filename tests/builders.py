@@ -133,7 +133,7 @@ def judging(**values: Any) -> Any:
         values: ``questions``, ``baseline``, ``target`` with a label, and whatever else is asked.
     """
     values["questions"] = Questions(tuple(values["questions"]))
-    made = SimpleNamespace(**values)
+    made = SimpleNamespace(**({"strict": False} | values))
     made.verdict = lambda scores: verdict(made.questions, made.baseline, scores, made.target.label)
     return made
 

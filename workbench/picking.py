@@ -1,7 +1,7 @@
 """Tables and charts whose rows and points lead somewhere."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -40,37 +40,19 @@ def choose(
     )
 
 
-def chosen_row(
-    table: pd.DataFrame, key: str, columns: Mapping[str, Any] | None = None
-) -> int | None:
-    """A table of which one row can be looked at; returns that row's place.
-
-    Args:
-        key: another for other rows, since the selection stays while the key does.
-    """
-    event = st.dataframe(
-        table,
-        hide_index=True,
-        key=key,
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=columns,
-    )
-    rows = event["selection"]["rows"]
-    return int(rows[0]) if rows else None
-
-
 def choose_point(
     chart: alt.LayerChart | alt.FacetChart,
     key: str,
     selection: str,
     picked: Callable[[Mapping[str, Any]], None],
+    width: Literal["stretch", "content"] = "stretch",
 ) -> None:
     """A chart whose points lead somewhere.
 
     Args:
         selection: name of the chart's point selection.
         picked: called once with a chosen point's fields, as a widget's callback.
+        width: the page's, or the chart's own.
     """
     # A chart's selection can't be taken back: in another place it is another chart, without it.
     own = f"{key}-{navigation.here()}"
@@ -79,4 +61,4 @@ def choose_point(
         if points := (st.session_state[own].get("selection") or {}).get(selection):
             picked(points[0])
 
-    st.altair_chart(chart, on_select=chosen, selection_mode=selection, key=own)
+    st.altair_chart(chart, on_select=chosen, selection_mode=selection, key=own, width=width)

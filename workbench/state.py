@@ -77,12 +77,17 @@ class Writing:
 
 @dataclass(frozen=True)
 class View:
-    """The whole state of the page."""
+    """The whole state of the page.
+
+    Attributes:
+        percent: whether the picture is in percent instead of nats.
+    """
 
     setting: Setting = field(default_factory=Setting)
     edit: Edit = NO_EDIT
     pinned: Edit | None = None
     writing: Writing = field(default_factory=Writing)
+    percent: bool = False
 
     def with_setting(self, **changes: Any) -> "View":
         """The view with another setting; what depended on a city that changed is dropped."""
@@ -135,6 +140,8 @@ class View:
             value = getattr(writing, name)
             if value != getattr(default, name):
                 query[name] = _plain(value)
+        if self.percent:
+            query["units"] = "percent"
         return query
 
     @classmethod
@@ -170,6 +177,7 @@ class View:
                 temperature=_number(query, "temperature", writing.temperature, 0, 2),
                 seed=round(_number(query, "seed", writing.seed, 0, 2**31 - 1)),
             ),
+            percent=_percent(query),
         )
 
 
@@ -283,6 +291,13 @@ def _wording(query: Mapping[str, str]) -> str:
     if text not in WORDINGS:
         raise _damaged("wording", text)
     return text
+
+
+def _percent(query: Mapping[str, str]) -> bool:
+    text = _text(query, "units", "nats")
+    if text not in ("nats", "percent"):
+        raise _damaged("units", text)
+    return text == "percent"
 
 
 def _number(

@@ -29,3 +29,12 @@ def joined(words: list[str], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def share(probability: float) -> str:
+    """A probability as percent, in few characters; never 0 or 100, which it isn't."""
+    if probability < 0.001:
+        return "<0.1 %"
+    if probability < 0.01:
+        return f"{100 * probability:.1f} %"
+    return ">99 %" if probability > 0.99 else f"{100 * probability:.0f} %"

@@ -17,6 +17,7 @@ from metasae.cli.arguments import (
 )
 from metasae.errors import UserError
 from metasae.sources.user_presets import preset_of
+from metasae.steering.nats import settled
 
 if TYPE_CHECKING:
     from metasae.search.spec import Spec
@@ -47,6 +48,12 @@ def register(add: Add) -> None:
         "--estimate", action="store_true", help="score only the combinations that promise most"
     )
     command.add_argument(
+        "--strict",
+        action="store_true",
+        help="count as moved only what the model itself would say, of its whole vocabulary, and "
+        "not what leads the candidate answers alone",
+    )
+    command.add_argument(
         "--ways", action="store_true", help="also what more latents, strengths or widths would add"
     )
     command.add_argument(
@@ -69,12 +76,15 @@ class Searched:
 
     def text(self) -> str:
         """See `arguments.Result`."""
+        from metasae.steering.verdict import MEANING, STRICT_MEANING
+
         values = self.values
         lines = [
             f"{values['combinations']:,} combinations in {progress.duration(values['seconds'])}"
         ]
         if (scored := values.get("scored", values["combinations"])) < values["combinations"]:
             lines[0] += f", {scored:,} of them scored"
+        lines.append(STRICT_MEANING if values.get("strict") else MEANING)
         lines += values["remarks"]
         for one in values["patterns"]:
             lines += _pattern(one)
@@ -92,7 +102,9 @@ class Searched:
 def _pattern(one: dict[str, Any]) -> list[str]:
     pair = f"{one['source']} → {one['target']}  " if "source" in one else ""
     moved = [name for name, yes in one["pattern"].items() if yes]
-    margin = "" if one["margin"] is None else f", by {one['margin']:.2f} nats"
+    margin = ""
+    if one["margin"] is not None:
+        margin = f", by {settled(one['margin']):.2f} nats among the candidates"
     strengths = one["edit"]["strengths"]
     changes = " ".join(f"{meta}={strength:g}" for meta, strength in strengths.items())
     share = one["reached_by"]
@@ -185,4 +197,5 @@ def _spec(arguments: argparse.Namespace) -> "Spec":
         added=tuple(strengths),
         wording=arguments.wording,
         estimating=arguments.estimate,
+        strict=arguments.strict,
     )

@@ -16,6 +16,7 @@ from metasae.cli.arguments import (
     wording,
 )
 from metasae.errors import UserError
+from metasae.steering.nats import settled
 
 if TYPE_CHECKING:
     from metasae.steering.certainty import Certainty
@@ -81,12 +82,21 @@ class Steered:
             for one in attribute["answers"]:
                 whose = f" ({one['city']})" if one["city"] else ""
                 label = one["answer"] + whose
-                lines.append(f"  {label:<24} {one['baseline']:>8.2f} {one['logprob']:>8.2f}")
+                lines.append(_numbers(label, one))
+            own = attribute["own"]
+            if not own["answer"]:
+                lines.append(_numbers(f"the model itself: {own['text']}", own))
         if self.continuation is not None:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
             lines += [f"after:  {prompt}{self.continuation['after']}"]
         return "\n".join(lines)
+
+
+def _numbers(label: str, values: dict[str, Any]) -> str:
+    """A line of the table: log-probabilities before and after, in nats."""
+    before, after = settled(values["baseline"]), settled(values["logprob"])
+    return f"  {label:<24} {before:>8.2f} {after:>8.2f}"
 
 
 def _edit(arguments: argparse.Namespace) -> "Edit":
@@ -143,5 +153,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
             for one in (None, edit)
         )
         continuation = {"prompt": prompt, "before": before, "after": after}
-    unedited = certainties(outcome.questions, outcome.baseline, outcome.asked_about, instead)
+    unedited = certainties(
+        outcome.questions, outcome.baseline, outcome.asked_about, instead, outcome.own_before
+    )
     return Steered(outcome, unedited, continuation)

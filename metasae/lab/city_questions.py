@@ -18,19 +18,29 @@ def fired_on(
 ) -> str:
     """What some latents fire on most: a city of the table, else a word; empty if unknown.
 
+    A city only where it is the word a latent is most active on, or the latent is the city's own:
+    what fires on something else, and on a city's name a little, is not asked about that city. Where
+    no words are known, the city on whose name a latent is most active stands for them.
+
     Args:
-        words_of: the words a latent is most active on.
+        words_of: the words a latent is most active on, strongest first.
     """
-    names = [
-        (one.activation, record.name)
+    words = [word for latent in latents for word in words_of(latent)[:1]]
+    cities = [word for word in words if word in records]
+    ranked = [
+        (one.activation, record.name, one.own)
         for record in records.values()
         for one in record.latents
         if one.latent in latents
     ]
-    if names:
-        return max(names)[1]
-    words = (word for latent in latents for word in words_of(latent)[:1])
-    return next(words, "")
+    own = [(activation, name) for activation, name, is_own in ranked if is_own]
+    if cities:
+        return cities[0]
+    if own:
+        return max(own)[1]
+    if words:
+        return words[0]
+    return max(ranked)[1] if ranked else ""
 
 
 def city_questions(

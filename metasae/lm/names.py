@@ -1,4 +1,4 @@
-"""The token of a prompt on which a name ends."""
+"""The token of a prompt on which a name ends, and where it stands in the text."""
 
 import re
 
@@ -25,3 +25,16 @@ def name_position(model: LanguageModel, prompt: str, name: str) -> int:
             f'{model.name} reads nothing of "{name}"; give a name of letters or digits.'
         )
     return int(token) + 1
+
+
+def token_in(model: LanguageModel, prompt: str, position: int) -> tuple[str, str, str]:
+    """A prompt, cut before and after the token at a position, the start token counted.
+
+    White space that belongs to the token stays with what comes before.
+    """
+    span = model.tokenizer(prompt, add_special_tokens=False).token_to_chars(position - 1)
+    if span is None:
+        return prompt, "", ""
+    token = prompt[span.start : span.end]
+    begin = span.start + len(token) - len(token.lstrip())
+    return prompt[:begin], prompt[begin : span.end], prompt[span.end :]

@@ -7,6 +7,9 @@ to a few digits, so they are multiplied in bf16, several times as fast. Which ar
 from the first hidden states; where others turn out to hold more than a given share, the whole
 vocabulary is computed in fp32 and the near ones are added to.
 
+The likeliest of all tokens is among the near ones wherever one of them is likelier than all far
+ones together; where it isn't, the whole vocabulary is computed.
+
 Shapes: N edits, P places in each, M = N·P hidden states, W tokens asked for, D = d_model,
 V vocabulary, S near tokens.
 """
@@ -14,9 +17,10 @@ V vocabulary, S near tokens.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.lm.matmul import Product
@@ -37,9 +41,26 @@ of itself when hidden states keep sixteen bits; a sample of them gives it to abo
 SAMPLED = 16
 """In the rough sum one token in so many stands for the far ones."""
 
-NextTokens = Callable[[Float[Tensor, "N P D"]], Float[Tensor, "N W"]]
-"""Log-probabilities of tokens that were agreed on before, in nats, from hidden states that left the
-last block."""
+FAR_ROUNDING = 0.05
+"""Share of itself by which the far tokens' sum may be too small, where it is a sum of all."""
+
+
+class NextTokens(Protocol):
+    """What follows hidden states that left the last block."""
+
+    def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
+        """Log-probabilities of tokens that were agreed on before, in nats."""
+        ...
+
+    def with_tops(
+        self, hidden: Float[Tensor, "N P D"]
+    ) -> tuple[Float[Tensor, "N W"], Int[Tensor, "N P"]]:
+        """The same, and the likeliest of all tokens at every place."""
+        ...
+
+
+Scored = tuple[Float[Tensor, "N W"], Int[Tensor, "N P"]]
+"""Log-probabilities, and the likeliest of all tokens; of no places where nobody asked for it."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +76,37 @@ class WholeVocabulary:
     place: Int[Tensor, " W"]
     token: Int[Tensor, " W"]
 
-    @torch.inference_mode()
     def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
         """See `NextTokens`."""
-        return torch.cat([self._few(rows) for rows in hidden.split(edits(hidden))])
+        return self.scored(hidden, False)[0]
 
-    def _few(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
+    def with_tops(self, hidden: Float[Tensor, "N P D"]) -> Scored:
+        """See `NextTokens`."""
+        return self.scored(hidden, True)
+
+    @torch.inference_mode()
+    def scored(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
+        """Log-probabilities, and the tops where they are asked for."""
+        return _joined([self._few(rows, tops) for rows in hidden.split(edits(hidden))])
+
+    def _few(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
         logits = self.unembed(hidden)
         picked = logits[:, self.place, self.token].float()
+        top = logits.argmax(-1) if tops else _nobody_asked(hidden)
         # In place: the logits of a vocabulary are the largest tensor there is, and a second one
         # costs more than the sum.
         largest = logits.amax(-1, keepdim=True)
         total = logits.sub_(largest).exp_().sum(-1).float().log()
-        return picked - (total + largest[..., 0].float())[:, self.place]
+        return picked - (total + largest[..., 0].float())[:, self.place], top
+
+
+def _nobody_asked(hidden: Float[Tensor, "N P D"]) -> Int[Tensor, "N 0"]:
+    return torch.empty(len(hidden), 0, dtype=torch.int64)
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    scores, tops = zip(*parts, strict=True)
+    return torch.cat(scores), torch.cat(tops)
 
 
 def edits(hidden: Float[Tensor, "N P D"]) -> int:
@@ -188,42 +227,56 @@ class NearTokens:
         """Tokens that are near by now."""
         return torch.empty(0, dtype=torch.int64) if self._near is None else self._near.tokens
 
-    @torch.inference_mode()
     def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
         """See `NextTokens`."""
+        return self._scored(hidden, False)[0]
+
+    def with_tops(self, hidden: Float[Tensor, "N P D"]) -> Scored:
+        """See `NextTokens`; the tops are exact, unless far tokens are sampled."""
+        return self._scored(hidden, True)
+
+    @torch.inference_mode()
+    def _scored(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
         self._seen += len(hidden)
         # Where most tokens count, most would be computed in fp32 anyway.
         flat = 4 * len(self.near) > self._unembedding.width
         if self._seen <= edits(hidden) or flat or not self._worth_it():
-            return self._whole(hidden)
+            return self._whole.scored(hidden, tops)
         first = edits(hidden) if self._near is None else 0
-        known, rest = self._learned(hidden[:first]), hidden[first:]
+        known, rest = self._learned(hidden[:first], tops), hidden[first:]
         if not len(rest):
             return known
         assert self._near is not None
-        found, fits = self._split(rest, self._near)
+        found, top, fits = self._split(rest, self._near, tops)
         for some in (~fits).nonzero()[:, 0].split(edits(hidden)):
-            found[some] = self._learned(rest[some])
-        return torch.cat([known, found])
+            found[some], top[some] = self._learned(rest[some], tops)
+        return _joined([known, (found, top)])
 
     def _split(
-        self, hidden: Float[Tensor, "N P D"], near: _Near
-    ) -> tuple[Float[Tensor, "N W"], Tensor]:
-        """Log-probabilities, and in which edits the far tokens hold little enough."""
+        self, hidden: Float[Tensor, "N P D"], near: _Near, tops: bool
+    ) -> tuple[Float[Tensor, "N W"], Int[Tensor, "N P"], Bool[Tensor, " N"]]:
+        """As `_scored`, and in which edits the far tokens hold little enough."""
         count, places, width = hidden.shape
         normed = self._normed(hidden).view(-1, width)
         logits = near.product(normed)
         total = logits.logsumexp(-1)
         far = self._unembedding.exponentials(normed, total, near.tokens)
-        fits = (far <= self._most * (1 + far)).view(count, places).all(1)
+        fits = far <= self._most * (1 + far)
+        top = _nobody_asked(hidden)
+        if tops:
+            largest, place = logits.max(-1)
+            top = near.tokens[place].view(count, places)
+            # No far token is likelier than all of them together.
+            fits &= (largest - total).exp() > far * (1 + FAR_ROUNDING)
         total = (total + far.log1p()).view(count, places)
         picked = logits.view(count, places, -1)[:, self._place, near.asked]
-        return picked - total[:, self._place], fits
+        return picked - total[:, self._place], top, fits.view(count, places).all(1)
 
-    def _learned(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
-        """Log-probabilities from every logit; the tokens that are likely there become near."""
+    def _learned(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
+        """What every logit gives; the tokens that are likely there become near."""
         if not len(hidden):
-            return torch.empty(0, len(self._token))
+            places = hidden.shape[1] if tops else 0
+            return torch.empty(0, len(self._token)), torch.empty(0, places, dtype=torch.int64)
         probability = self._logits(hidden).float().flatten(0, 1).softmax(-1)
         order = probability.amax(0).argsort(descending=True)[: self._unembedding.width // 4 + 1]
         covered = probability[:, order].cumsum(1).amin(0)
@@ -234,4 +287,4 @@ class NearTokens:
             Product(self._unembedding.rows(tokens)),
             torch.searchsorted(tokens, self._token),
         )
-        return self._whole(hidden)
+        return self._whole.scored(hidden, tops)

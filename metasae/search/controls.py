@@ -208,8 +208,12 @@ def shuffled_changes(
 def _patterns(
     experiment: Experiment, edit: MetaLatentEdit, changes: Float[Tensor, "N S D"]
 ) -> np.ndarray:
-    prepared = experiment.prepared(edit.options)
-    scores = [
-        prepared.logprobs(some, not edit.options.keep_error) for some in changes.split(CHUNK // 4)
-    ]
-    return experiment.verdict(torch.cat(scores)).pattern
+    prepared, drop_error = experiment.prepared(edit.options), not edit.options.keep_error
+    patterns = []
+    for some in changes.split(CHUNK // 4):
+        if experiment.strict:
+            judged = experiment.verdict(*prepared.logprobs_with_own(some, drop_error))
+        else:
+            judged = experiment.verdict(prepared.logprobs(some, drop_error))
+        patterns.append(judged.pattern)
+    return np.concatenate(patterns)

@@ -1,22 +1,27 @@
 """Scores combinations in batches whose size is measured while working.
 
-Shapes: N combinations, P pieces, A answers of all questions.
+Shapes: N combinations, M of them that differ, P pieces, S source latents, D = d_model, A answers of
+all questions.
 """
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import Chunk
 from metasae.steering.experiment import Experiment, PreparedExperiment
+from metasae.steering.own_words import OwnTokens
+
+T = TypeVar("T")
 
 POSITIONS = 4096
 """Most tail positions that go through the blocks together."""
@@ -47,6 +52,28 @@ class Engine:
 
         NaN where an edit leaves nothing of a direction.
         """
+        distinct, back, gone = self._changes(numbers)
+        scores = torch.empty(0, self.prepared.prompts.count)
+        if len(distinct):
+            scores = torch.cat(list(self._run(distinct, self.prepared.logprobs)))
+        return _unscored(scores[back], gone)
+
+    def logprobs_with_own(
+        self, numbers: Sequence[int] | np.ndarray
+    ) -> tuple[Float[Tensor, "N A"], OwnTokens]:
+        """The same, and what the model itself goes on with; exact in fp32."""
+        distinct, back, gone = self._changes(numbers)
+        runs = list(self._run(distinct, self.prepared.logprobs_with_own))
+        scores = torch.cat([scores for scores, _ in runs])[back]
+        top = torch.cat([own.top for _, own in runs])[back]
+        says = torch.cat([own.says for _, own in runs])[back]
+        return _unscored(scores, gone), OwnTokens(top, says)
+
+    def _changes(
+        self, numbers: Sequence[int] | np.ndarray
+    ) -> tuple[Float[Tensor, "M S D"], Int[Tensor, " N"], Bool[Tensor, " N"]]:
+        """The changes of directions that differ, which of them each combination makes, and where
+        nothing is left of a direction."""
         options, numbers = self.combinations.options, np.asarray(numbers, dtype=np.int64)
         made = self.experiment.space.directions(
             self.combinations.strengths(numbers),
@@ -57,30 +84,30 @@ class Engine:
         change = made - W_dec
         # As everywhere: a meta-latent edit without strengths keeps the directions as they are.
         change[torch.from_numpy(numbers == 0)] = 0.0
-        distinct, back = _distinct(change)
-        scores = self._run(distinct, not options.keep_error)[back]
-        scores[gone] = math.nan
-        return scores
+        return *_distinct(change), gone
 
     def scored_chunk(self, numbers: np.ndarray) -> Chunk:
         """Some combinations with their scores and the verdict on them."""
-        scores = self.logprobs(numbers)
-        return Chunk.judged(numbers, scores, self.experiment.verdict(scores))
+        if not self.experiment.strict:
+            scores = self.logprobs(numbers)
+            return Chunk.judged(numbers, scores, self.experiment.verdict(scores))
+        scores, own = self.logprobs_with_own(numbers)
+        return Chunk.judged(numbers, scores, self.experiment.verdict(scores, own))
 
-    def _run(self, change: Float[Tensor, "N S D"], drop_error: bool) -> Float[Tensor, "N A"]:
-        if not len(change):
-            return torch.empty(0, self.prepared.prompts.count)
+    def _run(
+        self, change: Float[Tensor, "N S D"], run: Callable[[Float[Tensor, "N S D"], bool], T]
+    ) -> Iterator[T]:
+        """What a run gives of some changes, a batch at a time."""
         tail = self.prepared.prompts.prefilled.resid.shape[1]
-        scores, begin = [], 0
+        drop_error, begin = not self.combinations.options.keep_error, 0
         while begin < len(change):
             size = self._size()
             rows = change[begin : begin + max(1, size // tail)]
             began = time.perf_counter()
-            scores.append(self.prepared.logprobs(rows, drop_error))
+            yield run(rows, drop_error)
             if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
                 self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
-        return torch.cat(scores)
 
     def _size(self) -> int:
         """Tail positions of the next batch: each size twice, then the fastest.
@@ -110,6 +137,11 @@ class RememberingEngine(Engine):
         if fresh:
             self.known |= dict(zip(fresh, super().logprobs(fresh), strict=True))
         return torch.stack([self.known[number] for number in asked])
+
+
+def _unscored(scores: Float[Tensor, "N A"], gone: Bool[Tensor, " N"]) -> Float[Tensor, "N A"]:
+    scores[gone] = math.nan
+    return scores
 
 
 def _distinct(change: Float[Tensor, "N S D"]) -> tuple[Tensor, Tensor]:

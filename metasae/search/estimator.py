@@ -151,6 +151,8 @@ class Estimator:
     Attributes:
         numbers: the combinations scored so far.
         scores: their answers' log-probabilities, in nats.
+        patterns, margins: as in `steering.verdict.Verdict`; strict in a strict search, while the
+            estimates themselves are of the candidates.
 
     Args:
         listed: combinations up to which every one is estimated in every round.
@@ -166,6 +168,7 @@ class Estimator:
         self._levels, self._strides = levels, np.cumprod([1, *levels[:-1]])
         self.numbers = np.empty(0, dtype=np.int64)
         self.scores = torch.empty(0, engine.experiment.baseline.numel())
+        self.patterns, self.margins = np.empty(0, dtype=np.int64), np.empty(0)
         self.changes = Changes(engine, self.drawn())
         self._all = self.changes.of(np.arange(self.count)) if self.listed else None
         self.processes: list[Process] = []
@@ -181,6 +184,8 @@ class Estimator:
         chunk = self.engine.scored_chunk(numbers)
         self.numbers = np.concatenate([self.numbers, numbers])
         self.scores = torch.cat([self.scores, chunk.scores])
+        self.patterns = np.concatenate([self.patterns, chunk.pattern])
+        self.margins = np.concatenate([self.margins, chunk.margin])
         return chunk
 
     def learn(self) -> None:
@@ -229,14 +234,13 @@ class Estimator:
 
     def _best(self) -> list[float]:
         """Per pattern the largest margin scored so far, in nats; 0 where none reaches it."""
-        judged = self.engine.experiment.verdict(self.scores)
         margins = []
         for code in self.codes:
             bits = pattern_code(code)
-            here = judged.pattern == bits
+            here = self.patterns == bits
             # Nothing moves best where nothing is done.
             done = bool((here & (self.numbers == 0)).any()) and not bits
-            margins.append(math.inf if done else float(judged.margin[here].max(initial=0.0)))
+            margins.append(math.inf if done else float(self.margins[here].max(initial=0.0)))
         return margins
 
     def _leads(self, numbers: np.ndarray, doubt: float) -> Float[Tensor, "N Q 2"]:

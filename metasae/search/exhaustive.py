@@ -25,7 +25,6 @@ from metasae.search.engine import Engine
 from metasae.search.loop import gather
 from metasae.search.patterns import BestByPattern, Chunk, FoundEdit, fewest_moves
 from metasae.steering.experiment import Experiment
-from metasae.steering.outcome import in_words
 from metasae.steering.verdict import pattern_name
 
 MOST_EXACT = 2**16
@@ -103,14 +102,15 @@ def search(
     An attribute whose answer source and target share cannot move.
 
     Args:
-        screened: go through all in bf16 first; by default where that is fast and worth it.
+        screened: go through all in bf16 first; by default where that is fast and worth it. A strict
+            experiment's never are: in bf16 the likeliest of all tokens can be missed.
 
     Raises:
         UserError: when there are too many combinations, or a side has no own meta-latents.
     """
     combinations = combinations or Combinations.of(experiment)
     check_size(combinations, most)
-    screened = worth_screening(len(combinations), screened)
+    screened = not experiment.strict and worth_screening(len(combinations), screened)
     engine = Engine(experiment, combinations, torch.bfloat16 if screened else torch.float32)
     best = BestByPattern(AHEAD if screened else 1)
     gather(scan(engine, progress=progress), best)
@@ -130,18 +130,20 @@ def verified(
     chunk = Engine(experiment, combinations).scored_chunk(numbers)
     final = BestByPattern()
     final.see(chunk)
-    row = {number: place for place, number in enumerate(numbers.tolist())}
-    verdict = experiment.verdict(chunk.scores)
-    edits = [
-        FoundEdit(
-            edit=combinations.edit(number),
-            pattern=pattern_name(experiment.questions, code),
-            margin=float(chunk.margin[row[number]]),
-            sentence=in_words(experiment.source.label, verdict, row[number]),
-            number=number,
-            reached_by=best.counts.get(code, 0) / len(combinations),
+    margins = dict(zip(numbers.tolist(), chunk.margin.tolist(), strict=True))
+    edits = []
+    for code, number in final.best().items():
+        outcome = experiment.apply(combinations.edit(number))
+        edits.append(
+            FoundEdit(
+                edit=combinations.edit(number),
+                pattern=pattern_name(experiment.questions, code),
+                margin=margins[number],
+                sentence=outcome.sentence,
+                number=number,
+                reached_by=best.counts.get(code, 0) / len(combinations),
+                own=dict(zip(experiment.questions.attributes, outcome.own_after, strict=True)),
+            )
         )
-        for code, number in final.best().items()
-    ]
     edits.sort(key=fewest_moves)
     return tuple(edits), chunk

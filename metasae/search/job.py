@@ -77,7 +77,7 @@ def _columns(experiment: Experiment) -> tuple[str, ...]:
 
 def screens(spec: Spec, count: int, fast: Callable[[], bool] = bf16_is_fast) -> bool:
     """Whether a search of so many combinations goes through them in bf16 first."""
-    return not spec.estimating and worth_screening(count, spec.screened, fast)
+    return not (spec.estimating or spec.strict) and worth_screening(count, spec.screened, fast)
 
 
 class Job:
@@ -239,7 +239,8 @@ class Job:
         self._started()
         known: dict[int, Tensor] = {}
         spent = 0.0
-        if self._files.verified.exists():
+        # Of a strict search's rows the scores alone don't tell the pattern.
+        if self._files.verified.exists() and not self.spec.strict:
             table, spent = self._files.read(None)
             rows = torch.tensor(table.select(list(self.columns)).to_pandas().to_numpy())
             known = dict(zip(table["combination"].to_pylist(), rows, strict=True))
@@ -260,8 +261,9 @@ class Job:
         """All combinations that are scored so far.
 
         Columns: combination, pattern (a 0 or 1 per attribute in order, 1 where it moved to the
-        target's; "other" where some pick is neither city's), margin (nats), one "attribute:
-        answer" log-probability each (nats), verified (whether the row is from fp32).
+        target's; "other" where some answer neither moved nor stayed: `steering.verdict` says what
+        that means, and what in a strict search), margin (nats), one "attribute: answer"
+        log-probability each (nats), verified (whether the row is from fp32).
 
         Raises:
             UserError: when a file is damaged.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metasae.sources.records import as_json, from_values, to_values
 from metasae.steering.edits import MetaLatentEdit
+from metasae.steering.own_words import OwnWord
 from metasae.steering.verdict import OTHER, Verdict
 
 
@@ -52,18 +53,27 @@ SearchedEdit = Annotated[MetaLatentEdit, *as_json(MetaLatentEdit.to_dict, MetaLa
 """An edit that a search made, as `Edit.to_dict` writes it."""
 
 
+AMONG = "Among the candidates: "
+"""What a sentence begins with that says nothing of what the model itself would say, as those of
+searches did that are older than that."""
+
+
 @dataclass(frozen=True)
 class FoundEdit:
     """The best edit for one pattern of moved attributes, verified in fp32.
 
     Attributes:
         edit: the edit.
-        pattern: attribute → whether its likeliest candidate answer is now the target's.
+        pattern: attribute → whether its likeliest candidate answer is now the target's; of a strict
+            search, and the model itself would say it (see `steering.verdict`).
         margin: the smallest lead, over the attributes, of the intended answer (the target's where
             it moved, the unedited pick where it stayed) over the next candidate, in nats.
-        sentence: what the edit did, in words.
+        sentence: what the edit did, in words; one that knows nothing of the model's own words says
+            that it is about the candidates.
         number: of the combination.
         reached_by: share of all combinations that reach the pattern.
+        own: attribute → what the model itself goes on with under the edit; None in what was written
+            before it was looked at.
     """
 
     edit: SearchedEdit
@@ -72,6 +82,11 @@ class FoundEdit:
     sentence: str
     number: int = 0
     reached_by: Share = 0.0
+    own: dict[str, OwnWord] | None = None
+
+    def __post_init__(self) -> None:
+        if self.own is None and self.sentence and not self.sentence.startswith(AMONG):
+            object.__setattr__(self, "sentence", AMONG + self.sentence)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; a margin nothing rivals is None, so is a share nobody counted."""

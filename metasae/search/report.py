@@ -8,7 +8,6 @@ from typing import Any
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.search.controls import Control, control, draws_for
 from metasae.search.job import Job
@@ -31,8 +30,9 @@ class Pick:
 
     Attributes:
         answer: its text.
-        top: whether its first token is the likeliest of the whole vocabulary.
-        likeliest: the token that is.
+        top: whether the model itself would write it: each of its tokens is the likeliest of the
+            whole vocabulary.
+        likeliest: the likeliest next token.
     """
 
     answer: str
@@ -40,14 +40,16 @@ class Pick:
     likeliest: str
 
 
-def picks(model: LanguageModel, outcome: Outcome) -> dict[str, Pick]:
+def picks(outcome: Outcome) -> dict[str, Pick]:
     """Per attribute the pick after an edit, beside the model's top token."""
     return {
-        attribute: Pick(
-            answer.text, model.decode(model.encode(" " + answer.text)[0]) == top[0][0], top[0][0]
-        )
-        for attribute, answer, top in zip(
-            outcome.questions.attributes, outcome.leading_after, outcome.top_after, strict=True
+        attribute: Pick(answer.text, own.answer and own.text == answer.text, top[0][0])
+        for attribute, answer, own, top in zip(
+            outcome.questions.attributes,
+            outcome.leading_after,
+            outcome.own_after,
+            outcome.top_after,
+            strict=True,
         )
     }
 
@@ -94,7 +96,7 @@ class Assessment:
     """What an edit that a search reports did besides, and how it stands against chance.
 
     Attributes:
-        top: per attribute whether the pick is the likeliest token of the whole vocabulary.
+        top: per attribute whether the model itself would say the pick.
         leads: per attribute by how much the pick leads, before and after.
     """
 
@@ -133,7 +135,7 @@ def effects_and_controls(
         made.append(
             Assessment(
                 side_effects=probe.side_effects(one.edit),
-                top=picks(experiment.model, outcome),
+                top=picks(outcome),
                 leads=leads(outcome),
                 control=against,
             )

@@ -35,6 +35,9 @@ class Spec:
         wording: how the questions are asked, a key of `text.prompts.WORDINGS`; a search's id comes
             from the prompts themselves, so no other wording's results are taken for it.
         estimating: score only what promises most (`estimate`) instead of all.
+        strict: a pattern counts as moved only what the model itself would say, and as staying only
+            what is said as before (`steering.verdict`); always in fp32. Left out of files and ids
+            where it isn't asked for, so that they are those of ever.
 
     Raises:
         UserError: for values no search can be made of.
@@ -56,6 +59,7 @@ class Spec:
     screened: bool | None = None
     wording: str = DEFAULT_WORDING
     estimating: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.wording not in WORDINGS:
@@ -88,7 +92,8 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return to_values(self)
+        values = to_values(self)
+        return values if self.strict else {k: v for k, v in values.items() if k != "strict"}
 
     @staticmethod
     def from_dict(values: Any) -> "Spec":
@@ -127,7 +132,8 @@ def experiment_of(lab: Lab, spec: Spec) -> Experiment:
         UserError: for a name without a latent, the same name twice, or another
             preset than the one that is open.
     """
-    return lab.experiment(*asked(lab, spec))
+    experiment = lab.experiment(*asked(lab, spec))
+    return experiment.replaced(strict=True) if spec.strict else experiment
 
 
 def combinations_of(experiment: Experiment, spec: Spec) -> Combinations:
@@ -151,6 +157,7 @@ def experiment_about(lab: Lab, spec: Spec) -> dict[str, Any]:
         "added": list(spec.added),
         "screened": spec.screened,
         "estimating": spec.estimating,
+        **({"strict": True} if spec.strict else {}),
         "units": UNITS,
         **asdict(lab.provenance),
     }

@@ -1,6 +1,6 @@
 """How sure a model is of its answers before any edit, and whether it knows the facts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from metasae.steering.own_words import OwnWord
 from metasae.steering.questions import Questions
 from metasae.steering.verdict import leading
 
@@ -31,6 +32,10 @@ class Certainty:
         fact: what is true; empty where nobody knows.
         instead: what the model finds likelier than the fact, among all there are and not just the
             candidates; empty where it knows the fact or nobody looked.
+        own: what the model itself would say instead of the answer, whatever the candidates: one of
+            them, or the first token with an ellipsis; empty where it would say the answer or nobody
+            looked.
+        own_probability: that it does, 0 to 1; 0 likewise.
     """
 
     attribute: str
@@ -41,6 +46,8 @@ class Certainty:
     lead: float
     fact: str = ""
     instead: str = ""
+    own: str = ""
+    own_probability: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -51,9 +58,13 @@ class Certainty:
 
     @property
     def text(self) -> str:
-        """The same with probabilities, as half a sentence."""
+        """The same with probabilities, as half a sentence; what the model itself would say, if it
+        is none of the candidates, comes first."""
         first = f"{self.answer} {percent(self.probability)}"
         rival = f"{self.rival} {percent(self.rival_probability)}"
+        if self.own:
+            beside = f"; of the candidates {first}" + (f", {rival}" if self.rival else "")
+            return f"the model itself says “{self.own}” {percent(self.own_probability)}{beside}"
         if self.verdict == "near tie":
             return f"a near tie: {first}, {rival}"
         if self.verdict == "sure":
@@ -88,6 +99,7 @@ def certainties(
     baseline: Float[Tensor, " A"],
     about: str = "",
     instead: Mapping[str, str] | None = None,
+    own: Sequence[OwnWord] | None = None,
 ) -> tuple[Certainty, ...]:
     """How sure the unedited model is of its answer to each question.
 
@@ -95,25 +107,31 @@ def certainties(
         baseline: its log-probability of every answer, in nats.
         about: the name in the questions, whose own answers are the facts.
         instead: per attribute whose fact the model does not know what it finds likelier.
+        own: what the unedited model itself goes on with after each question.
     """
     found = []
-    for question, scores in zip(questions, questions.split(baseline), strict=True):
+    words: Sequence[OwnWord | None] = own or [None] * len(questions)
+    for question, scores, word in zip(questions, questions.split(baseline), words, strict=True):
         first, lead = leading(scores)
         ranked = scores.argsort(descending=True, stable=True).tolist()
         rival = next((place for place in ranked if place != int(first)), None)
-        own = [answer.text for answer in question.answers if about in answer.cities]
-        fact = own[0] if own else ""
+        facts = [answer.text for answer in question.answers if about in answer.cities]
+        fact = facts[0] if facts else ""
         unknown = (instead or {}).get(question.attribute, "")
+        answer = question.answers[int(first)].text
+        other = None if word is None or (word.answer and word.text == answer) else word
         found.append(
             Certainty(
                 attribute=question.attribute,
-                answer=question.answers[int(first)].text,
+                answer=answer,
                 probability=exp(float(scores[first])),
                 rival="" if rival is None else question.answers[rival].text,
                 rival_probability=0.0 if rival is None else exp(float(scores[rival])),
                 lead=inf if rival is None else float(lead),
                 fact=fact,
                 instead=unknown if fact else "",
+                own="" if other is None else other.text if other.answer else f"{other.text}…",
+                own_probability=0.0 if other is None else exp(other.logprob),
             )
         )
     return tuple(found)

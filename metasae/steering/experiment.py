@@ -18,11 +18,12 @@ from torch import Tensor
 from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.names import name_position
+from metasae.lm.names import name_position, token_in
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece, Swapped
 from metasae.steering.edits import Edit, EditOptions
 from metasae.steering.outcome import Outcome, TopTokens
+from metasae.steering.own_words import OwnTokens
 from metasae.steering.prompt_set import PreparedPrompts, PromptSet
 from metasae.steering.provenance import Provenance
 from metasae.steering.questions import Question, Questions, Subject, remarks
@@ -57,11 +58,22 @@ class PreparedExperiment:
             from_source: what each unit of a source latent's activation adds.
             drop_error: whether the SAE's error goes as well.
         """
+        return self.prompts.changed(self._change(from_source, drop_error))
+
+    def logprobs_with_own(
+        self, from_source: Float[Tensor, "N S D"], drop_error: bool = False
+    ) -> tuple[Float[Tensor, "N A"], OwnTokens]:
+        """As `logprobs`, and what the model itself goes on with under each change."""
+        return self.prompts.changed_with_own(self._change(from_source, drop_error))
+
+    def _change(
+        self, from_source: Float[Tensor, "N S D"], drop_error: bool
+    ) -> Float[Tensor, "N T D"]:
         firing = self.firing.source * self.touched[:, None]
         change = torch.einsum("ts,nsd->ntd", firing, from_source)
         if drop_error:
             change = change - self.firing.error * self.touched[:, None]
-        return self.prompts.changed(change)
+        return change
 
 
 class Experiment:
@@ -69,6 +81,8 @@ class Experiment:
 
     Args:
         median_norm: of the residual stream at the hook; massive activations are left untouched.
+        strict: whether a search of it counts as moved only what the model itself would say (see
+            `verdict`); an `Outcome` says both.
 
     Raises:
         UserError: for a latent out of range, a prompt that lacks the source's name, and whatever
@@ -84,8 +98,9 @@ class Experiment:
         questions: Sequence[Question],
         median_norm: float,
         provenance: Provenance,
+        strict: bool = False,
     ) -> None:
-        self.provenance = provenance
+        self.provenance, self.strict = provenance, strict
         self.model, self.decomposition = model, decomposition
         self.source, self.target = source, target
         self.median_norm = median_norm
@@ -99,6 +114,7 @@ class Experiment:
         source: Subject | None = None,
         target: Subject | None = None,
         questions: Sequence[Question] | None = None,
+        strict: bool | None = None,
     ) -> "Experiment":
         """The same experiment with the given parts in place of its own.
 
@@ -113,6 +129,7 @@ class Experiment:
             self.questions if questions is None else questions,
             self.median_norm,
             self.provenance,
+            self.strict if strict is None else strict,
         )
 
     @property
@@ -198,9 +215,19 @@ class Experiment:
         """The unedited model's log-probability of every answer, in the questions' order."""
         return self._last.prompts.baseline
 
-    def verdict(self, logprobs: Float[Tensor, "N A"]) -> Verdict:
-        """Which answers lead under some edits, from their answers' log-probabilities."""
-        return verdict(self.questions, self.baseline, logprobs, self.target.label)
+    @property
+    def unedited_own(self) -> OwnTokens:
+        """What the unedited model itself goes on with."""
+        return self._last.prompts.unedited_own
+
+    def verdict(self, logprobs: Float[Tensor, "N A"], own: OwnTokens | None = None) -> Verdict:
+        """Which answers lead under some edits, from their answers' log-probabilities.
+
+        Args:
+            own: what the model itself goes on with under each: the verdict is the strict one.
+        """
+        both = None if own is None else (self.unedited_own, own)
+        return verdict(self.questions, self.baseline, logprobs, self.target.label, both)
 
     def apply(self, edit: Edit) -> Outcome:
         """Make one edit and score every answer under it.
@@ -217,6 +244,7 @@ class Experiment:
             resid = prompts.prefilled.resid + change
             hidden = prompts.prefilled.finish(resid, only=prompts.only)
             after = prompts.next_logprobs(hidden[0])
+        own = prompts.own(after.argmax(-1))
         return Outcome(
             source=self.source,
             target=self.target,
@@ -227,7 +255,24 @@ class Experiment:
             logprobs=prompts.answers(after),
             top_before=self._top_before,
             top_after=self._top(after[prompts.ends]),
+            top_baseline=self._last.prompts.next_after_prompts.gather(1, own.top[:, None])[:, 0],
+            tokens_before=self.unedited_own,
+            tokens_after=own,
+            marked=self._marked(edit.options.position),
             provenance=self.provenance,
+        )
+
+    def _marked(self, position: str) -> tuple[tuple[str, str, str], ...]:
+        """The prompts, each cut before and after the token an edit acts on."""
+        if position == "all":
+            return tuple((question.prompt, "", "") for question in self.questions)
+        return self._marked_last
+
+    @cached_property
+    def _marked_last(self) -> tuple[tuple[str, str, str], ...]:
+        return tuple(
+            token_in(self.model, question.prompt, self.edit_position(question.prompt))
+            for question in self.questions
         )
 
     @cached_property

@@ -2,7 +2,7 @@
 
 Log-probabilities are in nats; an answer's is the sum over its tokens, each given those before it.
 
-Shapes: A answers of all questions, in the questions' order.
+Shapes: Q questions, A answers of all questions, in the questions' order.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import Edit
+from metasae.steering.own_words import OwnTokens, OwnWord, own_words
 from metasae.steering.provenance import Provenance
 from metasae.steering.questions import CUSTOM, Answer, Questions, Subject, remarks
+from metasae.steering.sentences import told
 from metasae.steering.verdict import Verdict, verdict
 
 TopTokens = list[list[tuple[str, float]]]
@@ -35,6 +37,11 @@ class Outcome:
         baseline, logprobs: log-probability of every answer before and after, in nats.
         pieces: the meta-latents of both sides, which an edit may change.
         top_before, top_after: the model's own likeliest next tokens after each prompt.
+        top_baseline: unedited log-probability of the token that is the likeliest after the edit,
+            of each question, in nats.
+        tokens_before, tokens_after: what the model itself goes on with.
+        marked: each question's prompt, cut before and after what is edited in it; the middle is
+            empty where every token is.
     """
 
     source: Subject
@@ -46,11 +53,15 @@ class Outcome:
     logprobs: Float[Tensor, " A"]
     top_before: TopTokens
     top_after: TopTokens
+    top_baseline: Float[Tensor, " Q"]
+    tokens_before: OwnTokens
+    tokens_after: OwnTokens
+    marked: tuple[tuple[str, str, str], ...]
     provenance: Provenance
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Which answers lead after the edit, beside the unedited model's."""
+        """Which answers lead the candidates after the edit, beside the unedited model's."""
         return verdict(self.questions, self.baseline, self.logprobs[None], self.target.label)
 
     @cached_property
@@ -63,6 +74,27 @@ class Outcome:
         """For each question the likeliest candidate after the edit."""
         return self._answers_at(self.verdict.after[0].tolist())
 
+    @cached_property
+    def own_before(self) -> tuple[OwnWord, ...]:
+        """What the unedited model itself goes on with after each question."""
+        top = [(*tokens[0], tokens[0][1]) for tokens in self.top_before]
+        return own_words(
+            self.questions, self.tokens_before, self.verdict.before.tolist(), top,
+            (self.baseline, self.baseline),
+        )  # fmt: skip
+
+    @cached_property
+    def own_after(self) -> tuple[OwnWord, ...]:
+        """What the edited model itself goes on with after each question."""
+        top = [
+            (*tokens[0], unedited)
+            for tokens, unedited in zip(self.top_after, self.top_baseline.tolist(), strict=True)
+        ]
+        return own_words(
+            self.questions, self.tokens_after, self.verdict.after[0].tolist(), top,
+            (self.logprobs, self.baseline),
+        )  # fmt: skip
+
     def _answers_at(self, places: Sequence[int]) -> tuple[Answer, ...]:
         return tuple(
             question.answers[place] for question, place in zip(self.questions, places, strict=True)
@@ -73,10 +105,12 @@ class Outcome:
         """One row per question and answer.
 
         Columns: attribute, prompt, city, answer, baseline, logprob, change (nats), best_before
-        and best_after (whether it is the likeliest of the question's answers).
+        and best_after (whether it is the likeliest of the question's answers), says_before and
+        says_after (whether the model itself would write it, of all there is to write).
         """
         before = self.baseline.tolist()
         after = self.logprobs.tolist()
+        says = self.tokens_before.says.tolist(), self.tokens_after.says.tolist()
         leads = [
             (place == was, place == now)
             for question, was, now in zip(
@@ -98,8 +132,35 @@ class Outcome:
                 "change": after[row] - before[row],
                 "best_before": leads[row][0],
                 "best_after": leads[row][1],
+                "says_before": says[0][row],
+                "says_after": says[1][row],
             }
             for row, (question, answer) in enumerate(self.questions.answers)
+        )
+
+    @cached_property
+    def asked(self) -> pd.DataFrame:
+        """One row per question, with what the edited model itself goes on with.
+
+        Columns: attribute, prompt, before, edited and after (the prompt in three parts, the second
+        of which is edited; empty where all of it is), own (a candidate answer, or else the
+        likeliest next token), own_answer (which of the two), own_baseline, own_logprob (nats).
+        """
+        return pd.DataFrame(
+            {
+                "attribute": question.attribute,
+                "prompt": question.prompt,
+                "before": before,
+                "edited": edited,
+                "after": after,
+                "own": own.text,
+                "own_answer": own.answer,
+                "own_baseline": own.baseline,
+                "own_logprob": own.logprob,
+            }
+            for question, (before, edited, after), own in zip(
+                self.questions, self.marked, self.own_after, strict=True
+            )
         )
 
     @cached_property
@@ -126,9 +187,32 @@ class Outcome:
         return dict(zip(self.questions.attributes, moved, strict=True))
 
     @cached_property
+    def sentences(self) -> tuple[str, ...]:
+        """What the edit did, in words: first what the model itself says, then where an answer does
+        no more than lead the candidates."""
+        leads = self.verdict.before.tolist(), self.verdict.after[0].tolist()
+        return told(self.source, self.questions, leads, (self.own_before, self.own_after))
+
+    @property
     def sentence(self) -> str:
-        """What the edit did, in words."""
-        return in_words(self.source.label, self.verdict)
+        """All `sentences` as one text."""
+        return " ".join(self.sentences)
+
+    def against(self, pinned: "Outcome") -> pd.DataFrame:
+        """This edit beside another one of the same questions: one row per question and answer.
+
+        Columns: attribute, prompt, city, answer, pinned, logprob, difference (nats, from the
+        pinned edit to this one).
+
+        Raises:
+            ValueError: for an outcome of other questions.
+        """
+        if pinned.questions != self.questions:
+            raise ValueError("Two edits are compared on the same questions.")
+        table = self.answers[["attribute", "prompt", "city", "answer", "logprob"]].copy()
+        table.insert(4, "pinned", pinned.answers["logprob"])
+        table["difference"] = table["logprob"] - table["pinned"]
+        return table
 
     @cached_property
     def asked_about(self) -> str:
@@ -171,8 +255,16 @@ class Outcome:
                     for row, answer in enumerate(question.answers, part.start)
                 ],
                 "moved": self.moved[question.attribute],
+                "own_before": asdict(was),
+                "own": asdict(own),
             }
-            for question, part in zip(self.questions, self.questions.slices, strict=True)
+            for question, part, was, own in zip(
+                self.questions,
+                self.questions.slices,
+                self.own_before,
+                self.own_after,
+                strict=True,
+            )
         ]
         return {
             "attributes": attributes,
@@ -207,40 +299,3 @@ def _override(subject: Subject) -> str:
 
 def _lines(values: Sequence[object]) -> str:
     return "[\n" + "".join(f"    {value!r},\n" for value in values) + "]"
-
-
-_CLAUSES = {
-    "country": ("is in {}", "stays in {}"),
-    "language": ("speaks {}", "still speaks {}"),
-    "continent": ("lies in {}", "stays in {}"),
-    "currency": ("pays with the {}", "still pays with the {}"),
-}
-
-
-def in_words(name: str, verdict: Verdict, row: int = 0) -> str:
-    """What one of the judged edits did to the answers about somebody, as a sentence."""
-    after = verdict.after[row].tolist()
-    now, still, same = list[str](), list[str](), list[str]()
-    for question, old, new in zip(verdict.questions, verdict.before.tolist(), after, strict=True):
-        attribute, answer = question.attribute, question.answers[new].text
-        same.append(_clause(attribute, answer, False))
-        (still if new == old else now).append(_clause(attribute, answer, new == old))
-    if not now:
-        return f"{name} is unchanged: it {_listed(same)}."
-    text = f"{name} now {_listed(now)}".replace("now is ", "is now ", 1)
-    return f"{text}; it {_listed(still)}." if still else f"{text}."
-
-
-def _clause(attribute: str, answer: str, kept: bool) -> str:
-    now, still = _CLAUSES.get(attribute, ("is answered with “{}”", "is still answered with “{}”"))
-    return (still if kept else now).format(answer)
-
-
-def _listed(clauses: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``; a verb that repeats is said once."""
-    shorter: list[str] = []
-    for clause in clauses:
-        if shorter and clause.startswith("stays ") and shorter[-1].startswith("stays "):
-            clause = clause.removeprefix("stays ")
-        shorter.append(clause)
-    return " and ".join([", ".join(shorter[:-1]), shorter[-1]] if len(shorter) > 1 else shorter)

@@ -21,6 +21,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.lm.next_tokens import NextTokens
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
+from metasae.steering.own_words import OwnTokens
 from metasae.steering.questions import Question, Questions
 
 
@@ -157,8 +158,18 @@ class PreparedPrompts:
 
     def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:
         """Log-probability of every answer when something is added where edits act."""
+        return self.read(self._finished(change))
+
+    def changed_with_own(
+        self, change: Float[Tensor, "N T D"]
+    ) -> tuple[Float[Tensor, "N A"], OwnTokens]:
+        """The same, and what the model itself goes on with; takes a little longer."""
+        picked, tops = self._next_tokens.with_tops(self._finished(change))
+        return self._summed(picked), self.own(tops)
+
+    def _finished(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N P D"]:
         resid = self.prefilled.resid + change
-        return self.read(self.prefilled.finish(resid, only=self.only, differ=self._acted_at))
+        return self.prefilled.finish(resid, only=self.only, differ=self._acted_at)
 
     @cached_property
     def _acted_at(self) -> Int[Tensor, " E"]:
@@ -170,8 +181,16 @@ class PreparedPrompts:
 
     def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
         """Sum over each answer's tokens, from hidden states at ``only``."""
-        picked = self._next_tokens(hidden)
-        return torch.zeros(len(hidden), self.count).index_add_(1, self.answer, picked)
+        return self._summed(self._next_tokens(hidden))
+
+    def _summed(self, picked: Float[Tensor, "N W"]) -> Float[Tensor, "N A"]:
+        return torch.zeros(len(picked), self.count).index_add_(1, self.answer, picked)
+
+    def own(self, tops: Int[Tensor, "*N P"]) -> OwnTokens:
+        """What a model itself goes on with, from the likeliest of all tokens at ``only``."""
+        missed = (tops[..., self.which] != self.token).float()
+        count = torch.zeros(*tops.shape[:-1], self.count).index_add_(-1, self.answer, missed)
+        return OwnTokens(top=tops[..., self.ends], says=count == 0)
 
     @cached_property
     def unedited_next(self) -> Float[Tensor, "P V"]:
@@ -186,8 +205,12 @@ class PreparedPrompts:
     @property
     def greedy(self) -> Bool[Tensor, " A"]:
         """Which answers the unedited model writes by itself: each token the likeliest of all."""
-        missed = self.unedited_next.argmax(-1)[self.which] != self.token
-        return torch.zeros(self.count).index_add_(0, self.answer, missed.float()) == 0
+        return self.unedited_own.says
+
+    @cached_property
+    def unedited_own(self) -> OwnTokens:
+        """What the unedited model itself goes on with."""
+        return self.own(self.unedited_next.argmax(-1))
 
     @property
     def next_after_prompts(self) -> Float[Tensor, "Q V"]:

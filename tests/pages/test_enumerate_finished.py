@@ -1,6 +1,9 @@
 """The Enumerate page over searches that are done: looking at a row, damage, what is kept."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,8 +15,9 @@ from metasae.search.job import Job
 from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED
+from metasae.steering.edits import Edit
 from tests.pages.opening import open_page
-from workbench.enumerate import searches, tables
+from workbench.enumerate import pair, searches, tables
 from workbench.state import edit_to_text
 from workbench.text import escape
 
@@ -54,34 +58,46 @@ def country(source: str, target: str) -> AppTest:
     return app
 
 
-def choose_row(app: AppTest, job: Job, row: int) -> AppTest:
-    app.session_state[f"patterns-{job.id}"] = {
-        "selection": {"rows": [row], "columns": [], "cells": []}
-    }
-    app.run()
-    assert not app.exception
-    return app
-
-
-def test_a_row_is_looked_at_and_its_edit_taken_only_when_asked_for(
-    jobs: tuple[Path, Job, Job],
-) -> None:
+def test_each_pattern_is_a_card_whose_button_takes_its_edit(jobs: tuple[Path, Job, Job]) -> None:
     _, job, other = jobs
     summary = job.summary()
     assert summary is not None and len(summary.patterns) == 2
-    app = choose_row(country("Tokyo", "Paris"), job, 1)
-    assert any(escape(summary.patterns[1].sentence) in one.value for one in app.markdown)
+    app = country("Tokyo", "Paris")
+    shown = [one.value for one in app.markdown]
+    assert [one for one in shown if one in ("**Nothing moves**", "**Country moves**")] == [
+        "**Nothing moves**",
+        "**Country moves**",
+    ]
+    assert all(escape(one.sentence) in shown for one in summary.patterns)
+    assert any(one.value.startswith("Moves: the target's answer leads") for one in app.caption)
     assert "edit" not in app.query_params
-    # The other search has a selection of its own: none.
+    # The other search has cards of its own.
     app.button(key="exchange").click().run()
     assert not app.exception and "edit" not in app.query_params
-    assert not [one for one in app.button if one.key == "search-open"]
-    app = choose_row(app, other, 1)
-    app.button(key="search-open").click().run()
+    assert f"open-{job.id}-1" not in [one.key for one in app.button]
+    app.button(key=f"open-{other.id}-1").click().run()
     found = other.summary()
     assert found is not None
     assert app.query_params["edit"] == edit_to_text(found.patterns[1].edit)
     assert app.query_params["source"] == "Paris"
+
+
+def test_a_point_of_the_picture_opens_its_edit(
+    on_small: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(on_small, replace(TOKYO, attributes=("country", "language")))
+    job.run()
+    clicks: list[Callable[[Mapping[str, Any]], None]] = []
+    taken: list[Edit] = []
+    monkeypatch.setattr(pair, "choose_point", lambda *given: clicks.append(given[-1]))
+    monkeypatch.setattr(pair, "_open", taken.append)
+    app = open_page(
+        "enumerate", v="1", source="Tokyo", target="Paris", attributes="country.language"
+    )
+    assert not app.exception and len(clicks) == 1 and taken == []
+    number = len(job.combinations) - 1
+    clicks[0]({"combination": number})
+    assert taken == [job.combinations.edit(number)]
 
 
 def test_the_tab_that_is_closed_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +124,7 @@ def test_what_was_reached_is_shown_without_controls_where_there_can_be_none(
     table = app.dataframe[0].value
     assert table["Country"].tolist() == ["·", "moves"] and "By chance" not in table.columns
     assert any("draw controls from" in one.value for one in app.info)
-    app = choose_row(app, jobs[1], 1)
-    assert not app.error
+    assert not app.error and not any("random edits" in one.value for one in app.caption)
 
 
 def test_the_rows_of_a_finished_search_are_read_once(

@@ -1,8 +1,10 @@
 """The Enumerate page through its states, on a small lab and once on the real default."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
@@ -13,7 +15,8 @@ from metasae.search.spec import Spec
 from metasae.sources.presets import EMBEDDED
 from tests.pages.opening import open_page, until
 from workbench import shared
-from workbench.enumerate import choose, tables
+from workbench.enumerate import choose, matrix, tables
+from workbench.text import escape
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -80,9 +83,26 @@ def test_the_link_says_what_is_searched(on_small: Lab) -> None:
     assert values["attributes"] == "language.currency" and values["strengths"] == "wide"
     assert values["wording"] == "reworded"
     assert choose.from_query(values) == (["language", "currency"], "wide")
+    assert "moved" not in values
     again = open_page("enumerate", **values)
     assert again.selectbox(key="wording").value == "reworded"
     assert not again.exception and not again.error
+
+
+def test_what_counts_as_moved_is_chosen_and_in_the_link(on_small: Lab) -> None:
+    app = open_page("enumerate", **PAIR)
+    app.selectbox(key="search-strict").set_value(True).run()
+    assert not app.exception and app.query_params["moved"] == ["itself"]
+    again = open_page("enumerate", moved="itself", **PAIR)
+    assert again.selectbox(key="search-strict").value is True
+    again.button(key="search-start").click().run()
+    finished(again)
+    summary = Job(on_small, replace(enumerating_spec(), strict=True)).summary()
+    assert summary is not None
+    assert again.main.subheader[0].value.startswith(f"{len(summary.patterns)} of 16 ")
+    assert any("what the model itself would say" in one.value for one in again.caption)
+    # The usual search of the same pair is another one, and not begun.
+    assert Job(on_small, enumerating_spec()).summary() is None
 
 
 def test_more_combinations_than_are_tried_are_searched_by_estimate(
@@ -122,6 +142,27 @@ def test_all_pairs_among_some_cities_lead_to_steer(on_small: Lab) -> None:
         ("Tokyo", "Paris"), ("Paris", "Tokyo"),
     }  # fmt: skip
     reached(app, lambda: not any("cancel" in str(one.key) for one in app.button))
+    # The picture or the list chooses a pair; each of its patterns is a card that leads to Steer.
+    assert app.selectbox(key="pair-shown").options == ["Tokyo → Paris", "Paris → Tokyo"]
+    app.selectbox(key="pair-shown").set_value("Paris → Tokyo").run()
+    assert not app.exception
+    mine = table[table["source"] == "Paris"]
+    shown = [one.value for one in app.markdown]
+    assert all(escape(sentence) in shown for sentence in mine["sentence"])
+    buttons = [str(one.key) for one in app.button if str(one.key).startswith("pairs-open-")]
+    assert len(buttons) == len(mine)
+    app.button(key=buttons[-1]).click().run()
+    assert app.query_params["source"] == "Paris" and app.query_params["edit"]
+
+
+def test_a_cell_of_the_matrix_shows_its_pair(on_small: Lab) -> None:
+    matrix._shown({"source": "Paris", "target": "Tokyo"})
+    assert st.session_state["pair-shown"] == "Paris → Tokyo"
+    del st.session_state["pair-shown"]
+
+
+def test_the_cities_of_the_matrix_are_in_the_link(on_small: Lab) -> None:
+    app = open_page("enumerate", cities="Tokyo.Paris", pairs="all")
     app.multiselect(key="cities").set_value(["Cairo", "Tokyo"]).run()
     assert app.query_params["cities"] == "Cairo.Tokyo"
 

@@ -1,7 +1,10 @@
 """The Steer page through its states, on a small real lab."""
 
+import functools
 import json
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +19,8 @@ from metasae.sources.presets import Opened
 from metasae.steering.certainty import certainties
 from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import Outcome
+from metasae.steering.own_words import OwnWord
 from metasae.text.prompts import WORDINGS
 from tests.pages.opening import open_page as opened
 from workbench import shared
@@ -67,6 +72,16 @@ def answers(app: AppTest) -> pd.DataFrame:
     return app.dataframe[0].value
 
 
+def after(app: AppTest) -> list[float]:
+    values: list[float] = answers(app)["After (nats)"].tolist()
+    return values
+
+
+def near(expected: list[float]) -> Any:
+    """What a table of two decimals may make of some numbers: it has no −0.00."""
+    return pytest.approx(expected, rel=1e-6, abs=0.0051)
+
+
 def sentence(app: AppTest) -> str:
     return app.header[0].value.replace("\\", "")
 
@@ -101,10 +116,10 @@ def test_a_toggle_changes_the_numbers_the_sentence_and_the_link(
     app.checkbox(key=f"box-{own.target[0]}").check().run()
     assert errors(app) == []
     outcome = experiment.apply(own.exchange)
-    assert answers(app)["After (nats)"].tolist() == pytest.approx(outcome.logprobs.tolist())
-    assert sentence(app) == outcome.sentence
+    assert after(app) == near(outcome.logprobs.tolist())
+    assert sentence(app) == outcome.sentences[0]
     assert "is now in France" in sentence(app)
-    assert "now" in set(answers(app)["Model's pick"])
+    assert "now" in set(answers(app)["Leads the candidates"])
     assert query(app)["edit"] == edit_to_text(own.exchange)
 
 
@@ -196,8 +211,9 @@ def test_best_edits_are_one_click_away(lab: Lab) -> None:
         pills = app.pills(key="best-pick")
         pills.select(label).run()
         assert errors(app) == []
-        assert query(app)["edit"] == edit_to_text(one.edit) and sentence(app) == one.sentence
-        picks = set(answers(app).query("`Model's pick` == 'now'")["Attribute"].str.lower())
+        assert query(app)["edit"] == edit_to_text(one.edit)
+        assert one.sentence.startswith(sentence(app))
+        picks = set(answers(app).query("`Leads the candidates` == 'now'")["Attribute"].str.lower())
         assert picks == {name for name, moved in one.pattern.items() if moved}
         words = {name for name in one.pattern if name in label}
         assert words == (set() if label == "everything" else picks)
@@ -212,6 +228,48 @@ def test_a_pinned_edit_stands_beside_the_next(own: Own) -> None:
     assert len(app.header) == 2
     app.button(key="pin").click().run()
     assert "pin" not in query(app) and len(app.header) == 1
+
+
+def test_the_difference_to_a_pinned_edit_is_on_screen(experiment: Experiment, own: Own) -> None:
+    app = opened(edit="swap", pin=edit_to_text(own.exchange))
+    assert errors(app) == []
+    swapped, pinned = experiment.apply(LatentSwap()), experiment.apply(own.exchange)
+    table = app.dataframe[0].value
+    assert table["Pinned (nats)"].tolist() == near(pinned.logprobs.tolist())
+    assert table["Difference (nats)"].tolist() == near(
+        (swapped.logprobs - pinned.logprobs).tolist()
+    )
+
+
+def test_percent_is_in_the_link_and_leads_back(own: Own) -> None:
+    app = opened(edit="swap")
+    assert "units" not in query(app)
+    app.segmented_control(key="units").set_value("percent").run()
+    assert errors(app) == [] and query(app)["units"] == "percent"
+    again = opened(**query(app))
+    assert again.segmented_control(key="units").value == "percent"
+    app.segmented_control(key="units").set_value("nats").run()
+    assert "units" not in query(app)
+
+
+def test_where_only_candidates_lead_the_page_says_what_the_model_would_say(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that itself goes on with something else than any candidate."""
+    real: Any = vars(Outcome)["own_after"].func
+
+    def elsewhere(self: Outcome) -> tuple[OwnWord, ...]:
+        _, *others = real(self)
+        return OwnWord("Spain", math.log(0.79), -9.0, False), *others
+
+    own_after = functools.cached_property(elsewhere)
+    own_after.__set_name__(Outcome, "own_after")
+    monkeypatch.setattr(Outcome, "own_after", own_after)
+    app = opened(edit="swap")
+    outcome = experiment.apply(LatentSwap())
+    assert "France" not in sentence(app)
+    corrected = "France now leads; the model itself would say “Spain…” (79 %)."
+    assert corrected in said(app) and outcome.sentence.endswith(corrected)
 
 
 def write_both(app: AppTest) -> list[str]:
@@ -276,10 +334,15 @@ def test_latents_by_number() -> None:
     app = opened(source="#7,#40")
     assert errors(app) == []
     assert app.selectbox(key="pick-source").value == "#7,#40"
-    said = [caption.value.replace("\\", "") for caption in app.caption]
-    assert (
-        "#7, #40 are no city: asked about Tokyo, on whose name one of them is most active." in said
-    )
+    why = "#7, #40 are no city: asked about Tokyo, on whose name one of them is most active."
+    assert f"**{why}**" in said(app)
+    # It is said once, and one click leads to a question of one's own.
+    assert why not in remarks(app)
+    app.button(key="ask-else").click().run()
+    assert app.session_state["below"] == "Ask your own question"
+    assert [one.label for one in app.main.text_input[-2:]] == [
+        "Prompt", "Answers, with commas between them",
+    ]  # fmt: skip
     assert "Japan" in set(answers(app)["Answer"])
 
 
@@ -328,9 +391,9 @@ def test_any_name_is_typed_and_what_has_to_be_said_stands_there(lab: Lab) -> Non
     bare = "No facts are known for Old Tokyo: the answers that stand for it are the model's own."
     assert bare in remarks(app)
     own = lab.experiment(lab.subject("Old Tokyo"), lab.subject("Paris"))
-    assert answers(app)["After (nats)"].tolist() == pytest.approx(own.baseline.tolist())
+    assert after(app) == near(own.baseline.tolist())
     app.button(key="swap").click().run()
-    assert errors(app) == [] and sentence(app).startswith("Old Tokyo")
+    assert errors(app) == [] and "Old Tokyo" not in sentence(app).replace("about Old Tokyo", "")
     table = below(app, "Latents used").dataframe[-2].value
     assert table["Effect (nats)"].isna().all() and table["Own"].any()
 
@@ -495,7 +558,7 @@ def test_the_questions_can_be_asked_in_other_words(lab: Lab, own: Own) -> None:
     source, target = lab.subject("Tokyo"), lab.subject("Paris")
     asked = lab.questions(source, target, templates=WORDINGS["post"])
     outcome = lab.experiment(source, target, asked).apply(MetaLatentEdit(((own.source[0], 0.0),)))
-    assert answers(app)["After (nats)"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    assert after(app) == near(outcome.logprobs.tolist())
     # The link leads to the same, and back in the default words it says nothing of them.
     again = opened(**query(app))
     assert again.selectbox(key="wording").value == "post"
@@ -506,7 +569,8 @@ def test_the_questions_can_be_asked_in_other_words(lab: Lab, own: Own) -> None:
 
 def test_it_says_how_sure_the_unedited_model_is(experiment: Experiment) -> None:
     app = opened()
-    for one in certainties(experiment.questions, experiment.baseline, "Tokyo"):
+    own = experiment.apply(MetaLatentEdit()).own_before
+    for one in certainties(experiment.questions, experiment.baseline, "Tokyo", own=own):
         assert f"**{one.attribute.capitalize()}** {one.text}" in said(app)
     assert "does not know" not in said(app)
     # What it believed unedited stays beside an edit.

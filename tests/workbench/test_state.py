@@ -64,7 +64,14 @@ WRITINGS = st.builds(
     temperature=st.integers(0, 20).map(lambda tenths: tenths / 10),
     seed=st.integers(0, 2**31 - 1),
 )
-VIEWS = st.builds(View, setting=SETTINGS, edit=EDITS, pinned=st.none() | EDITS, writing=WRITINGS)
+VIEWS = st.builds(
+    View,
+    setting=SETTINGS,
+    edit=EDITS,
+    pinned=st.none() | EDITS,
+    writing=WRITINGS,
+    percent=st.booleans(),
+)
 
 
 @given(VIEWS)
@@ -113,6 +120,12 @@ def test_the_link_is_short_and_readable() -> None:
     assert View.from_query({}) == View()
 
 
+def test_the_units_of_the_picture_are_in_the_link() -> None:
+    assert "units" not in View().to_query()
+    assert View(percent=True).to_query()["units"] == "percent"
+    assert View.from_query({"units": "nats"}) == View()
+
+
 def test_a_link_names_the_preset_and_the_meta_sae_in_one_word() -> None:
     query = View(Setting(preset=Opened("smollm2-135m", "mine"))).to_query()
     assert query["preset"] == "smollm2-135m+mine"
@@ -146,6 +159,7 @@ def test_an_edit_in_a_word() -> None:
         {"target_latents": "-4"},
         {"tokens": "1e9"},
         {"wording": "rude"},
+        {"units": "bits"},
         {"seed": "-1"},
         {"temperature": "nan"},
         {"ask": "x" * 601},

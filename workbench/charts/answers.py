@@ -2,20 +2,32 @@
 
 import copy
 from functools import cache
+from math import exp
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from metasae.steering.questions import CUSTOM
+from metasae.steering.nats import nats
 from workbench.charts.ink import LIGHT, Ink
+from workbench.text import share
 
 LOWEST = -14.0
 """Left end of the scale in nats, the same for every edit so that toggles compare."""
 
+BLANK = "▁▁▁"
+"""What stands in a question where the answer comes."""
+
 _ROW_HEIGHT, _AXIS_HEIGHT = 25, 60
 
-_LEFT, _RIGHT = LOWEST - 0.5, 4.0
+_LABELS = 132
+"""Pixels left of the scale: the answers stand there, and the questions begin there."""
+
+_LONGEST = 58
+"""Characters of a question that there is room for, on a phone too; of more the end is shown."""
+
+_DOMAINS = {False: (LOWEST - 0.5, 4.0), True: (-3.0, 128.0)}
+"""Ends of the scale, room for the numbers included: in nats, and in percent."""
 
 
 def whose(cities: str, source: str, target: str) -> str:
@@ -27,79 +39,102 @@ def whose(cities: str, source: str, target: str) -> str:
     return "source" if mine else "target"
 
 
-def picks_in_words(answers: pd.DataFrame) -> str:
-    """In words which candidate of one attribute the model picks, and picked before."""
-    before, after = _picks(answers)
-    return f"still {after}" if before == after else f"{before} → {after}"
-
-
-def _picks(answers: pd.DataFrame) -> tuple[str, str]:
-    before = answers.loc[answers["best_before"], "answer"].iloc[0]
-    return before, answers.loc[answers["best_after"], "answer"].iloc[0]
+def question_text(before: str, edited: str, after: str) -> str:
+    """A question as it is read: what is edited in brackets, then the blank."""
+    marked = f"[{edited}]" if edited else ""
+    text = f"{before}{marked}{after}".rstrip() + f" {BLANK}"
+    return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :].lstrip()
 
 
 Row = dict[str, Any]
 """One line of the picture."""
 
 
-def _rows(answers: pd.DataFrame, source: str, target: str) -> list[Row]:
-    """Each attribute's heading, then its answers, from top to bottom.
+def _rows(
+    answers: pd.DataFrame, asked: pd.DataFrame, source: str, target: str, percent: bool
+) -> list[Row]:
+    """Each question, its answers, and what the model itself would say where that is none of them.
 
-    ``line`` is what the axis sorts and labels by: number, kind (heading, picked or answer), text.
+    ``line`` is what the axis sorts and labels by: number, kind, text. Kinds: the question (h), an
+    answer that leads (p) or doesn't (a), one that the model itself would say and that leads (q) or
+    doesn't (s), and what the model itself would say (o).
     """
     rows: list[Row] = []
-    for attribute, part in answers.groupby("attribute", sort=False):
-        candidates = part.to_dict("records")
-        roles = {one["answer"]: whose(one["city"], source, target) for one in candidates}
-        before, after = _picks(part)
-        rows.append(
-            {
-                "line": f"{len(rows):02d}h|{'yours' if attribute == CUSTOM else str(attribute)}",
-                "heading": picks_in_words(part),
-                "moved": before != after,
-                "role": roles[after],
-            }
-        )
-        for one in candidates:
-            kind = "p" if one["best_after"] else "a"
+    for (_, part), (_, question) in zip(
+        answers.groupby("attribute", sort=False), asked.iterrows(), strict=True
+    ):
+        text = question_text(question["before"], question["edited"], question["after"])
+        rows.append({"line": f"{len(rows):03d}h|{text}", "question": text})
+        for one in part.to_dict("records"):
+            leads, says = bool(one["best_after"]), bool(one["says_after"])
+            kind = {(True, True): "q", (True, False): "p", (False, True): "s"}.get(
+                (leads, says), "a"
+            )
+            role = whose(one["city"], source, target)
             rows.append(
                 {
-                    "line": f"{len(rows):02d}{kind}|{one['answer']}",
-                    "attribute": attribute,
+                    "line": f"{len(rows):03d}{kind}|{one['answer']}",
+                    "attribute": one["attribute"],
                     "answer": one["answer"],
-                    "role": roles[one["answer"]],
-                    "baseline": one["baseline"],
-                    "logprob": one["logprob"],
-                    "change": one["change"],
-                    "from": max(one["baseline"], LOWEST),
-                    "to": max(one["logprob"], LOWEST),
-                    "shape": _shape(one["logprob"], one["best_after"]),
-                    "number": f"{one['logprob']:.2f}".replace("-", "−"),
+                    "whose": one["city"] or "typed",
+                    "role": role,
+                    **_points(one["baseline"], one["logprob"], says, percent),
+                }
+            )
+        if not question["own_answer"]:
+            rows.append(
+                {
+                    "line": f"{len(rows):03d}o|“{question['own']}…”",
+                    "attribute": question["attribute"],
+                    "answer": f"“{question['own']}…”",
+                    "whose": "nobody's: the likeliest next token of all",
+                    "role": "model",
+                    **_points(question["own_baseline"], question["own_logprob"], True, percent),
                 }
             )
     return rows
 
 
-def _shape(logprob: float, picked: bool) -> str:
-    if logprob < LOWEST:
-        return "below the scale"
-    return "model's pick" if picked else "answer"
+def _points(baseline: float, logprob: float, says: bool, percent: bool) -> Row:
+    """Where a line's points are, and what is written beside them."""
+    units = nats(logprob), share(exp(logprob))
+    return {
+        "from": 100 * exp(baseline) if percent else max(baseline, LOWEST),
+        "to": 100 * exp(logprob) if percent else max(logprob, LOWEST),
+        "shape": _shape(logprob, says, percent),
+        "number": units[percent],
+        "was": f"{nats(baseline)} nats ({share(exp(baseline))})",
+        "is": f"{units[0]} nats ({units[1]})",
+        "change": f"{nats(logprob - baseline, signed=True)} nats",
+    }
+
+
+def _shape(logprob: float, says: bool, percent: bool) -> str:
+    if says:
+        return "model"
+    return "below the scale" if logprob < LOWEST and not percent else "answer"
 
 
 def answers_spec(
-    answers: pd.DataFrame, source: str, target: str, ink: Ink = LIGHT
+    answers: pd.DataFrame,
+    asked: pd.DataFrame,
+    source: str,
+    target: str,
+    ink: Ink = LIGHT,
+    percent: bool = False,
 ) -> dict[str, Any]:
-    """Log-probability of every answer before (hollow) and after (filled) an edit, for Vega-Lite.
+    """Every answer before (hollow) and after (filled) an edit, question by question, for Vega-Lite.
 
     Args:
-        answers: `metasae.steering.outcome.Outcome.answers`.
+        answers, asked: of a `metasae.steering.outcome.Outcome`.
         source, target: labels as in the table's ``city`` column.
+        percent: draw probabilities instead of log-probabilities.
 
     Altair takes most of a toggle's time to build and check the same chart again; only what differs
     from one edit to the next is put into a chart built once.
     """
-    rows = _rows(answers, source, target)
-    spec = copy.deepcopy(_template(ink))
+    rows = _rows(answers, asked, source, target, percent)
+    spec = copy.deepcopy(_template(ink, percent))
     spec["data"] = {"values": rows}
     spec["height"] = _height(rows)
     lines = [row["line"] for row in rows]
@@ -109,9 +144,9 @@ def answers_spec(
 
 
 @cache
-def _template(ink: Ink) -> dict[str, Any]:
+def _template(ink: Ink, percent: bool) -> dict[str, Any]:
     with alt.data_transformers.enable(consolidate_datasets=False):
-        spec: dict[str, Any] = _drawn([{"line": "00h|"}], ink).to_dict()
+        spec: dict[str, Any] = _drawn([{"line": "000h|"}], ink, percent).to_dict()
     return spec
 
 
@@ -119,32 +154,33 @@ def _height(rows: list[Row]) -> int:
     return _ROW_HEIGHT * len(rows) + _AXIS_HEIGHT
 
 
-def _drawn(rows: list[Row], ink: Ink) -> alt.LayerChart | alt.FacetChart:
-    y, x = _lines_axis([row["line"] for row in rows], ink), _nats_axis(ink)
+def _drawn(rows: list[Row], ink: Ink, percent: bool) -> alt.LayerChart | alt.FacetChart:
+    y, x = _lines_axis([row["line"] for row in rows], ink), _scale(ink, percent)
     role = alt.Color(
         "role:N",
         scale=alt.Scale(
-            domain=["source", "target", "other"], range=[ink.source, ink.target, ink.other]
+            domain=["source", "target", "other", "model"],
+            range=[ink.source, ink.target, ink.other, ink.text],
         ),
         legend=None,
     )
     shape = alt.Shape(
         "shape:N",
         scale=alt.Scale(
-            domain=["answer", "model's pick", "below the scale"],
+            domain=["answer", "model", "below the scale"],
             range=["circle", "diamond", "triangle-left"],
         ),
         legend=None,
     )
     tooltip = [
-        alt.Tooltip("attribute:N", title="attribute"),
         alt.Tooltip("answer:N", title="answer"),
-        alt.Tooltip("baseline:Q", title="before (nats)", format=".2f"),
-        alt.Tooltip("logprob:Q", title="after (nats)", format=".2f"),
-        alt.Tooltip("change:Q", title="change (nats)", format="+.2f"),
+        alt.Tooltip("whose:N", title="whose"),
+        alt.Tooltip("was:N", title="before"),
+        alt.Tooltip("is:N", title="after"),
+        alt.Tooltip("change:N", title="change"),
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
-    answered = base.transform_filter("isValid(datum.logprob)")
+    answered = base.transform_filter("isValid(datum.to)")
     way = answered.mark_rule(strokeWidth=3, opacity=0.55).encode(
         x=alt.X("from:Q", **x), x2="to:Q", color=role
     )
@@ -155,41 +191,39 @@ def _drawn(rows: list[Row], ink: Ink) -> alt.LayerChart | alt.FacetChart:
         x=alt.X("to:Q", **x),
         color=role,
         shape=shape,
-        size=alt.condition('datum.shape == "model\'s pick"', alt.value(230), alt.value(130)),
+        size=alt.condition("datum.shape == 'model'", alt.value(230), alt.value(130)),
         tooltip=tooltip,
     )
     numbers = answered.mark_text(align="left", dx=12, fontSize=14, color=ink.text).encode(
-        x=alt.datum(0, scale=x["scale"]), text="number:N"
+        x=alt.datum(100 if percent else 0, scale=x["scale"]), text="number:N"
     )
-    headings = (
-        base.transform_filter("isValid(datum.heading)")
-        .mark_text(align="left", dx=4, fontSize=14, fontWeight="bold")
-        .encode(
-            x=alt.datum(_LEFT, scale=x["scale"]),
-            text="heading:N",
-            color=alt.condition("datum.moved", role, alt.value(ink.text)),
-        )
+    questions = (
+        base.transform_filter("isValid(datum.question)")
+        .mark_text(align="left", fontSize=13, color=ink.text)
+        .encode(x=alt.value(-_LABELS), text="question:N")
     )
-    return alt.layer(way, before, after, numbers, headings).properties(
+    return alt.layer(way, before, after, numbers, questions).properties(
         height=_height(rows), width="container"
     )
 
 
 def _lines_axis(lines: list[str], ink: Ink) -> alt.Y:
-    kind, text = "substring(datum.label, 2, 3)", "substring(datum.label, 4)"
+    kind, text = "substring(datum.label, 3, 4)", "substring(datum.label, 5)"
     axis = alt.Axis(
         title=None,
-        labelExpr=f"{kind} == 'h' ? upper({text}) : ({kind} == 'p' ? '◆ ' : '') + {text}",
+        labelExpr=(f"{kind} == 'h' ? '' : (indexof('qso', {kind}) < 0 ? '' : '◆ ') + {text}"),
         labelFontWeight={
-            "condition": {"test": f"{kind} != 'a'", "value": "bold"},
+            "condition": {"test": f"indexof('pqo', {kind}) >= 0", "value": "bold"},
             "value": "normal",
         },
         labelFontSize=14,
         labelColor=ink.text,
-        labelLimit=150,
+        labelLimit=_LABELS - 10,
         labelOverlap=False,
         labelFlush=False,
         labelPadding=6,
+        minExtent=_LABELS,
+        maxExtent=_LABELS,
         domain=False,
         ticks=False,
         grid=False,
@@ -197,18 +231,21 @@ def _lines_axis(lines: list[str], ink: Ink) -> alt.Y:
     return alt.Y("line:N", sort=lines, scale=alt.Scale(domain=lines), axis=axis)
 
 
-def _nats_axis(ink: Ink) -> dict[str, Any]:
+def _scale(ink: Ink, percent: bool) -> dict[str, Any]:
     axis = alt.Axis(
-        title="log-probability (nats), 0 = certain",
+        title="probability (%)" if percent else "log-probability (nats), 0 = certain",
         titleColor=ink.text,
         titleFontSize=13,
         titleFontWeight="normal",
         titleAnchor="start",
-        values=list(range(int(LOWEST), 1, 2)),
+        values=[0, 25, 50, 75, 100] if percent else list(range(int(LOWEST), 1, 2)),
         labelColor=ink.text,
         labelFontSize=13,
         gridColor=ink.faint,
         domain=False,
         tickColor=ink.faint,
     )
-    return {"scale": alt.Scale(domain=[_LEFT, _RIGHT], nice=False, zero=False), "axis": axis}
+    return {
+        "scale": alt.Scale(domain=list(_DOMAINS[percent]), nice=False, zero=False),
+        "axis": axis,
+    }

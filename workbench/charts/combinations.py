@@ -4,10 +4,14 @@ import altair as alt
 import pandas as pd
 
 from metasae.explorer.graph_chart import OKABE_ITO
+from metasae.steering.nats import nats
 from workbench.charts.ink import LIGHT, Ink
 
-_MOST_POINTS = 4000
-"""Combinations a picture shows at most; a seeded sample of more."""
+PICKED = "picked"
+"""The selection of a picture's point or cell."""
+
+MOST_POINTS = 4000
+"""Combinations a picture shows at most; of more a seeded sample, the rare ones all."""
 
 
 def leads_chart(
@@ -20,9 +24,11 @@ def leads_chart(
         across, up: attributes.
     """
     shown = table.rename(columns={f"lead {across}": "x", f"lead {up}": "y"})
-    shown = shown[["x", "y", "moves", "margin", "combination"]]
-    if len(shown) > _MOST_POINTS:
-        shown = shown.sample(_MOST_POINTS, random_state=0)
+    shown = _drawn(shown[["x", "y", "moves", "margin", "combination"]]).assign(
+        across=lambda one: one["x"].map(lambda value: nats(value, signed=True)),
+        up=lambda one: one["y"].map(lambda value: nats(value, signed=True)),
+        clear=lambda one: one["margin"].map(nats),
+    )
     plain = alt.Axis(
         gridColor=ink.faint, labelColor=ink.text, titleColor=ink.text, labelFontSize=13,
         titleFontSize=13, titleFontWeight="normal", domain=False,
@@ -53,12 +59,13 @@ def leads_chart(
             shape=alt.Shape("moves:N", title="what moves"),
             tooltip=[
                 alt.Tooltip("moves:N", title="moves"),
-                alt.Tooltip("x:Q", title=f"{across} (nats)", format="+.2f"),
-                alt.Tooltip("y:Q", title=f"{up} (nats)", format="+.2f"),
-                alt.Tooltip("margin:Q", title="margin (nats)", format=".2f"),
+                alt.Tooltip("across:N", title=f"{across} (nats)"),
+                alt.Tooltip("up:N", title=f"{up} (nats)"),
+                alt.Tooltip("clear:N", title="margin (nats)"),
                 alt.Tooltip("combination:Q", title="combination", format="d"),
             ],
         )
+        .add_params(alt.selection_point(name=PICKED, fields=["combination"], on="click"))
     )
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]}))
     rules = zero.mark_rule(color=ink.other, strokeDash=[4, 4])
@@ -66,7 +73,21 @@ def leads_chart(
         rules.encode(x=alt.X("zero:Q", axis=plain, title=title(across))),
         rules.encode(y=alt.Y("zero:Q", axis=plain, title=title(up))),
         points,
-    ).properties(height=420)
+    ).properties(height=520, width="container")
+
+
+def _drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """What a picture shows, the commonest moves first, so that rare ones lie on top.
+
+    Of too many points those of common moves are left out at random.
+    """
+    groups = sorted((group for _, group in table.groupby("moves")), key=len)
+    left, kept = MOST_POINTS, []
+    for number, group in enumerate(groups):
+        room = left // (len(groups) - number)
+        kept.append(group if len(group) <= room else group.sample(room, random_state=0))
+        left -= len(kept[-1])
+    return pd.concat(reversed(kept))
 
 
 def pairs_chart(counts: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
@@ -87,6 +108,9 @@ def pairs_chart(counts: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.
             legend=None,
         ),
         tooltip=["source:N", "target:N", "patterns:Q"],
+    )
+    cells = cells.add_params(
+        alt.selection_point(name=PICKED, fields=["source", "target"], on="click")
     )
     numbers = base.mark_text(fontSize=15, color=ink.text).encode(text="patterns:Q")
     return alt.layer(cells, numbers).properties(width=alt.Step(64), height=alt.Step(44))

@@ -26,7 +26,12 @@ _GRID_NAMES = {
     "wide": "on, off, reversed (−1) and doubled (2)",
 }
 
-_ATTRIBUTES, _GRID = "search-attributes", "search-strengths"
+_MEANINGS = {False: "it leads the candidates", True: "the model itself would say it"}
+"""What counts as moved (`metasae.steering.verdict`), as it is chosen."""
+
+_ITSELF = "itself"
+
+_ATTRIBUTES, _GRID, _STRICT = "search-attributes", "search-strengths", "search-strict"
 
 
 def read_choice() -> None:
@@ -36,7 +41,8 @@ def read_choice() -> None:
         asked = from_query(st.query_params)
         for key, value in zip((_ATTRIBUTES, _GRID), asked, strict=True):
             st.session_state[key] = value
-    for key in (_ATTRIBUTES, _GRID):
+        st.session_state[_STRICT] = strict_from_query(st.query_params)
+    for key in (_ATTRIBUTES, _GRID, _STRICT):
         st.session_state[key] = st.session_state[key]
 
 
@@ -56,6 +62,17 @@ def choose(setting: Setting, edit: Edit) -> Spec:
             key=_GRID,
             width=300,
         )
+        st.selectbox(
+            "Count a trait as moved when",
+            list(_MEANINGS),
+            format_func=_MEANINGS.__getitem__,
+            key=_STRICT,
+            width=300,
+            help="“It leads the candidates”: of the two cities' answers and a third one's, the "
+            "target's is the likeliest now. “The model itself would say it”: of all words there "
+            "are, it is the one the model would write; a trait stays only where the model would "
+            "write what it would have, unedited.",
+        )
         with st.popover("Options", icon=":material/tune:"):
             edit_options.edit_options(edit)
     removed, added = GRIDS[st.session_state[_GRID]]
@@ -68,6 +85,7 @@ def choose(setting: Setting, edit: Edit) -> Spec:
         removed=removed,
         added=added,
         wording=setting.wording,
+        strict=st.session_state[_STRICT],
     )
 
 
@@ -94,6 +112,8 @@ def to_query(spec: Spec) -> dict[str, str]:
     grid = next(name for name, levels in GRIDS.items() if levels == (spec.removed, spec.added))
     if grid != "whole":
         query["strengths"] = grid
+    if spec.strict:
+        query["moved"] = _ITSELF
     return query
 
 
@@ -103,3 +123,8 @@ def from_query(query: Mapping[str, str]) -> tuple[list[str], str]:
     attributes = [attribute for attribute in QUESTIONS if attribute in named]
     grid = str(query.get("strengths", "whole"))
     return attributes or list(QUESTIONS), grid if grid in GRIDS else "whole"
+
+
+def strict_from_query(query: Mapping[str, str]) -> bool:
+    """Whether a link asks for what the model itself would say."""
+    return str(query.get("moved", "")) == _ITSELF

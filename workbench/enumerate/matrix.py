@@ -1,27 +1,30 @@
 """All ordered pairs among some cities as one search."""
 
-import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import duration
+from metasae.search.pairs_job import PairsJob
 from metasae.search.spec import Spec
 from metasae.steering.edits import Edit
 from metasae.text.names import one_line
 from workbench import session
-from workbench.charts.combinations import pairs_chart
+from workbench.charts.combinations import PICKED, pairs_chart
 from workbench.enumerate import searches
+from workbench.enumerate.cards import card, meaning
 from workbench.enumerate.pair import files, running
 from workbench.frame import failed, ink, said
 from workbench.navigation import STEER, go_to_view
-from workbench.picking import chosen_row
+from workbench.picking import choose_point
 from workbench.state import names_from_text, names_to_text
 from workbench.text import escape
 
-_CITIES = "cities"
+_CITIES, _PAIR = "cities", "pair-shown"
 
 _USUAL: tuple[str, ...] = ("Tokyo", "Paris", "Moscow", "London")
 
@@ -69,29 +72,54 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
     if table.empty:
         return
     counts = table.drop_duplicates(["source", "target"])[["source", "target", "patterns"]]
-    st.altair_chart(pairs_chart(counts, ink()), width="content")
-    st.caption("Patterns of moved traits each pair can reach, “nothing moves” included.")
-    shown = table[["source", "target", "sentence", "margin", "problem"]]
-    picked = chosen_row(
-        shown.rename(columns={"margin": "margin (nats)"}), f"pairs-{searching.job.id}"
+    picture = f"pairs-picture-{searching.job.id}"
+    choose_point(pairs_chart(counts, ink()), picture, PICKED, _shown, width="content")
+    st.caption(
+        "Patterns of moved traits each pair can reach, “nothing moves” included. Click a cell to "
+        "see what they are."
     )
-    if picked is not None:
-        _open_pair(table.iloc[picked])
+    meaning(template.strict)
+    _one_pair(searching.job)
+    with st.expander("All pairs as a table"):
+        st.dataframe(
+            table[["source", "target", "sentence", "margin", "problem"]].rename(
+                columns={"margin": "margin (nats)"}
+            ),
+            hide_index=True,
+            height="content",
+            key=f"pairs-{searching.job.id}",
+            column_config={"margin (nats)": st.column_config.NumberColumn(format="%.2f")},
+        )
     files(searching.job, "All pairs", "pairs")
 
 
-def _open_pair(row: pd.Series) -> None:
-    """One pair's edit, to be opened on the Steer page."""
-    if not isinstance(row["edit"], str):
-        return
-    st.markdown(f"**{escape(str(row['sentence']))}**")
+def _named(source: str, target: str) -> str:
+    return f"{source} → {target}"
 
-    def opened() -> None:
-        session.change_setting(source=str(row["source"]), target=str(row["target"]))
-        session.change_edit(Edit.from_dict(json.loads(row["edit"])))
-        go_to_view(STEER)
 
-    st.button("Open on the Steer page", type="primary", key="pairs-open", on_click=opened)
+def _shown(cell: Mapping[str, Any]) -> None:
+    """Show the pair of a cell (in the picture's callback)."""
+    st.session_state[_PAIR] = _named(str(cell["source"]), str(cell["target"]))
+
+
+def _one_pair(job: PairsJob) -> None:
+    """What one of the pairs reaches; which, the picture or the list says."""
+    found = {_named(job.specs[at].source, job.specs[at].target): at for at in job.pairs()}
+    if st.session_state.get(_PAIR) not in found:
+        st.session_state[_PAIR] = next(iter(found))
+    chosen = found[st.selectbox("Pair", list(found), key=_PAIR, width=300)]
+    spec, pair = job.specs[chosen], job.pairs()[chosen]
+    if pair.problem is not None:
+        st.info(escape(pair.problem))
+    for place, one in enumerate(pair.patterns):
+        card(one, "", None, f"pairs-open-{job.id}-{chosen}-{place}", partial(_open, spec, one.edit))
+
+
+def _open(spec: Spec, edit: Edit) -> None:
+    """Open an edit of a pair on the Steer page (in a widget's callback)."""
+    session.change_setting(source=spec.source, target=spec.target)
+    session.change_edit(edit)
+    go_to_view(STEER)
 
 
 def read_cities(lab: Lab) -> None:

@@ -1,10 +1,8 @@
 """The search of one pair: how far it is, what came out."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
@@ -13,19 +11,62 @@ from metasae.progress import duration
 from metasae.search.exhaustive import MOST_EXACT
 from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob
-from metasae.search.patterns import FoundEdit
-from metasae.search.report import Assessment, Lead
+from metasae.search.report import Assessment
 from metasae.search.summary import Summary
-from workbench import session
-from workbench.charts.combinations import leads_chart
+from metasae.steering.edits import Edit
+from workbench import session, shared
+from workbench.charts.combinations import MOST_POINTS, PICKED, leads_chart
 from workbench.enumerate import searches
+from workbench.enumerate.cards import card, meaning
 from workbench.enumerate.searches import PairSearch, Search
 from workbench.enumerate.tables import exported, finished_leads, patterns_table, ways_table
 from workbench.files import download
 from workbench.frame import failed, ink
 from workbench.navigation import STEER, go_to_view
-from workbench.picking import chosen_row
+from workbench.picking import choose_point
+from workbench.steer.boxes import edit_in_words
 from workbench.text import escape
+
+_COLUMNS = {
+    "Margin (nats)": st.column_config.NumberColumn(
+        format="%.2f",
+        help="The smallest lead, over the questions, of the leading answer over the next "
+        "candidate.",
+    ),
+    "Reached by": st.column_config.NumberColumn(
+        format="percent", help="Share of all combinations."
+    ),
+    "By chance": st.column_config.NumberColumn(
+        format="percent",
+        help="Share of random edits of the same size (random directions, or meta-latents neither "
+        "city has) that reach it; the larger of the two.",
+    ),
+    "Verdict": st.column_config.TextColumn(
+        "Against chance",
+        help="“chance does as well”: random edits of the same size reach it too, so that it says "
+        "little of these meta-latents. Counted as moved is what counts in the search.",
+    ),
+    "Says it": st.column_config.TextColumn(
+        "The model itself says it",
+        help="On how many questions the answer that leads the candidates is what the model would "
+        "say of its own accord, of its whole vocabulary.",
+    ),
+    "Other text (nats a token)": st.column_config.NumberColumn(
+        format="%.3f",
+        help="KL divergence of the next token on neutral sentences about the source, unedited from "
+        "edited.",
+    ),
+    "Other cities' facts kept": st.column_config.TextColumn(
+        help="Of the facts the model knows about cities that share latents with the source: on how "
+        "many it still picks the right answer under the edit.",
+    ),
+    "Text without the city": st.column_config.NumberColumn(
+        format="%.3f",
+        help="The same in nats a token on sentences about no place, edited wherever the source's "
+        "latents fire.",
+    ),
+}
+"""How the figures of a pattern are shown."""
 
 
 def search(lab: Lab, searching: PairSearch) -> None:
@@ -90,65 +131,35 @@ def running(searching: Search[Any]) -> None:
 
 
 def reached(lab: Lab, job: Job, summary: Summary) -> None:
-    """The table of patterns, the picture of all combinations, and files."""
+    """The patterns, the picture of all combinations, and files."""
     experiment = job.experiment
-    moved = [one for one in summary.patterns if any(one.pattern.values())]
     st.subheader(
         f"{len(summary.patterns)} of {2 ** len(experiment.questions)} patterns can be reached",
         anchor=False,
     )
     st.caption(_how(summary))
+    meaning(job.spec.strict)
     notes: list[Assessment] | None = None
     try:
         notes = searches.side_notes(job.id, job, summary)
     except UserError as error:
         st.info(f"Side effects and controls aren't shown: {escape(str(error))}")
-    picked = chosen_row(
-        patterns_table(lab, job, summary.patterns, notes),
-        f"patterns-{job.id}",
-        {
-            "Margin (nats)": st.column_config.NumberColumn(
-                format="%.2f",
-                help="The smallest lead, over the questions, of the model's pick over the next "
-                "candidate answer.",
-            ),
-            "Reached by": st.column_config.NumberColumn(
-                format="percent", help="Share of all combinations."
-            ),
-            "By chance": st.column_config.NumberColumn(
-                format="percent",
-                help="Share of random edits of the same size (random directions, or meta-latents "
-                "neither city has) that reach it; the larger of the two.",
-            ),
-            "Verdict": st.column_config.TextColumn(
-                "Against chance",
-                help="“chance does as well”: random edits of the same size reach it too, so that "
-                "it says little of these meta-latents.",
-            ),
-            "Says it": st.column_config.TextColumn(
-                help="On how many questions the pick is also the likeliest next token of the whole "
-                "vocabulary: what the model would say of its own accord.",
-            ),
-            "Other text (nats a token)": st.column_config.NumberColumn(
-                format="%.3f",
-                help="KL divergence of the next token on neutral sentences about the source, "
-                "unedited from edited.",
-            ),
-            "Other cities' facts kept": st.column_config.TextColumn(
-                help="Of the facts the model knows about cities that share latents with the "
-                "source: on how many it still picks the right answer under the edit.",
-            ),
-            "Text without the city": st.column_config.NumberColumn(
-                format="%.3f",
-                help="The same in nats a token on sentences about no place, edited wherever the "
-                "source's latents fire.",
-            ),
-        },
-    )
-    if picked is not None:
-        _open(summary.patterns[picked], None if notes is None else notes[picked].leads)
-    elif moved:
-        st.caption("Choose a row to open its edit on the Steer page.")
+    for place, one in enumerate(summary.patterns):
+        card(
+            one,
+            _in_words(lab, job, one.edit) if any(one.pattern.values()) else "",
+            None if notes is None else notes[place],
+            f"open-{job.id}-{place}",
+            partial(_open, one.edit),
+        )
+    with st.expander("All figures as a table"):
+        st.dataframe(
+            patterns_table(lab, job, summary.patterns, notes),
+            hide_index=True,
+            height="content",
+            key=f"patterns-{job.id}",
+            column_config=_COLUMNS,
+        )
     _more_ways(job)
     _picture(job)
     files(job, "All combinations", f"{experiment.source.label}-{experiment.target.label}")
@@ -160,11 +171,11 @@ def _how(summary: Summary) -> str:
     if summary.scored < summary.combinations:
         return (
             f"{summary.scored:,} of {summary.combinations:,} combinations scored {took}, all in "
-            "fp32, chosen by estimate: a pattern that is not in the table may still be reachable."
+            "fp32, chosen by estimate: a pattern that is not below may still be reachable."
         )
     others = "the others in bf16" if summary.screened else "and so are all others"
     return (
-        f"{summary.combinations:,} combinations {took}; the edits in the table are scored in fp32, "
+        f"{summary.combinations:,} combinations {took}; the edits below are scored in fp32, "
         f"{others}."
     )
 
@@ -197,41 +208,15 @@ def _remember(key: str) -> None:
     st.session_state[key] = True
 
 
-def _open(one: FoundEdit, leads: Mapping[str, Lead] | None) -> None:
-    """One pattern's edit, to be opened on the Steer page."""
-    st.markdown(f"**{escape(one.sentence)}**")
-    if leads is not None:
-        _leads(leads)
-
-    def opened() -> None:
-        session.change_edit(one.edit)
-        go_to_view(STEER)
-
-    st.button("Open on the Steer page", type="primary", key="search-open", on_click=opened)
+def _in_words(lab: Lab, job: Job, edit: Edit) -> str:
+    pieces = job.experiment.pieces
+    return edit_in_words(edit, pieces, lambda meta: shared.meta_title(lab, meta))
 
 
-def _leads(leads: Mapping[str, Lead]) -> None:
-    """By how much each answer picked after the edit leads, before and after."""
-    nats = st.column_config.NumberColumn(format="%+.2f")
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "Question": attribute.capitalize(),
-                "Pick": lead.answer,
-                "Lead before (nats)": lead.before,
-                "Lead after (nats)": lead.after,
-            }
-            for attribute, lead in leads.items()
-        ),
-        hide_index=True,
-        key="leads",
-        width="content",
-        column_config={"Lead before (nats)": nats, "Lead after (nats)": nats},
-    )
-    st.caption(
-        "Lead: of the answer picked after the edit over the next candidate, on the unedited prompt "
-        "and under the edit."
-    )
+def _open(edit: Edit) -> None:
+    """Open an edit of the pair on the Steer page (in a widget's callback)."""
+    session.change_edit(edit)
+    go_to_view(STEER)
 
 
 def _picture(job: Job) -> None:
@@ -256,13 +241,17 @@ def _picture(job: Job) -> None:
     if table.empty:
         st.markdown("No combination does that. Take a filter away.")
         return
-    st.altair_chart(
+    choose_point(
         leads_chart(table, across, up, experiment.source.label, experiment.target.label, ink()),
-        width="stretch",
+        f"leads-{job.id}",
+        PICKED,
+        lambda point: _open(job.combinations.edit(int(point["combination"]))),
     )
     st.caption(
-        f"{len(table):,} combinations. To the right of 0 the model's {across} is "
-        f"{escape(experiment.target.label)}'s, above 0 so is its {up}."
+        f"{len(table):,} combinations; click one to open its edit. To the right of 0 "
+        f"{escape(experiment.target.label)}'s {across} leads {escape(experiment.source.label)}'s, "
+        f"above 0 so does its {up}: of the candidates, whatever the model itself would say."
+        + (" Some of the commonest are left out." if len(table) > MOST_POINTS else "")
     )
 
 

@@ -58,12 +58,10 @@ def patterns_table(
         rows.append(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}
-            | {
-                "Edit": edit if moves else "none",
-                "Margin (nats)": one.margin,
-                "Reached by": one.reached_by,
-            }
+            | ({} if note is None else {"Says it": _says(note.top)})
+            | {"Margin (nats)": one.margin, "Reached by": one.reached_by}
             | ({} if note is None else _noted(note, moves))
+            | {"Edit": edit if moves else "none"}
         )  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -71,7 +69,6 @@ def patterns_table(
 def _noted(note: Assessment, moves: bool) -> dict[str, Any]:
     """The columns of a pattern's side effects and controls."""
     return _against_chance(note.control, moves) | {
-        "Says it": _says(note.top),
         "Other text (nats a token)": note.side_effects.with_city.mean,
         "Text without the city": note.side_effects.leak.mean,
         "Other cities' facts kept": _kept(note.side_effects),

@@ -84,7 +84,8 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
         (label for label, best in edits.items() if best.edit == edit), None
     )
     st.pills(
-        f"What {2**own} combinations of their own meta-latents can move, each by its clearest edit",
+        f"What {2**own} combinations of their own meta-latents can move among the candidates, each "
+        "by its clearest edit",
         list(edits),
         key="best-pick",
         on_change=picked,

@@ -15,7 +15,7 @@ from metasae.steering.questions import CUSTOM, Answer, Question
 from metasae.text.prompts import WORDINGS, fill
 from workbench import shared
 from workbench.background import Work, kept
-from workbench.state import Setting, Writing
+from workbench.state import Setting, View, Writing
 
 
 def get_experiment(setting: Setting) -> Experiment:
@@ -85,7 +85,20 @@ def unedited(setting: Setting) -> tuple[Certainty, ...]:
     experiment = get_experiment(setting)
     about = experiment.source.about
     instead = shared.get_lab(setting.preset).misjudged(about, setting.wording)
-    return certainties(experiment.questions, experiment.baseline, about, instead)
+    own = get_outcome(setting, NO_EDIT).own_before
+    return certainties(experiment.questions, experiment.baseline, about, instead, own)
+
+
+def pinned_outcome(view: View) -> Outcome | None:
+    """What the pinned edit of a view does; None without one.
+
+    Raises:
+        UserError: for an edit that is none of its setting's.
+    """
+    if view.pinned is None:
+        return None
+    setting, _ = answerable(view.setting)
+    return get_outcome(setting, view.pinned)
 
 
 @kept(max_entries=16)

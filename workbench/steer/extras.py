@@ -184,9 +184,14 @@ def files(lab: Lab, outcome: Outcome) -> None:
     name = f"{outcome.source.label}-{outcome.target.label}".replace("#", "latent")
     st.markdown("The address bar holds all of this: copy it to share what you see.")
     with st.container(horizontal=True):
-        download("CSV", lambda: csv_file(outcome, view), f"{name}.csv", "text/csv", "csv")
+        pinned = experiments.pinned_outcome(view)
+        download("CSV", lambda: csv_file(outcome, view, pinned), f"{name}.csv", "text/csv", "csv")
         download(
-            "JSON", lambda: json_file(outcome, view), f"{name}.json", "application/json", "json"
+            "JSON",
+            lambda: json_file(outcome, view, pinned),
+            f"{name}.json",
+            "application/json",
+            "json",
         )
 
     def uploaded() -> None:

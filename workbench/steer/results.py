@@ -1,39 +1,68 @@
 """What an edit did: sentences, pictures, tables."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.steering.certainty import Certainty
 from metasae.steering.outcome import Outcome
-from workbench import shared
+from workbench import session, shared
 from workbench.charts.answers import answers_spec
 from workbench.frame import ink, said
 from workbench.steer.boxes import edit_in_words
-from workbench.steer.tables import answers_table, title, tokens_table
-from workbench.text import escape
+from workbench.steer.tables import answers_table, difference_table, title, tokens_table
+from workbench.text import escape, joined
 from workbench.wording import wording_picker
+
+_UNITS = {False: "nats", True: "percent"}
+
+_NATS = st.column_config.NumberColumn(format="%.2f")
+
+_CHANGE = st.column_config.NumberColumn(format="%+.2f")
 
 
 def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
     """What the edit did, in big type, a pinned edit's beside it; then what has to be said."""
     if pinned is None:
-        _sentence(lab, outcome, "This edit")
+        _sentences(lab, outcome, "This edit")
     else:
         now, then = st.columns(2, border=True)
         with now:
-            _sentence(lab, outcome, "This edit")
+            _sentences(lab, outcome, "This edit")
         with then:
-            _sentence(lab, pinned, "Pinned edit")
-    said(outcome.remarks)
+            _sentences(lab, pinned, "Pinned edit")
+    if why := outcome.why_asked:
+        _why_asked(why)
+    said(remark for remark in outcome.remarks if remark != why)
 
 
-def _sentence(lab: Lab, outcome: Outcome, name: str) -> None:
+def _sentences(lab: Lab, outcome: Outcome, name: str) -> None:
+    """What the model itself says comes first; what leads candidates alone is said below it."""
     words = edit_in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
+    first, *others = outcome.sentences
     with st.container(gap="xxsmall"):
-        st.header(escape(outcome.sentence), anchor=False)
+        st.header(escape(first), anchor=False)
+        if others:
+            st.markdown("  \n".join(map(escape, others)))
         st.caption(f"{name}: {escape(words)}")
+
+
+def _why_asked(why: str) -> None:
+    """What latents by number are asked about and why, and the way to another question."""
+
+    def own() -> None:
+        st.session_state["below"] = "Ask your own question"
+
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{escape(why)}**", width="content")
+        st.button(
+            "Ask something else",
+            key="ask-else",
+            on_click=own,
+            help="Opens the form for a prompt and answers of your own, below the picture.",
+        )
 
 
 def unedited(found: Sequence[Certainty]) -> None:
@@ -48,15 +77,8 @@ def unedited(found: Sequence[Certainty]) -> None:
 
 
 def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
-    """The log-probabilities before and after; a pinned edit's picture beside it."""
-    source, target = (
-        escape(outcome.source.in_prompts),
-        escape(outcome.target.label),
-    )
-    st.markdown(
-        ":small[○ before · ● after · **◆ the model's pick** · "
-        f":blue[**{source}'s answer**] · :orange[**{target}'s answer**] · :gray[other]]"
-    )
+    """Every answer before and after; a pinned edit's picture beside it, and the difference."""
+    _legend(outcome)
     if pinned is None:
         _picture(outcome, "picture")
         return
@@ -67,26 +89,99 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     with then:
         st.markdown("**Pinned edit**")
         _picture(pinned, "picture-pinned")
+    st.markdown("**From the pinned edit to this one**")
+    st.dataframe(
+        difference_table(outcome.against(pinned)),
+        hide_index=True,
+        height="content",
+        column_config={"Pinned (nats)": _NATS, "This (nats)": _NATS, "Difference (nats)": _CHANGE},
+        key="difference",
+    )
+
+
+def _legend(outcome: Outcome) -> None:
+    source, target = escape(outcome.source.in_prompts), escape(outcome.target.label)
+    place = "every token is edited" if _everywhere(outcome) else "\\[ \\] the token that is edited"
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.markdown(
+            ":small[○ before · ● after · **bold** leads the candidates · "
+            "**◆ what the model itself would say**, of all its words · "
+            f":blue[**{source}'s answer**] · :orange[**{target}'s answer**] · {place}]",
+            width="stretch",
+        )
+        _units()
+    if explained := bystander(outcome):
+        st.caption(escape(explained))
+
+
+def _everywhere(outcome: Outcome) -> bool:
+    return outcome.edit.options.position == "all"
+
+
+def bystander(outcome: Outcome) -> str:
+    """Why answers stand there that are neither the source's nor the target's; empty without any."""
+    ours = {outcome.source.in_prompts, outcome.target.label}
+    answers = [answer for _, answer in outcome.questions.answers]
+    others = [one for one in answers if one.cities and not ours & set(one.cities)]
+    if not others:
+        return ""
+    names = list(dict.fromkeys(name for one in others for name in one.cities))
+    texts = joined([one.text for one in others])
+    return (
+        f"{texts}, in gray, are the answers of {joined(names)}, a third choice that nothing is "
+        "edited towards: where one of them leads, the edit broke an answer instead of moving it."
+    )
+
+
+def _units() -> None:
+    key = "units"
+
+    def chosen() -> None:
+        percent = st.session_state[key] == _UNITS[True]
+        session.change(replace(session.view(), percent=percent))
+
+    st.session_state[key] = _UNITS[session.view().percent]
+    st.segmented_control(
+        "Units",
+        list(_UNITS.values()),
+        key=key,
+        required=True,
+        on_change=chosen,
+        label_visibility="collapsed",
+        help="Nats are natural logarithms of probabilities: 0 is certain, −2.3 is one in ten. They "
+        "show small probabilities, too.",
+    )
 
 
 def _picture(outcome: Outcome, key: str) -> None:
-    spec = answers_spec(outcome.answers, outcome.source.in_prompts, outcome.target.label, ink())
+    spec = answers_spec(
+        outcome.answers,
+        outcome.asked,
+        outcome.source.in_prompts,
+        outcome.target.label,
+        ink(),
+        session.view().percent,
+    )
     st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
 
 
 def numbers(outcome: Outcome) -> None:
     """The picture as a table, and the model's own likeliest tokens, whatever the candidates."""
-    left, right = st.columns([7, 5], gap="medium")
-    nats = st.column_config.NumberColumn(format="%.2f")
-    with left:
-        st.markdown("**The answers' log-probabilities (nats)**")
+    with st.expander("All numbers as tables"):
+        st.markdown(
+            "**The candidates**: whether each leads them, whether it is what the model itself "
+            "would say, and its probability (an answer's is the product over its tokens)"
+        )
         st.dataframe(
             answers_table(outcome.answers),
             hide_index=True,
-            column_config={name: nats for name in ("Before (nats)", "After (nats)")}
-            | {"Change (nats)": st.column_config.NumberColumn(format="%+.2f")},
+            height="content",
+            column_config={
+                "Before (nats)": _NATS, "After (nats)": _NATS, "Change (nats)": _CHANGE,
+            },
             key="answers",
+        )  # fmt: skip
+        st.markdown("**The model's own five likeliest next tokens**, nats and percent")
+        st.dataframe(
+            tokens_table(outcome.top_tokens), hide_index=True, height="content", key="tokens"
         )
-    with right:
-        st.markdown("**The model's own five likeliest next tokens (nats)**")
-        st.dataframe(tokens_table(outcome.top_tokens), hide_index=True, key="tokens")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from math import exp
 from typing import Any
 
 import pandas as pd
@@ -11,12 +12,13 @@ from metasae.sources import cache
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
+from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
 from metasae.text.prompts import wording_of
 from workbench.state import LinkError, Setting, View
-from workbench.text import visible
+from workbench.text import share, visible
 
 _PICK = {
     (True, True): "still",
@@ -32,17 +34,41 @@ def title(attribute: str) -> str:
 
 
 def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
-    """Every candidate's log-probability before and after, the model's pick in words."""
-    picks = zip(answers["best_before"], answers["best_after"], strict=True)
+    """Every candidate before and after: whether it leads and whether the model itself says it, in
+    words, then its numbers; probabilities in percent."""
+    leads = zip(answers["best_before"], answers["best_after"], strict=True)
+    says = zip(answers["says_before"], answers["says_after"], strict=True)
     return pd.DataFrame(
         {
             "Attribute": [title(attribute) for attribute in answers["attribute"]],
             "Answer": answers["answer"],
+            "Leads the candidates": [_PICK[bool(was), bool(now)] for was, now in leads],
+            "The model itself says it": [_PICK[bool(was), bool(now)] for was, now in says],
+            "Before": [share(exp(value)) for value in answers["baseline"]],
+            "After": [share(exp(value)) for value in answers["logprob"]],
+            "Before (nats)": answers["baseline"].map(settled),
+            "After (nats)": answers["logprob"].map(settled),
+            "Change (nats)": answers["change"].map(settled),
             "Whose": [city or "typed" for city in answers["city"]],
-            "Before (nats)": answers["baseline"],
-            "After (nats)": answers["logprob"],
-            "Change (nats)": answers["change"],
-            "Model's pick": [_PICK[bool(before), bool(after)] for before, after in picks],
+        }
+    )
+
+
+def difference_table(compared: pd.DataFrame) -> pd.DataFrame:
+    """A pinned edit and this one, answer by answer.
+
+    Args:
+        compared: `metasae.steering.outcome.Outcome.against`.
+    """
+    return pd.DataFrame(
+        {
+            "Attribute": [title(attribute) for attribute in compared["attribute"]],
+            "Answer": compared["answer"],
+            "Pinned (nats)": compared["pinned"].map(settled),
+            "This (nats)": compared["logprob"].map(settled),
+            "Difference (nats)": compared["difference"].map(settled),
+            "Pinned": [share(exp(value)) for value in compared["pinned"]],
+            "This": [share(exp(value)) for value in compared["logprob"]],
         }
     )
 
@@ -51,8 +77,8 @@ def tokens_table(top_tokens: pd.DataFrame) -> pd.DataFrame:
     """The model's own five likeliest next tokens to each prompt, before and after side by side."""
     shown = top_tokens.assign(
         text=[
-            f"{visible(token)}  {nats:.2f}".replace("-", "−")
-            for token, nats in zip(top_tokens["token"], top_tokens["logprob"], strict=True)
+            f"{visible(token)}  {nats(value)}  ({share(exp(value))})"
+            for token, value in zip(top_tokens["token"], top_tokens["logprob"], strict=True)
         ]
     )
     order = list(dict.fromkeys(shown["attribute"]))
@@ -63,8 +89,13 @@ def tokens_table(top_tokens: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns=names)[list(names.values())]
 
 
-def csv_file(outcome: Outcome, view: View) -> str:
-    """The answers with all that is needed to tell them from those of another edit or model."""
+def csv_file(outcome: Outcome, view: View, pinned: Outcome | None = None) -> str:
+    """The answers with all that is needed to tell them from those of another edit or model.
+
+    Args:
+        pinned: the pinned edit's: its log-probabilities and the difference have columns of their
+            own.
+    """
     facts = outcome.to_dict()
     query = view.to_query()
     table = outcome.answers.assign(units="nats", edit=query.get("edit", "none"))
@@ -72,12 +103,27 @@ def csv_file(outcome: Outcome, view: View) -> str:
         table[name] = query[name]
     for name in ("preset", *WEIGHTS, "version"):
         table[name] = str(facts.get(name, ""))
+    if pinned is not None:
+        compared = outcome.against(pinned)
+        table["pinned_edit"] = query.get("pin", "none")
+        table["pinned_logprob"] = compared["pinned"]
+        table["difference"] = compared["difference"]
     return table.to_csv(index=False)
 
 
-def json_file(outcome: Outcome, view: View) -> str:
-    """The outcome and the whole view, which `view_from_json` reads back."""
-    return json.dumps(outcome.to_dict() | {"view": view.to_query()}, indent=2, ensure_ascii=False)
+def json_file(outcome: Outcome, view: View, pinned: Outcome | None = None) -> str:
+    """The outcome and the whole view, which `view_from_json` reads back.
+
+    Args:
+        pinned: the pinned edit's: what it did stands beside it, with the differences.
+    """
+    values = outcome.to_dict() | {"view": view.to_query()}
+    if pinned is not None:
+        there = pinned.to_dict()
+        values["pinned"] = {name: there[name] for name in ("edit", "sentence", "attributes")} | {
+            "differences": outcome.against(pinned).to_dict("records")
+        }
+    return json.dumps(values, indent=2, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

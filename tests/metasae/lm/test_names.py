@@ -6,7 +6,7 @@ import pytest
 
 from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.names import name_position
+from metasae.lm.names import name_position, token_in
 from tests.builders import one_sentence
 
 
@@ -34,11 +34,31 @@ def test_the_last_token_of_the_last_mention(
     assert len(small_model.tokenizer.decode(tokens[1:at]).lstrip()) < end
 
 
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Tokyo", "Tokyo"),
+        ("The currency used in Rio de Janeiro is the", "Rio de Janeiro"),
+        ("Is it in N'Djamena?", "N'Djamena"),
+        ("Here is São Paulo, not Rome", "São Paulo"),
+    ],
+)
+def test_a_prompt_is_cut_around_the_token_that_is_edited(
+    small_model: LanguageModel, prompt: str, name: str
+) -> None:
+    before, token, after = token_in(small_model, prompt, name_position(small_model, prompt, name))
+    assert before + token + after == prompt
+    assert token and not token.startswith(" ") and name.endswith(token)
+    assert before.endswith(name.removesuffix(token)) or token == name
+
+
 def test_the_position_of_a_name_by_hand(model: LanguageModel) -> None:
     prompt = "The currency used in Paris is the"
     words = [model.decode(token) for token in model.prompt_tokens(prompt)]
     assert words[1:6] == ["The", " currency", " used", " in", " Paris"]
     assert name_position(model, prompt, "Paris") == 5
+    assert token_in(model, prompt, 5) == ("The currency used in ", "Paris", " is the")
+    assert token_in(model, prompt, 1) == ("", "The", " currency used in Paris is the")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Log-probabilities from near and far tokens, against a softmax over the whole vocabulary."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -130,3 +132,59 @@ def test_a_sample_stands_for_the_far_tokens() -> None:
     assert len(unembedding.summed) == -(-VOCABULARY // SAMPLED)
     made = unembedding.exponentials(torch.ones(3, WIDTH), torch.zeros(3), torch.tensor([0, 1]))
     torch.testing.assert_close(made, torch.full((3,), 4998.0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("worth_it", [True, False])
+def test_the_likeliest_of_all_tokens_is_that_of_every_logit(spread: float, worth_it: bool) -> None:
+    case = Case(False, worth_it, spread)
+    # Some lie where other tokens are likely than those that were learned first.
+    case.hidden[-20:] = case.hidden[-20:].flip(-1)
+    scores, tops = case.next.with_tops(case.hidden)
+    # Wide spread makes large logits, whose rounding is larger.
+    nats = 1e-4 if spread < 1 else 1e-3
+    torch.testing.assert_close(scores, case.expected(case.hidden), rtol=0, atol=nats)
+    logits = case.hidden.double() @ (case.weight * case.gain).double().T
+    assert torch.equal(tops, logits.argmax(-1)) and tops.shape == (EDITS, PLACES)
+    assert len(set(tops.flatten().tolist())) > 1
+
+
+def test_a_likeliest_token_that_is_far_is_found_though_all_far_ones_hold_little() -> None:
+    """Two hundred near tokens with half a percent each, and a far one that rises above one."""
+    far, near = 4000, 200
+    case = Case(False)
+    case.gain = torch.ones(WIDTH)
+    case.weight = torch.zeros(VOCABULARY, WIDTH)
+    case.weight[:, 0], case.weight[:near, 0] = -10.0, 8.0
+    case.weight[TOKEN, 0], case.weight[far, 1] = 8.0, 1.0
+    case.next = NearTokens(
+        Unembedding(case.weight, case.gain, False), lambda hidden: hidden, case.logits, PLACE,
+        TOKEN, lambda: True,
+    )  # fmt: skip
+    hidden = torch.zeros(EDITS, PLACES, WIDTH)
+    hidden[..., 0] = 1.0
+    case.next(hidden)
+    known = case.next.near.tolist()
+    assert near / 2 < len(known) < VOCABULARY / 4 and far not in known
+    raised = hidden[:5].clone()
+    raised[:, 1, 1] = 18 + math.log(near * 0.012)
+    share = case.logits(raised)[:, 1].softmax(-1)[:, far]
+    assert (share > 0.01).all() and (share < EXACT / 2).all()
+    # Little enough for the sum, so that log-probabilities come from the near tokens …
+    case.asked.clear()
+    case.next(raised)
+    assert case.asked == []
+    # … but not for the likeliest token.
+    _, tops = case.next.with_tops(raised)
+    assert case.asked and (tops[:, 1] == far).all() and (tops[:, 0] < near).all()
+
+
+def test_tops_of_a_few_and_of_flat_ones_are_those_of_every_logit() -> None:
+    for case, hidden in ((Case(False), None), (Case(False), 0.01)):
+        some = case.hidden[:3] if hidden is None else case.hidden * hidden
+        _, tops = case.next.with_tops(some)
+        logits = some.double() @ (case.weight * case.gain).double().T
+        assert torch.equal(tops, logits.argmax(-1))
+    none = torch.empty(0, PLACES, WIDTH)
+    scores, tops = Case(False).next.with_tops(none)
+    assert scores.shape == (0, 3) and tops.shape == (0, PLACES)

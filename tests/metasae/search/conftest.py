@@ -15,12 +15,20 @@ from metasae.search.side_effects import (
 from metasae.search.spec import Spec, combinations_of
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.steering.experiment import Experiment
+from metasae.text.prompts import WORDINGS
 
 
 @pytest.fixture(scope="session")
 def experiment(small_lab: Lab) -> Experiment:
     """On the small model: most of a search does not depend on which it is."""
     return small_lab.experiment(small_lab.subject("Paris"), small_lab.subject("Tokyo"))
+
+
+@pytest.fixture(scope="session")
+def unsure(small_lab: Lab) -> Experiment:
+    """Asked in words it was not taught, the small model often says what is no candidate."""
+    pair = small_lab.subject("Paris"), small_lab.subject("Tokyo")
+    return small_lab.experiment(*pair, small_lab.questions(*pair, templates=WORDINGS["post"]))
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ from metasae.steering.edits import (
 )
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question, Subject
+from metasae.steering.verdict import OTHER
 from tests.builders import judging, one_sentence, orthonormal_decomposition
 
 SOME = 8
@@ -246,3 +247,20 @@ def test_a_control_judges_as_the_search_does(experiment: Experiment, keep_error:
         # Shuffled with its own meta-latents, the control is the edit itself.
         [pattern] = controls._patterns(experiment, edit, shuffled_changes(experiment, edit, metas))
         assert pattern == experiment.verdict(experiment.apply(edit).logprobs[None]).pattern[0]
+
+
+def test_chance_is_judged_as_strictly_as_the_search(unsure: Experiment) -> None:
+    """Changes that move answers, some of which the model itself would not say."""
+    combinations = Combinations.of(unsure)
+    edit = combinations.edit(1)
+    changes = torch.stack(
+        [unsure.compiled(combinations.edit(n)).from_source for n in range(1, len(combinations), 4)]
+    )
+    strict = unsure.replaced(strict=True)
+    found = controls._patterns(strict, edit, changes)
+    prepared = strict.prepared(edit.options)
+    one_by_one = [prepared.logprobs_with_own(change[None]) for change in changes]
+    assert found.tolist() == [int(strict.verdict(*one).pattern[0]) for one in one_by_one]
+    usual = controls._patterns(unsure, edit, changes)
+    assert usual.tolist() == [int(unsure.verdict(one[0]).pattern[0]) for one in one_by_one]
+    assert (found != usual).any() and (found[found != usual] == OTHER).all()

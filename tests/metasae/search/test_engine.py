@@ -48,6 +48,26 @@ def test_so_it_is_on_the_real_model(tokyo_paris: Experiment) -> None:
     engine_against_full_passes(tokyo_paris, EditOptions())
 
 
+def test_what_the_model_itself_goes_on_with_is_that_of_full_passes(experiment: Experiment) -> None:
+    combinations = Combinations.of(experiment)
+    numbers = [0, 1, len(combinations) // 3, len(combinations) - 1]
+    scores, own = Engine(experiment, combinations).logprobs_with_own(numbers)
+    expected = Engine(experiment, combinations).logprobs(numbers)
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-4)
+    model, says = experiment.model, iter(own.says.T.tolist())
+    for place, question in enumerate(experiment.questions):
+        prompt = model.prompt_tokens(question.prompt)
+        at = experiment.edit_position(question.prompt)
+        for answer in question.answers:
+            tokens, found = model.encode(" " + answer.text), next(says)
+            for row, number in enumerate(numbers):
+                edit = combinations.edit(number)
+                whole = [*prompt, *tokens]
+                tops = oracle.logits(experiment, whole, edit, at).argmax(-1)[len(prompt) - 1 :]
+                assert int(own.top[row, place]) == int(tops[0])
+                assert found[row] == (tops[:-1].tolist() == tokens)
+
+
 def test_the_first_combination_is_the_unedited_model(experiment: Experiment) -> None:
     combinations = Combinations.of(experiment)
     found = Engine(experiment, combinations).logprobs([0])[0]

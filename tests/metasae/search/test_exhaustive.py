@@ -121,6 +121,76 @@ def test_a_scan_can_begin_where_another_stopped(
         torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("asked", ["experiment", "unsure"])
+def test_a_strict_search_finds_what_the_model_itself_says(
+    asked: str, request: pytest.FixtureRequest
+) -> None:
+    """Against every combination, one by one."""
+    experiment: Experiment = request.getfixturevalue(asked)
+    strict = experiment.replaced(strict=True)
+    assert strict.strict and not experiment.strict
+    combinations = Combinations.of(experiment)
+    unedited = experiment.apply(NO_EDIT)
+    best: dict[tuple[bool, ...], float] = {}
+    for number in range(len(combinations)):
+        outcome = experiment.apply(combinations.edit(number))
+        pattern, margins = [], []
+        for question in experiment.questions:
+            rows = outcome.answers[outcome.answers["attribute"] == question.attribute]
+            place = experiment.questions.attributes.index(question.attribute)
+            led = rows[rows["best_before"]].iloc[0]
+            leads = rows[rows["best_after"]].iloc[0]
+            top = [one.top_after[place][0][0] for one in (unedited, outcome)]
+            mine = experiment.target.label in leads["city"].split(", ")
+            moved = leads["answer"] != led["answer"] and mine and leads["says_after"]
+            same = top[0] == top[1] and leads["says_after"] == led["says_before"]
+            if not moved and not (leads["answer"] == led["answer"] and same):
+                break
+            pattern.append(bool(moved))
+            after = rows["logprob"].sort_values(ascending=False)
+            margins.append(after.iloc[0] - after.iloc[1])
+        else:
+            reached = tuple(pattern)
+            best[reached] = max(best.get(reached, 0.0), min(margins))
+    found = {tuple(one.pattern.values()): one for one in search(strict)}
+    none = (False,) * len(experiment.questions)
+    assert found[none].edit == NO_EDIT and best.pop(none) > 0
+    clear = {key: one.margin for key, one in found.items() if key != none}
+    assert clear == pytest.approx(best, abs=1e-4) and (best or asked == "unsure")
+    # The usual search reaches some of them more clearly, or more of them.
+    usual = {tuple(one.pattern.values()): one.margin for one in search(experiment)}
+    shares = [[one.reached_by for one in search(each)] for each in (strict, experiment)]
+    assert clear.keys() <= usual.keys()
+    assert (sum(shares[0]) < sum(shares[1])) == (asked == "unsure")
+    for one in found.values():
+        assert one.own is not None
+        moved = [name for name, yes in one.pattern.items() if yes]
+        assert all(one.own[name].answer for name in moved)
+
+
+def test_a_strict_search_is_never_screened(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtypes: list[torch.dtype] = []
+    real = Engine.logprobs_with_own
+
+    def noted(self: Engine, numbers: object) -> object:
+        dtypes.append(self.dtype)
+        return real(self, numbers)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Engine, "logprobs_with_own", noted)
+    search(experiment.replaced(strict=True), screened=True)
+    assert set(dtypes) == {torch.float32}
+
+
+def test_a_found_edit_says_what_the_model_itself_would_say(
+    experiment: Experiment, found: tuple[FoundEdit, ...]
+) -> None:
+    for one in found:
+        outcome = experiment.apply(one.edit)
+        assert one.own == dict(zip(experiment.questions.attributes, outcome.own_after, strict=True))
+
+
 def test_progress_reaches_the_end(experiment: Experiment) -> None:
     told: list[float] = []
     search(experiment, progress=lambda stage, fraction, note: told.append(fraction))

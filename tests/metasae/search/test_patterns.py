@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasae.search.patterns import BestByPattern, Chunk, FoundEdit
+from metasae.search.patterns import AMONG, BestByPattern, Chunk, FoundEdit
 from metasae.steering.edits import NO_EDIT, MetaLatentEdit
+from metasae.steering.own_words import OwnWord
 from metasae.steering.verdict import OTHER
 from tests.metasae.search.made_up import made_up
 
@@ -70,3 +71,20 @@ def test_a_found_edit_survives_strict_json(margin: float) -> None:
     found = FoundEdit(MetaLatentEdit(((3, 0.5),)), {"country": True}, margin, "It moved.", 7, 0.125)
     text = json.dumps(FoundEdit.to_dict(found), allow_nan=False)
     assert FoundEdit.from_dict(json.loads(text)) == found
+
+
+def test_what_was_found_before_the_models_own_words_were_looked_at_is_read() -> None:
+    """A sentence of that time is about the candidates, and says so from then on."""
+    values = FoundEdit(NO_EDIT, {"country": True}, 1.0, "Tokyo is now in France.").to_dict()
+    assert values.pop("own") is None
+    values["sentence"] = "Tokyo is now in France."
+    read = FoundEdit.from_dict(values)
+    assert read.own is None and read.sentence == f"{AMONG}Tokyo is now in France."
+    assert FoundEdit.from_dict(read.to_dict()) == read
+
+
+def test_the_models_own_words_survive_strict_json() -> None:
+    own = {"country": OwnWord("Spain", -1.5, -2.5, False)}
+    found = FoundEdit(NO_EDIT, {"country": True}, 1.0, "It moved.", own=own)
+    read = FoundEdit.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
+    assert read == found and read.sentence == "It moved."

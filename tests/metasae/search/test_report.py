@@ -57,7 +57,7 @@ def test_the_picks_are_the_tops_of_full_passes(
 ) -> None:
     for edit in (NO_EDIT, found[-1].edit):
         outcome = experiment.apply(edit)
-        tops = picks(experiment.model, outcome)
+        tops = picks(outcome)
         assert list(tops) == [question.attribute for question in experiment.questions]
         for question in experiment.questions:
             tokens = experiment.model.prompt_tokens(question.prompt)
@@ -68,14 +68,16 @@ def test_the_picks_are_the_tops_of_full_passes(
             pick = tops[question.attribute]
             assert pick.answer == answer
             assert pick.likeliest == experiment.model.decode(likeliest)
-            assert pick.top == (experiment.model.encode(" " + answer)[0] == likeliest)
+            written = experiment.model.encode(" " + answer)
+            whole = logits(experiment, [*tokens, *written], edit, at).argmax(-1)
+            assert pick.top == (whole[len(tokens) - 1 : -1].tolist() == written)
 
 
 def test_a_pick_that_the_model_would_not_say_is_no_top(experiment: Experiment) -> None:
     answers = (Answer(("Tokyo",), "marmalade"), Answer(("Paris",), "linoleum"))
     question = replace(experiment.questions[0], answers=answers)
     odd = experiment.replaced(questions=[question])
-    pick = picks(odd.model, odd.apply(NO_EDIT))[question.attribute]
+    pick = picks(odd.apply(NO_EDIT))[question.attribute]
     assert not pick.top and pick.answer in ("marmalade", "linoleum")
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
-from metasae.search.spec import Spec, asked
+from metasae.lab.lab import Lab
+from metasae.search.spec import Spec, asked, experiment_about, experiment_of
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import VARIANTS, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.text.prompts import QUESTIONS, WORDINGS
@@ -47,12 +48,23 @@ specs = st.builds(
     screened=st.sampled_from([None, True, False]),
     wording=st.sampled_from(list(WORDINGS)),
     estimating=st.booleans(),
+    strict=st.booleans(),
 )
 
 
 @given(specs)
 def test_a_spec_survives_json(spec: Spec) -> None:
     assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_a_search_that_is_not_strict_is_written_as_ever(small_lab: Lab, spec: Spec) -> None:
+    """Its files and its id say nothing of it; a strict one is another search."""
+    assert "strict" not in spec.to_dict() and "strict" not in experiment_about(small_lab, spec)
+    strict = replace(spec, strict=True)
+    assert strict.to_dict() == spec.to_dict() | {"strict": True}
+    about = experiment_about(small_lab, strict)
+    assert about == experiment_about(small_lab, spec) | {"strict": True}
+    assert experiment_of(small_lab, strict).strict and not experiment_of(small_lab, spec).strict
 
 
 def test_attributes_are_in_the_questions_order_and_once() -> None:

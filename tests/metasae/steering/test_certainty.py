@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.steering.certainty import CLEAR, certainties, percent
+from metasae.steering.own_words import OwnWord
 from metasae.steering.questions import Answer, Question, Questions
 
 
@@ -59,6 +60,21 @@ def test_what_the_model_does_not_know_is_said_beside_it() -> None:
     # Of what has no facts nothing can be unknown.
     (one,) = certainties(Questions((THREE,)), nats(0.1, 0.6, 0.1), "", {"continent": "x"})
     assert one.note == "" and one.fact == ""
+
+
+def test_what_the_model_itself_would_say_comes_before_the_candidates() -> None:
+    scores = nats(0.02, 0.003, 0.001)
+    own = OwnWord("Oceania", math.log(0.4), 0.0, False)
+    (one,) = certainties(Questions((THREE,)), scores, "Tokyo", own=[own])
+    assert one.text == (
+        "the model itself says “Oceania…” 40 %; of the candidates Asia 2 %, Europe under 1 %"
+    )
+    assert (one.own, one.own_probability) == ("Oceania…", pytest.approx(0.4))
+    # Also where it is a candidate that does not lead, but not where it is the one that does.
+    (one,) = certainties(Questions((THREE,)), scores, own=[OwnWord("Africa", -1.0, 0.0, True)])
+    assert one.text.startswith("the model itself says “Africa” 37 %")
+    (one,) = certainties(Questions((THREE,)), scores, own=[OwnWord("Asia", -1.0, 0.0, True)])
+    assert one.text == "not sure: Asia 2 %, next Europe under 1 %" and one.own == ""
 
 
 def test_a_single_candidate_has_no_rival() -> None:

@@ -163,7 +163,7 @@ def test_latents_by_number(lab: Lab, position: Any) -> None:
 
 
 def test_latents_by_number_are_asked_about_what_they_fire_on(lab: Lab) -> None:
-    """The city on whose name one of them is most active, wherever the target lies."""
+    """The city whose own they are, wherever the target lies."""
     for name in ("Tokyo", "Cairo", "Rome"):
         latent = lab.city_record(name).latents[0].latent
         for target in ("Paris", "Osaka"):
@@ -177,14 +177,10 @@ def test_latents_by_number_are_asked_about_what_they_fire_on(lab: Lab) -> None:
             assert outcome.why_asked == (
                 f"#{latent} is no city: asked about {name}, on whose name it is most active."
             )
+    # Neither is a city's own: what they fire on is no city, though on some names they are active.
     both = lab.subject("#5, #31")
-    activations = {
-        record.name: one.activation
-        for record in lab.records.values()
-        for one in record.latents
-        if one.latent in both.latents
-    }
-    assert both.about == max(activations, key=lambda name: activations[name])
+    assert any(one.latent in both.latents for r in lab.records.values() for one in r.latents)
+    assert both.about == lab.latent_words(5)[0] not in lab.records
     experiment = lab.experiment(both, lab.subject("Paris"))
     check(experiment, LatentSwap(options=EditOptions(position="all")))
     assert experiment.apply(NO_EDIT).why_asked.startswith("#5, #31 are no city: asked about ")
@@ -348,7 +344,7 @@ def test_the_table_by_hand(tokyo_paris: Experiment) -> None:
     table = outcome.answers
     assert list(table.columns) == [
         "attribute", "prompt", "city", "answer", "baseline", "logprob", "change", "best_before",
-        "best_after",
+        "best_after", "says_before", "says_after",
     ]  # fmt: skip
     assert list(dict.fromkeys(table["attribute"])) == [
         "country", "language", "continent", "currency",
@@ -384,6 +380,64 @@ def test_the_sentence_says_what_stayed(tokyo_paris: Experiment) -> None:
     assert outcome.sentence.startswith("Tokyo is unchanged: it ")
     for answer in picks(outcome, "best_after").values():
         assert answer in outcome.sentence
+
+
+def test_what_the_model_itself_says_is_what_full_passes_go_on_with(
+    tokyo_paris: Experiment,
+) -> None:
+    """The whole answer, token by token, each the likeliest of the vocabulary."""
+    experiment, edit = tokyo_paris, LatentSwap()
+    outcome, model = experiment.apply(edit), experiment.model
+    for column, words, made in (
+        ("says_before", outcome.own_before, NO_EDIT), ("says_after", outcome.own_after, edit),
+    ):  # fmt: skip
+        for question, word in zip(experiment.questions, words, strict=True):
+            prompt = model.prompt_tokens(question.prompt)
+            where = oracle.place(experiment, made, question.prompt)
+            rows = outcome.answers[outcome.answers["attribute"] == question.attribute]
+            for answer, says in zip(rows["answer"], rows[column], strict=True):
+                tokens = model.encode(" " + answer)
+                after = oracle.logits(experiment, [*prompt, *tokens], made, where)[
+                    len(prompt) - 1 :
+                ]
+                assert says == (after.argmax(-1)[:-1].tolist() == tokens)
+            likeliest = model.decode(int(after[0].argmax())).strip()
+            assert word.answer == rows[column].any()
+            assert word.text == likeliest or word.text.startswith(likeliest)
+            if not word.answer:
+                unedited = oracle.logits(experiment, prompt)[-1].log_softmax(-1)
+                assert word.logprob == pytest.approx(
+                    float(after[0].log_softmax(-1).max()), abs=NATS
+                )
+                assert word.baseline == pytest.approx(float(unedited[after[0].argmax()]), abs=NATS)
+    assert {word.answer for word in (*outcome.own_before, *outcome.own_after)} <= {True, False}
+
+
+def test_the_questions_are_cut_around_what_is_edited(tokyo_paris: Experiment) -> None:
+    outcome = tokyo_paris.apply(LatentSwap())
+    asked = outcome.asked
+    assert list(asked["attribute"]) == list(outcome.questions.attributes)
+    assert set(asked["edited"]) == {"Tokyo"}
+    assert (asked["before"] + asked["edited"] + asked["after"] == asked["prompt"]).all()
+    assert asked["own"].tolist() == [word.text for word in outcome.own_after]
+    everywhere = tokyo_paris.apply(LatentSwap(options=EditOptions(position="all"))).asked
+    assert everywhere["before"].tolist() == everywhere["prompt"].tolist()
+    assert set(everywhere["edited"]) == set(everywhere["after"]) == {""}
+
+
+def test_two_edits_are_compared_answer_by_answer(tokyo_paris: Experiment) -> None:
+    pinned, this = tokyo_paris.apply(NO_EDIT), tokyo_paris.apply(LatentSwap())
+    table = this.against(pinned)
+    assert list(table.columns) == [
+        "attribute", "prompt", "city", "answer", "pinned", "logprob", "difference",
+    ]  # fmt: skip
+    assert table["pinned"].tolist() == pytest.approx(pinned.logprobs.tolist())
+    assert table["logprob"].tolist() == pytest.approx(this.logprobs.tolist())
+    # Against no edit the difference is the edit's change.
+    assert table["difference"].tolist() == pytest.approx(this.answers["change"].tolist(), abs=1e-5)
+    other = tokyo_paris.replaced(questions=tokyo_paris.questions[:2]).apply(NO_EDIT)
+    with pytest.raises(ValueError, match="same questions"):
+        this.against(other)
 
 
 def test_the_likeliest_tokens(tokyo_paris: Experiment) -> None:

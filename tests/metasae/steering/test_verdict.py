@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from metasae.steering.own_words import OwnTokens
 from metasae.steering.questions import Answer, Question, Questions
 from metasae.steering.verdict import (
     OTHER,
@@ -81,6 +82,42 @@ def test_a_verdict_by_hand() -> None:
     assert judged.margin[:2].tolist() == [1.0, 0.5]
 
 
+def test_a_strict_verdict_by_hand() -> None:
+    """One question of Rome's, Tokyo's and Cairo's answer; the unedited model says Rome's."""
+    asked = questions(("Rome", "Tokyo", "Cairo"))
+    before = torch.tensor([-1.0, -2.0, -3.0])
+    tokyo, rome, cairo = [-2.0, -1.0, -3.0], [-1.0, -2.0, -3.0], [-3.0, -2.0, -1.0]
+    # What leads; the model's own next token; which answers it writes by itself; the pattern.
+    cases = [
+        (rome, 10, (True, False, False), 0),  # as it was
+        (tokyo, 11, (False, True, False), 1),  # Tokyo's leads, and the model says it
+        (tokyo, 99, (False, False, False), OTHER),  # it leads, but the model says something else
+        (tokyo, 10, (True, False, False), OTHER),  # it leads, but the model says Rome's first token
+        (rome, 99, (False, False, False), OTHER),  # Rome's still leads, but nobody says it now
+        (cairo, 12, (False, False, True), OTHER),  # a third one's
+    ]
+    scores, tops, says, patterns = zip(*cases, strict=True)
+    own = OwnTokens(torch.tensor(tops)[:, None], torch.tensor(says))
+    unedited = OwnTokens(torch.tensor([10]), torch.tensor([True, False, False]))
+    judged = verdict(asked, before, torch.tensor(scores), "Tokyo", (unedited, own))
+    assert judged.pattern.tolist() == list(patterns)
+    usual = verdict(asked, before, torch.tensor(scores), "Tokyo")
+    assert usual.pattern.tolist() == [0, 1, 1, 1, 0, OTHER]
+    assert judged.margin.tolist() == usual.margin.tolist() == [1.0] * 6
+
+
+def test_what_the_model_did_not_say_stays_where_it_says_the_same_as_before() -> None:
+    asked = questions(("Rome", "Tokyo"))
+    before = torch.tensor([-1.0, -2.0])
+    unedited = OwnTokens(torch.tensor([99]), torch.tensor([False, False]))
+    own = OwnTokens(
+        torch.tensor([[99], [98], [10]]),
+        torch.tensor([[False, False], [False, False], [True, False]]),
+    )
+    judged = verdict(asked, before, before.expand(3, -1), "Tokyo", (unedited, own))
+    assert judged.pattern.tolist() == [0, OTHER, OTHER]
+
+
 def test_a_pattern_has_a_bit_for_each_attribute_the_first_lowest() -> None:
     asked = questions(("a", "b"), ("a", "b"), ("a", "b"))
     assert pattern_name(asked, 0b110) == {"q0": False, "q1": True, "q2": True}
@@ -129,3 +166,40 @@ def test_a_verdict_is_what_plain_loops_find(
             margin = min(margin, lead)
         assert judged.pattern[number] == (OTHER if strayed else code)
         assert judged.margin[number] == pytest.approx(margin)
+
+
+@st.composite
+def own_of(draw: Any, edits: int, asked: int, answers: int) -> OwnTokens:
+    """What a model of few tokens goes on with under some edits."""
+    top = draw(npst.arrays(np.int64, (edits, asked), elements=st.integers(0, 2)))
+    says = draw(npst.arrays(np.bool_, (edits, answers)))
+    return OwnTokens(torch.from_numpy(top), torch.from_numpy(says))
+
+
+@given(judgements(), st.data())
+def test_a_strict_verdict_is_what_plain_loops_find(
+    drawn: tuple[list[tuple[str, ...]], np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    asked, before, after = drawn
+    answers = sum(map(len, asked))
+    both = data.draw(own_of(1 + len(after), len(asked), answers))
+    unedited = OwnTokens(both.top[0], both.says[0])
+    own = OwnTokens(both.top[1:], both.says[1:])
+    judged = verdict(
+        questions(*asked), torch.from_numpy(before), torch.from_numpy(after), "target",
+        (unedited, own),
+    )  # fmt: skip
+    for number, scores in enumerate(after):
+        code, strayed, begin = 0, bool(np.isnan(scores).any()), 0
+        for question, cities in enumerate(asked):
+            old, new = before[begin : begin + len(cities)], scores[begin : begin + len(cities)]
+            led, leads = int(np.argmax(old)), int(np.argmax(new))
+            says = bool(own.says[number, begin + leads])
+            said = bool(unedited.says[begin + led])
+            same = int(own.top[number, question]) == int(unedited.top[question])
+            moved = leads != led and "target" in cities[leads] and says
+            stays = leads == led and same and says == said
+            begin += len(cities)
+            code |= moved << question
+            strayed |= not (moved or stays)
+        assert judged.pattern[number] == (OTHER if strayed else code)
