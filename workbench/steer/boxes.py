@@ -6,6 +6,9 @@ from metasae.steering.edit_space import Piece
 from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
 from workbench.text import joined
 
+UNCLEAR = "(?)"
+"""What a title ends with when no label held."""
+
 
 def shown_strength(edit: Edit, piece: Piece) -> float:
     """Strength a box stands for; a latent swap takes all of the source out and the target in."""
@@ -21,6 +24,29 @@ def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: f
         value = strength if other.meta == piece.meta else shown_strength(edit, other)
         changed = changed.with_strength(other.meta, value, other.default)
     return changed
+
+
+def sorted_out(
+    pieces: Sequence[Piece], title: Callable[[int], str]
+) -> tuple[list[Piece], list[Piece]]:
+    """Pieces whose label holds, and those that are unclear, both in their order.
+
+    Where none is clear there is nothing to put first: all stand among the clear ones.
+    """
+    clear = [piece for piece in pieces if not title(piece.meta).endswith(UNCLEAR)]
+    unclear = [piece for piece in pieces if piece not in clear]
+    return (clear, unclear) if clear else (unclear, clear)
+
+
+def is_changed(edit: Edit, piece: Piece) -> bool:
+    """Whether its box stands for another strength than without any edit."""
+    return shown_strength(edit, piece) != piece.default
+
+
+def box_name(title: str, meta: int) -> str:
+    """How a box is called: in words, with the number of its meta-latent."""
+    number = f"meta-latent {meta}"
+    return number if title == number else f"{title} ({number})"
 
 
 def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], str]) -> str:
