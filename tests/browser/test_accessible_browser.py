@@ -1,4 +1,4 @@
-"""Everyone can use the pages: scanned in both themes, by keyboard, read aloud, on a narrow screen."""
+"""Everyone can use the pages: scanned in both themes, by keyboard, read aloud, on a phone."""
 
 import re
 from collections.abc import Iterator

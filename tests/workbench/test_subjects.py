@@ -45,7 +45,7 @@ def test_one_is_warned_of_source_and_target(doubtful: Lab, monkeypatch: pytest.M
     monkeypatch.setattr(Lab, "misjudged", misjudged)
     (said,) = unknown_facts(doubtful, Setting(source="Paris", target="Tokyo"))
     assert "Tokyo's language" in said and "likelier than “Japanese”" in said
-    # What is on file is about the default words; of a city all of whose facts are known nobody asks.
+    # On file are the default words; nobody asks about a city all of whose facts are known in them.
     assert asked == [("Tokyo", "default")]
     asked.clear()
     both = unknown_facts(doubtful, Setting(source="Paris", target="hamster", wording="post"))
