@@ -50,7 +50,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     session.show_notice()
     session.write_link()
     view, experiment = session.view(), experiments.get_experiment(asked)
-    lesson.lesson(lab, asked, view.edit)
+    steps = st.container(key="lesson")
     controls.action_bar(experiment, view.edit)
     controls.best_edits(asked, experiment, view.edit)
     # The headline stays in sight for as long as any of the bench is.
@@ -74,6 +74,9 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
             pictures(outcome, pinned)
     st.divider()
     numbers(outcome)
+    # Measured once for a pair, which takes a moment: everything else is there before.
+    with steps:
+        lesson.lesson(lab, asked, view.edit)
     with st.container(key=lesson.BELOW):
         below(lab, setting, asked, outcome)
 

@@ -6,16 +6,11 @@ region below stays in the page from run to run, so that new words in it are read
 
 import streamlit as st
 
-_HTML = '<div role="status" aria-live="polite" aria-atomic="true"></div>'
-
-_CSS = """
-[role=status] { position: absolute; width: 1px; height: 1px; overflow: hidden;
-  clip-path: inset(50%); white-space: nowrap; }
-"""
+_HTML = '<div class="read-out" role="status" aria-live="polite" aria-atomic="true"></div>'
 
 _SCRIPT = """
 export default function ({ data, parentElement }) {
-  const region = parentElement.querySelector("[role=status]");
+  const region = parentElement.querySelector(".read-out");
   if (region.textContent !== data.words) region.textContent = data.words;
   if (data.part && region.dataset.shown !== data.ask) {
     const part = document.querySelector(`.st-key-${data.part}`);
@@ -26,7 +21,7 @@ export default function ({ data, parentElement }) {
 """
 
 _region = st.components.v2.component(
-    "workbench_announce", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False
+    "workbench_announce", html=_HTML, js=_SCRIPT, isolate_styles=False
 )
 
 _VIEW, _ASKED = "brought-into-view", "times-brought-into-view"

@@ -54,4 +54,4 @@ def put_on(ink: Ink) -> None:
         ink: of the theme on screen.
     """
     st.html(_SHEET)
-    st.logo(wordmark(ink), size="large", icon_image=mark(ink))
+    st.logo(wordmark(ink), size="large")

@@ -74,13 +74,20 @@ def test_an_edit_in_words(edit: Edit, words: str) -> None:
     assert edit_in_words(edit, PIECES, TITLES.__getitem__) == words
 
 
-def test_clear_pieces_come_first_each_kind_the_strongest_first() -> None:
-    titles = TITLES | {1: "Japan (?)", 4: "cities (?)"}
-    clear, unclear = sorted_out(PIECES, titles.__getitem__)
-    assert [piece.meta for piece in clear] == [5, 6, 2, 3, 7]
-    assert [piece.meta for piece in unclear] == [1, 4]
-    # Where nothing is clear there is nothing to fold away.
-    assert sorted_out(PIECES, lambda _: "a (?)") == (list(PIECES), [])
+def test_what_is_unclear_and_weak_is_folded_away() -> None:
+    # The strongest of each side is at 0.53, 0.44 and 0.47: half of that is strong.
+    titles = TITLES | {1: "Japan (?)", 2: "yen (?)", 3: "-yo (?)", 6: "Europe (?)"}
+    folded = {}
+    for side in ("source", "target", "shared"):
+        members = [piece for piece in PIECES if piece.side == side]
+        shown, hidden = sorted_out(members, titles.__getitem__)
+        folded[side] = [[piece.meta for piece in part] for part in (shown, hidden)]
+    assert folded == {
+        "source": [[1], [2, 3]],
+        "target": [[5, 6, 7], []],
+        "shared": [[4], []],
+    }
+    assert sorted_out([], titles.__getitem__) == ([], [])
 
 
 def test_a_box_is_changed_when_it_shows_another_strength() -> None:

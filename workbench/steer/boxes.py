@@ -9,6 +9,9 @@ from workbench.text import joined
 UNCLEAR = "(?)"
 """What a title ends with when no label held."""
 
+STRONG = 0.5
+"""Share of a side's strongest activation from which on a piece is never folded away."""
+
 
 def shown_strength(edit: Edit, piece: Piece) -> float:
     """Strength a box stands for; a latent swap takes all of the source out and the target in."""
@@ -29,13 +32,25 @@ def with_strength(edit: Edit, pieces: Sequence[Piece], piece: Piece, strength: f
 def sorted_out(
     pieces: Sequence[Piece], title: Callable[[int], str]
 ) -> tuple[list[Piece], list[Piece]]:
-    """Pieces whose label holds, and those that are unclear, both in their order.
+    """A side's pieces as they are shown, and those that are folded away; each the strongest first.
 
-    Where none is clear there is nothing to put first: all stand among the clear ones.
+    What is unclear and less than `STRONG` times as active as the side's strongest is folded: it
+    explains little and does little.
     """
-    clear = [piece for piece in pieces if not title(piece.meta).endswith(UNCLEAR)]
-    unclear = [piece for piece in pieces if piece not in clear]
-    return (clear, unclear) if clear else (unclear, clear)
+    if not pieces:
+        return [], []
+    floor = STRONG * max(map(activation, pieces))
+    folded = [
+        piece
+        for piece in pieces
+        if title(piece.meta).endswith(UNCLEAR) and activation(piece) < floor
+    ]
+    return [piece for piece in pieces if piece not in folded], folded
+
+
+def activation(piece: Piece) -> float:
+    """How active a piece is, on the side where it is more so."""
+    return max(piece.on_source, piece.on_target)
 
 
 def is_changed(edit: Edit, piece: Piece) -> bool:

@@ -30,11 +30,11 @@ def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
     made = steps(found, lambda meta: shared.meta_title(lab, meta))
     if not made:
         return
-    with st.grid(min_column_width=215, gap="small", key="steps"):
+    with st.grid(min_column_width=160, gap="small", key="steps"):
         for number, step in enumerate(made, 1):
             with st.container(gap="xxsmall"):
                 _button(number, step, asked, edit)
-                st.markdown(f":small[{escape(step.sentence)}]")
+                st.markdown(escape(step.sentence))
 
 
 def _button(number: int, step: Step, asked: Setting, edit: Edit) -> None:
@@ -51,5 +51,6 @@ def _button(number: int, step: Step, asked: Setting, edit: Edit) -> None:
         key=f"step-{number}",
         type="primary" if here else "secondary",
         width="stretch",
+        wrap=True,
         on_click=stepped,
     )

@@ -10,6 +10,7 @@ from metasae.steering.experiment import Experiment
 from workbench import glossary, session, shared
 from workbench.steer.boxes import (
     UNCLEAR,
+    activation,
     box_name,
     is_changed,
     shown_strength,
@@ -20,7 +21,7 @@ from workbench.text import escape, plain, shorten
 
 
 def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
-    """The boxes of both sides, the clear ones first and the strongest first among them."""
+    """The boxes of both sides, the strongest first; weak ones that are unclear are folded."""
     source, target = escape(experiment.source.label), escape(experiment.target.label)
     groups = (
         ("source", f"**:blue[{source}'s own]** pieces: untick to take away"),
@@ -34,11 +35,11 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
             continue
         with st.container(gap="xxsmall", key=f"boxes-{side}"):
             st.markdown(heading, help=glossary.explained("meta-latent") if first else None)
-            clear, unclear = sorted_out(members, lambda meta: shared.meta_title(lab, meta))
-            for piece in clear:
+            shown, folded = sorted_out(members, lambda meta: shared.meta_title(lab, meta))
+            for piece in shown:
                 _piece(lab, experiment, edit, piece)
-            if unclear:
-                _folded(lab, experiment, edit, unclear, side)
+            if folded:
+                _folded(lab, experiment, edit, folded, side)
         first = False
     with st.container(horizontal=True, vertical_alignment="center"):
         st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
@@ -80,7 +81,6 @@ def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str)
         _set_strength(experiment, piece, 1.0 if st.session_state[key] else 0.0)
 
     strength = shown_strength(edit, piece)
-    activation = max(piece.on_source, piece.on_target)
     scaled = "" if strength in (0, 1) else f" ×{strength:g}".replace("-", "−")
     st.session_state[key] = strength != 0
     # A screen reader reads the label as it is written here: no marks of bold or colour in it.
@@ -92,7 +92,7 @@ def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str)
         wrap=True,
     )
     words = shorten(", ".join(_words_beside(card, title)), 60)
-    st.caption(f"{activation:.2f}" + (f" · {escape(words)}" if words else ""))
+    st.caption(f"{activation(piece):.2f}" + (f" · {escape(words)}" if words else ""))
 
 
 def _words_beside(card: MetaCard, title: str) -> list[str]:
