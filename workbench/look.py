@@ -24,7 +24,9 @@ def wordmark(ink: Ink) -> str:
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 236 32" width="236" height="32">'
         f'{_shapes(ink)}<text x="42" y="22" font-family="system-ui, sans-serif" font-size="18" '
-        f'font-weight="600" fill="{ink.text}">{NAME}</text></svg>'
+        # Whichever font is there, the name ends where the picture does.
+        f'font-weight="600" textLength="190" lengthAdjust="spacingAndGlyphs" '
+        f'fill="{ink.text}">{NAME}</text></svg>'
     )
 
 

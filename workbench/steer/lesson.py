@@ -30,11 +30,12 @@ def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
     made = steps(found, lambda meta: shared.meta_title(lab, meta))
     if not made:
         return
-    with st.grid(min_column_width=160, gap="small", key="steps"):
+    with st.grid(4, min_column_width=140, gap="small", key="steps"):
         for number, step in enumerate(made, 1):
             with st.container(gap="xxsmall"):
                 _button(number, step, asked, edit)
-                st.markdown(escape(step.sentence))
+                # No line begins with a percent sign.
+                st.markdown(escape(step.sentence).replace(" %", "\u00a0%"))
 
 
 def _button(number: int, step: Step, asked: Setting, edit: Edit) -> None:
