@@ -74,8 +74,8 @@ def test_the_steps_are_edits_that_do_what_their_sentences_say(experiment: Experi
         after = experiment.apply(change.edit).answers
         (row,) = after[after["answer"] == change.answer].to_dict("records")
         assert row["logprob"] == pytest.approx(log(change.after))
-        (sentence,) = [one for one in read(app) if _written(change.after) in one and "ick “" in one]
-        assert f"“{change.answer}”" in sentence
+        told = [one for one in read(app) if "ick “" in one][number - 2]
+        assert f"“{change.answer}”" in told and told.endswith(f"{_written(change.after)}.")
     app.button(key="step-1").click().run()
     assert "edit" not in query(app)
 
