@@ -4,8 +4,7 @@ import re
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&@/])")
 _ACTIVE = re.compile(
-    r"[\\`*_\[\]<>~$|]"  # marks of emphasis, code, links, formulas, tables
-    r"|(?<=\])\("  # a link's address
+    r"[\\`*_\[\]<>~$|]"  # marks of emphasis, code, brackets, formulas, tables
     r"|:(?=\w)"  # directives and symbols by name
     r"|&(?=#?\w+;)|(?<=\w)@(?=\w)"  # entities, addresses
     r"|^[#+\-=]"  # what only begins a line
@@ -32,6 +31,8 @@ def plain(text: str) -> str:
 
     A screen reader is given a name as it is written here, backslashes and all.
     """
+    if "](" in text:  # a link, whose address can be anything
+        return escape(text)
     marked = _ACTIVE.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
     return _NUMBERED.sub(r"\1\\\2", marked)
 

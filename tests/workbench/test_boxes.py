@@ -107,7 +107,7 @@ def test_a_name_is_marked_only_where_markdown_would_act() -> None:
         assert plain(words) == words
     acting = {
         "*a* _b_ `c`": r"\*a\* \_b\_ \`c\`",
-        "[d](e) $f$ ~g~": r"\[d\]\(e) \$f\$ \~g\~",
+        "[d](e) $f$ ~g~": r"\[d\]\(e\) \$f\$ \~g\~",
         ":red[h]: i": r"\:red\[h\]: i",
         "<b>&amp; c@d": r"\<b\>\&amp; c\@d",
         "# one": r"\# one",
