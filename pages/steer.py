@@ -6,9 +6,11 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
 from workbench import session, subjects
+from workbench.announce import announce
 from workbench.frame import begin, failed
 from workbench.state import Setting
-from workbench.steer import controls, experiments, extras
+from workbench.steer import controls, experiments, extras, lesson
+from workbench.steer.meta_boxes import meta_boxes
 from workbench.steer.results import numbers, pictures, sentences, unedited
 
 
@@ -48,33 +50,41 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     session.show_notice()
     session.write_link()
     view, experiment = session.view(), experiments.get_experiment(asked)
+    steps = st.container(key="lesson")
     controls.action_bar(experiment, view.edit)
     controls.best_edits(asked, experiment, view.edit)
-    heading = st.container()
-    left, right = st.columns([5, 7] if view.pinned is None else [4, 8], gap="medium")
-    with left:
-        controls.meta_boxes(lab, experiment, view.edit)
-    try:
-        outcome = experiments.get_outcome(asked, view.edit)
-        pinned = None if view.pinned is None else experiments.get_outcome(asked, view.pinned)
-    except UserError as error:
+    # The headline stays in sight for as long as any of the bench is.
+    with st.container(key="bench", gap="xsmall"):
+        heading = st.container(key="headline")
+        left, right = st.columns([5, 7] if view.pinned is None else [4, 8], gap="medium")
+        with left:
+            meta_boxes(lab, experiment, view.edit)
+        try:
+            outcome = experiments.get_outcome(asked, view.edit)
+            pinned = None if view.pinned is None else experiments.get_outcome(asked, view.pinned)
+        except UserError as error:
+            with heading:
+                failed(error)
+            return
         with heading:
-            failed(error)
-        return
-    with heading:
-        sentences(lab, outcome, pinned)
-    with right:
-        unedited(experiments.unedited(asked))
-        pictures(outcome, pinned)
+            sentences(lab, outcome, pinned)
+            announce(outcome.sentence)
+        with right:
+            unedited(experiments.unedited(asked))
+            pictures(outcome, pinned)
     st.divider()
     numbers(outcome)
-    below(lab, setting, asked, outcome)
+    # Measured once for a pair, which takes a moment: everything else is there before.
+    with steps:
+        lesson.lesson(lab, asked, view.edit)
+    with st.container(key=lesson.BELOW):
+        below(lab, setting, asked, outcome)
 
 
 def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:
     """What stands below the edit; only the tab that is open is drawn, so a tick costs no other."""
     parts = {
-        "Let it write": lambda: extras.free_writing(asked, outcome),
+        extras.WRITING: lambda: extras.free_writing(asked, outcome),
         "Ask your own question": lambda: extras.own_question(setting),
         "Latents used": lambda: extras.latents(lab, asked, experiments.get_experiment(asked)),
         "Save and share": lambda: extras.files(lab, outcome),

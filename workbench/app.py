@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from workbench import navigation
+from workbench import look, navigation
+from workbench.frame import ink
 
-st.set_page_config(
-    page_title="Meta-SAE workbench", layout="wide", initial_sidebar_state="collapsed"
-)
+look.configure()
 pages = [
     st.Page("../pages/steer.py", title="Steer", default=True),
     st.Page("../pages/enumerate.py", title="Enumerate"),
@@ -16,5 +15,6 @@ pages = [
     st.Page("../pages/train.py", title="Train"),
 ]
 page = st.navigation(pages, position="top")
+look.put_on(ink())
 navigation.follow()
 page.run()

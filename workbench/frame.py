@@ -7,8 +7,9 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.sources.presets import Opened
-from workbench import session, shared, sidebar
+from workbench import glossary, session, shared, sidebar
 from workbench.charts.ink import DARK, LIGHT, Ink
+from workbench.open_line import open_line
 from workbench.text import escape
 
 
@@ -26,12 +27,17 @@ def said(remarks: Iterable[str]) -> None:
 def begin(title: str, text: str) -> Lab | None:
     """A page's head, with what went wrong before it; the opened preset.
 
+    Args:
+        text: under the title, as Markdown; the words of the field in it are explained beside it.
+
     Returns:
         None where it can't be opened: why is drawn, and the page ends here.
     """
     session.read_link()
-    st.title(title, anchor=False)
-    st.markdown(text)
+    with st.container(key="head", gap="xxsmall"):
+        st.title(title, anchor=False)
+        words = glossary.in_text(text)
+        st.markdown(text, help=glossary.explained(*words) if words else None)
     session.show_notice()
     return lab_or_retry(session.view().setting.preset)
 
@@ -48,7 +54,9 @@ def lab_or_retry(preset: Opened) -> Lab | None:
         failed(error)
         st.button("Try again")
         session.write_link()
+        open_line(preset, None)
         return None
+    open_line(preset, lab)
     session.open_on(lab.opening)
     made_with = session.restored()
     if made_with and (other := lab.provenance.other_than(made_with)):

@@ -3,6 +3,13 @@
 import re
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&@/])")
+_ACTIVE = re.compile(
+    r"[\\`*_\[\]<>~$|]"  # marks of emphasis, code, brackets, formulas, tables
+    r"|:(?=\w)"  # directives and symbols by name
+    r"|&(?=#?\w+;)|(?<=\w)@(?=\w)"  # entities, addresses
+    r"|^[#+\-=]"  # what only begins a line
+)
+_NUMBERED = re.compile(r"^(\d+)([.)])")
 _INVISIBLE = {"\n": "⏎", "\r": "⏎", "\t": "⇥", "\u00a0": "␣", "\u200b": "∅"}
 
 
@@ -17,6 +24,17 @@ def visible(token: str) -> str:
 def escape(text: str) -> str:
     """Text as it is, whatever Markdown or directive it looks like, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def plain(text: str) -> str:
+    """Text for the name of a box or a button: `escape`, but only where Markdown would act.
+
+    A screen reader is given a name as it is written here, backslashes and all.
+    """
+    if "](" in text:  # a link, whose address can be anything
+        return escape(text)
+    marked = _ACTIVE.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
+    return _NUMBERED.sub(r"\1\\\2", marked)
 
 
 def shorten(text: str, most: int) -> str:

@@ -6,8 +6,15 @@ import pytest
 
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
-from workbench.steer.boxes import edit_in_words, shown_strength, with_strength
-from workbench.text import escape, joined, shorten, visible
+from workbench.steer.boxes import (
+    box_name,
+    edit_in_words,
+    is_changed,
+    shown_strength,
+    sorted_out,
+    with_strength,
+)
+from workbench.text import escape, joined, plain, shorten, visible
 
 PIECES = (
     Piece(1, "source", 0.53, 0.0),
@@ -65,6 +72,49 @@ def test_after_a_swap_the_other_boxes_stay_as_shown() -> None:
 )
 def test_an_edit_in_words(edit: Edit, words: str) -> None:
     assert edit_in_words(edit, PIECES, TITLES.__getitem__) == words
+
+
+def test_what_is_unclear_and_weak_is_folded_away() -> None:
+    # The strongest of each side is at 0.53, 0.44 and 0.47: half of that is strong.
+    titles = TITLES | {1: "Japan (?)", 2: "yen (?)", 3: "-yo (?)", 6: "Europe (?)"}
+    folded = {}
+    for side in ("source", "target", "shared"):
+        members = [piece for piece in PIECES if piece.side == side]
+        shown, hidden = sorted_out(members, titles.__getitem__)
+        folded[side] = [[piece.meta for piece in part] for part in (shown, hidden)]
+    assert folded == {
+        "source": [[1], [2, 3]],
+        "target": [[5, 6, 7], []],
+        "shared": [[4], []],
+    }
+    assert sorted_out([], titles.__getitem__) == ([], [])
+
+
+def test_a_box_is_changed_when_it_shows_another_strength() -> None:
+    edit = MetaLatentEdit(((1, 0.0), (5, 0.5)))
+    assert [piece.meta for piece in PIECES if is_changed(edit, piece)] == [1, 5]
+    swapped = [piece.meta for piece in PIECES if is_changed(LatentSwap(), piece)]
+    assert swapped == [1, 5, 6, 2, 3, 7]
+
+
+def test_a_box_is_called_by_words_and_number() -> None:
+    assert box_name("Japan, Japanese", 12) == "Japan, Japanese (meta-latent 12)"
+    assert box_name("meta-latent 12", 12) == "meta-latent 12"
+
+
+def test_a_name_is_marked_only_where_markdown_would_act() -> None:
+    for words in ("cities (?)", "U.S. states, 20–30 %", "words with -yo", "St. John's / a + b"):
+        assert plain(words) == words
+    acting = {
+        "*a* _b_ `c`": r"\*a\* \_b\_ \`c\`",
+        "[d](e) $f$ ~g~": r"\[d\]\(e\) \$f\$ \~g\~",
+        ":red[h]: i": r"\:red\[h\]: i",
+        "<b>&amp; c@d": r"\<b\>\&amp; c\@d",
+        "# one": r"\# one",
+        "2. two": r"2\. two",
+        "- three": r"\- three",
+    }
+    assert {words: plain(words) for words in acting} == acting
 
 
 def test_nothing_in_a_token_is_markdown() -> None:

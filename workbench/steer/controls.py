@@ -1,22 +1,18 @@
-"""The widgets that change an edit: actions, best edits, options, the meta-latents' boxes."""
+"""The widgets that change an edit as a whole: actions, best edits, options."""
 
 from dataclasses import replace
 
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab.lab import Lab
-from metasae.lab.meta_cards import MetaCard
 from metasae.search.patterns import FoundEdit
-from metasae.steering.edit_space import Piece
-from metasae.steering.edits import MAX_STRENGTH, NO_EDIT, Edit, LatentSwap
+from metasae.steering.edits import NO_EDIT, Edit, LatentSwap
 from metasae.steering.experiment import Experiment
-from workbench import session, shared
+from workbench import session
 from workbench.edit_options import edit_options
 from workbench.state import Setting
 from workbench.steer import experiments
-from workbench.steer.boxes import shown_strength, with_strength
-from workbench.text import escape, joined, shorten
+from workbench.text import escape, joined
 
 _BEST = "best-edits"
 
@@ -24,7 +20,7 @@ _BEST = "best-edits"
 def action_bar(experiment: Experiment, edit: Edit) -> None:
     """One-click edits, undo and redo, pin, options."""
     steps = session.history()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="action-bar"):
         st.button(
             "Latent swap",
             key="swap",
@@ -42,11 +38,11 @@ def action_bar(experiment: Experiment, edit: Edit) -> None:
             args=(NO_EDIT,),
         )
         st.button(
-            "", icon=":material/undo:", key="undo", help="Undo", disabled=not steps.past,
+            "Undo", icon=":material/undo:", key="undo", disabled=not steps.past,
             on_click=session.undo,
         )  # fmt: skip
         st.button(
-            "", icon=":material/redo:", key="redo", help="Redo", disabled=not steps.future,
+            "Redo", icon=":material/redo:", key="redo", disabled=not steps.future,
             on_click=session.redo,
         )  # fmt: skip
         _pin()
@@ -115,93 +111,3 @@ def _pin() -> None:
 def _options(edit: Edit) -> None:
     with st.popover("Options", icon=":material/tune:"):
         edit_options(edit)
-
-
-def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
-    """The meta-latents of both sides as check boxes, with sliders on demand."""
-    source, target = escape(experiment.source.label), escape(experiment.target.label)
-    strengths = st.session_state.get("strengths", False)
-    groups = (
-        ("source", f"**:blue[{source}'s own]**, ticked: kept"),
-        ("target", f"**:orange[{target}'s own]**, ticked: added"),
-        ("shared", "**Shared by both**, ticked: kept"),
-    )
-    for side, heading in groups:
-        members = [piece for piece in experiment.pieces if piece.side == side]
-        if not members:
-            continue
-        with st.container(gap="xxsmall"):
-            st.markdown(heading)
-            for piece in members:
-                _box(lab, experiment, edit, piece)
-                if strengths:
-                    _strength(experiment, edit, piece)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
-        if edit.kind == "swap":
-            st.caption(
-                "Latent swap is on: all latents active on the two names are exchanged. Any box "
-                "starts from here."
-            )
-
-
-def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None:
-    # The session's edit, not the one drawn: a second click can come before the first is drawn.
-    session.change_edit(with_strength(session.view().edit, experiment.pieces, piece, strength))
-
-
-def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece) -> None:
-    card, title = lab.meta_card(piece.meta), shared.meta_title(lab, piece.meta)
-    key = f"box-{piece.meta}"
-
-    def ticked() -> None:
-        _set_strength(experiment, piece, 1.0 if st.session_state[key] else 0.0)
-
-    strength = shown_strength(edit, piece)
-    activation = max(piece.on_source, piece.on_target)
-    scaled = "" if strength in (0, 1) else f" **×{strength:g}**".replace("-", "−")
-    words = shorten(", ".join(_words_beside(card, title)), 60)
-    st.session_state[key] = strength != 0
-    st.checkbox(
-        f"**{escape(title)}** {activation:.2f}{scaled}"
-        + (f" :small[:gray[{escape(words)}]]" if words else ""),
-        key=key,
-        help=_about(card, title, piece, experiment),
-        on_change=ticked,
-        wrap=True,
-    )
-
-
-def _words_beside(card: MetaCard, title: str) -> list[str]:
-    """What its strongest latents are most active on, without what the title says already."""
-    words = [word for one in card.latents for word in one.words if word.strip()]
-    said = title.casefold().split(", ")
-    return [word for word in dict.fromkeys(words) if word.casefold() not in said]
-
-
-def _about(card: MetaCard, title: str, piece: Piece, experiment: Experiment) -> str:
-    latents = "\n".join(
-        f"- \\#{one.latent}, {one.activation:.2f}: {escape(', '.join(one.words)) or 'no words'}"
-        for one in card.latents
-    )
-    return (
-        f"**Meta-latent {card.meta}**, active on {card.active_on:.1%} of the latents. "
-        f"Activation on {escape(experiment.source.label)} {piece.on_source:.2f}, on "
-        f"{escape(experiment.target.label)} {piece.on_target:.2f}.\n\n"
-        f"Most active on these latents:\n{latents}\n\n"
-        f"Raises the tokens: {', '.join(map(escape, card.promoted))}"
-        + ("\n\n(?): no label holds; these are words it fires on." if title.endswith("(?)") else "")
-    )
-
-
-def _strength(experiment: Experiment, edit: Edit, piece: Piece) -> None:
-    key = f"strength-{piece.meta}"
-
-    def moved() -> None:
-        _set_strength(experiment, piece, st.session_state[key])
-
-    st.session_state[key] = shown_strength(edit, piece)
-    st.slider(
-        "Strength", -MAX_STRENGTH, MAX_STRENGTH, step=0.1, key=key, on_change=moved,
-        label_visibility="collapsed",
-    )  # fmt: skip

@@ -19,6 +19,9 @@ from workbench.steer import experiments
 from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape
 
+WRITING = "Let it write"
+"""The tab on which the model goes on writing."""
+
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
 
 
@@ -32,6 +35,19 @@ class _Asked:
     setting: Setting
     edit: Edit
     writing: Writing
+
+
+def let_write(setting: Setting, edit: Edit) -> None:
+    """Step to an edit with the tab that writes open and both texts asked for (in a callback).
+
+    Args:
+        setting: without a question of the user's.
+    """
+    chosen = session.view().writing
+    chosen = replace(chosen, prompt=chosen.prompt or _FIRST_PROMPT)
+    session.change(replace(session.view(), edit=edit, writing=chosen))
+    st.session_state["below"] = WRITING
+    st.session_state["written"] = _Asked(setting, edit, chosen)
 
 
 def free_writing(setting: Setting, outcome: Outcome) -> None:

@@ -1,0 +1,139 @@
+"""The meta-latents of a pair as check boxes, with sliders on demand."""
+
+import streamlit as st
+
+from metasae.lab.lab import Lab
+from metasae.lab.meta_cards import MetaCard
+from metasae.steering.edit_space import Piece
+from metasae.steering.edits import MAX_STRENGTH, Edit
+from metasae.steering.experiment import Experiment
+from workbench import glossary, session, shared
+from workbench.steer.boxes import (
+    UNCLEAR,
+    activation,
+    box_name,
+    is_changed,
+    shown_strength,
+    sorted_out,
+    with_strength,
+)
+from workbench.text import escape, plain, shorten
+
+
+def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
+    """The boxes of both sides, the strongest first; weak ones that are unclear are folded."""
+    source, target = escape(experiment.source.label), escape(experiment.target.label)
+    groups = (
+        ("source", f"**:blue[{source}'s own]** pieces: untick to take away"),
+        ("target", f"**:orange[{target}'s own]** pieces: tick to add"),
+        ("shared", "**Shared by both**: untick to take away"),
+    )
+    first = True
+    for side, heading in groups:
+        members = [piece for piece in experiment.pieces if piece.side == side]
+        if not members:
+            continue
+        with st.container(gap="xxsmall", key=f"boxes-{side}"):
+            st.markdown(heading, help=glossary.explained("meta-latent") if first else None)
+            shown, folded = sorted_out(members, lambda meta: shared.meta_title(lab, meta))
+            for piece in shown:
+                _piece(lab, experiment, edit, piece)
+            if folded:
+                _folded(lab, experiment, edit, folded, side)
+        first = False
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
+        if edit.kind == "swap":
+            st.caption(
+                "Latent swap is on: all latents active on the two names are exchanged. Any box "
+                "starts from here."
+            )
+
+
+def _folded(lab: Lab, experiment: Experiment, edit: Edit, pieces: list[Piece], side: str) -> None:
+    """Pieces of which nobody knows what they are; in sight as soon as the edit changes one."""
+    key = f"unclear-{side}"
+    # It opens by itself and never closes under the hand of who ticks inside.
+    opened = st.session_state.get(key, False) or any(is_changed(edit, piece) for piece in pieces)
+    st.session_state[key] = opened
+    with st.expander(f"unclear ({len(pieces)})", key=key, type="compact", on_change="rerun"):
+        for piece in pieces:
+            _piece(lab, experiment, edit, piece)
+
+
+def _piece(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece) -> None:
+    title = shared.meta_title(lab, piece.meta)
+    with st.container(gap=None):
+        _box(lab, experiment, edit, piece, title)
+        if st.session_state.get("strengths", False):
+            _strength(experiment, edit, piece, title)
+
+
+def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None:
+    # The session's edit, not the one drawn: a second click can come before the first is drawn.
+    session.change_edit(with_strength(session.view().edit, experiment.pieces, piece, strength))
+
+
+def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
+    card, key = lab.meta_card(piece.meta), f"box-{piece.meta}"
+
+    def ticked() -> None:
+        _set_strength(experiment, piece, 1.0 if st.session_state[key] else 0.0)
+
+    strength = shown_strength(edit, piece)
+    scaled = "" if strength in (0, 1) else f" ×{strength:g}".replace("-", "−")
+    st.session_state[key] = strength != 0
+    # A screen reader reads the label as it is written here: no marks of bold or colour in it.
+    st.checkbox(
+        plain(box_name(title, piece.meta)) + scaled,
+        key=key,
+        help=_about(card, title, piece, experiment),
+        on_change=ticked,
+        wrap=True,
+    )
+    words = shorten(", ".join(_words_beside(card, title)), 60)
+    st.caption(f"{activation(piece):.2f}" + (f" · {escape(words)}" if words else ""))
+
+
+def _words_beside(card: MetaCard, title: str) -> list[str]:
+    """What its strongest latents are most active on, without what the title says already."""
+    words = [word for one in card.latents for word in one.words if word.strip()]
+    said = title.casefold().split(", ")
+    return [word for word in dict.fromkeys(words) if word.casefold() not in said]
+
+
+def _about(card: MetaCard, title: str, piece: Piece, experiment: Experiment) -> str:
+    latents = "\n".join(
+        f"- \\#{one.latent}, {one.activation:.2f}: {escape(', '.join(one.words)) or 'no words'}"
+        for one in card.latents
+    )
+    return (
+        f"**Meta-latent {card.meta}**, active on {card.active_on:.1%} of the latents. "
+        f"Activation on {escape(experiment.source.label)} {piece.on_source:.2f}, on "
+        f"{escape(experiment.target.label)} {piece.on_target:.2f}.\n\n"
+        f"Most active on these latents:\n{latents}\n\n"
+        f"Raises the tokens: {', '.join(map(escape, card.promoted))}"
+        + (
+            f"\n\n{UNCLEAR}: no label holds; these are words it fires on."
+            if title.endswith(UNCLEAR)
+            else ""
+        )
+    )
+
+
+def _strength(experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
+    key = f"strength-{piece.meta}"
+
+    def moved() -> None:
+        _set_strength(experiment, piece, st.session_state[key])
+
+    st.session_state[key] = shown_strength(edit, piece)
+    st.slider(
+        f"Strength of {plain(box_name(title, piece.meta))}",
+        -MAX_STRENGTH,
+        MAX_STRENGTH,
+        step=0.1,
+        key=key,
+        on_change=moved,
+        label_visibility="collapsed",
+    )
