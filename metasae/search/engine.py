@@ -5,7 +5,7 @@ Shapes: N combinations, P pieces, A answers of all questions.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,11 +27,16 @@ _SIZES = (512, 1024, 2048, POSITIONS)
 
 @dataclass
 class Engine:
-    """Scores combinations of one experiment in one precision, equal directions once."""
+    """Scores combinations of one experiment in one precision, equal directions once.
+
+    Attributes:
+        told: called after every batch with the share that is done of what was asked for.
+    """
 
     experiment: Experiment
     combinations: Combinations
     dtype: torch.dtype = torch.float32
+    told: Callable[[float], object] = lambda share: None
     _seconds: dict[int, list[float]] = field(default_factory=lambda: {n: [] for n in _SIZES})
 
     @cached_property
@@ -80,6 +85,7 @@ class Engine:
             if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
                 self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
+            self.told(begin / len(change))
         return torch.cat(scores)
 
     def _size(self) -> int:

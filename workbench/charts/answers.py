@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from metasae.steering.nats import nats, settled
 from metasae.steering.questions import CUSTOM
 from workbench.charts.ink import LIGHT, Ink
 
@@ -68,13 +69,13 @@ def _rows(answers: pd.DataFrame, source: str, target: str) -> list[Row]:
                     "attribute": attribute,
                     "answer": one["answer"],
                     "role": roles[one["answer"]],
-                    "baseline": one["baseline"],
-                    "logprob": one["logprob"],
-                    "change": one["change"],
+                    "baseline": settled(one["baseline"]),
+                    "logprob": settled(one["logprob"]),
+                    "change": settled(one["change"]),
                     "from": max(one["baseline"], LOWEST),
                     "to": max(one["logprob"], LOWEST),
                     "shape": _shape(one["logprob"], one["best_after"]),
-                    "number": f"{one['logprob']:.2f}".replace("-", "−"),
+                    "number": nats(one["logprob"]),
                 }
             )
     return rows

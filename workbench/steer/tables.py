@@ -11,6 +11,7 @@ from metasae.sources import cache
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
+from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
@@ -39,9 +40,9 @@ def answers_table(answers: pd.DataFrame) -> pd.DataFrame:
             "Attribute": [title(attribute) for attribute in answers["attribute"]],
             "Answer": answers["answer"],
             "Whose": [city or "typed" for city in answers["city"]],
-            "Before (nats)": answers["baseline"],
-            "After (nats)": answers["logprob"],
-            "Change (nats)": answers["change"],
+            "Before (nats)": answers["baseline"].map(settled),
+            "After (nats)": answers["logprob"].map(settled),
+            "Change (nats)": answers["change"].map(settled),
             "Model's pick": [_PICK[bool(before), bool(after)] for before, after in picks],
         }
     )
@@ -51,8 +52,8 @@ def tokens_table(top_tokens: pd.DataFrame) -> pd.DataFrame:
     """The model's own five likeliest next tokens to each prompt, before and after side by side."""
     shown = top_tokens.assign(
         text=[
-            f"{visible(token)}  {nats:.2f}".replace("-", "−")
-            for token, nats in zip(top_tokens["token"], top_tokens["logprob"], strict=True)
+            f"{visible(token)}  {nats(logprob)}"
+            for token, logprob in zip(top_tokens["token"], top_tokens["logprob"], strict=True)
         ]
     )
     order = list(dict.fromkeys(shown["attribute"]))
