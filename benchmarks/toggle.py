@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.batched import FP32, Batched, configurations
-from benchmarks.figures import parser, print_figures
+from benchmarks.figures import parser, percentile, print_figures
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import open_lab
 from metasae.progress import to_stream
@@ -61,17 +61,15 @@ def measure(repeats: int) -> dict[str, Any]:
     for edit in edits[:5]:
         ours, whole = experiment.apply(edit).logprobs, oracle.logprobs(experiment, edit)
         difference = max(difference, float((ours - whole).abs().max()))
-    toggles.sort()
-    passes.sort()
-    middle = repeats // 2
+    toggle, whole_passes = percentile(toggles, 0.5), percentile(passes, 0.5)
     at_once = {name: statistics.median(took) for name, took in together.items()}
     best = min(at_once, key=at_once.__getitem__)
     return {
-        "p50_ms": 1000 * toggles[middle],
-        "p95_ms": 1000 * toggles[min(repeats - 1, int(0.95 * repeats))],
-        "full_pass_p50_ms": 1000 * passes[middle],
-        "ratio_full_pass": passes[middle] / toggles[middle],
-        "ratio_full_pass_best": at_once[best] / toggles[middle],
+        "p50_ms": 1000 * toggle,
+        "p95_ms": 1000 * percentile(toggles, 0.95),
+        "full_pass_p50_ms": 1000 * whole_passes,
+        "ratio_full_pass": whole_passes / toggle,
+        "ratio_full_pass_best": at_once[best] / toggle,
         "best_peer": best,
         "peers_ms": {name: 1000 * took for name, took in at_once.items()},
         "peers_differ_nats": max(batched.apart(peer, edits[:2]) for peer in peers),

@@ -181,6 +181,11 @@ class Kept(Generic[P, T]):
             watch(work)
         return None
 
+    def again(self, *args: P.args, **options: P.kwargs) -> None:
+        """Begin the work anew if it was cancelled."""
+        if self.work(*args, **options).cancelled:
+            self._begin.clear(*args, **options)
+
     def _only(self, work: Work[T], forget: Callable[[], None]) -> None:
         """Let go of what this session waited for before.
 

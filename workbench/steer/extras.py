@@ -61,6 +61,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
         chosen = Writing(prompt.strip(), int(tokens), float(temperature), int(seed))
         session.change(replace(session.view(), writing=chosen))
         st.session_state[_ASKED] = _Asked(here, outcome.edit, chosen)
+        continuations.written.again(here, outcome.edit, chosen)
         session.write_link()
     wanted: _Asked | None = st.session_state.get(_ASKED)
     if wanted is None or wanted.setting != here:
@@ -75,18 +76,17 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
         st.session_state[_WRITTEN] = made
     # What was written last stays readable while the next is being written.
     last: Written | None = st.session_state.get(_WRITTEN)
-    if last is not None and last.setting == here:
-        _both(last, stale=made is None or last.edit != outcome.edit)
+    if last is None or last.setting != here:
+        return
+    if made is None:
+        st.caption("Written before, until the new text is there:")
+    elif made.edit != outcome.edit:
+        st.caption("This was written under an earlier edit: “Write both” writes under this one.")
+    _both(last)
 
 
-def _both(made: Written, stale: bool) -> None:
-    """What was written before and after, side by side.
-
-    Args:
-        stale: whether it was under another edit than the one on screen, or for another prompt.
-    """
-    if stale:
-        st.caption("This was written earlier: “Write both” writes under the edit above.")
+def _both(made: Written) -> None:
+    """What was written before and after an edit, side by side."""
     columns = st.columns(2, border=True)
     for column, name, text in zip(
         columns, ("Before", "After your edit"), (made.before, made.after), strict=True
