@@ -51,7 +51,7 @@ def test_all_a_citation_needs_stands_there(lab: Lab) -> None:
     assert View.from_query(asked) == View(Setting(), LatentSwap())
     citation = Citation(outcome, lab.weights, link)
     values = [one.value for one in app.code]
-    assert citation.bibtex in values and citation.snippet in values
+    assert citation.bibtex in values and citation.snippet.rstrip() in values
     (hashes,) = [one for one in values if one.startswith("model:")]
     for digest in asdict(lab.weights).values():
         assert digest in hashes
@@ -84,7 +84,9 @@ def test_weights_that_are_gone_are_one_sentence(monkeypatch: pytest.MonkeyPatch)
 
 
 def texts(picture: str) -> list[str]:
-    return [one.text or "" for one in ElementTree.fromstring(picture).iter(f"{SVG}text")]
+    # A line of several is an element below.
+    lines = ElementTree.fromstring(picture).iter(f"{SVG}text")
+    return [" ".join(part for part in one.itertext()) for one in lines]
 
 
 def test_the_picture_shows_the_numbers_and_what_they_came_from(

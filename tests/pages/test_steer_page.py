@@ -20,6 +20,7 @@ from metasae.sources.presets import Opened
 from metasae.steering.certainty import certainties
 from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.steering.nats import settled
 from metasae.text.prompts import WORDINGS
 from tests.pages.opening import open_page as opened
 from tests.pages.opening import until
@@ -72,6 +73,11 @@ def answers(app: AppTest) -> pd.DataFrame:
     return app.dataframe[0].value
 
 
+def shown(numbers: list[float]) -> list[float]:
+    """Numbers as the table has them."""
+    return [settled(one) for one in numbers]
+
+
 def sentence(app: AppTest) -> str:
     return app.header[0].value.replace("\\", "")
 
@@ -106,7 +112,7 @@ def test_a_toggle_changes_the_numbers_the_sentence_and_the_link(
     app.checkbox(key=f"box-{own.target[0]}").check().run()
     assert errors(app) == []
     outcome = experiment.apply(own.exchange)
-    assert answers(app)["After (nats)"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    assert answers(app)["After (nats)"].tolist() == pytest.approx(shown(outcome.logprobs.tolist()))
     assert sentence(app) == outcome.sentence
     assert "is now in France" in sentence(app)
     assert "now" in set(answers(app)["Model's pick"])
@@ -418,7 +424,7 @@ def test_any_name_is_typed_and_what_has_to_be_said_stands_there(lab: Lab) -> Non
     bare = "No facts are known for Old Tokyo: the answers that stand for it are the model's own."
     assert bare in remarks(app)
     own = lab.experiment(lab.subject("Old Tokyo"), lab.subject("Paris"))
-    assert answers(app)["After (nats)"].tolist() == pytest.approx(own.baseline.tolist())
+    assert answers(app)["After (nats)"].tolist() == pytest.approx(shown(own.baseline.tolist()))
     app.button(key="swap").click().run()
     assert errors(app) == [] and sentence(app).startswith("Old Tokyo")
     table = below(app, "Latents used").dataframe[-2].value
@@ -585,7 +591,7 @@ def test_the_questions_can_be_asked_in_other_words(lab: Lab, own: Own) -> None:
     source, target = lab.subject("Tokyo"), lab.subject("Paris")
     asked = lab.questions(source, target, templates=WORDINGS["post"])
     outcome = lab.experiment(source, target, asked).apply(MetaLatentEdit(((own.source[0], 0.0),)))
-    assert answers(app)["After (nats)"].tolist() == pytest.approx(outcome.logprobs.tolist())
+    assert answers(app)["After (nats)"].tolist() == pytest.approx(shown(outcome.logprobs.tolist()))
     # The link leads to the same, and back in the default words it says nothing of them.
     again = opened(**query(app))
     assert again.selectbox(key="wording").value == "post"

@@ -13,14 +13,14 @@ _WIDTH = 560
 
 
 def side_by_side(
-    charts: Sequence[tuple[Mapping[str, Any], Sequence[str]]],
+    charts: Sequence[tuple[Mapping[str, Any], Sequence[str], Sequence[str]]],
     about: Mapping[str, object],
     footer: Sequence[str],
 ) -> str:
     """Charts as one SVG file.
 
     Args:
-        charts: for Vega-Lite, each with the lines above it, the first in bold.
+        charts: for Vega-Lite, each with the lines above it: those in bold, and those below them.
         about: what it came from, kept in the file's description.
         footer: lines below all.
     """
@@ -33,7 +33,7 @@ def side_by_side(
                 "text": list(footer), "anchor": "start", "orient": "bottom", "fontSize": 11,
                 "fontWeight": "normal", "offset": 14,
             },
-            "hconcat": [_part(spec, lines) for spec, lines in charts],
+            "hconcat": [_part(*chart) for chart in charts],
             "spacing": 40,
             "config": {"view": {"stroke": None}},
         },
@@ -41,15 +41,14 @@ def side_by_side(
     )  # fmt: skip
 
 
-def _part(spec: Mapping[str, Any], lines: Sequence[str]) -> dict[str, Any]:
+def _part(spec: Mapping[str, Any], title: Sequence[str], subtitle: Sequence[str]) -> dict[str, Any]:
     """A chart that stands in another: without what only a whole one has."""
     part = {key: value for key, value in copy.deepcopy(dict(spec)).items()
             if key not in ("$schema", "config", "background")}  # fmt: skip
     if part.get("width") == "container":
         part["width"] = _WIDTH
-    first, *others = lines
     part["title"] = {
-        "text": first, "subtitle": others, "anchor": "start", "fontSize": 16,
+        "text": list(title), "subtitle": list(subtitle), "anchor": "start", "fontSize": 16,
         "subtitleFontSize": 12, "subtitlePadding": 6, "offset": 12,
     }  # fmt: skip
     return part

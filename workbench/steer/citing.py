@@ -28,8 +28,8 @@ from workbench.text import escape
 _HERE = "http://localhost:8501/"
 """Where the workbench is, as far as anybody knows before a browser has said so."""
 
-_LINE = 84
-"""Characters of a line above a chart."""
+_BOLD, _LINE = 70, 96
+"""Characters of a line above a chart, in its title's size and in that below."""
 
 
 @shared.work_of_lab(most=1)
@@ -101,7 +101,7 @@ def picture(lab: Lab, view: View, link: str) -> str:
     made = outcomes[0].provenance
     names = ["This edit", "Pinned edit"] if len(outcomes) > 1 else ["Edit"]
     return side_by_side(
-        [(_spec(one), _above(lab, one, name)) for one, name in zip(outcomes, names, strict=True)],
+        [_titled(lab, one, name) for one, name in zip(outcomes, names, strict=True)],
         asdict(made) | {"link": link},
         [
             "Hollow: before the edit. Filled: after it. Blue: the source's answer. Orange: the "
@@ -111,12 +111,14 @@ def picture(lab: Lab, view: View, link: str) -> str:
     )
 
 
-def _spec(outcome: Outcome) -> dict[str, object]:
-    return answers_spec(outcome.answers, outcome.source.in_prompts, outcome.target.label, LIGHT)
-
-
-def _above(lab: Lab, outcome: Outcome, name: str) -> list[str]:
-    """The lines above an outcome's chart: what the edit did, then what it is."""
+def _titled(
+    lab: Lab, outcome: Outcome, name: str
+) -> tuple[dict[str, object], list[str], list[str]]:
+    """An outcome's chart, with what the edit did above it and what the edit is below that."""
+    spec = answers_spec(outcome.answers, outcome.source.in_prompts, outcome.target.label, LIGHT)
     words = edit_in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
-    lines = textwrap.wrap(outcome.sentence, _LINE) + textwrap.wrap(f"{name}: {words}", _LINE)
-    return lines or [name]
+    return (
+        spec,
+        textwrap.wrap(outcome.sentence, _BOLD),
+        textwrap.wrap(f"{name}: {words}", _LINE),
+    )

@@ -145,7 +145,13 @@ def test_in_a_process_of_its_own_it_passes_and_with_another_number_it_fails(
     snippet = Citation(outcome, lab.weights, LINK).snippet
     done = own_process(snippet, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert outcome.answers.to_string() in done.stdout
+    # The last digits are this process's own; every row and column is there.
+    table = done.stdout.splitlines()[: len(outcome.answers) + 1]
+    assert table[0].split() == list(outcome.answers.columns)
+    for line, row in zip(table[1:], outcome.answers.itertuples(), strict=True):
+        assert row.prompt in line and f" {row.answer} " in line and f"{row.logprob:.3f}" in line
+    assert done.stdout.endswith(f"All {2 * len(outcome.answers)} numbers are the cited ones, to "
+                                "0.001 nats.\n")  # fmt: skip
     line = numbers(snippet)[0]
     number = re.findall(r"-?\d+\.\d+", line)[-1]
     wrong = line.replace(number, str(float(number) + 0.01))
