@@ -16,6 +16,12 @@ def parser(purpose: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that a share (0 to 1) of some values is below; the largest at 1."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
 def print_figures(
     figures: Mapping[str, Any], as_json: bool, lines: Iterable[str] | None = None
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.batched import FP32, Batched, configurations
-from benchmarks.figures import parser, print_figures
+from benchmarks.figures import parser, percentile, print_figures
 from benchmarks.peak import product_speed, read_speed
 from benchmarks.peer import pass_per_prompt, seconds
 from metasae.lab.lab import open_lab
@@ -78,18 +78,16 @@ def measure(repeats: int) -> dict[str, Any]:
     for edit in edits[:5]:
         ours, whole = experiment.apply(edit).logprobs, oracle.logprobs(experiment, edit)
         difference = max(difference, float((ours - whole).abs().max()))
-    toggles.sort()
-    passes.sort()
-    middle = repeats // 2
+    toggle, whole_passes = percentile(toggles, 0.5), percentile(passes, 0.5)
     at_once = {name: statistics.median(took) for name, took in together.items()}
     best = min(at_once, key=at_once.__getitem__)
     at_peak = seconds_at_peak(experiment)
     return {
-        "p50_ms": 1000 * toggles[middle],
-        "p95_ms": 1000 * toggles[min(repeats - 1, int(0.95 * repeats))],
-        "full_pass_p50_ms": 1000 * passes[middle],
-        "ratio_full_pass": passes[middle] / toggles[middle],
-        "ratio_full_pass_best": at_once[best] / toggles[middle],
+        "p50_ms": 1000 * toggle,
+        "p95_ms": 1000 * percentile(toggles, 0.95),
+        "full_pass_p50_ms": 1000 * whole_passes,
+        "ratio_full_pass": whole_passes / toggle,
+        "ratio_full_pass_best": at_once[best] / toggle,
         "best_peer": best,
         "at_peak_ms": 1000 * at_peak,
         "ratio_full_pass_best_at_peak": at_once[best] / at_peak,

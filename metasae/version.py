@@ -1,4 +1,4 @@
-"""The version of this package."""
+"""The version of this package, and when it came out."""
 
 from importlib import metadata
 
@@ -12,3 +12,6 @@ def _installed() -> str:
 
 __version__ = _installed()
 """It is "uninstalled" when the package runs from a bare folder."""
+
+RELEASED = "2026-11-26"
+"""Day of this version, as a citation names it; changed together with it in pyproject.toml."""

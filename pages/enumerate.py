@@ -3,7 +3,6 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab.lab import Lab
 from metasae.search.spec import Spec
 from workbench import session, subjects
 from workbench.enumerate import choose, matrix, pair, searches
@@ -27,7 +26,8 @@ def page() -> None:
     setting = session.view().setting
     matrix.read_cities(lab)
     choose.read_choice()
-    linked = _MANY if st.query_params.get("pairs") == "all" else _ONE
+    asked = st.query_params
+    linked = _MANY if asked.get("pairs") == "all" or "cities" in asked else _ONE
     st.session_state[_TABS] = st.session_state.get(_TABS, linked)
     # Only the tab that is open is drawn: what is in the other would be computed all the same.
     one, many = st.tabs([_ONE, _MANY], key=_TABS, on_change="rerun")
@@ -35,13 +35,13 @@ def page() -> None:
         with many:
             cities = matrix.city_picker(lab)
             template = choose.choose(setting, session.view().edit)
-            write_link(lab, template, pairs="all")
+            write_link(template, **matrix.cities_query(lab), pairs="all")
             matrix.matrix(cities, template)
         return
     with one:
         subjects.subject_pickers(lab)
         template = choose.choose(setting, session.view().edit)
-        write_link(lab, template)
+        write_link(template)
         try:
             searching = searches.get_search(choose.about(template, setting))
         except UserError as error:
@@ -51,9 +51,9 @@ def page() -> None:
             pair.search(lab, searching)
 
 
-def write_link(lab: Lab, template: Spec, **more: str) -> None:
-    """Put what is searched into the address."""
-    session.write_link(**choose.to_query(template), **matrix.cities_query(lab), **more)
+def write_link(template: Spec, **more: str) -> None:
+    """Put what is searched into the address; cities stand there on their own tab alone."""
+    session.write_link(**choose.to_query(template), **more)
 
 
 page()

@@ -131,6 +131,12 @@ def unpickling(tree: ast.Module, importer: str = "x") -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("path", [*LIBRARY, *APP], ids=module_name)
+def test_no_exceptions_name_is_said_to_a_person(path: Path) -> None:
+    """The name of a library's exception means nothing to who reads the sentence."""
+    assert "type(error).__name__" not in path.read_text(encoding="utf-8")
+
+
 def test_there_is_something_to_look_at() -> None:
     names = {module_name(path) for path in LIBRARY}
     assert {"metasae.sources.presets", "metasae.lm.language_model"} <= names

@@ -9,6 +9,12 @@ import pytest
 import metasae
 from metasae.cli.main import _parser
 from metasae.lab.lab import Lab
+from metasae.lab.preset_files import REPORT, folder_of
+from metasae.search.combinations import Combinations
+from metasae.search.exhaustive import search
+from metasae.sources.files import read_json
+from metasae.sources.presets import EMBEDDED
+from metasae.steering.certainty import CLEAR
 from metasae.steering.edits import LatentSwap
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -30,6 +36,39 @@ def test_the_python_example_runs(
     assert lines[0] == swapped.sentence
     patterns = [line for line in lines[1:] if line.startswith(f"{source} ")]
     assert patterns[0].startswith(f"{source} is unchanged") and len(patterns) > 2
+
+
+def patterns_in_readme() -> list[tuple[str, str]]:
+    """Margin and sentence of each row of the opening pair's table."""
+    part = README.partition("| margin (nats) | what the edit did |\n|---|---|\n")[2]
+    rows = part.partition("\n\n")[0].splitlines()
+    return [(margin, said) for margin, said in (row.strip("| ").split(" | ") for row in rows)]
+
+
+def test_the_patterns_of_the_opening_pair_are_the_reports() -> None:
+    report = read_json(folder_of(EMBEDDED) / REPORT)["opening"]
+    stated = [(f"{one['margin']:.2f}", one["sentence"]) for one in report["patterns"]]
+    assert patterns_in_readme() == stated and len(stated) > 4
+    pair = f"{report['source']}→{report['target']}"
+    (above,) = [line for line in README.splitlines() if line.startswith("The clearest edit of ")]
+    assert pair in above and f"{report['combinations']:,} combinations" in above
+    assert f"more than {report['clear_nats']:g} nats" in above
+
+
+@pytest.mark.slow
+def test_the_patterns_of_the_opening_pair_are_the_pages(lab: Lab) -> None:
+    """What "Best edits" and Enumerate find on this machine."""
+    source, target = lab.opening
+    experiment = lab.experiment(lab.subject(source), lab.subject(target))
+    combinations = Combinations.of(experiment)
+    clear = [one for one in search(experiment, combinations) if one.margin > CLEAR]
+    found = [(one.margin, one.sentence) for one in clear]
+    stated = patterns_in_readme()
+    assert [sentence for _, sentence in found] == [sentence for _, sentence in stated]
+    for (margin, _), (said, _) in zip(found, stated, strict=True):
+        assert margin == pytest.approx(float(said), abs=0.006)
+    above = next(line for line in README.splitlines() if line.startswith("The clearest edit of "))
+    assert f"{len(combinations):,} combinations" in above
 
 
 @pytest.mark.parametrize("words", sorted({command.strip() for command in COMMANDS}))

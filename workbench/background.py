@@ -5,6 +5,7 @@ A session that leaves doesn't stop the work, so whoever asks next finds it furth
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
@@ -20,15 +21,36 @@ P = ParamSpec("P")
 
 _log = logging.getLogger(__name__)
 
+_QUICK = 0.15
+"""Seconds within which work that ends is not announced."""
+
+_AWAITED = "awaited"
+"""Session key: for each kept function the work that the session waits for."""
+
+
+class Cancelled(UserError):
+    """Work that a person cancelled: no failure."""
+
+
+class _Stop(Exception):
+    """Raised in the work by its own progress once it is cancelled."""
+
 
 class Work(Generic[T]):
-    """Work that was begun, with the progress it reports."""
+    """Work that was begun, with the progress it reports.
+
+    Attributes:
+        name: what it is, as the beginning of a sentence.
+        cancelled: whether somebody cancelled it before its end.
+    """
 
     def __init__(self, work: Callable[[Progress], T], name: str) -> None:
         self.line = f"{name} …"
         self.fraction = 0.0
-        self._name = name
+        self.cancelled = False
+        self.name = name
         self._left = TimeLeft()
+        self._began = time.monotonic()
         self._future: Future[T] = Future()
         # Not an executor's thread: those are waited for when the server is stopped.
         threading.Thread(target=self._run, args=(work,), daemon=True, name=name).start()
@@ -37,16 +59,25 @@ class Work(Generic[T]):
         try:
             self._future.set_result(work(self._report))
         except Exception as error:  # kept for who asks, whatever it is
+            if self.cancelled:
+                self._future.set_exception(Cancelled(f"{self.name} was cancelled."))
+                return
             if not isinstance(error, UserError):
-                _log.exception("%s failed", self._name)
+                _log.exception("%s failed", self.name)
             # Without its traceback, which would keep alive all that the work had in its hands.
             self._future.set_exception(error.with_traceback(None))
 
     def _report(self, stage: str, fraction: float, note: str = "") -> None:
+        if self.cancelled:
+            raise _Stop
         seconds = self._left.seconds(stage, fraction)
         left = f"about {duration(seconds)} left" if seconds is not None and fraction < 1 else ""
         self.fraction = min(max(fraction, 0.0), 1.0)
         self.line = " · ".join(filter(None, (stage, note, left)))
+
+    def cancel(self) -> None:
+        """Have it stop where it next reports its progress, unless it is done."""
+        self.cancelled = not self.done
 
     @property
     def done(self) -> bool:
@@ -65,9 +96,13 @@ class Work(Generic[T]):
             raise
         except Exception as error:
             raise UserError(
-                f"{self._name} did not succeed ({type(error).__name__}); the terminal shows the "
-                "details."
+                f"{self.name} did not succeed; the terminal shows the details."
             ) from error
+
+    def soon(self) -> bool:
+        """Whether it is done; work that has only just begun is given a moment to be."""
+        left = self._began + _QUICK - time.monotonic()
+        return bool(wait([self._future], max(0.0, left)).done)
 
     def wait(self) -> T:
         """Draw the progress here until the work is done, then return its result.
@@ -75,7 +110,7 @@ class Work(Generic[T]):
         Raises:
             UserError: see `result`.
         """
-        if not wait([self._future], 0.15).done:
+        if not self.soon():
             place = st.empty()
             while not self.done:
                 place.progress(self.fraction, text=self.line)
@@ -118,6 +153,61 @@ class Kept(Generic[P, T]):
         except UserError:
             self._begin.clear(*args, **options)
             raise
+
+    def shown(self, *args: P.args, **options: P.kwargs) -> T | None:
+        """What the work returns once it is done; until then None, and its progress is drawn with a
+        button that cancels it. The page goes on either way.
+
+        Other work of the same function that this session waited for is cancelled: what was asked
+        for last is what is wanted.
+
+        Raises:
+            UserError: what went wrong; the next call tries again.
+        """
+        work = self.work(*args, **options)
+        self._only(work, lambda: self._begin.clear(*args, **options))
+        if not work.cancelled and work.soon():
+            del st.session_state[_AWAITED][self]
+            return self(*args, **options)
+        if work.cancelled:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.caption(f"{work.name}: cancelled.", width="content")
+                st.button(
+                    "Start again",
+                    key=f"again-{id(work)}",
+                    on_click=lambda: self._begin.clear(*args, **options),
+                )
+        else:
+            watch(work)
+        return None
+
+    def again(self, *args: P.args, **options: P.kwargs) -> None:
+        """Begin the work anew if it was cancelled."""
+        if self.work(*args, **options).cancelled:
+            self._begin.clear(*args, **options)
+
+    def _only(self, work: Work[T], forget: Callable[[], None]) -> None:
+        """Let go of what this session waited for before.
+
+        Args:
+            forget: has ``work`` begun anew when it is asked for again.
+        """
+        awaited = st.session_state.setdefault(_AWAITED, {})
+        former, forget_former = awaited.get(self, (work, forget))
+        awaited[self] = work, forget
+        if former is not work and not former.done:
+            former.cancel()
+            forget_former()
+
+
+@st.fragment(run_every=0.3)
+def watch(work: Work[Any]) -> None:
+    """How far some work is, several times a second; draws the page anew when it has ended."""
+    if work.done or work.cancelled:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.progress(work.fraction, text=work.line)
+        st.button("Cancel", key=f"cancel-{id(work)}", on_click=work.cancel)
 
 
 def kept(

@@ -7,6 +7,11 @@ from workbench import session
 
 _POSITIONS = {"last": "last token of the name", "all": "every position"}
 
+_NO_SWAP = (
+    "The latent swap is off: it exchanges whole latents, and × 100 multiplies single "
+    "meta-directions. Tick or untick some, or press “Latent swap” again."
+)
+
 
 def edit_options(edit: Edit) -> None:
     """What all edits of a view have in common."""
@@ -14,7 +19,10 @@ def edit_options(edit: Edit) -> None:
 
         def multiplied() -> None:
             on = st.session_state["option-hundredfold"]
-            edit = session.view().edit.without_swap()
+            now = session.view().edit
+            if now.kind == "swap":
+                session.notify(_NO_SWAP, wrong=False)
+            edit = now.without_swap()
             session.change_edit(edit.with_options(variant="hundredfold" if on else "faithful"))
 
         st.session_state["option-hundredfold"] = edit.kind == "hundredfold"
@@ -26,6 +34,8 @@ def edit_options(edit: Edit) -> None:
             "erases the latent.",
             on_change=multiplied,
         )
+        if edit.kind == "swap":
+            st.caption("A latent swap has no meta-directions: × 100 takes it back.")
         _switch(
             edit,
             "keep_residual",

@@ -7,15 +7,18 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.sources.presets import Opened
+from metasae.training.trainer import Stopped
 from workbench import glossary, session, shared, sidebar
+from workbench.background import Cancelled
 from workbench.charts.ink import DARK, LIGHT, Ink
 from workbench.open_line import open_line
 from workbench.text import escape
 
 
 def failed(error: UserError) -> None:
-    """What went wrong, in its one sentence."""
-    st.error(escape(str(error)))
+    """What went wrong, in its one sentence; what a person stopped did not go wrong."""
+    stopped = isinstance(error, Cancelled | Stopped)
+    (st.info if stopped else st.error)(escape(str(error)))
 
 
 def said(remarks: Iterable[str]) -> None:

@@ -13,29 +13,23 @@ from urllib.parse import unquote
 
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
-from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
+from metasae.steering.edits import NO_EDIT, Edit
+from metasae.steering.link import (
+    VERSION,
+    Latents,
+    LinkError,
+    damaged,
+    edit_from_text,
+    edit_to_text,
+    plain,
+    quoted,
+    steer_query,
+)
 from metasae.steering.questions import split_answers
 from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
 
-VERSION = "1"
 _LONGEST_TEXT = 600
 _MOST_STEPS = 200
-
-Latents = tuple[int, ...]
-
-
-class LinkError(UserError):
-    """A link, or a view in a file, that can't be read.
-
-    Attributes:
-        reason: what is wrong with it, as half a sentence.
-    """
-
-    def __init__(self, reason: str, sentence: str = "") -> None:
-        self.reason = reason
-        super().__init__(
-            sentence or f"The link is damaged: {reason}; the default is shown instead."
-        )
 
 
 @dataclass(frozen=True)
@@ -117,29 +111,16 @@ class View:
 
     def to_query(self) -> dict[str, str]:
         """The view as query parameters; what stands at its default is left out."""
-        setting, writing, default = self.setting, self.writing, Writing()
-        query = {"v": VERSION, "source": setting.source, "target": setting.target}
-        if setting.preset != EMBEDDED.opened:
-            query["preset"] = str(setting.preset)
-        for name in ("source_latents", "target_latents"):
-            latents = getattr(setting, name)
-            if latents is not None:
-                query[name] = ".".join(map(str, latents))
-        if self.edit != NO_EDIT:
-            query["edit"] = edit_to_text(self.edit)
+        writing, default = self.writing, Writing()
+        query = steer_query(edit=self.edit, **vars(self.setting))
         if self.pinned is not None:
             query["pin"] = edit_to_text(self.pinned)
-        if setting.wording != DEFAULT_WORDING:
-            query["wording"] = setting.wording
-        if setting.prompt:
-            query["ask"] = setting.prompt
-            query["answers"] = ",".join(setting.answers)
         if writing.prompt:
             query["write"] = writing.prompt
         for name in ("tokens", "temperature", "seed"):
             value = getattr(writing, name)
             if value != getattr(default, name):
-                query[name] = _plain(value)
+                query[name] = plain(value)
         if self.percent:
             query["units"] = "percent"
         return query
@@ -155,7 +136,7 @@ class View:
             return cls()
         version = query.get("v", VERSION)
         if version != VERSION:
-            both = f'of version "{_quoted(version)}" and this workbench reads version {VERSION}'
+            both = f'of version "{quoted(version)}" and this workbench reads version {VERSION}'
             raise LinkError(f"it is {both}", f"This link is {both}; it shows the default instead.")
         setting, writing = Setting(), Writing()
         return cls(
@@ -179,43 +160,6 @@ class View:
             ),
             percent=_percent(query),
         )
-
-
-def edit_to_text(edit: Edit) -> str:
-    """An edit as a short word for a link: ``12_0~40_1~all``; without any change ``none``."""
-    parts: list[str] = [] if edit.kind == "meta" else [edit.kind]
-    strengths = edit.strengths if isinstance(edit, MetaLatentEdit) else ()
-    parts += [f"{meta}_{_plain(strength)}" for meta, strength in strengths]
-    parts += ["residual"] if edit.options.keep_residual else []
-    parts += [] if edit.options.keep_error else ["noerror"]
-    parts += ["all"] if edit.options.position == "all" else []
-    return "~".join(parts) or "none"
-
-
-def edit_from_text(text: str) -> Edit:
-    """The edit that `edit_to_text` wrote.
-
-    Raises:
-        UserError: when it did not, or a strength is out of range.
-    """
-    options: dict[str, Any] = {}
-    strengths: list[tuple[int, float]] = []
-    words: dict[str, dict[str, Any]] = {
-        "none": {},
-        "swap": {"kind": "swap"},
-        "hundredfold": {"kind": "hundredfold"},
-        "residual": {"keep_residual": True},
-        "noerror": {"keep_error": False},
-        "all": {"position": "all"},
-    }
-    for part in text.split("~"):
-        if part in words:
-            options |= words[part]
-        elif match := re.fullmatch(r"(\d{1,9})_(-?\d+(?:\.\d+)?)", part):
-            strengths.append((int(match[1]), float(match[2])))
-        else:
-            raise _damaged("edit", part)
-    return edit_of_kind(strengths=tuple(strengths), **({"kind": "meta"} | options))
 
 
 def names_to_text(names: Iterable[str]) -> str:
@@ -255,24 +199,10 @@ class History:
         return History(self.future[0], (*self.past, self.now), self.future[1:])
 
 
-def _plain(number: float) -> str:
-    """A number without exponent or needless zeros."""
-    return f"{number:.10f}".rstrip("0").rstrip(".")
-
-
-def _quoted(text: object) -> str:
-    shown = " ".join(str(text).split())
-    return shown if len(shown) <= 40 else shown[:40] + "…"
-
-
-def _damaged(name: str, value: object) -> LinkError:
-    return LinkError(f'"{_quoted(value)}" can\'t be read as its "{name}"')
-
-
 def _text(query: Mapping[str, str], name: str, default: str) -> str:
     value = query.get(name, default)
     if not isinstance(value, str):
-        raise _damaged(name, value)
+        raise damaged(name, value)
     if len(value) > _LONGEST_TEXT:
         raise LinkError(f'its "{name}" has {len(value):,} characters, more than {_LONGEST_TEXT}')
     return value
@@ -283,13 +213,13 @@ def _opened(query: Mapping[str, str]) -> Opened:
     try:
         return Opened.from_text(text)
     except UserError as error:
-        raise _damaged("preset", text) from error
+        raise damaged("preset", text) from error
 
 
 def _wording(query: Mapping[str, str]) -> str:
     text = _text(query, "wording", DEFAULT_WORDING)
     if text not in WORDINGS:
-        raise _damaged("wording", text)
+        raise damaged("wording", text)
     return text
 
 
@@ -308,7 +238,7 @@ def _number(
     except ValueError:
         value = math.nan
     if not least <= value <= most:
-        raise _damaged(name, query[name])
+        raise damaged(name, query[name])
     return value
 
 
@@ -317,5 +247,5 @@ def _latents(query: Mapping[str, str], name: str) -> Latents | None:
         return None
     text = _text(query, name, "")
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})*", text):
-        raise _damaged(name, text)
+        raise damaged(name, text)
     return tuple(dict.fromkeys(map(int, text.split("."))))

@@ -19,12 +19,17 @@ from metasae.errors import UserError
 from metasae.steering.nats import settled
 
 if TYPE_CHECKING:
+    from metasae.lab.lab import Lab
     from metasae.steering.certainty import Certainty
+    from metasae.steering.citation import Citation
     from metasae.steering.edits import Edit
     from metasae.steering.outcome import Outcome
 
 MOST_TOKENS = 2000
 """Tokens the model is let write."""
+
+WORKBENCH = "http://localhost:8501"
+"""Where the workbench is on a machine that runs it."""
 
 
 def register(add: Add) -> None:
@@ -48,6 +53,10 @@ def register(add: Add) -> None:
     command.add_argument("--answers", help="its candidate answers, separated by commas")
     whole(command, "--generate", "also write N tokens", 1, MOST_TOKENS, metavar="N")
     whole(command, "--seed", "of what is written", 0, 2**63 - 1, default=0)
+    command.add_argument(
+        "--cite", action="store_true",
+        help="also print what a citation needs: link, hashes, prompts, BibTeX, Python that checks",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Steered:
     outcome: "Outcome"
     unedited: tuple["Certainty", ...]
     continuation: dict[str, str] | None
+    citation: "Citation | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -68,6 +78,8 @@ class Steered:
         values["unedited"] = [one.to_dict() for one in self.unedited]
         if self.continuation is not None:
             values["continuation"] = self.continuation
+        if self.citation is not None:
+            values["citation"] = self.citation.to_dict()
         return values
 
     def text(self) -> str:
@@ -76,9 +88,9 @@ class Steered:
         lines += self.outcome.remarks
         lines += ["", "log-probability (nats)      before    after"]
         attributes = self.outcome.to_dict()["attributes"]
-        for attribute, before in zip(attributes, self.unedited, strict=True):
+        for attribute, sure in zip(attributes, self.unedited, strict=True):
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')
-            lines.append(f"  unedited, {before.text}. {before.note}".rstrip())
+            lines.append(f"  unedited, {sure.text}. {sure.note}".rstrip())
             for one in attribute["answers"]:
                 whose = f" ({one['city']})" if one["city"] else ""
                 label = one["answer"] + whose
@@ -90,6 +102,8 @@ class Steered:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
             lines += [f"after:  {prompt}{self.continuation['after']}"]
+        if self.citation is not None:
+            lines += ["", self.citation.text()]
         return "\n".join(lines)
 
 
@@ -156,4 +170,34 @@ def steer(arguments: argparse.Namespace) -> Steered:
     unedited = certainties(
         outcome.questions, outcome.baseline, outcome.asked_about, instead, outcome.own_before
     )
-    return Steered(outcome, unedited, continuation)
+    return Steered(outcome, unedited, continuation, _citation(arguments, lab, outcome, latents))
+
+
+def _citation(
+    arguments: argparse.Namespace,
+    lab: "Lab",
+    outcome: "Outcome",
+    latents: tuple[tuple[int, ...] | None, ...],
+) -> "Citation | None":
+    """What a citation of an outcome needs, where that was asked for."""
+    from urllib.parse import urlencode
+
+    from metasae.steering.citation import Citation
+    from metasae.steering.link import steer_query
+    from metasae.steering.questions import split_answers
+
+    if not arguments.cite:
+        return None
+    own, theirs = latents
+    query = steer_query(
+        arguments.preset,
+        outcome.source.label,
+        outcome.target.label,
+        source_latents=own,
+        target_latents=theirs,
+        edit=outcome.edit,
+        wording=arguments.wording,
+        prompt=arguments.prompt or "",
+        answers=split_answers(arguments.answers or ""),
+    )
+    return Citation(outcome, lab.weights, f"{WORKBENCH}/?{urlencode(query)}")

@@ -1,27 +1,21 @@
 """A graph as GraphML, JSON or a picture."""
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-import altair as alt
 import networkx as nx
-import vl_convert
 
 from metasae.errors import UserError
 from metasae.explorer.graph_chart import graph_chart, node_table
+from metasae.explorer.svg import svg_of
 from metasae.sources.files import json_text
 
 FORMATS = ("graphml", "json", "svg")
 
 _PAPER = (1200, 900)
 """Width and height of the picture in pixels, its margins not counted."""
-
-_SVG = "http://www.w3.org/2000/svg"
-
 
 NameOf = Callable[[str, int], str]
 """A node's kind ("latent" or "meta") and number → its label."""
@@ -87,16 +81,7 @@ def _picture(graph: nx.Graph, name_of: NameOf, about: dict[str, Any]) -> str:
         .properties(width=width, height=height, background="white")
         .configure_view(stroke=None)
     )
-    drawn = vl_convert.vegalite_to_svg(
-        chart.to_dict(), vl_version=".".join(alt.SCHEMA_VERSION.split(".")[:2])
-    )
-    picture = ElementTree.fromstring(drawn)
-    description = ElementTree.Element(f"{{{_SVG}}}desc")
-    note = {key: str(value) for key, value in about.items()}
-    description.text = json.dumps(note, ensure_ascii=False)
-    picture.insert(0, description)
-    ElementTree.register_namespace("", _SVG)
-    return ElementTree.tostring(picture, encoding="unicode") + "\n"
+    return svg_of(chart.to_dict(), about)
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,7 @@ from metasae.lab.meta_cards import MetaCard, meta_card
 from metasae.lab.preset_files import CITIES, NAMES, WORDS, folder_of, meta_sae_folder
 from metasae.lab.reference_names import ReferenceNames
 from metasae.lab.stored_report import read_report
+from metasae.lab.weights import weights_of
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
@@ -29,7 +30,7 @@ from metasae.saes.decomposition import Decomposition
 from metasae.sources.files import read_json, sha256
 from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
-from metasae.steering.provenance import Provenance
+from metasae.steering.provenance import Provenance, Weights
 from metasae.steering.questions import Question, Subject
 from metasae.text.cities import find_city
 from metasae.text.prompts import DEFAULT_WORDING, QUESTIONS, WORDINGS
@@ -89,6 +90,15 @@ class Lab:
                 f"{_made_anew(self.preset)}"
             )
         return self.records[city]
+
+    @functools.cached_property
+    def weights(self) -> Weights:
+        """Hashes of the weights that are open; read from the files once, on first use.
+
+        Raises:
+            UserError: when a file is gone.
+        """
+        return weights_of(self.preset)
 
     @functools.cached_property
     def names(self) -> AnyName:

@@ -24,6 +24,7 @@ from metasae.lm.fused_blocks import make_blocks
 from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
+from metasae.progress import Progress, silent
 
 ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
 """``edit(resid, start)``: the edited residual stream at the hook, of one whose first token is at
@@ -34,6 +35,22 @@ def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
     """Rows of token ids as one tensor, padded on the right."""
     length = max(map(len, rows))
     return torch.tensor([[*row, *[token] * (length - len(row))] for row in rows])
+
+
+class _Told:
+    """What transformers hands the prompt and then every token to, as it writes them."""
+
+    def __init__(self, tokens: int, progress: Progress) -> None:
+        self._tokens, self._progress, self._calls = tokens, progress, 0
+
+    def put(self, _: object) -> None:
+        """The prompt, or a token that was written."""
+        written, most = self._calls, self._tokens
+        self._calls += 1
+        self._progress("The model writes", written / most, f"{written} of {most} tokens")
+
+    def end(self) -> None:
+        """Nothing more is written."""
 
 
 class LanguageModel:
@@ -231,8 +248,12 @@ class LanguageModel:
         edit: ResidualEdit | None = None,
         temperature: float = 0.0,
         seed: int = 0,
+        progress: Progress = silent,
     ) -> str:
         """Text the model writes after a prompt: greedy at temperature 0, else sampled by seed.
+
+        Args:
+            progress: told of every token; raising in it stops the writing.
 
         Raises:
             UserError: for more tokens, those to be written included, than the model is run on
@@ -250,6 +271,7 @@ class LanguageModel:
                 temperature=temperature or None,
                 top_p=None,
                 top_k=None,
+                streamer=_Told(new_tokens, progress),
                 pad_token_id=(
                     self.start_token
                     if self.tokenizer.pad_token_id is None

@@ -98,8 +98,8 @@ def load_model(preset: Preset, progress: Progress = silent) -> LanguageModel:
     except Exception as error:  # whatever a damaged file makes the readers raise
         if isinstance(preset.model.origin, Path):
             raise UserError(
-                f"The model in {folder} can't be opened ({type(error).__name__}); it takes weights "
-                "as safetensors and a tokenizer, of one of the families that transformers knows."
+                f"The model in {folder} can't be opened; it takes weights as safetensors and a "
+                "tokenizer, of one of the families that transformers knows."
             ) from error
         raise UserError(
             f"The cached model in {folder} is damaged; delete that folder and start again."

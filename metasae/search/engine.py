@@ -32,11 +32,16 @@ _SIZES = (512, 1024, 2048, POSITIONS)
 
 @dataclass
 class Engine:
-    """Scores combinations of one experiment in one precision, equal directions once."""
+    """Scores combinations of one experiment in one precision, equal directions once.
+
+    Attributes:
+        told: called after every batch with the share that is done of what was asked for.
+    """
 
     experiment: Experiment
     combinations: Combinations
     dtype: torch.dtype = torch.float32
+    told: Callable[[float], object] = lambda share: None
     _seconds: dict[int, list[float]] = field(default_factory=lambda: {n: [] for n in _SIZES})
 
     @cached_property
@@ -108,6 +113,7 @@ class Engine:
             if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
                 self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
+            self.told(begin / len(change))
 
     def _size(self) -> int:
         """Tail positions of the next batch: each size twice, then the fastest.

@@ -50,13 +50,25 @@ def scan(
         done: how many were scored before, for the progress.
     """
     count = len(engine.combinations)
+
+    def report(scored: float) -> None:
+        now = f"{scored:,.0f} of {count:,} combinations"
+        progress("Searching edits", scored / count, now)
+
+    report(done)
     for span in [range(count)] if spans is None else spans:
         for start in range(span.start, span.stop, CHUNK):
             numbers = np.arange(start, min(start + CHUNK, span.stop))
+            engine.told = _from(report, done, len(numbers))
             chunk = engine.scored_chunk(numbers)
             done += len(numbers)
-            progress("Searching edits", done / count, f"{done:,} of {count:,} combinations")
+            report(done)
             yield chunk
+
+
+def _from(report: Callable[[float], None], done: int, more: int) -> Callable[[float], None]:
+    """What reports how many are scored, while some ``more`` are."""
+    return lambda share: report(done + share * more)
 
 
 def check_size(combinations: Combinations, most: int = MOST_EXACT) -> None:

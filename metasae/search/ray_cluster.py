@@ -122,5 +122,5 @@ def _connect(ray: Any, address: str) -> None:
 def _line(error: Exception) -> str:
     """An exception's first line, without its full stop."""
     text = getattr(error, "strerror", None) or str(error)
-    lines = text.strip().splitlines() or [type(error).__name__]
+    lines = text.strip().splitlines() or ["no answer"]
     return lines[0].rstrip(".")

@@ -79,6 +79,24 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def remove(folder: Path) -> None:
+    """Delete a folder, at once for whoever looks: it is moved out of sight first.
+
+    Raises:
+        UserError: when it can't be deleted; then all of it is there. One that is gone is no error.
+    """
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            os.replace(folder, scratch / folder.name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(f"{folder} can't be deleted ({error.strerror}).") from error
+
+
 def json_text(values: Any, dense: bool = False) -> str:
     """Values as JSON over several lines (``dense``: in one); a number that is not finite is null.
 

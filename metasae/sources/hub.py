@@ -104,7 +104,7 @@ def _explained(hub: Hub, file: HubFile, missing: list[HubFile], error: Exception
             f"{hub.repo} has no {file.name} in its revision {hub.revision}; check both, or choose "
             "another."
         )
-    return _unreachable(hub, missing, type(error).__name__)
+    return _unreachable(hub, missing, "no connection, or it was refused")
 
 
 def _unreachable(hub: Hub, missing: list[HubFile], why: Any) -> UserError:

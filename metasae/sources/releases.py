@@ -80,9 +80,8 @@ def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path
         sae = SAE.from_pretrained(release, sae_id)
     except Exception as error:  # network, hub and file errors of many libraries
         raise UserError(
-            f"{release}:{sae_id} could not be fetched from the Hugging Face hub "
-            f"({type(error).__name__}); connect to the network, or download {what} by hand and "
-            "give its folder."
+            f"{release}:{sae_id} could not be fetched from the Hugging Face hub; connect to the "
+            f"network, or download {what} by hand and give its folder."
         ) from error
     with written_whole(folder) as part:
         sae.save_model(part)

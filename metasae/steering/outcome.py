@@ -1,4 +1,4 @@
-"""What one edit did, beside the unedited model: tables, words, and Python that repeats it.
+"""What one edit did, beside the unedited model: as tables and in words.
 
 Log-probabilities are in nats; an answer's is the sum over its tokens, each given those before it.
 
@@ -277,25 +277,3 @@ class Outcome:
             "units": UNITS,
             **asdict(self.provenance),
         }
-
-    def snippet(self) -> str:
-        """Python that reproduces the numbers through the library."""
-        return (
-            "from metasae import find_preset, open_lab\n"
-            "from metasae.steering.edits import EditOptions, LatentSwap, MetaLatentEdit\n"
-            "from metasae.steering.questions import Answer, Question\n\n"
-            f"lab = open_lab(find_preset({self.provenance.preset!r}))\n"
-            f"source = lab.subject({self.source.label!r}{_override(self.source)})\n"
-            f"target = lab.subject({self.target.label!r}{_override(self.target)})\n"
-            f"questions = {_lines(self.questions)}\n"
-            f"edit = {self.edit!r}\n"
-            "print(lab.experiment(source, target, questions).apply(edit).answers)\n"
-        )
-
-
-def _override(subject: Subject) -> str:
-    return "" if subject.name is None else f", latents={subject.latents!r}"
-
-
-def _lines(values: Sequence[object]) -> str:
-    return "[\n" + "".join(f"    {value!r},\n" for value in values) + "]"

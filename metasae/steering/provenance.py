@@ -1,4 +1,4 @@
-"""What a number came from: preset, weights and the version of this package."""
+"""What a number came from: preset, weights with their hashes, the version of this package."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,3 +35,12 @@ class Provenance:
                     f"has {getattr(self, name)} open"
                 )
         return ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """SHA-256 of the weights a number was computed with, in hexadecimal (see `lab.weights`)."""
+
+    model: str
+    sae: str
+    meta_sae: str

@@ -121,8 +121,8 @@ def _dataset(name: str) -> Iterator[Document]:
         raise
     except Exception as error:  # network, hub and file errors of many libraries
         raise UserError(
-            f"The dataset {name} could not be read ({type(error).__name__}); check its name and "
-            "the network, or give files of your own."
+            f"The dataset {name} could not be read; check its name and the network, or give files "
+            "of your own."
         ) from error
 
 

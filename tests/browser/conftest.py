@@ -1,22 +1,15 @@
 """A server of the workbench for all browser tests, and a page in a real browser for each."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from metasae.sources.cache import CACHE_VARIABLE, cache_dir
+from metasae.sources.cache import cache_dir
+from tests.browser.serving import serving
 from tests.browser.watching import CHROMIUM, Traffic
 from tests.own_cache import own_cache
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -29,38 +22,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[str]:
     """A server of our own on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    command = [sys.executable, "-m", "streamlit", "run", "workbench/app.py"]
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--server.port", str(port), "--server.headless", "true"],
-            cwd=ROOT,
-            env=os.environ | {CACHE_VARIABLE: str(cache)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_for_health(f"http://localhost:{port}/_stcore/health", server, log)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with serving(cache, log) as server:
+        yield server.address
     assert "Traceback" not in log.read_text()
-
-
-def _wait_for_health(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert server.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError(f"no server after a minute: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,8 @@ def reached(app: AppTest, condition: Callable[[], object]) -> AppTest:
 
 
 def finished(app: AppTest) -> AppTest:
-    return reached(app, lambda: app.main.subheader)
+    """The page once the search is done, and its side effects and controls are."""
+    return reached(app, lambda: app.main.subheader and "Verdict" in app.dataframe[0].value)
 
 
 def test_it_says_what_a_search_takes_before_it_starts(on_small: Lab) -> None:
@@ -165,6 +166,24 @@ def test_the_cities_of_the_matrix_are_in_the_link(on_small: Lab) -> None:
     app = open_page("enumerate", cities="Tokyo.Paris", pairs="all")
     app.multiselect(key="cities").set_value(["Cairo", "Tokyo"]).run()
     assert app.query_params["cities"] == "Cairo.Tokyo"
+
+
+def test_a_link_with_cities_opens_their_tab(on_small: Lab) -> None:
+    app = open_page("enumerate", cities="Tokyo.Paris")
+    assert not app.exception and app.multiselect(key="cities").value == ["Tokyo", "Paris"]
+    assert app.button(key="pairs-start").label == "Search 2 pairs"
+    assert app.query_params["pairs"] == "all" and app.query_params["cities"] == "Tokyo.Paris"
+
+
+def test_the_link_of_one_pair_says_nothing_of_cities(on_small: Lab) -> None:
+    """Else it would open the other tab."""
+    app = open_page("enumerate", **PAIR)
+    app.session_state["cities"] = ["Cairo", "Tokyo"]
+    app.run()
+    assert not app.exception and "cities" not in app.query_params
+    again = open_page("enumerate", **{name: one if isinstance(one, str) else one[0]
+                                      for name, one in app.query_params.items()})  # fmt: skip
+    assert again.button(key="search-start").label.startswith("Try all ")
 
 
 def test_any_name_is_searched(on_small: Lab) -> None:

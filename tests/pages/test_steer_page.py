@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,9 @@ from metasae.errors import UserError
 from metasae.lab.any_name import AnyName
 from metasae.lab.city_records import NameRecord
 from metasae.lab.lab import Lab
+from metasae.progress import Progress
+from metasae.search import exhaustive
+from metasae.search.combinations import Combinations
 from metasae.search.exhaustive import search
 from metasae.sources.presets import Opened
 from metasae.steering.certainty import certainties
@@ -23,6 +27,7 @@ from metasae.steering.outcome import Outcome
 from metasae.steering.own_words import OwnWord
 from metasae.text.prompts import WORDINGS
 from tests.pages.opening import open_page as opened
+from tests.pages.opening import until
 from workbench import shared
 from workbench.state import View, edit_to_text
 from workbench.steer import experiments, extras
@@ -200,6 +205,7 @@ def test_options(own: Own) -> None:
 def test_best_edits_are_one_click_away(lab: Lab) -> None:
     app = opened(source="Paris", target="Tokyo")
     app.toggle(key="best-edits").set_value(True).run()
+    until(lambda: app.run() and any(one.key == "best-pick" for one in app.pills))
     pills = app.pills(key="best-pick")
     best = [
         one
@@ -217,6 +223,52 @@ def test_best_edits_are_one_click_away(lab: Lab) -> None:
         assert picks == {name for name, moved in one.pattern.items() if moved}
         words = {name for name in one.pattern if name in label}
         assert words == (set() if label == "everything" else picks)
+
+
+def test_a_tick_is_answered_while_the_best_edits_are_looked_for(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, asked = threading.Event(), []
+
+    def slow(experiment: Experiment, combinations: Combinations, progress: Progress) -> object:
+        asked.append(combinations.options)
+        progress("Searching edits", 0.25, "")
+        assert go_on.wait(60)
+        progress("Searching edits", 0.5, "")
+        return search(experiment, combinations)
+
+    monkeypatch.setattr(exhaustive, "search", slow)
+    app = opened()
+    app.toggle(key="best-edits").set_value(True).run()
+    app.checkbox(key=f"box-{own.source[0]}").uncheck().run()
+    assert errors(app) == [] and not app.pills
+    assert query(app)["edit"] == f"{own.source[0]}_0"
+    assert (answers(app)["Change (nats)"] != 0).any()
+    # Other options are another search; the first one is let go and the second can be cancelled.
+    app.toggle(key="option-keep_error").set_value(False).run()
+    assert [one.keep_error for one in asked] == [True, False]
+    (cancel,) = [one for one in app.button if one.label == "Cancel"]
+    cancel.click().run()
+    assert errors(app) == [] and any("cancelled" in one.value for one in app.caption)
+    go_on.set()
+    app.run()
+    assert not app.pills and len(asked) == 2
+    (again,) = [one for one in app.button if one.label == "Start again"]
+    again.click().run()
+    until(lambda: app.run() and app.pills)
+    assert errors(app) == [] and app.pills(key="best-pick").options
+
+
+def test_a_hundredfold_takes_a_swap_back_and_says_why(own: Own) -> None:
+    app = opened(edit="swap~all")
+    app.toggle(key="option-hundredfold").set_value(True).run()
+    assert errors(app) == [] and query(app)["edit"] == "hundredfold~all"
+    (why,) = [one.value for one in app.info]
+    assert why.replace("\\", "").startswith("The latent swap is off: it exchanges whole latents")
+    app.checkbox(key=f"box-{own.source[0]}").uncheck().run()
+    assert query(app)["edit"] == f"hundredfold~{own.source[0]}_0~all" and not app.info
+    app.toggle(key="option-hundredfold").set_value(False).run()
+    assert query(app)["edit"] == f"{own.source[0]}_0~all" and not app.info
 
 
 def test_a_pinned_edit_stands_beside_the_next(own: Own) -> None:
@@ -275,8 +327,13 @@ def test_where_only_candidates_lead_the_page_says_what_the_model_would_say(
 def write_both(app: AppTest) -> list[str]:
     """What stands in the two columns."""
     app.main.button[[b.label for b in app.main.button].index("Write both")].click().run()
+
+    def written() -> list[str]:
+        return [one.value for one in app.markdown if one.value.startswith(":gray[")]
+
+    until(lambda: app.run() and written())
     assert errors(app) == []
-    return [one.value for one in app.markdown if one.value.startswith(":gray[")]
+    return written()
 
 
 def test_free_writing_before_and_after(experiment: Experiment) -> None:
@@ -297,6 +354,39 @@ def test_what_the_model_writes_is_not_markdown(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Experiment, "continuation", nasty)
     before, after = write_both(opened(edit="swap"))
     assert "and so on" in before and r"\*bold\*" in after
+
+
+def test_what_was_written_stays_readable_while_the_next_is_written(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, words = threading.Event(), iter([" one", " two", " three"])
+    go_on.set()
+
+    def slow(self: Experiment, edit: Edit | None, *given: object) -> str:
+        assert go_on.wait(60)
+        return next(words)
+
+    monkeypatch.setattr(Experiment, "continuation", slow)
+    app = opened(edit="swap")
+    before, after = write_both(app)
+    assert " one" in before.replace("&nbsp;", " ") and "two" in after
+    go_on.clear()
+    app.checkbox(key=f"box-{own.source[0]}").check().run()
+    app.main.button[[b.label for b in app.main.button].index("Write both")].click().run()
+    assert errors(app) == [] and any("until the new text" in one.value for one in app.caption)
+    assert [one.value for one in app.markdown if one.value.startswith(":gray[")] == [before, after]
+    assert any(one.label == "Cancel" for one in app.button)
+    go_on.set()
+    until(lambda: app.run() and any("three" in one.value for one in app.markdown))
+    assert not any("until the new text" in one.value for one in app.caption)
+
+
+def test_a_prompt_without_the_name_is_one_sentence() -> None:
+    app = opened(edit="swap", write="Once upon a time")
+    app.main.button[[b.label for b in app.main.button].index("Write both")].click().run()
+    until(lambda: app.run() and app.error)
+    (said,) = errors(app)
+    assert "does not mention Tokyo" in said
 
 
 def test_own_question_is_scored_with_the_others() -> None:

@@ -8,6 +8,7 @@ import sae_lens
 import torch
 from streamlit.testing.v1 import AppTest
 
+from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -17,7 +18,7 @@ from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import TrainingRequest
 from tests.pages.opening import open_page, until
 from workbench import shared
-from workbench.train import trainings
+from workbench.train import shelf, trainings
 
 WIDTHS = (60, 400)
 
@@ -121,7 +122,8 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     until(lambda: training.moments, lambda: training.work.done)
     training.cancel()
     ended(app)
-    assert any("stopped at step" in one.value for one in app.error)
+    # A person stopped it: that is said, and not as an error.
+    assert any("stopped at step" in one.value for one in app.info) and not app.error
     assert (cache.meta_saes(EMBEDDED.name) / "long.meta-sae.checkpoint").exists()
     stopped_at = training.moments[-1].step
     app.button(key="again-long").click().run()
@@ -144,6 +146,8 @@ def test_a_cancelled_training_goes_on_where_it_was() -> None:
     ended(app)
     trainings.trainings().clear()
     app = train_page()
+    (what,) = [one.value for one in app.markdown if "can't be brought back" in one.value]
+    assert "“long” so far" in what
     app.button(key="forget-long").click().run()
     assert not list(cache.meta_saes(EMBEDDED.name).glob("*"))
     assert not any("Stopped before its end" in one.value for one in app.markdown)
@@ -195,3 +199,66 @@ def test_a_bad_name_and_a_bad_k_are_said() -> None:
     app.main.text_input[-1].set_value("fine").run()
     app.number_input(key="train-k").set_value(40).run()
     assert any("k is 40, more than the 19" in one.value for one in app.error)
+
+
+def test_a_meta_sae_is_deleted_once_that_is_said_again() -> None:
+    app = with_steps(train_page(), 3)
+    for name in ("first", "second"):
+        app.main.text_input[-1].set_value(name).run()
+        app.button(key="train-start").click().run()
+        ended(app)
+    # One stands among those that ended here, the other on the shelf.
+    app.button(key="close-second").click().run()
+    assert [one.label for one in app.main.expander] == ["second"]
+    for name in ("second", "first"):
+        assert folder(name).is_dir()
+        assert any(f"meta-SAE “{name}” with its report" in one.value for one in app.markdown)
+        app.button(key=f"delete-{name}").click().run()
+        assert not app.exception and not app.error and not folder(name).exists()
+    assert trainings.trainings() == {} and not app.main.expander
+    assert not list(cache.meta_saes(EMBEDDED.name).glob("*"))
+
+
+def test_the_one_that_is_open_cant_be_deleted(
+    small_default: Lab, trainable: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = with_steps(train_page(), 3)
+    app.main.text_input[-1].set_value("first").run()
+    app.button(key="train-start").click().run()
+    ended(app)
+    trainings.trainings().clear()
+    open_instead(small_default, replace(trainable, meta_sae="first"), monkeypatch)
+    app = train_page(preset="smollm2-135m+first")
+    assert not [one for one in app.button if one.key == "delete-first"]
+    assert any("can't be deleted" in one.value for one in app.caption)
+    assert folder("first").is_dir()
+
+
+def test_one_that_cant_be_deleted_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = with_steps(train_page(), 3)
+    app.main.text_input[-1].set_value("first").run()
+    app.button(key="train-start").click().run()
+    ended(app)
+
+    def refuse(place: Path) -> None:
+        raise UserError(f"{place.name} can't be deleted (Permission denied).")
+
+    monkeypatch.setattr(shelf, "remove", refuse)
+    app.button(key="delete-first").click().run()
+    assert not app.exception
+    assert [one.value.replace("\\", "") for one in app.error] == [
+        "first can't be deleted (Permission denied)."
+    ]
+    # It stands there still, and can be tried again.
+    assert [one for one in app.button if one.key == "delete-first"]
+
+
+def test_a_report_that_cant_be_read_is_said_without_a_librarys_words() -> None:
+    report = folder("broken") / formats.REPORT
+    report.parent.mkdir(parents=True)
+    report.write_text("{")
+    app = train_page()
+    (said,) = [one.value for one in app.error]
+    assert "damaged or gone" in said and "Error" not in said
+    app.button(key="delete-broken").click().run()
+    assert not app.error and not folder("broken").exists()

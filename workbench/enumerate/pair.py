@@ -102,7 +102,7 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
     cost = searching.cost
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Go on" if done else "Search by estimate" if job.spec.estimating
+            "Resume" if done else "Search by estimate" if job.spec.estimating
             else f"Try all {count:,} combinations",
             type="primary",
             key="search-start",
@@ -141,7 +141,7 @@ def reached(lab: Lab, job: Job, summary: Summary) -> None:
     meaning(job.spec.strict)
     notes: list[Assessment] | None = None
     try:
-        notes = searches.side_notes(job.id, job, summary)
+        notes = searches.side_notes.shown(job.id, job, summary)
     except UserError as error:
         st.info(f"Side effects and controls aren't shown: {escape(str(error))}")
     for place, one in enumerate(summary.patterns):
@@ -197,9 +197,11 @@ def _more_ways(job: Job) -> None:
             st.button("Try them all", key="ways-start", on_click=_remember, args=(asked,))
             return
         try:
-            tried = searches.more_ways(job.spec.preset, *pair, job.lab)
+            tried = searches.more_ways.shown(job.spec.preset, *pair, job.lab)
         except UserError as error:
             failed(error)
+            return
+        if tried is None:
             return
         st.dataframe(ways_table(tried), hide_index=True, key="ways")
 

@@ -47,6 +47,8 @@ class Search(Generic[J]):
     @property
     def line(self) -> str:
         """What it is doing, with the time left."""
+        if self._cancelled.is_set():
+            return "Stopping; what was computed stays …"
         return self._work.line if self._work is not None else ""
 
     def start(self) -> None:

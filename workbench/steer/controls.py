@@ -10,11 +10,12 @@ from metasae.steering.edits import NO_EDIT, Edit, LatentSwap
 from metasae.steering.experiment import Experiment
 from workbench import session
 from workbench.edit_options import edit_options
+from workbench.frame import failed
 from workbench.state import Setting
 from workbench.steer import experiments
 from workbench.text import escape, joined
 
-_BEST = "best-edits"
+_BEST, _BEST_BEFORE = "best-edits", "best-edits-before"
 
 
 def action_bar(experiment: Experiment, edit: Edit) -> None:
@@ -59,9 +60,14 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
     if not st.session_state.get(_BEST):
         return
     try:
-        best = experiments.best_edits(setting, edit.options)
+        best = experiments.best_edits.shown(setting, edit.options)
     except UserError as error:
-        st.error(escape(str(error)))
+        failed(error)
+        return
+    if best is None:
+        # Those of the options before stay readable.
+        if earlier := st.session_state.get(_BEST_BEFORE):
+            st.pills("Found under the options before", earlier, disabled=True, key="best-before")
         return
     edits = {_moves(one): one for one in best if any(one.pattern.values())}
     own = sum(piece.side != "shared" for piece in experiment.pieces)
@@ -71,6 +77,8 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
             f"{escape(experiment.target.label)}'s. Try the latent swap."
         )
         return
+
+    st.session_state[_BEST_BEFORE] = list(edits)
 
     def picked() -> None:
         if label := st.session_state["best-pick"]:

@@ -15,7 +15,7 @@ from metasae.steering.questions import CUSTOM, Answer, Question
 from metasae.text.prompts import WORDINGS, fill
 from workbench import shared
 from workbench.background import Work, kept
-from workbench.state import Setting, View, Writing
+from workbench.state import Setting, View
 
 
 def get_experiment(setting: Setting) -> Experiment:
@@ -111,11 +111,3 @@ def best_edits(setting: Setting, options: EditOptions) -> Work[tuple[FoundEdit, 
         ),
         "Trying all combinations",
     )
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def continuation(setting: Setting, edit: Edit | None, writing: Writing) -> str:
-    """What the model writes after a prompt, edited or (None) as it is."""
-    experiment = get_experiment(setting)
-    prompt = fill(writing.prompt, experiment.source.in_prompts)
-    return experiment.continuation(edit, prompt, writing.tokens, writing.temperature, writing.seed)

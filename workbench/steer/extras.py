@@ -11,11 +11,13 @@ from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject, split_answers
-from metasae.text.prompts import CITY, fill
+from metasae.text.prompts import CITY
 from workbench import session
 from workbench.files import download
+from workbench.frame import failed
 from workbench.state import Setting, Writing
-from workbench.steer import experiments
+from workbench.steer import citing, continuations
+from workbench.steer.continuations import Written
 from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape
 
@@ -24,6 +26,8 @@ WRITING = "Let it write"
 
 _FIRST_PROMPT = f"I moved to {CITY} last year. Here everyone speaks"
 
+_ASKED, _WRITTEN = "writing-asked", "written"
+"""Session keys: what was last asked to be written, and what was last written."""
 
 _PROMPT_HELP = f"{escape(CITY)} stands for the source city; its name must be in the prompt."
 
@@ -68,31 +72,44 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
             )  # fmt: skip
             seed = st.number_input("Seed", 0, 2**31 - 1, writing.seed, width=130)
             asked = st.form_submit_button("Write both", type="primary")
+    here = setting.without_question()
     if asked:
         chosen = Writing(prompt.strip(), int(tokens), float(temperature), int(seed))
         session.change(replace(session.view(), writing=chosen))
-        st.session_state["written"] = _Asked(setting.without_question(), outcome.edit, chosen)
+        st.session_state[_ASKED] = _Asked(here, outcome.edit, chosen)
+        continuations.written.again(here, outcome.edit, chosen)
         session.write_link()
-    written: _Asked | None = st.session_state.get("written")
-    if written is None or written.setting != setting.without_question():
+    wanted: _Asked | None = st.session_state.get(_ASKED)
+    if wanted is None or wanted.setting != here:
         st.caption("Same prompt, same seed: once by the model as it is, once under your edit.")
         return
-    if written.edit != outcome.edit:
+    try:
+        made = continuations.written.shown(wanted.setting, wanted.edit, wanted.writing)
+    except UserError as error:
+        failed(error)
+        return
+    if made is not None:
+        st.session_state[_WRITTEN] = made
+    # What was written last stays readable while the next is being written.
+    last: Written | None = st.session_state.get(_WRITTEN)
+    if last is None or last.setting != here:
+        return
+    if made is None:
+        st.caption("Written before, until the new text is there:")
+    elif made.edit != outcome.edit:
         st.caption("This was written under an earlier edit: “Write both” writes under this one.")
-    filled = fill(written.writing.prompt, outcome.source.in_prompts)
+    _both(last)
+
+
+def _both(made: Written) -> None:
+    """What was written before and after an edit, side by side."""
     columns = st.columns(2, border=True)
-    for column, name, edit in zip(
-        columns, ("Before", "After your edit"), (None, written.edit), strict=True
+    for column, name, text in zip(
+        columns, ("Before", "After your edit"), (made.before, made.after), strict=True
     ):
         with column:
             st.markdown(f"**{name}**")
-            try:
-                with st.spinner("The model writes …"):
-                    text = experiments.continuation(written.setting, edit, written.writing)
-            except UserError as error:
-                st.error(escape(str(error)))
-                continue
-            st.markdown(f":gray[{escape(filled)}]**{_lines(text)}**")
+            st.markdown(f":gray[{escape(made.prompt)}]**{_lines(text)}**")
 
 
 def _lines(text: str) -> str:
@@ -195,8 +212,9 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
 
 
 def files(lab: Lab, outcome: Outcome) -> None:
-    """Link, downloads, upload and the Python that does the same."""
+    """Link, downloads, upload, and what a citation needs."""
     view = session.view()
+    link = citing.permalink(view)
     name = f"{outcome.source.label}-{outcome.target.label}".replace("#", "latent")
     st.markdown("The address bar holds all of this: copy it to share what you see.")
     with st.container(horizontal=True):
@@ -209,6 +227,10 @@ def files(lab: Lab, outcome: Outcome) -> None:
             "application/json",
             "json",
         )
+        download(
+            "Picture (SVG)", lambda: citing.picture(lab, view, link), f"{name}.svg",
+            "image/svg+xml", "svg",
+        )  # fmt: skip
 
     def uploaded() -> None:
         file = st.session_state["upload"]
@@ -221,8 +243,7 @@ def files(lab: Lab, outcome: Outcome) -> None:
             session.notify(str(error))
 
     st.file_uploader("Load a downloaded JSON", "json", key="upload", on_change=uploaded)
-    st.markdown("The same numbers through the library:")
-    st.code(outcome.snippet(), language="python", wrap_lines=True)
+    citing.cite(lab, outcome, link, name)
 
 
 def about(lab: Lab) -> None:

@@ -22,15 +22,15 @@ from workbench.train.trainings import Training
 _OWN = "something of my own …"
 
 CONTROL_NAMES = {
-    "gaussian": "Gaussian rows of the same shape",
-    "pca": "the k largest principal coefficients",
-    "random": "a decoder of random directions",
+    "gaussian": "the same training on random (Gaussian) directions",
+    "pca": "each direction's k largest principal components",
+    "random": "a meta-SAE of random directions",
 }
 
 
 def form(lab: Lab) -> None:
     """What to take apart and how; the cost before the start."""
-    st.subheader("A new one", anchor=False)
+    st.subheader("Train a new meta-SAE", anchor=False)
     sources = _sources(lab)
     if not sources:
         return
@@ -47,25 +47,31 @@ def form(lab: Lab) -> None:
         help=f"Usual is one for every {SHARE} latents.",
     )  # fmt: skip
     k = columns[1].number_input(
-        "k",
+        "Active at once (k)",
         1,
         64,
         RECIPE.k,
         key="train-k",
-        help="Meta-latents that are active on a direction, on average",
+        help="How many meta-latents a direction is made of, on average",
     )
-    steps = columns[2].number_input("Steps", 1, 100_000, RECIPE.steps, key="train-steps")
-    batch = columns[3].number_input(
-        "Directions a step", 16, 65_536, min(RECIPE.batch, max(16, count // 4)),
-        key=f"train-batch-{count}",
+    steps = columns[2].number_input(
+        "Training steps", 1, 100_000, RECIPE.steps, key="train-steps",
+        help="More take longer and explain more, up to a point.",
     )  # fmt: skip
-    seed = columns[4].number_input("Seed", 0, 2**31 - 1, 0, key="train-seed")
+    batch = columns[3].number_input(
+        "Batch size", 16, 65_536, min(RECIPE.batch, max(16, count // 4)),
+        key=f"train-batch-{count}", help="Directions that one training step looks at",
+    )  # fmt: skip
+    seed = columns[4].number_input(
+        "Seed", 0, 2**31 - 1, 0, key="train-seed", help="The same seed gives the same meta-SAE."
+    )
     controls = st.multiselect(
-        "Controls, at the same k",
+        "Compare it with",
         list(CONTROLS),
         ["gaussian"],
         format_func=CONTROL_NAMES.__getitem__,
         key="train-controls",
+        help="Controls, at the same k: how much would be explained where there is nothing to find.",
     )
     config = replace(
         RECIPE, width=int(width), k=int(k), steps=int(steps), batch=int(batch), seed=int(seed)

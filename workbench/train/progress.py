@@ -14,7 +14,7 @@ from workbench.charts.training import training_curve
 from workbench.frame import failed, ink
 from workbench.text import escape
 from workbench.train import trainings
-from workbench.train.shelf import report, use
+from workbench.train.shelf import delete, delete_made, report, use
 from workbench.train.trainings import Training
 
 
@@ -55,11 +55,13 @@ def stopped(lab: Lab) -> None:
             st.markdown(f"Stopped before its end {what}. What was done is kept.")
             st.caption("Of " + escape(", ".join(request.sources)))
             with st.container(horizontal=True):
-                if st.button("Go on", key=f"resume-{name}", type="primary"):
+                if st.button("Resume", key=f"resume-{name}", type="primary"):
                     _resume(request)
-                if st.button("Delete", key=f"forget-{name}"):
-                    request.forget()
-                    st.rerun()
+                delete(
+                    f"forget-{name}",
+                    f"This deletes what was trained of “{escape(name)}” so far.",
+                    request.forget,
+                )
 
 
 def _resume(request: TrainingRequest) -> None:
@@ -103,7 +105,7 @@ def _ended(lab: Lab, training: Training) -> None:
     except UserError as error:
         failed(error)
         with st.container(horizontal=True):
-            if st.button("Go on", key=f"again-{name}", type="primary"):
+            if st.button("Resume", key=f"again-{name}", type="primary"):
                 trainings.trainings()[training.out] = training.again()
                 st.rerun()
             _close(training)
@@ -111,7 +113,9 @@ def _ended(lab: Lab, training: Training) -> None:
     report(made)
     _curve(training)
     use(lab, training.out, made)
-    _close(training)
+    with st.container(horizontal=True):
+        _close(training)
+        delete_made(lab, training.out)
 
 
 def _close(training: Training) -> None:

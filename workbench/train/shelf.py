@@ -1,5 +1,6 @@
 """Meta-SAEs made earlier: their reports, and using them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import duration
 from metasae.saes import formats
 from metasae.sources import cache
-from metasae.sources.files import read_json
+from metasae.sources.files import read_json, remove
 from workbench import session
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
@@ -25,9 +27,13 @@ def report(values: dict[str, Any]) -> None:
     quality = values["quality"]
     columns = st.columns(4)
     columns[0].metric(
-        "Variance explained", f"{quality['fve']:.3f}", help="1 − Σ‖x − x̂‖² / Σ‖x‖², at inference"
+        "Variance explained",
+        f"{quality['fve']:.3f}",
+        help="How much of the directions the meta-latents rebuild: 1 − Σ‖x − x̂‖² / Σ‖x‖²",
     )
-    columns[1].metric("L0", f"{quality['l0']:.2f}", help="mean active meta-latents, at inference")
+    columns[1].metric(
+        "L0", f"{quality['l0']:.2f}", help="Meta-latents active on a direction, on average"
+    )
     columns[2].metric(
         "Dead", f"{quality['dead'] / values['config']['width']:.1%}",
         help=f"{quality['dead']:,} meta-latents active on no direction",
@@ -74,6 +80,45 @@ def use(lab: Lab, folder: Path, values: dict[str, Any]) -> None:
     st.code(f'sae_lens.SAE.load_from_disk("{folder}")', language="python", wrap_lines=True)
 
 
+def delete(key: str, what: str, do: Callable[[], object]) -> None:
+    """A button that deletes something once the person has said so again.
+
+    Args:
+        key: of the button that does it.
+        what: what is lost, in a sentence.
+        do: called as the widget's callback.
+    """
+
+    def confirmed() -> None:
+        try:
+            do()
+        except UserError as error:
+            session.notify(str(error))
+
+    with st.popover("Delete", icon=":material/delete:"):
+        st.markdown(f"{what} It can't be brought back.")
+        st.button("Delete for good", key=key, type="primary", on_click=confirmed)
+
+
+def delete_made(lab: Lab, folder: Path) -> None:
+    """A button that deletes a meta-SAE of the user's; what is open can't be deleted."""
+    name = folder.name
+    if name == lab.preset.meta_sae:
+        st.caption("It is open, so it can't be deleted: go back to the other one first.")
+        return
+
+    def do() -> None:
+        trainings.trainings().pop(folder, None)
+        remove(folder)
+
+    delete(
+        f"delete-{name}",
+        f"This deletes the meta-SAE “{escape(name)}” with its report. Links and files that name it "
+        "can't be opened any more.",
+        do,
+    )
+
+
 def shelf(lab: Lab) -> None:
     """Meta-SAEs made earlier."""
     reports = sorted(cache.meta_saes(lab.preset.kept_as).glob(f"*/{formats.REPORT}"))
@@ -93,5 +138,6 @@ def shelf(lab: Lab) -> None:
                 values = read_json(path)
                 report(values)
                 use(lab, path.parent, values)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                st.error(f"Its report can't be read ({type(error).__name__}); train it again.")
+            except (OSError, ValueError, KeyError, TypeError):
+                st.error("Its report is damaged or gone; delete it and train it again.")
+            delete_made(lab, path.parent)

@@ -1,16 +1,19 @@
 """The command line: one JSON object or one sentence, and the same numbers as the library."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from metasae import cli
+from metasae.cli.steering import Steered
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lab.stored_report import stored_report
@@ -399,6 +402,39 @@ def test_steer_says_how_sure_the_model_was(
         for one in sure:
             assert f"  unedited, {one.text}. {one.note}".rstrip() in lines
     assert "Give --source and --target together" in refused(capsys, ["steer", "--source", "Rome"])
+
+
+def test_steer_cites(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    piece = next(
+        one for one in opened.experiment(opened.subject("Tokyo"), opened.subject("Paris")).pieces
+        if one.side == "source"
+    )  # fmt: skip
+    words = (*PAIR, "--remove", str(piece.meta), "--wording", "post")
+    assert "citation" not in run(capsys, *words)
+    values = run(capsys, *words, "--cite")["citation"]
+    assert set(values) == {"link", "weights_sha256", "released", "prompts", "bibtex", "python"}
+    assert values["link"] == (
+        f"http://localhost:8501/?v=1&source=Tokyo&target=Paris&edit={piece.meta}_0&wording=post"
+    )
+    assert values["weights_sha256"] == dataclasses.asdict(opened.weights)
+    assert cli.main([*words, "--cite"]) == 0
+    said = capsys.readouterr().out
+    for part in (values["link"], values["bibtex"], values["python"], opened.weights.model):
+        assert part in said
+
+
+def test_no_number_is_minus_nothing() -> None:
+    class Near:
+        sentence, remarks = "Tokyo is unchanged.", ()
+
+        @staticmethod
+        def to_dict() -> dict[str, Any]:
+            answers = [{"answer": "Japan", "city": "Tokyo", "baseline": -0.001, "logprob": -0.0}]
+            return {"attributes": [{"attribute": "country", "prompt": "x", "answers": answers}]}
+
+    sure = SimpleNamespace(text="sure", note="")
+    text = Steered(Near(), (sure,), None).text()  # type: ignore[arg-type]
+    assert "0.00     0.00" in text and "-0.00" not in text
 
 
 def test_steer_with_a_prompt_and_answers_and_a_continuation(

@@ -114,6 +114,22 @@ def test_sampling_goes_by_the_seed(model: LanguageModel) -> None:
     assert len(others) > 1
 
 
+def test_it_tells_of_every_token_and_stops_where_that_raises(model: LanguageModel) -> None:
+    told: list[tuple[float, str]] = []
+
+    def tell(stage: str, fraction: float, note: str) -> None:
+        told.append((fraction, note))
+        if len(told) == 6:
+            raise InterruptedError
+
+    model.generate(PROMPTS[0], 4, progress=tell)
+    assert told == [(n / 4, f"{n} of 4 tokens") for n in range(5)]
+    with pytest.raises(InterruptedError):
+        model.generate(PROMPTS[0], 4, progress=tell)
+    # Nothing is left behind: the model writes as before.
+    assert model.generate(PROMPTS[0], 12) == greedy(model, PROMPTS[0], 12)
+
+
 def test_an_edit_of_generation_sees_every_position_once(model: LanguageModel) -> None:
     seen: list[tuple[int, int]] = []
 

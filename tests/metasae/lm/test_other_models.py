@@ -27,6 +27,7 @@ from metasae.search.engine import Engine
 from metasae.sources import cache, hub, user_presets
 from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
+from metasae.steering.citation import Citation
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
 from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
@@ -308,8 +309,8 @@ def test_the_snippet_opens_the_preset_it_was_made_with(
         piece = next(one for one in experiment.pieces if one.side == "source")
         outcome = experiment.apply(MetaLatentEdit(((piece.meta, 0.0),)))
         capsys.readouterr()
-        exec(outcome.snippet(), {})
-        assert capsys.readouterr().out == f"{outcome.answers}\n"
+        exec(Citation(outcome, lab.weights, "").snippet, {})
+        assert capsys.readouterr().out.startswith(f"{outcome.answers.to_string()}\n")
         assert json.loads(json.dumps(outcome.to_dict()))["preset"] == name
         shown.add(outcome.provenance.meta_sae)
     assert len(shown) == 2

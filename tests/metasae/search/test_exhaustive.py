@@ -266,3 +266,27 @@ def test_each_edit_found_on_the_small_lab_does_what_it_is_said_to_do(small_lab: 
     assert {tuple(one.pattern.items()) for one in found} == {
         tuple(outcome[0].items()) for outcome in outcomes if outcome is not None
     }
+
+
+def test_progress_is_told_within_a_chunk_from_the_beginning(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search of one chunk, as most pairs' are, shows how far it is all the same."""
+    monkeypatch.setattr("metasae.search.engine._SIZES", (64,))
+    told: list[float] = []
+    combinations = Combinations.of(experiment)
+    engine = Engine(experiment, combinations)
+    engine._seconds = {64: []}
+    chunks = list(scan(engine, progress=lambda stage, fraction, note: told.append(fraction)))
+    assert len(chunks) == 1 and len(combinations) > 64
+    assert told[0] == 0.0 and told == sorted(told) and told[-1] == 1.0
+    assert len({one for one in told if 0 < one < 1}) > 3
+
+
+def test_a_search_ends_where_its_progress_raises(experiment: Experiment) -> None:
+    def stop(stage: str, fraction: float, note: str) -> None:
+        if fraction > 0:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        search(experiment, progress=stop)

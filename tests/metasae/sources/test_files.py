@@ -20,6 +20,7 @@ from metasae.sources.files import (
     json_text,
     need_space,
     read_json,
+    remove,
     sha256,
     write_json,
     written_whole,
@@ -246,3 +247,34 @@ def test_space_is_looked_for_where_a_folder_will_be(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="or set ELSEWHERE to another folder"):
         need_space(tmp_path / "not" / "yet", 10**18, "Thinking", "ELSEWHERE")
     assert everything_below(tmp_path) == []
+
+
+# Deleting.
+
+
+def test_a_folder_is_deleted_with_all_that_is_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "file.txt").write_text("x")
+    (tmp_path / "other").mkdir()
+    remove(folder)
+    assert everything_below(tmp_path) == ["other"]
+    remove(folder)  # whoever was quicker has done what was wanted
+    assert everything_below(tmp_path) == ["other"]
+
+
+def test_a_folder_that_cant_be_deleted_is_whole_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "file.txt").write_text("x")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match=r"mine can't be deleted \(Permission denied\)") as raised:
+        remove(folder)
+    one_sentence(raised)
+    assert everything_below(tmp_path) == ["mine", "mine/file.txt"]

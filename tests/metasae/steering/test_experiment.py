@@ -10,7 +10,6 @@ import torch
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.saes.decomposition import Decomposition
-from metasae.sources.presets import Preset
 from metasae.steering.ablation import lost_without
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
@@ -467,27 +466,6 @@ def test_the_export_holds_the_numbers_and_what_they_came_from(tokyo_paris: Exper
     assert values["source"] == {"label": "Tokyo", "latents": list(tokyo_paris.source.latents)}
     for key in ("units", "preset", "model", "hook", "sae", "meta_sae", "version"):
         assert values[key], key
-
-
-def test_the_snippet_reproduces_the_table(
-    tokyo_paris: Experiment,
-    lab: Lab,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    outcome = tokyo_paris.apply(LatentSwap(options=EditOptions(position="all")))
-    opened: list[Preset] = []
-
-    def opening(preset: Preset) -> Lab:
-        opened.append(preset)
-        return lab
-
-    monkeypatch.setattr("metasae.lab.lab.open_lab", opening)
-    exec(outcome.snippet(), {})
-    assert capsys.readouterr().out == f"{outcome.answers}\n"
-    elsewhere = replace(outcome, provenance=replace(outcome.provenance, preset="gpt2-small"))
-    exec(elsewhere.snippet(), {})
-    assert [preset.name for preset in opened] == [lab.preset.name, "gpt2-small"]
 
 
 # Continuations.

@@ -1,0 +1,155 @@
+"""How long a person waits for a toggle of the Steer page, in a real browser.
+
+The app is started, Chromium opens the pair the workbench opens on, and boxes are clicked one after
+the other as a person would, each once the page has come to rest. Timed in the browser, from the
+click to the first frame whose picture shows other numbers. How much of that is the model is
+measured afterwards on the same edits, without server and browser. The server's processor time is
+the kernel's account of its process, all threads, over all toggles.
+
+    python -m benchmarks.interaction [--quick] [--json]
+"""
+
+import os
+import random
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from benchmarks.figures import parser, percentile, print_figures
+from benchmarks.peer import seconds
+from metasae.lab.lab import Lab, open_lab
+from metasae.progress import silent
+from metasae.sources.cache import cache_dir
+from metasae.steering.edits import Edit
+from metasae.steering.link import edit_from_text
+from tests.browser.serving import serving
+from tests.browser.watching import CHROMIUM, FIRST_START, LOADED
+from tests.own_cache import own_cache
+
+WARM = 6
+"""Toggles before the timed ones."""
+
+PAUSE = 250
+"""Milliseconds between the page's coming to rest and the next click."""
+
+AIMS = {"p50_ms": 250.0, "p95_ms": 600.0}
+
+BOX = "[class*='st-key-box-'] label"
+
+WATCH = """
+() => {
+  const picture = () => document.querySelector("[data-testid=stVegaLiteChart] svg")?.textContent;
+  const before = picture();
+  window.answered = new Promise((resolve) => {
+    document.addEventListener("pointerdown", () => {
+      const began = performance.now();
+      const look = () => {
+        const now = picture(), took = performance.now() - began;
+        if (now && now !== before) resolve(took);
+        else if (took > 20000) resolve(null);
+        else requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    }, { capture: true, once: true });
+  });
+}
+"""
+"""Has the page time its next click: from the pointer's going down to the first frame whose picture
+shows other numbers, in milliseconds."""
+
+
+def toggled(page: Page, count: int) -> tuple[list[float], list[Edit]]:
+    """Click boxes, seeded.
+
+    Returns:
+        Milliseconds until the numbers changed, and the edit that was then made, for each click.
+    """
+    draw, boxes = random.Random(0), page.locator(BOX).count()
+    waits, edits = [], []
+    for _ in range(count):
+        page.evaluate(WATCH)
+        page.locator(BOX).nth(draw.randrange(boxes)).click()
+        took = page.evaluate("window.answered")
+        if took is None:
+            sys.exit("A click changed no number within 20 s.")
+        page.wait_for_selector(LOADED)
+        page.wait_for_timeout(PAUSE)
+        waits.append(float(took))
+        edits.append(edit_from_text(parse_qs(urlsplit(page.url).query).get("edit", ["none"])[0]))
+    return waits, edits
+
+
+def processor_seconds(process: int) -> float | None:
+    """Processor time a process has used, all threads; None where the kernel doesn't tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def in_browser(count: int) -> dict[str, Any]:
+    """Toggle in a browser; the waits, the edits, and the server's processor time a toggle."""
+    with (
+        TemporaryDirectory() as scratch,
+        own_cache(Path(scratch), cache_dir()) as cache,
+        serving(cache, Path(scratch) / "log.txt") as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(server.address)
+        picture = page.locator("[data-testid=stVegaLiteChart] svg").first
+        expect(picture).to_be_visible(timeout=FIRST_START)
+        page.wait_for_selector(LOADED)
+        toggled(page, WARM)
+        before = processor_seconds(server.process)
+        waits, edits = toggled(page, count)
+        after = processor_seconds(server.process)
+        browser.close()
+    spent = None if before is None or after is None else 1000 * (after - before) / count
+    return {"waits": waits, "edits": edits, "server_cpu_ms": spent}
+
+
+def model_alone(lab: Lab, edits: list[Edit]) -> list[float]:
+    """Milliseconds the same edits take without server and browser."""
+    experiment = lab.experiment(*map(lab.subject, lab.opening))
+    for edit in edits[:WARM]:
+        experiment.apply(edit)
+    return [1000 * seconds(lambda edit=edit: experiment.apply(edit)) for edit in edits]  # type: ignore[misc]
+
+
+def measure(count: int) -> dict[str, Any]:
+    """Everything that is printed."""
+    seen = in_browser(count)
+    model = percentile(model_alone(open_lab(progress=silent), seen["edits"]), 0.5)
+    figures = {
+        "p50_ms": percentile(seen["waits"], 0.5),
+        "p95_ms": percentile(seen["waits"], 0.95),
+        "worst_ms": max(seen["waits"]),
+        "model_p50_ms": model,
+        "model_share": model / percentile(seen["waits"], 0.5),
+        "server_cpu_ms_per_toggle": seen["server_cpu_ms"],
+        "toggles": count,
+        "processors": os.cpu_count(),
+    }
+    return figures | {
+        "aims": AIMS,
+        "met": all(figures[name] <= most for name, most in AIMS.items()),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    arguments = parser(__doc__).parse_args()
+    print_figures(measure(40 if arguments.quick else 120), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
