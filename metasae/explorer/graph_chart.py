@@ -144,9 +144,9 @@ def graph_chart(
 
 def group_colours(nodes: pd.DataFrame, longest: int | None = None) -> dict[str, str]:
     """What the groups of a graph's nodes are called → their colours, the largest first."""
-    named = pd.Series(_groups(nodes, longest), index=nodes["community"])
-    groups = list(dict.fromkeys(named.sort_index(kind="stable")))
-    return dict(zip(groups, OKABE_ITO, strict=False))
+    named = dict(zip(_groups(nodes, longest), nodes["community"], strict=True))
+    ordered = sorted(named.items(), key=lambda one: one[1])
+    return {name: OKABE_ITO[min(number, len(OKABE_ITO)) - 1] for name, number in ordered}
 
 
 _MARGIN = 0.08
