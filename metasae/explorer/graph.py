@@ -22,7 +22,7 @@ Node = tuple[str, int]
 _LAID_OUT_EXACTLY = 120
 """Nodes up to which the exact layout is used."""
 
-READABLE = 60
+READABLE = 70
 """Nodes of a picture at most: of more, neither marks nor labels can be told apart."""
 
 MOST_EDGES = 2_000_000

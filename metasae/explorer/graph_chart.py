@@ -67,8 +67,8 @@ def graph_chart(
     Args:
         graph: what is drawn.
         nodes: its `node_table`.
-        line: colour of the lines and of the latents' labels.
-        text: colour of the labels of meta-latents and of where the graph begins.
+        line: colour of the lines.
+        text: colour of the labels and of the marks' edges.
         paper: colour behind.
         longest: characters of a label that are shown; all when left out.
         sizes: widths and heights in pixels that labels are placed for, narrow to wide; a picture
@@ -86,7 +86,7 @@ def graph_chart(
     x, y = alt.X("x:Q", axis=None, scale=whole), alt.Y("y:Q", axis=None, scale=whole)
     lines = (
         alt.Chart(_inline(edges))
-        .mark_rule(color=line, opacity=0.5, clip=True)
+        .mark_rule(color=line, opacity=0.35, clip=True)
         .encode(
             x=x, y=y, x2="x2:Q", y2="y2:Q",
             size=alt.Size(
@@ -134,7 +134,7 @@ def graph_chart(
     about = {"align": "center", "baseline": "middle", "clip": True, "tooltip": None}
     place = {"dx": alt.ExprRef(dx), "dy": alt.ExprRef(dy)}
     light = texts.transform_filter("!datum.heavy").mark_text(
-        **about, **place, fontSize=_LIGHT, color=line
+        **about, **place, fontSize=_LIGHT, color=text
     )
     heavy = texts.transform_filter("datum.heavy").mark_text(
         **about, **place, fontSize=_HEAVY, fontWeight="bold", color=text
@@ -199,8 +199,8 @@ def _marked(
     order = np.lexsort((-nodes["links"], ~heavy, ~nodes["start"])).tolist()
     radii = [(_START if start else _USUAL) ** 0.5 / 2 for start in nodes["start"]]
     fonts = [_HEAVY if one else _LIGHT for one in heavy]
-    # Labels in the picture's y run upwards, in pixels downwards.
-    places = np.column_stack([at[:, 0], 1 - at[:, 1]]) / (1 + 2 * _MARGIN)
+    # The picture's y runs upwards, pixels downwards.
+    places = (np.column_stack([at[:, 0], 1 - at[:, 1]]) + _MARGIN) / (1 + 2 * _MARGIN)
     for number, size in enumerate(sizes):
         labels = placed(places, short, fonts, radii, order, size)
         for name in ("zoom", "dx", "dy"):

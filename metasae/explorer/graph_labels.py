@@ -1,8 +1,8 @@
 """Where the labels of a graph's picture stand, and how far one zooms in until there is room.
 
-No label lies on another or on a node's mark. The one that matters more is placed first; one that
-finds no room appears as the picture is enlarged, since then the nodes move apart and the letters
-stay as large.
+No label lies on another, on a node's mark or across the picture's edge. The one that matters more
+is placed first; one that finds no room appears as the picture is enlarged, since then the nodes
+move apart and the letters stay as large.
 
 Shapes: N nodes.
 """
@@ -75,6 +75,11 @@ def placed(
     offset = np.zeros((len(texts), 2))
 
     def free(node: int, at: np.ndarray, zoom: float) -> bool:
+        # Once enlarged, what lies outside can be moved into the picture.
+        centre = places[node] * np.array(size) + at
+        inside = (centre >= half[node]) & (centre <= np.array(size) - half[node])
+        if zoom == ZOOMS[0] and not inside.all():
+            return False
         middle = zoom * (places - places[node]) * np.array(size) - at
         marks = np.abs(middle) < half[node] + radius[:, None]
         marks[node] = False

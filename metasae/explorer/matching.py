@@ -10,6 +10,9 @@ from metasae.explorer.explorer import Explorer
 MOST = 80
 """Latents that are listed at most."""
 
+NAME_WORDS = 4
+"""Words of a text at most that may be a name."""
+
 OWN, ACTIVE = "the name's own", "active on the name"
 """Why a latent is listed that is active on what was typed, taken as a name."""
 
@@ -21,8 +24,8 @@ def matches(explorer: Explorer, width: int, typed: str) -> pd.DataFrame:
     word, then those that fire on it as a text, the most active first.
 
     Returns:
-        Columns latent, label, why (all that holds, the most telling first) and activation (the
-        largest on a token of the text; missing where it is silent there).
+        Columns latent, label, activation (the largest on a token of the text; 0 where it is silent
+        there) and why (all that holds, the most telling first).
 
     Raises:
         UserError: for an empty text, one longer than the model reads, or no such width.
@@ -30,8 +33,8 @@ def matches(explorer: Explorer, width: int, typed: str) -> pd.DataFrame:
     firing = explorer.firing_on(width, typed)
     found = explorer.find(str(width), typed)
     why: dict[int, list[str]] = {}
-    if width == explorer.lab.n_latents:
-        with suppress(UserError):  # a text too long to be a name
+    if width == explorer.lab.n_latents and len(typed.split()) <= NAME_WORDS:
+        with suppress(UserError):  # more tokens than a name has
             for one in explorer.lab.names.record(typed).latents:
                 why.setdefault(one.latent, []).append(OWN if one.own else ACTIVE)
     for latent, reason in zip(found["index"], found["why"], strict=True):
@@ -46,7 +49,7 @@ def matches(explorer: Explorer, width: int, typed: str) -> pd.DataFrame:
         {
             "latent": kept,
             "label": [explorer.label(str(width), latent) for latent in kept],
+            "activation": [float(peaks.get(latent, 0.0)) for latent in kept],
             "why": ["; ".join(why[latent]) for latent in kept],
-            "activation": [float(peaks.get(latent, float("nan"))) for latent in kept],
         }
     )

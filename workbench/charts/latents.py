@@ -1,18 +1,23 @@
 """The pictures of a latent: its pieces, how strongly it fires, how a meta-latent is spread."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
 from workbench.charts.ink import LIGHT, Ink
 
-HEIGHT = 210
-"""Pixels of a picture of a distribution: enough to read off what its bars say."""
+HEIGHT = 280
+"""Pixels of a picture of a distribution, its axis included: enough to read off its bars."""
 
 PICKED = "picked"
 """Name of the selection that a click on a row makes."""
 
 _ROW = 44
 """Pixels of a row of bars: its name above, its bar below."""
+
+_AXIS = 64
+"""Pixels of the axis below them."""
 
 REST = "in none of them"
 
@@ -88,7 +93,7 @@ def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart:
         .add_params(alt.selection_point(name=PICKED, fields=["number"], on="click"))
     )
     return alt.layer(bars, numbers, names, rows_to_hit).properties(
-        height=_ROW * len(rows), width="container"
+        height=_ROW * len(rows) + _AXIS, width="container"
     )
 
 
@@ -104,7 +109,6 @@ def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
         bands: columns ``from``, ``to`` and ``tokens``; see
             `metasae.explorer.evidence.Evidence.histogram`.
     """
-    axis = _axis(ink, ".3~g")
     table = bands[bands["tokens"] > 0]
     ends = [float(bands["from"].min()), float(bands["to"].max())] if len(bands) else [1.0, 2.0]
     return (
@@ -112,11 +116,11 @@ def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
         .mark_bar(color=ink.source, stroke=ink.paper)
         .encode(
             x=alt.X(
-                "from:Q", title="activation (residual-stream units)", axis=axis,
+                "from:Q", title="activation (residual-stream units)", axis=_axis(ink, ".3~g"),
                 scale=alt.Scale(type="log", base=2, domain=ends, nice=False),
             ),
             x2="to:Q",
-            y=alt.Y("tokens:Q", title="tokens", axis=axis, stack=None),
+            y=alt.Y("tokens:Q", title="tokens", axis=_axis(ink, ",.0f", tickMinStep=1), stack=None),
             y2=alt.datum(0),
             tooltip=[
                 alt.Tooltip("from:Q", format=".1f"), alt.Tooltip("to:Q", format=".1f"),
@@ -138,9 +142,9 @@ def density_chart(densities: pd.DataFrame, own: float, ink: Ink = LIGHT) -> alt.
     mine = (densities["from"] <= own) & (own < densities["to"])
     table = densities.assign(own=mine)
     ends = [float(densities["from"].min()), float(densities["to"].max())]
-    shares = alt.Axis(
-        labelColor=ink.text, titleColor=ink.text, titleFontWeight="normal", gridColor=ink.faint,
-        labelExpr="format(100 * datum.value, '~g') + ' %'", values=[10.0**n for n in range(-6, 1)],
+    shares = _axis(
+        ink, "~g", values=[10.0**n for n in range(-6, 1)],
+        labelExpr="format(100 * datum.value, '~g') + ' %'",
     )  # fmt: skip
     bars = (
         alt.Chart(table)
@@ -151,7 +155,10 @@ def density_chart(densities: pd.DataFrame, own: float, ink: Ink = LIGHT) -> alt.
                 scale=alt.Scale(type="log", domain=ends, nice=False),
             ),
             x2="to:Q",
-            y=alt.Y("latents:Q", title="latents", axis=_axis(ink, "~s")),
+            y=alt.Y(
+                "latents:Q", title="latents", axis=_axis(ink, ",.0f"),
+                scale=alt.Scale(domain=[0, 1.2 * int(densities["latents"].max())], nice=False),
+            ),
             y2=alt.datum(0),
             color=alt.condition("datum.own", alt.value(ink.target), alt.value(ink.other)),
             tooltip=[
@@ -176,26 +183,24 @@ def density_chart(densities: pd.DataFrame, own: float, ink: Ink = LIGHT) -> alt.
 
 def spread_chart(values: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
     """How strongly a meta-latent is active on the latents it is active on."""
-    axis = _axis(ink)
     return (
         alt.Chart(values)
         .mark_bar(color=ink.source, stroke=ink.paper)
         .encode(
             x=alt.X(
                 "activation:Q", bin=alt.Bin(step=0.05, extent=[0, 1]),
-                title="activation of the meta-latent", axis=axis,
+                title="activation of the meta-latent",
+                axis=_axis(ink, ".1f", values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
             ),
-            y=alt.Y("count():Q", title="latents", axis=axis),
+            y=alt.Y("count():Q", title="latents", axis=_axis(ink, ",.0f", tickMinStep=1)),
             tooltip=[alt.Tooltip("count():Q", title="latents")],
         )
         .properties(height=HEIGHT, width="container")
     )  # fmt: skip
 
 
-def _axis(ink: Ink, form: str | None = None) -> alt.Axis:
-    axis = alt.Axis(
-        labelColor=ink.text, titleColor=ink.text, titleFontWeight="normal", gridColor=ink.faint
-    )
-    if form is not None:
-        axis.format = form
-    return axis
+def _axis(ink: Ink, form: str, **more: Any) -> alt.Axis:
+    return alt.Axis(
+        labelColor=ink.text, titleColor=ink.text, titleFontWeight="normal", gridColor=ink.faint,
+        format=form, **more,
+    )  # fmt: skip

@@ -58,7 +58,7 @@ def _smaller(page: LatentPage) -> InSmallerSAE | None:
 
 def _table(table: pd.DataFrame, key: str, width: int, number: str) -> None:
     choose(
-        table[["latent", "called", number]],
+        table[["latent", "called", number]].rename(columns={"called": "label"}),
         key,
         lambda row: go(latent=int(row["latent"]), width=width),
         {number: st.column_config.NumberColumn(format="%.2f")},

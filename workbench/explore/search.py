@@ -7,7 +7,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import Explorer
-from metasae.explorer.matching import matches
+from metasae.explorer.matching import NAME_WORDS, matches
 from metasae.lab.lab import Lab
 from workbench import shared
 from workbench.explore.place import Place
@@ -103,10 +103,11 @@ def _list(table: pd.DataFrame, at: Place) -> None:
     choose(
         table, "matches", lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
         {
-            "why": st.column_config.TextColumn("why it matches"),
+            "latent": st.column_config.NumberColumn(width="small"),
             "activation": st.column_config.NumberColumn(
-                format="%.1f", help="The largest on a token of the text"
+                format="%.1f", width="small", help="The largest on a token of the text"
             ),
+            "why": st.column_config.TextColumn("why it matches", width="large"),
         },
         height=560,
     )  # fmt: skip
@@ -126,11 +127,11 @@ def _matches(lab: Lab, width: int, typed: str, corrected: str) -> pd.DataFrame:
 
 def _about_name(explorer: Explorer, at: Place) -> None:
     """What has to be said of what was searched, taken as a name."""
-    if at.width != explorer.lab.n_latents:
+    if at.width != explorer.lab.n_latents or len(at.query.split()) > NAME_WORDS:
         return
     names = explorer.lab.names
     try:
         record = names.record(at.query)
-    except UserError:  # a text too long to be a name
+    except UserError:  # more tokens than a name has
         return
     said(filter(None, (names.sharing(record), names.meant(record))))

@@ -133,12 +133,11 @@ def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
         made, "svg", lambda kind, index: f'{kind} <b>&" {index}', {"sae": "x@1"}
     )
     picture = ElementTree.fromstring(text)
-    (marks,) = (one for one in picture.iter(SVG + "g") if "mark-group" in one.get("class", ""))
     legends = [one for one in picture.iter(SVG + "g") if "role-legend" in one.get("class", "")]
     told = {str(text.text) for one in legends for text in one.iter(SVG + "text")}
     assert {"latent", "meta-latent"} <= told
     of_legends = {id(text) for one in legends for text in one.iter(SVG + "text")}
-    names = [one.text for one in marks.iter(SVG + "text") if id(one) not in of_legends]
+    names = [one.text for one in picture.iter(SVG + "text") if id(one) not in of_legends]
     assert sorted(map(str, names)) == sorted(f'{kind} <b>&" {index}' for kind, index in made)
     lines = list(picture.iter(SVG + "line"))
     weights = [weight for *_, weight in made.edges(data="weight")]

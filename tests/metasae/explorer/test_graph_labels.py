@@ -47,6 +47,18 @@ def test_two_in_one_place_never_both_find_room() -> None:
     assert found[-1].zoom == NEVER
 
 
+def test_no_label_crosses_the_edge() -> None:
+    # 20 letters of a font of 10 are 112 wide; 40 pixels are between the node and the edge.
+    (near,) = place((0.1, 0.5), texts=["x" * 20])
+    assert near.zoom == 1.0 and near.dx == pytest.approx(5 + 3 + 56) and near.dy == 0
+    # No room to its right either: it appears as the picture is enlarged.
+    (long,) = place((0.1, 0.5), texts=["x" * 80])
+    assert long.zoom == ZOOMS[1]
+    # At the lower edge it stands above.
+    (low,) = place((0.5, 0.99), texts=["low"])
+    assert low.dy == pytest.approx(-13.75)
+
+
 def test_an_empty_label_takes_no_room() -> None:
     first, second = place((0.5, 0.5), (0.9, 0.9), texts=["", "there"])
     assert first.zoom == NEVER and second.zoom == 1.0

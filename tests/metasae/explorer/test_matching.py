@@ -1,7 +1,5 @@
 """One list of what a search finds, on the real default."""
 
-import math
-
 import pytest
 
 from metasae.errors import UserError
@@ -32,11 +30,12 @@ def test_then_labels_then_what_fires_the_strongest_first(explorer: Explorer) -> 
     table = matches(explorer, 18432, typed)
     peaks = firing.groupby("latent")["activation"].max()
     fires = table[table["why"].str.startswith("fires on")]
+    assert not table["why"].str.contains("the name", regex=False).any()
     assert len(fires) > 10 and fires["activation"].is_monotonic_decreasing
     assert set(fires["latent"]) <= set(peaks.index)
     for latent, activation in zip(table["latent"], table["activation"], strict=True):
         there = peaks.get(latent)
-        assert math.isnan(activation) if there is None else activation == pytest.approx(there)
+        assert activation == pytest.approx(0.0 if there is None else there)
     best = int(firing.loc[firing["activation"].idxmax(), "latent"])
     token = str(firing.loc[firing["activation"].idxmax(), "token"]).strip()
     (why,) = table.loc[table["latent"] == best, "why"]
@@ -44,11 +43,15 @@ def test_then_labels_then_what_fires_the_strongest_first(explorer: Explorer) -> 
 
 
 def test_each_is_listed_once_with_all_reasons(explorer: Explorer) -> None:
-    table = matches(explorer, 18432, "Tokyo").set_index("latent")
-    tokyo = explorer.lab.city_record("Tokyo").latents[0].latent
-    why = table.loc[tokyo, "why"].split("; ")
-    assert why[0] == OWN and "the city Tokyo" in why and "fires on “Tokyo”" in why
-    assert table.loc[tokyo, "label"] == explorer.label("18432", tokyo)
+    name, _ = explorer.lab.opening
+    record = explorer.lab.city_record(name)
+    assert record.has_own_latent
+    best = record.latents[0].latent
+    table = matches(explorer, 18432, name).set_index("latent")
+    why = table.loc[best, "why"].split("; ")
+    last = explorer.lab.model.decode(explorer.lab.model.prompt_tokens(name)[-1]).strip()
+    assert why[0] == OWN and why[1] == f"the city {name}" and why[-1] == f"fires on “{last}”"
+    assert table.loc[best, "label"] == explorer.label("18432", best)
 
 
 def test_of_another_width_nothing_is_the_names_own(explorer: Explorer) -> None:
