@@ -1,7 +1,6 @@
 """Graph: some latents, their meta-latents, and the latents those are in."""
 
 from metasae.errors import UserError
-from metasae.explorer import graph
 from workbench import shared
 from workbench.explore import graph_view
 from workbench.frame import begin, failed
@@ -21,9 +20,7 @@ def page() -> None:
         latents = graph_view.starts(explorer)
         depth, top, least = graph_view.controls(explorer, latents)
         graph_view.keep_graph_link(latents)
-        made = graph.around(lab.decomposition, latents, depth, top, least)
-        graph_view.draw(explorer, made)
-        graph_view.files(explorer, made)
+        graph_view.draw(explorer, latents, depth, top, least)
     except UserError as error:
         failed(error)
 

@@ -4,7 +4,7 @@ from metasae.errors import UserError
 from workbench import session, shared
 from workbench.explore.latent import latent
 from workbench.explore.place import place
-from workbench.explore.search import search_bar
+from workbench.explore.search import back_to_matches, found, search_bar
 from workbench.frame import begin, failed
 from workbench.navigation import keep_link
 
@@ -13,9 +13,9 @@ def page() -> None:
     """The whole page."""
     lab = begin(
         "What is a latent made of?",
-        "A **latent** is one direction an SAE reads in the model. Search one, see the "
-        "**meta-latents** it is made of, where it fires in real text, and what it does to the "
-        "model's next word.",
+        "A **latent** is one direction an SAE reads in the model. Type a sentence to see which "
+        "latents fire on it; open one to see the **meta-latents** it is made of, where it fires, "
+        "and what it does to the model's next word.",
     )
     if lab is None:
         return
@@ -25,7 +25,12 @@ def page() -> None:
         keep_link(**at.to_query())
         session.show_notice()
         search_bar(explorer, at)
-        latent(explorer, at)
+        if at.latent is None:
+            found(explorer, at)
+            return
+        if at.query:
+            back_to_matches(at)
+        latent(explorer, at.width, at.latent)
     except UserError as error:
         failed(error)
 

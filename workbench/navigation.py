@@ -19,10 +19,21 @@ LATENTS, METAS, STEER, GRAPH = (
     "../pages/graph.py",
 )
 
-_CARRIED = ("latent", "width", "meta", "q", "filter", "depth", "top", "least")
+_CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real")
+
+_ALWAYS = ("real",)
+"""Of those, what holds wherever in the explorer one goes."""
 
 _PENDING = "going-to"
 """Session key: the page that a callback wants shown, and its address."""
+
+_ARRIVED = "arrived"
+"""Session key: set when a callback led to another page, which is shown from its top."""
+
+_TO_TOP = """<script>
+document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
+document.currentScript.closest('[data-testid="stElementContainer"]').style.display = "none";
+</script>"""
 
 
 def go(page: str | None = None, **query: object) -> None:
@@ -30,7 +41,7 @@ def go(page: str | None = None, **query: object) -> None:
 
     Args:
         page: another page than the present one.
-        query: what the address says beside the session's view.
+        query: what the address says beside the session's view; None is left out.
     """
     if page is None:
         address(**query)
@@ -47,7 +58,11 @@ def follow() -> None:
     """Go where the last callback wanted to; called once a run, before a page is drawn."""
     if pending := st.session_state.pop(_PENDING, None):
         page, query = pending
+        st.session_state[_ARRIVED] = True
         st.switch_page(page, query_params=query)
+    if st.session_state.pop(_ARRIVED, False):
+        # Streamlit leaves the new page scrolled as far as the old one was.
+        st.html(_TO_TOP, unsafe_allow_javascript=True)
 
 
 def carried() -> dict[str, object]:
@@ -67,7 +82,8 @@ def keep_link(**own: object) -> None:
 
 def address(**query: object) -> None:
     """Put a place into the address (in a widget's callback, which is followed by a run)."""
-    st.query_params.from_dict(_whole(query))
+    stays = {name: st.query_params[name] for name in _ALWAYS if name in st.query_params}
+    st.query_params.from_dict(_whole(stays | query))
 
 
 def move(**query: object) -> None:
@@ -81,4 +97,5 @@ def here() -> str:
 
 
 def _whole(query: Mapping[str, object]) -> dict[str, str]:
-    return session.view().to_query() | {name: str(value) for name, value in query.items()}
+    said = {name: str(value) for name, value in query.items() if value is not None}
+    return session.view().to_query() | said

@@ -51,14 +51,16 @@ def choose_point(
 
     Args:
         selection: name of the chart's point selection.
-        picked: called once with a chosen point's fields, as a widget's callback.
+        picked: called once with a chosen point's fields, as a widget's callback; not for a point
+            that has none of them, which leads nowhere.
         width: the page's, or the chart's own.
     """
     # A chart's selection can't be taken back: in another place it is another chart, without it.
     own = f"{key}-{navigation.here()}"
 
     def chosen() -> None:
-        if points := (st.session_state[own].get("selection") or {}).get(selection):
+        points = (st.session_state[own].get("selection") or {}).get(selection)
+        if points and all(value is not None for value in points[0].values()):
             picked(points[0])
 
     st.altair_chart(chart, on_select=chosen, selection_mode=selection, key=own, width=width)

@@ -8,6 +8,7 @@ from typing import Any
 from metasae import progress
 from metasae.cli.arguments import Add, writable
 from metasae.sources.user_presets import preset_of
+from metasae.text.documents import is_written
 
 
 def register(add: Add) -> None:
@@ -55,6 +56,7 @@ class Report:
         facts = ", ".join(f"{name} {count}" for name, count in cities["known_facts"].items())
         lines = [
             f"{self.figures['model']}, {self.figures['hook']}",
+            *_text(self.figures.get("text")),
             "  latents     L0  variance explained  cross-entropy recovered",
             *(
                 f"  {one['width']:>7,}  {one['l0']:>5.2f}  {one['fve']:>18.3f}  "
@@ -74,6 +76,32 @@ class Report:
                 f"{len(opening['patterns'])} patterns by more than {opening['clear_nats']:g} nats"
             )
         return "\n".join(lines)
+
+
+def _text(sources: object) -> list[str]:
+    """How much of the text the SAEs were trained on was written for it, where that is known.
+
+    Args:
+        sources: see `release.material.text_used`; a user's SAEs name their files instead.
+    """
+    if not isinstance(sources, dict):
+        return []
+    counts = [
+        (
+            is_written(source),
+            used["documents"] + used["held_out_documents"],
+            used["tokens"] + used["held_out_tokens"],
+        )
+        for source, used in sources.items()
+    ]
+    written = sum(documents for ours, documents, _ in counts if ours)
+    if not written:
+        return []
+    share = sum(tokens for ours, _, tokens in counts if ours) / sum(one[2] for one in counts)
+    return [
+        f"text: {sum(one[1] for one in counts):,} documents, of which {written:,} are sentences "
+        f"written for training ({share:.0%} of the tokens)"
+    ]
 
 
 def _controls(meta: dict[str, Any]) -> list[str]:

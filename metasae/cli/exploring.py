@@ -272,10 +272,10 @@ def examples(arguments: argparse.Namespace) -> Examples:
 
 def graph(arguments: argparse.Namespace) -> Drawn | DrawnFile:
     """Draw some latents' graph, or count all latents'."""
-    from metasae.explorer.graph import around, check_bounds, latents_named, projected
+    from metasae.explorer import graph as graphs
     from metasae.explorer.graph_files import exported, format_of, node_link
 
-    check_bounds(arguments.depth, arguments.top)
+    graphs.check_bounds(arguments.depth, arguments.top)
     writable(arguments.out)
     fmt = arguments.format or ("json" if arguments.out is None else format_of(arguments.out))
     if arguments.whole and fmt != "json":
@@ -283,14 +283,19 @@ def graph(arguments: argparse.Namespace) -> Drawn | DrawnFile:
     explorer = opened_explorer(arguments)
     lab = explorer.lab
     if arguments.whole:
-        values: dict[str, Any] = projected(lab.decomposition, arguments.threshold).statistics()
+        values: dict[str, Any] = graphs.projected(
+            lab.decomposition, arguments.threshold
+        ).statistics()
         content, nodes, edges = json_text(values), values["latents"], values["edges"]
     else:
-        latents, said = latents_named(lab, arguments.latent)
-        made = around(
+        latents, said = graphs.latents_named(lab, arguments.latent)
+        made = graphs.around(
             lab.decomposition, latents, arguments.depth, arguments.top, arguments.threshold
         )
-        sys.stderr.writelines(f"{sentence}\n" for sentence in said)
+        drawn = graphs.readable(made) if fmt == "svg" else made
+        remarks = filter(None, (*said, graphs.left_out(made, drawn)))
+        sys.stderr.writelines(f"{sentence}\n" for sentence in remarks)
+        made = drawn
         about = asdict(lab.provenance)
 
         def name_of(kind: str, index: int) -> str:

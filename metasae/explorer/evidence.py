@@ -25,6 +25,7 @@ from metasae.sources import cache
 from metasae.sources.files import read_json, write_json, written_whole
 from metasae.sources.presets import Preset
 from metasae.sources.records import from_values, to_values
+from metasae.text.documents import is_written
 from metasae.text.windows import Windows
 
 SHIPPED = Path(__file__).parent.parent / "data" / "evidence"
@@ -122,6 +123,20 @@ class Evidence:
         """Share of the tokens a latent fires on."""
         return float(self.counts[latent].sum()) / max(1, self.tokens)
 
+    @functools.cached_property
+    def densities(self) -> pd.DataFrame:
+        """How many latents fire on how large a share of the tokens: columns from, to, latents.
+
+        Bands are a quarter of a decade wide; latents that are silent on all of the text are left
+        out.
+        """
+        shares = self.counts.sum(1) / max(1, self.tokens)
+        bands = np.floor(4 * np.log10(shares[shares > 0]) + 1e-9).astype(np.int64)
+        filled, latents = np.unique(bands, return_counts=True)
+        return pd.DataFrame(
+            {"from": 10.0 ** (filled / 4), "to": 10.0 ** ((filled + 1) / 4), "latents": latents}
+        )
+
     def histogram(self, latent: int) -> pd.DataFrame:
         """Tokens by band of activation: columns from, to, tokens; empty bands at both ends left
         out."""
@@ -208,6 +223,11 @@ class Snippet:
     tokens: tuple[tuple[str, float], ...]
     source: str
     drawn: bool
+
+    @property
+    def written(self) -> bool:
+        """Whether it is from a sentence that was written for training (see `is_written`)."""
+        return is_written(self.source)
 
 
 def snippet(model: LanguageModel, text: Windows, context: Context) -> Snippet:

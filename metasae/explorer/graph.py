@@ -4,6 +4,7 @@ Nodes are ("latent", number) and ("meta", number); an edge between the two kinds
 activation on the latent's decoder direction.
 """
 
+import heapq
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ Node = tuple[str, int]
 
 _LAID_OUT_EXACTLY = 120
 """Nodes up to which the exact layout is used."""
+
+READABLE = 70
+"""Nodes of a picture at most: of more, neither marks nor labels can be told apart."""
 
 MOST_EDGES = 2_000_000
 """Edges of the graph of a whole SAE beyond which a higher threshold has to be chosen."""
@@ -130,6 +134,46 @@ def _join(graph: nx.Graph, known: Node, other: Node, weight: float, distance: in
     if other not in graph:
         graph.add_node(other, kind=other[0], index=other[1], start=False, distance=distance)
     graph.add_edge(known, other, weight=weight)
+
+
+def readable(graph: nx.Graph, most: int = READABLE) -> nx.Graph:
+    """The part of a graph that can be read as a picture: what it starts from and what is nearest.
+
+    Of nodes as many steps away, those with the strongest line to what is kept come first, so every
+    node that is kept has a way to the start.
+
+    Args:
+        most: nodes at most, those it starts from not counted out.
+    """
+    if len(graph) <= most:
+        return graph
+    kept = {node: None for node, start in graph.nodes(data="start") if start}
+    waiting: list[tuple[int, float, Node]] = []
+
+    def reach(node: Node) -> None:
+        for other, edge in graph[node].items():
+            if other not in kept:
+                heapq.heappush(waiting, (graph.nodes[other]["distance"], -edge["weight"], other))
+
+    for node in list(kept):
+        reach(node)
+    while waiting and len(kept) < most:
+        _, _, node = heapq.heappop(waiting)
+        if node not in kept:
+            kept[node] = None
+            reach(node)
+    part: nx.Graph = graph.subgraph(kept).copy()
+    return part
+
+
+def left_out(graph: nx.Graph, drawn: nx.Graph) -> str:
+    """That a picture shows a part of a graph, as a sentence; empty where it shows all."""
+    if len(drawn) == len(graph):
+        return ""
+    return (
+        f"The picture shows the {len(drawn)} nodes nearest to the start, the strongest first, of "
+        f"{len(graph):,}: more can't be read. GraphML and JSON hold all of them."
+    )
 
 
 def communities(graph: nx.Graph, seed: int = 0) -> dict[Node, int]:

@@ -77,7 +77,7 @@ def _picture(graph: nx.Graph, name_of: NameOf, about: dict[str, Any]) -> str:
     nodes = node_table(graph, lambda kind, index: _plain(name_of(kind, index)))
     width, height = _PAPER
     chart = (
-        graph_chart(graph, nodes)
+        graph_chart(graph, nodes, sizes=(_PAPER,))
         .properties(width=width, height=height, background="white")
         .configure_view(stroke=None)
     )

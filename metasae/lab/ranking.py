@@ -84,6 +84,10 @@ def choose(claims: Sequence[RankedLatent], floor: float) -> tuple[RankedLatent, 
 _NAMED = 2
 """Names that are said to share a latent."""
 
+ALIKE = 0.5
+"""Share of its activation on a name that a latent has on another from which both are said to share
+it: what only flickers there would claim a likeness that isn't."""
+
 
 def shared(record: NameRecord, reference: ReferenceNames) -> str:
     """That a name has no latent of its own, and with whom it shares the one it is edited by, as a
@@ -91,12 +95,19 @@ def shared(record: NameRecord, reference: ReferenceNames) -> str:
     if record.has_own_latent or not record.latents:
         return ""
     best = record.latents[0]
-    others = reference.most_active(best.latent, record.name)[:_NAMED]
     said = f'"{record.name}" has no latent of its own here: its best, #{best.latent}'
-    if others and best.selectivity <= OWN:
-        names = " and ".join(f"{name} ({activation:.1f})" for name, activation in others)
-        return f"{said} (activation {best.activation:.1f}), is also active on {names}."
-    return (
-        f"{said}, is only weakly active on it ({best.activation:.1f}; it would count from "
-        f"{reference.floor:.1f})."
-    )
+    if best.activation < reference.floor:
+        # Whatever else it is active on, there is nothing that the name is like.
+        return (
+            f"{said}, is only weakly active on it ({best.activation:.1f}; it would count from "
+            f"{reference.floor:.1f})."
+        )
+    alike = [
+        f"{name} ({activation:.1f})"
+        for name, activation in reference.most_active(best.latent, record.name)[:_NAMED]
+        if activation >= ALIKE * best.activation
+    ]
+    said += f" (activation {best.activation:.1f})"
+    if alike:
+        return f"{said}, is also active on {' and '.join(alike)}."
+    return f"{said}, is also active on many other names, on each less than half as strongly."

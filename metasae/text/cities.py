@@ -28,6 +28,12 @@ _MAX_QUOTED = 60
 _NEAR = 0.8
 """Share of letters in common (difflib's ratio) from which one name may be meant for another."""
 
+_ALIKE = 0.6
+"""Share from which a name is offered among others in place of one that isn't there."""
+
+_OFFERED = 5
+"""Names that are offered at most."""
+
 
 @dataclass(frozen=True)
 class City:
@@ -106,22 +112,21 @@ def find_city(name: str) -> City:
     """The city `city_called` finds.
 
     Raises:
-        UserError: when there is none, with the three to five nearest names.
+        UserError: when there is none, with the names that are spelt alike, if any are.
     """
     if city := city_called(name):
         return city
     by_key, key = _cities_by_key(), fold(name)
-    # Three suggestions always, so the reader sees what the names look like; two more if close.
-    nearest = difflib.get_close_matches(key, by_key, n=3, cutoff=0.0)
-    close = difflib.get_close_matches(key, by_key, n=5, cutoff=0.6)
-    offered = [by_key[match].name for match in dict.fromkeys([*nearest, *close])]
+    close = difflib.get_close_matches(key, by_key, n=_OFFERED, cutoff=_ALIKE)
+    offered = [by_key[match].name for match in close]
     quoted = " ".join(name.split())
     if len(quoted) > _MAX_QUOTED:
         quoted = quoted[:_MAX_QUOTED] + "…"
-    raise UserError(
-        f'There is no city "{quoted}" in the table of {len(by_key)} cities; '
-        f"did you mean {', '.join(offered[:-1])} or {offered[-1]}?"
-    )
+    missing = f'There is no city "{quoted}" in the table of {len(by_key)} cities'
+    if not offered:
+        raise UserError(f"{missing}, and none is spelt like it.")
+    named = " or ".join(filter(None, (", ".join(offered[:-1]), offered[-1])))
+    raise UserError(f"{missing}; did you mean {named}?")
 
 
 @cache

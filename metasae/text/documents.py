@@ -49,6 +49,14 @@ OTHER_LANGUAGES_SHARE = 0.2
 """Share of the French and Spanish summaries that is used."""
 
 
+def is_written(source: str) -> bool:
+    """Whether the documents of a source are sentences that this project wrote for training.
+
+    They say nothing but a name (see `name_sentences`); all other sources were written by others.
+    """
+    return source in SENTENCES
+
+
 def default_documents(progress: Progress = silent) -> Iterator[Document]:
     """Documents of the embedded default, in a fixed order.
 
@@ -101,10 +109,16 @@ def own_documents(sources: Sequence[str | Path]) -> Iterator[Document]:
             for part in re.split(r"\n\s*\n", text):
                 if part.strip():
                     empty = False
-                    yield Document(file.name, part.strip(), share(part) < OWN_HELD_OUT_SHARE)
+                    own = _own_source(file.name)
+                    yield Document(own, part.strip(), share(part) < OWN_HELD_OUT_SHARE)
     if empty:
         names = ", ".join(map(str, sources))
         raise UserError(f"There is no text in {names}; give files or folders of .txt or .md.")
+
+
+def _own_source(name: str) -> str:
+    """A file's or dataset's name as a source, which no sentence of ours is taken to be from."""
+    return f"your {name}" if is_written(name) else name
 
 
 def _dataset(name: str) -> Iterator[Document]:
@@ -116,7 +130,7 @@ def _dataset(name: str) -> Iterator[Document]:
             if "text" not in row:
                 raise UserError(f"The dataset {name} has no column text; choose one of plain text.")
             if text := str(row["text"]).strip():
-                yield Document(name, text, share(text) < OWN_HELD_OUT_SHARE)
+                yield Document(_own_source(name), text, share(text) < OWN_HELD_OUT_SHARE)
     except UserError:
         raise
     except Exception as error:  # network, hub and file errors of many libraries

@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from metasae.explorer import graph
 from metasae.explorer.corrections import Corrections
 from metasae.explorer.explorer import META, Explorer, open_explorer
+from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import Lab
 from metasae.sources.cache import cache_dir
 from metasae.text.windows import Windows
 from tests.pages.opening import open_page
 from workbench import shared
+from workbench.charts.ink import LIGHT
+from workbench.explore.contexts import WRITTEN, behind
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -56,16 +61,78 @@ def pages_html(app: AppTest) -> str:
     return "".join(str(one.proto.body) for one in app.get("html"))
 
 
+def opening_latents(found: Explorer) -> list[int]:
+    """The best latents of the pair the workbench opens on."""
+    records = [found.lab.city_record(name) for name in found.lab.opening]
+    assert all(one.has_own_latent for one in records)
+    return [one.latents[0].latent for one in records]
+
+
 @pytest.mark.usefixtures("with_text")
-def test_latents_opens_on_tokyo_with_its_evidence(found: Explorer) -> None:
+def test_latents_opens_on_the_opening_pairs_source_with_its_evidence(found: Explorer) -> None:
     app = shown("latents")
-    tokyo = found.lab.city_record("Tokyo").latents[0].latent
-    assert app.query_params["latent"] == str(tokyo)
-    assert any(f"Latent {tokyo} of 18,432" in one.value for one in app.caption)
-    assert "Tokyo" in pages_html(app) and "<mark" in pages_html(app)
+    latent, (source, _) = opening_latents(found)[0], found.lab.opening
+    assert app.query_params["latent"] == str(latent)
+    assert any(f"Latent {latent} of 18,432" in one.value for one in app.caption)
+    assert source in pages_html(app) and "<mark" in pages_html(app)
     headings = [one.value for one in app.main.subheader]
-    assert headings == ["Made of", "Where it fires", "What it does", "Beside it"]
+    assert headings == [
+        "Made of", "Related latents", "Where it fires", "What adding it does", "Logit lens",
+    ]  # fmt: skip
     assert not app.error
+
+
+@pytest.mark.usefixtures("with_text")
+def test_related_latents_are_one_tabbed_table(found: Explorer) -> None:
+    latent = opening_latents(found)[0]
+    page = LatentPage(found, 18432, latent)
+    assert page.smaller is not None
+    app = shown("latents", latent=str(latent))
+    count = len(page.smaller.pursuit.table)
+    assert [one.label for one in app.tabs] == [
+        "Closest of 18,432", "Closest of 2,304", f"Best {count}-latent approximation",
+    ]  # fmt: skip
+    tables = [tab.dataframe[0].value["latent"].tolist() for tab in app.tabs]
+    assert tables == [
+        page.nearest["latent"].tolist(),
+        page.smaller.nearest["latent"].tolist(),
+        page.smaller.pursuit.table["latent"].tolist(),
+    ]
+    app = shown("latents", latent="17", width="576")
+    assert [one.label for one in app.tabs] == ["Closest of 576"]
+
+
+@pytest.mark.usefixtures("with_text")
+@pytest.mark.parametrize("page", ["latents", "meta_latents"])
+def test_what_was_written_for_training_is_tagged_and_can_be_left_out(
+    page: str, found: Explorer, text: Windows
+) -> None:
+    latent = opening_latents(found)[0]
+    meta = next(iter(found.lab.decomposition.pieces(latent)))
+    app = shown(page, **({"latent": str(latent)} if page == "latents" else {"meta": str(meta)}))
+    every = pages_html(app)
+    # As the text itself says of the same contexts.
+    if page == "latents":
+        shown_here = LatentPage(found, 18432, latent).snippets(text)
+        assert every.count(WRITTEN) == sum(one.written for one in shown_here) > 0
+    assert every.count(WRITTEN) > 0 and "real" not in app.query_params
+    app.toggle(key="real-text").set_value(True).run()
+    assert not app.exception and app.query_params["real"] == "1"
+    assert WRITTEN not in pages_html(app)
+    said = " ".join(one.value for one in [*app.caption, *app.info])
+    assert (
+        "contexts left out: written for training" in said or "Switch “Real text only” off" in said
+    )
+    # It stays on wherever one goes on, and its link says so.
+    if page == "latents":
+        app.button(key="dice").click().run()
+    else:
+        app.selectbox(key="meta-width-18432").set_value(576).run()
+    assert app.query_params["real"] == "1" and not app.exception
+    app = shown("latents", latent=str(latent), real="1")
+    assert app.toggle(key="real-text").value is True and WRITTEN not in pages_html(app)
+    app.toggle(key="real-text").set_value(False).run()
+    assert "real" not in app.query_params and WRITTEN in pages_html(app)
 
 
 def test_a_link_leads_to_a_latent_of_any_width() -> None:
@@ -74,14 +141,74 @@ def test_a_link_leads_to_a_latent_of_any_width() -> None:
     assert not app.error and not [one for one in app.button if one.key == "to-steer"]
 
 
-def test_any_text_is_searched_token_by_token(found: Explorer) -> None:
+def matched(app: AppTest) -> pd.DataFrame:
+    """The one list that a search shows."""
+    (table,) = [one.value for one in app.dataframe]
+    return table
+
+
+def test_a_search_is_one_list_in_the_pages_place(found: Explorer) -> None:
     app = shown("latents", q="Tokyo")
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
-    tables = [one.value for one in app.dataframe]
-    fires = next(one for one in tables if "token" in one.columns)
-    assert tokyo in fires["latent"].tolist()
-    named = next(one for one in tables if "why" in one.columns)
-    assert "the city Tokyo" in named["why"].tolist()
+    table = matched(app).set_index("latent")
+    assert "the city Tokyo" in table.loc[tokyo, "why"]
+    assert "fires on “Tokyo”" in table.loc[tokyo, "why"]
+    # Nothing is open yet, and the link says so.
+    assert not app.header and "latent" not in app.query_params
+    assert [one.value for one in app.main.subheader] == ["Matching labels and latents"]
+    # A link that names both opens the latent, from which a button leads back to the list.
+    app = shown("latents", q="Tokyo", latent=str(tokyo))
+    assert any(f"Latent {tokyo} of 18,432" in one.value for one in app.caption)
+    app.button(key="to-matches").click().run()
+    assert not app.exception and "latent" not in app.query_params
+    assert matched(app)["latent"].tolist() == table.index.tolist()
+
+
+def test_a_typed_sentence_comes_back_token_by_token(found: Explorer) -> None:
+    typed = "She flew to Tokyo"
+    app = shown("latents", q=typed)
+    firing = found.firing_on(18432, typed)
+    tokens = [one for one in app.button if str(one.key).startswith("token-")]
+    assert [one.label for one in tokens] == ["She", "flew", "to", "Tokyo"]
+    strongest = firing.loc[firing.groupby("position")["activation"].idxmax()]
+    for button, (_, row) in zip(tokens, strongest.iterrows(), strict=True):
+        assert f"{row['activation']:.1f} on #{row['latent']}" in button.help.replace("\\", "")
+    # Each is as deep in colour as its strongest latent.
+    style = pages_html(app)
+    top = strongest["activation"].max()
+    for position, activation in zip(strongest["position"], strongest["activation"], strict=True):
+        assert (
+            f".st-key-token-{position} button{{background:{behind(activation / top, LIGHT)}}}"
+            in (style)
+        )
+    # A token that is chosen shows its own latents alone, and is in the link.
+    last = int(firing["position"].max())
+    app.button(key=f"token-{last}").click().run()
+    assert not app.exception and app.query_params["token"] == str(last)
+    here = firing[firing["position"] == last]
+    assert matched(app)["latent"].tolist() == here["latent"].tolist()
+    assert any("fire on “Tokyo”" in one.value for one in app.main.subheader)
+    app = shown("latents", q=typed, token=str(last))
+    assert matched(app)["latent"].tolist() == here["latent"].tolist()
+    # Chosen again, it gives way to the whole list; one the text hasn't got is as none.
+    app.button(key=f"token-{last}").click().run()
+    assert "token" not in app.query_params and len(matched(app)) > len(here)
+    app = shown("latents", q=typed, token="99")
+    assert not app.exception and len(matched(app)) > len(here)
+
+
+def test_a_text_that_is_typed_leaves_the_latent_for_the_list() -> None:
+    app = shown("latents", latent="321")
+    app.main.text_input[0].set_value(" a  small\tdog ").run()
+    assert not app.exception and not app.header
+    assert app.query_params["q"] == "a small dog" and "latent" not in app.query_params
+
+
+def test_nonsense_is_said_to_be_close_to_nothing() -> None:
+    app = shown("latents", q="asdfghjk")
+    assert not app.exception and not app.error
+    said = " ".join(one.value for one in [*app.caption, *app.info, *app.markdown])
+    assert "did you mean" not in said and "Riyadh" not in said
 
 
 def test_a_number_that_is_typed_is_gone_to() -> None:
@@ -190,7 +317,7 @@ def test_a_meta_latent_shows_the_latents_of_any_width(found: Explorer) -> None:
 
 def test_the_graph_opens_on_two_cities_and_says_what_they_share(found: Explorer) -> None:
     app = shown("graph")
-    latents = [found.lab.city_record(name).latents[0].latent for name in ("Tokyo", "Paris")]
+    latents = opening_latents(found)
     assert app.query_params["latent"] == ",".join(map(str, latents))
     table = app.dataframe[0].value
     assert set(latents) <= set(table.loc[table["kind"] == "latent", "index"])
@@ -214,12 +341,13 @@ def test_the_graph_starts_from_any_name(found: Explorer, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Ulm", "Einstein", "hamster"])
-def test_a_searched_name_has_its_latents_listed(found: Explorer, name: str) -> None:
+def test_a_searched_name_has_its_latents_listed_first(found: Explorer, name: str) -> None:
     app = shown("latents", q=name)
     record = found.lab.names.record(name)
-    table = next(one.value for one in app.dataframe if "selectivity" in one.value.columns)
+    table = matched(app).head(len(record.latents))
     assert table["latent"].tolist() == [one.latent for one in record.latents]
-    assert table["own"].tolist() == [one.own for one in record.latents]
+    own = [why.startswith("the name's own") for why in table["why"]]
+    assert own == [one.own for one in record.latents]
     said = found.lab.names.sharing(record)
     assert bool(said) == any("no latent of its own" in one.value for one in app.caption)
 
@@ -227,7 +355,7 @@ def test_a_searched_name_has_its_latents_listed(found: Explorer, name: str) -> N
 def test_a_text_too_long_to_be_a_name_is_searched_all_the_same() -> None:
     app = shown("latents", q="She flew to Tokyo " * 6)
     assert not app.error
-    assert not [one for one in app.dataframe if "selectivity" in one.value.columns]
+    assert not matched(app)["why"].str.contains("the name", regex=False).any()
 
 
 def test_the_graphs_sliders_are_in_the_link() -> None:
@@ -243,6 +371,28 @@ def test_the_graphs_sliders_are_in_the_link() -> None:
     assert app.slider(key="graph-top").value == 7
     app = shown("graph", latent="229", depth="9", top="x", least="-1")
     assert [one.value for one in app.slider][:3] == [1, 5, 0.0]
+
+
+def test_a_graph_has_at_most_what_can_be_read(found: Explorer) -> None:
+    first, second = opening_latents(found)
+    app = shown("graph", latent=f"{first},{second}", depth="2", top="12")
+    assert not app.exception and not app.error
+    made = graph.around(found.lab.decomposition, [first, second], 2, 12)
+    assert len(made) > graph.READABLE
+    table = app.dataframe[0].value
+    assert len(table) == graph.READABLE and {first, second} <= set(table["index"])
+    (said,) = [one.value for one in app.info]
+    assert said == graph.left_out(made, graph.readable(made))
+    # What fits is shown whole, without a word.
+    app = shown("graph", latent=str(first), top="1")
+    assert not app.info and len(app.dataframe[0].value) < graph.READABLE
+
+
+def test_the_graphs_colours_are_explained(found: Explorer) -> None:
+    app = shown("graph")
+    legend = pages_html(app)
+    for word in ("meta-latent", "latent", "where it starts", "group 1: "):
+        assert f">{word}" in legend
 
 
 def test_the_filter_is_in_the_link() -> None:

@@ -1,5 +1,6 @@
 """The parts of the Graph page: what it starts from, the picture, the table that does the same."""
 
+import html
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,16 +13,17 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer import graph, graph_files
 from metasae.explorer.explorer import META, Explorer
-from metasae.explorer.graph_chart import graph_chart, node_table
-from workbench import session
+from metasae.explorer.graph_chart import graph_chart, group_colours, node_table
+from metasae.lab.lab import Lab
+from workbench import session, shared
+from workbench.charts.ink import Ink
 from workbench.explore.place import asked_width
+from workbench.explore.place import starts as opening_latents
 from workbench.files import download
 from workbench.frame import ink
 from workbench.navigation import METAS, go, keep_link, move
 from workbench.picking import choose, choose_point
 from workbench.text import escape
-
-_START = ("Tokyo", "Paris")
 
 _MOST = 6
 """Latents a graph may start from."""
@@ -72,15 +74,14 @@ _SLIDERS: dict[str, _Slider[Any]] = {"depth": _DEPTH, "top": _TOP, "least": _LEA
 
 
 def starts(explorer: Explorer) -> tuple[int, ...]:
-    """The latents the address names; those of two cities without one.
+    """The latents the address names; those of the opening pair of cities without one.
 
     Raises:
         UserError: for something else than numbers, or a latent out of range.
     """
     text = st.query_params.get("latent", "")
     if not text:
-        cities = [explorer.lab.city_record(name) for name in _START]
-        return tuple(city.latents[0].latent for city in cities if city.latents)
+        return opening_latents(explorer)
     numbers = re.findall(r"\d+", text)
     if not numbers or re.sub(r"[\d#\s.,]", "", text) or any(len(one) > 9 for one in numbers):
         raise UserError(f'"{text[:60]}" names no latents; write numbers like 12, 40.')
@@ -149,27 +150,49 @@ def _named(explorer: Explorer, typed: str) -> tuple[tuple[int, ...], tuple[str, 
     return latents[:_MOST], remarks
 
 
-def draw(explorer: Explorer, made: nx.Graph) -> None:
-    """The picture and beside it the table; either recentres."""
-    nodes = node_table(made, lambda kind, index: explorer.label(explorer.of_node(kind), index))
-    picture, table = st.columns([7, 4], gap="medium")
-    with picture:
-        colours = ink()
-        chart = graph_chart(
-            made, nodes, colours.other, colours.text, colours.paper, _LONGEST
-        ).properties(height=620, width="container")
-        choose_point(
-            chart,
-            "graph",
-            "picked",
-            lambda node: _open(explorer, str(node["kind"]), int(node["index"])),
-        )
-        st.caption(
-            "Squares are meta-latents, circles latents, the large ones where it starts. The "
-            "thicker a line, the stronger the meta-latent's activation. Click one to go there."
-        )
-    with table:
-        st.markdown("**The same as a table**")
+@shared.of_lab(most=8)
+def _made(
+    lab: Lab, latents: tuple[int, ...], depth: int, top: int, least: float, corrected: str
+) -> tuple[nx.Graph, nx.Graph, pd.DataFrame]:
+    """A graph, the part of it that is drawn, and that part's nodes.
+
+    Args:
+        corrected: labels people wrote: when they change, so do the nodes' names.
+    """
+    explorer = shared.get_explorer(lab)
+    made = graph.around(lab.decomposition, latents, depth, top, least)
+    drawn = graph.readable(made)
+    return made, drawn, node_table(drawn, _namer(explorer))
+
+
+def _namer(explorer: Explorer) -> Callable[[str, int], str]:
+    return lambda kind, index: explorer.label(explorer.of_node(kind), index)
+
+
+def draw(explorer: Explorer, latents: tuple[int, ...], depth: int, top: int, least: float) -> None:
+    """The picture, what its colours mean, the table that does the same; either recentres."""
+    made, drawn, nodes = _made(
+        explorer.lab, latents, depth, top, least, explorer.corrections.to_json()
+    )
+    colours = ink()
+    chart = graph_chart(
+        drawn, nodes, colours.other, colours.text, colours.paper, _LONGEST, legend=False
+    ).properties(height=620, width="container")
+    choose_point(
+        chart,
+        "graph",
+        "picked",
+        lambda node: _open(explorer, str(node["kind"]), int(node["index"])),
+    )
+    if sentence := graph.left_out(made, drawn):
+        st.info(sentence)
+    st.html(_legend(nodes, colours))
+    st.caption(
+        "The thicker a line, the stronger the meta-latent's activation. Click a node to go there. "
+        "Hold Ctrl (or ⌘) and turn the wheel to zoom in, drag to move, double-click to see all: "
+        "names that have no room appear as you zoom in."
+    )
+    with st.expander("The same as a table"):
         choose(
             nodes.sort_values(["kind", "links"], ascending=[False, False])[
                 ["kind", "index", "label", "links", "community"]
@@ -177,15 +200,47 @@ def draw(explorer: Explorer, made: nx.Graph) -> None:
             "graph-nodes",
             lambda row: _open(explorer, str(row["kind"]), int(row["index"])),
             {
-                "links": st.column_config.NumberColumn(help="How many lines it has"),
+                "index": st.column_config.NumberColumn("number"),
+                "links": st.column_config.NumberColumn("lines", help="How many lines it has"),
                 "community": st.column_config.NumberColumn(
-                    help="Which group it is in, and the colour of it: those of a group have more "
-                    "lines among each other than to others"
+                    "group",
+                    help="Those of a group have more lines among each other than to others",
                 ),
             },
             height=520,
         )
     _shared(explorer, made)
+    _files(explorer, made, drawn)
+
+
+def _legend(nodes: pd.DataFrame, ink: Ink) -> str:
+    """What shapes and colours mean, as HTML."""
+
+    def entry(mark: str, says: str) -> str:
+        return (
+            '<span style="display:inline-flex;align-items:center;gap:6px;min-width:0">'
+            f"{mark}<span>{html.escape(says)}</span></span>"
+        )
+
+    def mark(colour: str, radius: str, size: int = 12, line: int = 1) -> str:
+        return (
+            f'<span aria-hidden="true" style="flex:none;width:{size}px;height:{size}px;'
+            f'background:{colour};border:{line}px solid {ink.text};border-radius:{radius}"></span>'
+        )
+
+    entries = [
+        entry(mark("transparent", "0"), "meta-latent"),
+        entry(mark("transparent", "50%"), "latent"),
+        entry(mark("transparent", "50%", 18, 3), "where it starts"),
+        *(
+            entry(mark(colour, "2px"), f"group {name}" if name[0].isdigit() else name)
+            for name, colour in group_colours(nodes, _LONGEST).items()
+        ),
+    ]
+    return (
+        f'<div style="display:flex;flex-wrap:wrap;gap:4px 18px;font-size:.875rem;color:{ink.text}">'
+        f"{''.join(entries)}</div>"
+    )
 
 
 def _open(explorer: Explorer, kind: str, index: int) -> None:
@@ -216,13 +271,13 @@ def _listed(explorer: Explorer, metas: set[int]) -> str:
     return " · ".join(escape(explorer.named(META, meta)) for meta in sorted(metas))
 
 
-def files(explorer: Explorer, made: nx.Graph) -> None:
+def _files(explorer: Explorer, made: nx.Graph, drawn: nx.Graph) -> None:
     """Downloads, and the statistics of the graph of all latents."""
     about = asdict(explorer.lab.provenance)
 
     def content(fmt: str) -> Callable[[], str]:
         return lambda: graph_files.exported(
-            made, fmt, lambda kind, index: explorer.label(explorer.of_node(kind), index), about
+            drawn if fmt == "svg" else made, fmt, _namer(explorer), about
         )
 
     with st.container(horizontal=True):

@@ -25,13 +25,13 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
     elif one.too_few:
         said += " · too few contexts for a label"
     elif one.f1 is not None:
-        said += f" · label's F1 on held-out contexts {one.f1:.2f}"
-        if one.f1_one_word is not None:
-            said += f" ({one.f1_one_word:.2f} for its commonest word alone)"
+        alone = one.f1_one_word
+        beside = "" if alone is None else f", its commonest word alone {alone:.2f}"
+        said += f" · label scores {one.f1:.2f} of 1 on contexts it wasn't made from (F1){beside}"
         if one.unclear:
-            said += ", unclear: described by what it fires on"
+            said += "; unclear: described by what it fires on"
         elif one.told:
-            said += ", and it fits no similar latent as well"
+            said += "; it fits no similar latent as well"
         else:
             said += "; it fits a similar latent as well"
     st.caption(escape(said))
@@ -43,16 +43,16 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
 
 def _correction(explorer: Explorer, kind: str, index: int, own: str) -> None:
     text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
-    if st.button("Keep", key=f"keep-{kind}-{index}"):
+    if st.button("Save", key=f"keep-{kind}-{index}"):
         _keep(explorer, explorer.corrections.with_label(kind, index, text))
     download(
-        "Share all corrections", explorer.corrections.to_json, "labels.json", "application/json",
+        "Download all corrections", explorer.corrections.to_json, "labels.json", "application/json",
         f"share-{kind}-{index}",
     )  # fmt: skip
     file = st.file_uploader(
-        "Take in a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"
+        "Import a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"
     )
-    if file is not None and st.button("Take in", key=f"take-{kind}-{index}"):
+    if file is not None and st.button("Import", key=f"take-{kind}-{index}"):
         try:
             _keep(explorer, _taken_in(explorer, kind, file.getvalue()))
         except UserError as error:

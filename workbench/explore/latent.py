@@ -1,6 +1,5 @@
-"""One latent: what it is made of, where it fires, what it does, what stands beside it."""
+"""One latent: what it is made of, what is related, where it fires, what it does."""
 
-import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
@@ -8,47 +7,51 @@ from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import Lab
 from workbench import session, shared
-from workbench.charts.latents import histogram, pieces_chart
-from workbench.explore.contexts import snippets_html
+from workbench.charts.latents import PICKED, density_chart, histogram, pieces_chart
+from workbench.explore.contexts import contexts, real_text_switch
 from workbench.explore.label import heading
-from workbench.explore.place import Place
+from workbench.explore.related import related
+from workbench.explore.tokens import token_list
 from workbench.frame import failed, ink
 from workbench.navigation import GRAPH, METAS, STEER, go, go_to_view
-from workbench.picking import choose
-from workbench.text import escape, visible
+from workbench.picking import choose, choose_point
 
 _SHOWN = 10
 """Contexts on a page at first."""
 
 
-def latent(explorer: Explorer, at: Place) -> None:
+def latent(explorer: Explorer, width: int, number: int) -> None:
     """A latent: what it is called, what it is made of, where it fires, what it does."""
-    kind, lab = str(at.width), explorer.lab
-    shared.open_width(explorer, at.width)
-    known = explorer.evidence(at.width) is not None, explorer.table(kind) is not None
-    page = _page(lab, at.width, at.latent, (explorer.corrections.to_json(), *known))
-    with heading(explorer, kind, at.latent, f"Latent {at.latent} of {at.width:,}"):
-        if at.width == lab.n_latents:
+    kind, lab = str(width), explorer.lab
+    shared.open_width(explorer, width)
+    known = explorer.evidence(width) is not None, explorer.table(kind) is not None
+    page = _page(lab, width, number, (explorer.corrections.to_json(), *known))
+    with heading(explorer, kind, number, f"Latent {number} of {width:,}"):
+        if width == lab.n_latents:
 
             def sent() -> None:
-                session.change_setting(source=f"#{at.latent}")
+                session.change_setting(source=f"#{number}")
                 go_to_view(STEER)
 
-            st.button("Send to Steer", icon=":material/tune:", key="to-steer", on_click=sent)
+            st.button("Open on Steer", icon=":material/tune:", key="to-steer", on_click=sent)
             st.button(
                 "Show its graph", icon=":material/hub:", key="to-graph",
-                on_click=lambda: go(GRAPH, latent=at.latent),
+                on_click=lambda: go(GRAPH, latent=number),
             )  # fmt: skip
         if name := lab.preset.neuronpedia:
-            sae = name.replace("{width}", str(at.width))
-            st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{at.latent}")
-    left, right = st.columns([6, 5], gap="large")
+            sae = name.replace("{width}", kind)
+            st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{number}")
+    left, right = st.columns([1, 1], gap="large")
     with left:
         _pieces(page)
-        _evidence(page)
     with right:
-        _does(page)
-        _beside(page)
+        related(page)
+    _evidence(page)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _adding(page)
+    with right:
+        _logit_lens(page)
 
 
 @shared.of_lab(most=8)
@@ -62,7 +65,7 @@ def _page(lab: Lab, width: int, latent: int, known: tuple[object, ...]) -> Laten
 
 
 def _pieces(page: LatentPage) -> None:
-    """The decomposition as a picture, what is left out of it included."""
+    """The decomposition as bars that lead to their meta-latents, what is left out included."""
     st.subheader("Made of", anchor=False)
     if page.pieces.empty:
         st.info("No meta-latent is active on this latent's direction.")
@@ -70,51 +73,23 @@ def _pieces(page: LatentPage) -> None:
     table = page.pieces.assign(
         name=[page.explorer.named(META, meta) for meta in page.pieces["meta"]]
     )
-    st.altair_chart(pieces_chart(table, page.unexplained, ink()))
+    choose_point(
+        pieces_chart(table, page.unexplained, ink()),
+        "pieces-chart",
+        PICKED,
+        lambda row: go(METAS, meta=int(row["number"])),
+    )
     st.caption(
-        f"Meta-latents active on its decoder direction. {page.unexplained:.0%} of the direction's "
-        "squared length is in none of them."
+        f"The meta-latents its direction is put together from; {page.unexplained:.0%} of its "
+        "squared length is in none of them. Click a bar to open its meta-latent."
     )
-    choose(
-        page.pieces.rename(columns={"meta": "meta-latent"}),
-        "pieces",
-        lambda row: go(METAS, meta=int(row["meta-latent"])),
-        {"activation": st.column_config.NumberColumn(format="%.2f")},
-    )
-
-
-def _beside(page: LatentPage) -> None:
-    """The method's table: nearest latents here and in a smaller SAE, and matching pursuit."""
-    st.subheader("Beside it", anchor=False)
-    two = st.column_config.NumberColumn(format="%.2f")
-    st.markdown("**Closest latents in this SAE**")
-    choose(
-        page.nearest, "near", lambda row: go(latent=int(row["latent"]), width=page.width),
-        {"cosine": two},
-    )  # fmt: skip
-    if page.smaller_width is None:
-        return
-    try:
-        shared.open_width(page.explorer, page.smaller_width)
-        smaller = page.smaller
-    except UserError as error:
-        failed(error)
-        return
-    assert smaller is not None
-
-    def there(row: pd.Series) -> None:
-        go(latent=int(row["latent"]), width=smaller.width)
-
-    st.markdown(f"**Closest among {smaller.width:,} latents**")
-    choose(smaller.nearest, "small", there, {"cosine": two})
-    count = max(1, len(page.pieces))
-    explained = smaller.pursuit.explained[-1] if smaller.pursuit.explained else 0.0
-    st.markdown(f"**The best {count} of those {smaller.width:,} to write it with**")
-    choose(smaller.pursuit.table, "pursuit", there, {"weight": two})
-    st.caption(
-        f"Orthogonal matching pursuit: {explained:.0%} of the direction's squared length, with as "
-        "many latents as it has meta-latents."
-    )
+    with st.expander("The same as a table"):
+        choose(
+            page.pieces.rename(columns={"meta": "meta-latent"}),
+            "pieces",
+            lambda row: go(METAS, meta=int(row["meta-latent"])),
+            {"activation": st.column_config.NumberColumn(format="%.2f")},
+        )
 
 
 def _evidence(page: LatentPage) -> None:
@@ -128,12 +103,29 @@ def _evidence(page: LatentPage) -> None:
         )
         return
     total = int(evidence.counts[page.latent].sum())
-    st.caption(f"On {total:,} of {evidence.tokens:,} tokens ({evidence.density(page.latent):.3%}).")
     if total == 0:
-        st.info("It is silent on all of this text.")
+        st.info(f"It is silent on all of the {evidence.tokens:,} tokens that were read.")
         return
-    _contexts(page)
-    st.altair_chart(histogram(evidence.histogram(page.latent), ink()))
+    left, right = st.columns([6, 5], gap="large")
+    with left:
+        _contexts(page)
+    with right:
+        own = evidence.density(page.latent)
+        st.markdown("**How often**")
+        st.altair_chart(density_chart(evidence.densities, own, ink()))
+        rarer = float((evidence.counts.sum(1) < total).mean())
+        st.caption(
+            f"It fires on {total:,} of {evidence.tokens:,} tokens ({own:.3%}), more often than "
+            f"{rarer:.0%} of this SAE's latents."
+        )
+        st.markdown("**How strongly**")
+        bands = evidence.histogram(page.latent)
+        st.altair_chart(histogram(bands, ink()))
+        most = bands.loc[bands["tokens"].idxmax()]
+        st.caption(
+            f"Most often with an activation from {most['from']:.1f} to {most['to']:.1f}: on "
+            f"{int(most['tokens']):,} tokens."
+        )
 
 
 def _contexts(page: LatentPage) -> None:
@@ -151,29 +143,33 @@ def _contexts(page: LatentPage) -> None:
             f"{explorer.lab.preset.opened} --width {page.width}"
         )
         return
+    real = real_text_switch()
     shown = page.snippets(text)
     top = max(one.strength for one in page.contexts)
-    st.html(snippets_html([one for one in shown if not one.drawn][:_SHOWN], top))
+    contexts([one for one in shown if not one.drawn], top, real, _SHOWN)
     if drawn := [one for one in shown if one.drawn]:
-        with st.expander(f"{len(drawn)} drawn from its weaker activations"):
-            st.html(snippets_html(drawn, top))
+        with st.expander(f"{len(drawn)} where it fires more weakly, drawn at random"):
+            contexts(drawn, top, real)
 
 
-def _does(page: LatentPage) -> None:
-    """What its direction promotes, and what really changes when it is added."""
-    st.subheader("What it does", anchor=False)
-    promoted, suppressed = page.vocabulary_ends
+def _adding(page: LatentPage) -> None:
+    """What really changes when its direction is added."""
+    st.subheader("What adding it does", anchor=False)
     raised, lowered = page.token_change
-    st.markdown(f"Its direction points to {_tokens(promoted)}, away from {_tokens(suppressed)}.")
     st.markdown(
-        f"Added with its largest activation ({page.strength:.1f}) to neutral prompts, it raises "
-        f"{_tokens(raised, 'nats')} and lowers {_tokens(lowered, 'nats')} (nats)."
+        f"Added to neutral prompts with its largest activation ({page.strength:.1f}), it changes "
+        "how likely the model finds the next word, in nats:"
     )
+    st.markdown(f"likelier: {token_list(raised, 'nats')}  \nless likely: "
+                f"{token_list(lowered, 'nats')}")  # fmt: skip
 
 
-def _tokens(table: pd.DataFrame, value: str = "") -> str:
-    parts = []
-    for _, row in table.head(6).iterrows():
-        number = f" {row[value]:+.1f}".replace("-", "−") if value else ""
-        parts.append(f"**{escape(visible(str(row['token'])))}**{number}")
-    return ", ".join(parts) or "nothing"
+def _logit_lens(page: LatentPage) -> None:
+    """Where its direction points, without a run of the model."""
+    st.subheader("Logit lens", anchor=False)
+    promoted, suppressed = page.vocabulary_ends
+    st.markdown(
+        "Without running the layers above, the words its direction points to: a rough guess at "
+        "what it is for."
+    )
+    st.markdown(f"towards: {token_list(promoted)}  \naway from: {token_list(suppressed)}")

@@ -1,6 +1,6 @@
 """Meta-latents: the list of all, and one with the latents it is most active on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -9,13 +9,19 @@ from metasae.errors import UserError
 from metasae.explorer.evidence import snippet
 from metasae.explorer.explorer import META, Explorer
 from workbench import shared
-from workbench.charts.latents import spread_chart
-from workbench.explore.contexts import snippets_html
+from workbench.charts.latents import PICKED, latents_chart, spread_chart
+from workbench.explore.contexts import contexts, real_text_switch
 from workbench.explore.label import heading
 from workbench.frame import failed, ink
 from workbench.navigation import LATENTS, go, keep_link, move
-from workbench.picking import choose
+from workbench.picking import choose, choose_point
 from workbench.text import escape, visible
+
+_BARS, _TABLE = 10, 30
+"""Latents of a meta-latent that are drawn, and that are listed."""
+
+_SHOWN, _CONTEXTS = 5, 3
+"""Latents whose contexts are shown, and contexts of each."""
 
 
 def meta_list(explorer: Explorer, width: int) -> None:
@@ -69,10 +75,9 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
     lab, decomposition = explorer.lab, shared.open_width(explorer, width)
     heading(explorer, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}")
     strongest = decomposition.latents_of(meta)
-    kind = str(width)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([1, 1], gap="large")
     with left:
-        st.subheader("Most active on", anchor=False)
+        st.subheader("Part of", anchor=False)
         key = f"meta-width-{width}"
         st.selectbox(
             "Latents of",
@@ -82,39 +87,64 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
             key=key,
             on_change=lambda: _go(meta, st.session_state[key]),
         )
-        top = list(strongest.items())[:30]
-        table = pd.DataFrame(
-            {
-                "latent": [latent for latent, _ in top],
-                "called": [explorer.label(kind, latent) for latent, _ in top],
-                "activation": [value for _, value in top],
-            }
-        )
-        choose(
-            table, "of", lambda row: go(LATENTS, latent=int(row["latent"]), width=width),
-            {"activation": st.column_config.NumberColumn(format="%.2f")}, height=420,
-        )  # fmt: skip
-        st.caption(
-            f"Active on {len(strongest):,} of {width:,} latents ({len(strongest) / width:.2%})."
-        )
-        if top:
-            share = decomposition.unexplained([latent for latent, _ in top])
-            st.caption(
-                f"Of the squared length of these {len(top)} directions {share:.0%} is in no "
-                "meta-latent."
-            )
+        _part_of(explorer, width, strongest)
     with right:
         st.subheader("How strongly", anchor=False)
+        st.caption(
+            f"It is active on {len(strongest):,} of {width:,} latents "
+            f"({len(strongest) / width:.2%})."
+        )
         if strongest:
             values = pd.DataFrame({"activation": list(strongest.values())})
             st.altair_chart(spread_chart(values, ink()))
-        card = lab.meta_card(meta)
-        tokens = ", ".join(f"**{escape(visible(token))}**" for token in card.promoted)
-        st.markdown(f"Its direction points to {tokens or 'nothing'}.")
-        _meta_evidence(explorer, width, [latent for latent, _ in top[:5]])
+            top = list(strongest)[:_TABLE]
+            share = decomposition.unexplained(top)
+            st.caption(
+                f"On half of those, with less than {values['activation'].median():.2f}; at most "
+                f"{values['activation'].max():.2f}. Of the squared length of the strongest "
+                f"{len(top)}, {share:.0%} is in no meta-latent."
+            )
+    _meta_evidence(explorer, width, list(strongest)[:_SHOWN])
+    st.subheader("Logit lens", anchor=False)
+    tokens = ", ".join(f"**{escape(visible(token))}**" for token in lab.meta_card(meta).promoted)
+    st.markdown(
+        "Without running the layers above, the words its direction points to: "
+        f"{tokens or 'nothing'}."
+    )
+
+
+def _part_of(explorer: Explorer, width: int, strongest: Mapping[int, float]) -> None:
+    """The latents it is most active on, as bars that lead to them."""
+    if not strongest:
+        st.info("It is active on no latent of this SAE.")
+        return
+    kind, top = str(width), list(strongest.items())[:_TABLE]
+    table = pd.DataFrame(
+        {
+            "latent": [latent for latent, _ in top],
+            "called": [explorer.label(kind, latent) for latent, _ in top],
+            "activation": [value for _, value in top],
+        }
+    )
+    bars = table.head(_BARS)
+    bars = bars.assign(name=[explorer.named(kind, latent) for latent in bars["latent"]])
+
+    def opened(latent: float) -> None:
+        go(LATENTS, latent=int(latent), width=width)
+
+    choose_point(
+        latents_chart(bars, ink()), f"of-chart-{width}", PICKED, lambda row: opened(row["number"])
+    )
+    st.caption("The latents it is most active on. Click a bar to open its latent.")
+    with st.expander(f"The strongest {len(table)} as a table"):
+        choose(
+            table, "of", lambda row: opened(row["latent"]),
+            {"activation": st.column_config.NumberColumn(format="%.2f")}, height=420,
+        )  # fmt: skip
 
 
 def _meta_evidence(explorer: Explorer, width: int, latents: Sequence[int]) -> None:
+    """Where the latents fire that it is most active on."""
     evidence = explorer.evidence(width)
     if evidence is None:
         return
@@ -126,10 +156,9 @@ def _meta_evidence(explorer: Explorer, width: int, latents: Sequence[int]) -> No
     if text is None:
         return
     st.subheader("Where those latents fire", anchor=False)
-    kind = str(width)
+    real, kind = real_text_switch(), str(width)
     for latent in latents:
-        contexts = evidence.of(latent)[:3]
-        if contexts:
+        if kept := evidence.of(latent):
             st.markdown(f"**{escape(explorer.named(kind, latent))}**")
-            shown = [snippet(explorer.lab.model, text, one) for one in contexts]
-            st.html(snippets_html(shown, contexts[0].strength))
+            shown = [snippet(explorer.lab.model, text, one) for one in kept if not one.drawn]
+            contexts(shown, kept[0].strength, real, _CONTEXTS)

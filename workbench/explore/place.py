@@ -7,22 +7,33 @@ import streamlit as st
 from metasae.explorer.explorer import Explorer
 from workbench import session
 
-_START = "Tokyo"
-"""City whose latent is shown to someone who comes without a link."""
-
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the explorer one is: what the address says beside the session's view."""
+    """Where in the explorer one is: what the address says beside the session's view.
 
-    latent: int
+    Attributes:
+        latent: the one that is open; None where what a search found is shown instead.
+        query: what was searched.
+        token: position of the token of it that is looked at.
+    """
+
+    latent: int | None
     width: int
     query: str = ""
+    token: int | None = None
 
     def to_query(self) -> dict[str, str]:
         """As query parameters."""
-        query = {"latent": str(self.latent), "width": str(self.width)}
-        return query | ({"q": self.query} if self.query else {})
+        said = {"latent": self.latent, "width": self.width, "q": self.query or None,
+                "token": self.token}  # fmt: skip
+        return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def starts(explorer: Explorer) -> tuple[int, ...]:
+    """A latent of each city of the pair the workbench opens on: what is shown without a link."""
+    cities = [explorer.lab.city_record(name) for name in explorer.lab.opening]
+    return tuple(city.latents[0].latent for city in cities if city.latents)
 
 
 def place(explorer: Explorer) -> Place:
@@ -33,15 +44,17 @@ def place(explorer: Explorer) -> Place:
     if width not in explorer.widths:
         session.notify(f"There is no SAE of {width:,} latents; the widest is shown.")
         width = lab.n_latents
-    default = lab.city_record(_START).latents
+    typed = query.get("q", "")[:300]
     # The Graph page has several under the same name: a step back to this page finds the first.
-    latent = number_in(
-        query.get("latent", "").partition(",")[0], default[0].latent if default else 0
-    )
+    asked = query.get("latent", "").partition(",")[0]
+    if typed.strip() and not asked:
+        token = number_in(query.get("token", ""), -1)
+        return Place(None, width, typed, None if token < 0 else token)
+    latent = number_in(asked, next(iter(starts(explorer)), 0) if width == lab.n_latents else 0)
     if not 0 <= latent < width:
         session.notify(f"There is no latent {latent}: this SAE has 0 to {width - 1}.")
         latent = 0
-    return Place(latent, width, query.get("q", "")[:300])
+    return Place(latent, width, typed)
 
 
 def asked_meta(explorer: Explorer) -> int | None:

@@ -7,17 +7,20 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import Explorer
+from metasae.explorer.matching import NAME_WORDS, matches
+from metasae.lab.lab import Lab
 from workbench import shared
 from workbench.explore.place import Place
+from workbench.explore.tokens import token_row
 from workbench.frame import failed, said
 from workbench.navigation import address, go
 from workbench.picking import choose
-from workbench.text import escape, visible
+from workbench.text import escape
 
 
 def search_bar(explorer: Explorer, at: Place) -> None:
     """Number, word or any text; the width; a latent at random."""
-    text, width, dice = st.columns([6, 3, 1], vertical_alignment="bottom")
+    text, width, dice = st.columns([6, 3, 2], vertical_alignment="bottom")
     key = f"search-{at.query}"
 
     def searched() -> None:
@@ -26,13 +29,15 @@ def search_bar(explorer: Explorer, at: Place) -> None:
         if number.isdecimal():
             st.session_state[key] = at.query
             address(latent=number, width=at.width)
+        elif typed:
+            address(width=at.width, q=typed)
         else:
-            address(latent=at.latent, width=at.width, **({"q": typed} if typed else {}))
+            address(latent=at.latent, width=at.width)
 
     st.session_state.setdefault(key, at.query)
     text.text_input(
         "Search",
-        placeholder="A number, a word, a city, or any text: “She flew to Tokyo”",
+        placeholder="A number, a word, a name, or a sentence: “She flew to Tokyo”",
         max_chars=300,
         key=key,
         on_change=searched,
@@ -41,7 +46,8 @@ def search_bar(explorer: Explorer, at: Place) -> None:
 
     def widened() -> None:
         chosen = st.session_state[wide]
-        go(latent=min(at.latent, chosen - 1), width=chosen)
+        latent = None if at.latent is None else min(at.latent, chosen - 1)
+        go(latent=latent, width=chosen, q=at.query if latent is None else None)
 
     width.selectbox(
         "SAE",
@@ -52,75 +58,80 @@ def search_bar(explorer: Explorer, at: Place) -> None:
         on_change=widened,
     )
     dice.button(
-        "", icon=":material/casino:", help="A latent at random", key="dice",
-        on_click=lambda: go(latent=random.randrange(at.width), width=at.width),
+        "Any latent", icon=":material/casino:", help="Opens a latent at random", key="dice",
+        on_click=lambda: go(latent=random.randrange(at.width), width=at.width), width="stretch",
     )  # fmt: skip
-    if at.query:
-        _hits(explorer, at)
-        if at.width == explorer.lab.n_latents:
-            _as_name(explorer, at)
 
 
-def _hits(explorer: Explorer, at: Place) -> None:
-    kind = str(at.width)
+def back_to_matches(at: Place) -> None:
+    """From a latent that was found, the way back to what else was."""
+    st.button(
+        f"All that matches “{escape(at.query)}”", icon=":material/arrow_back:", key="to-matches",
+        on_click=lambda: go(width=at.width, q=at.query), type="tertiary",
+    )  # fmt: skip
+
+
+def found(explorer: Explorer, at: Place) -> None:
+    """What a search found: its text token by token, and the list of the latents that match."""
     try:
         shared.open_width(explorer, at.width)
-        named = explorer.find(kind, at.query)
-        fires = explorer.firing_on(at.width, at.query)
+        firing = _firing(explorer.lab, at.width, at.query, explorer.corrections.to_json())
+        table = _matches(explorer.lab, at.width, at.query, explorer.corrections.to_json())
     except UserError as error:
         failed(error)
         return
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.markdown(f"**Fires on “{escape(at.query)}”**, token by token")
-        shown = fires.assign(token=[visible(token) for token in fires["token"]])
-        choose(
-            shown[["token", "activation", "latent", "label"]],
-            "fires",
-            lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
-            {"activation": st.column_config.NumberColumn(format="%.1f")},
-        )
-    with right:
-        st.markdown("**Its label or words say so**")
-        if named.empty:
-            st.caption("No label, word or city matches.")
-        else:
-            choose(
-                named.rename(columns={"index": "latent"}),
-                "named",
-                lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
-            )
+    st.caption(
+        f"“{escape(at.query)}”, token by token: the deeper the colour, the more strongly its "
+        "strongest latent fires. Choose a token to see its latents alone."
+    )
+    here = token_row(explorer, at, firing)
+    if here is not None:
+        part = firing[firing["position"] == at.token]
+        st.subheader(f"Latents that fire on “{escape(here)}”", anchor=False)
+        _list(part[["latent", "label", "activation"]], at)
+        return
+    st.subheader("Matching labels and latents", anchor=False)
+    _about_name(explorer, at)
+    _list(table, at)
 
 
-def _as_name(explorer: Explorer, at: Place) -> None:
-    """The latents of what was searched, taken as a name."""
+def _list(table: pd.DataFrame, at: Place) -> None:
+    if table.empty:
+        st.info("Nothing fires there, and no label matches.")
+        return
+    st.caption(f"{len(table):,} latents. Choose one to open it.")
+    choose(
+        table, "matches", lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
+        {
+            "latent": st.column_config.NumberColumn(width="small"),
+            "activation": st.column_config.NumberColumn(
+                format="%.1f", width="small", help="The largest on a token of the text"
+            ),
+            "why": st.column_config.TextColumn("why it matches", width="large"),
+        },
+        height=560,
+    )  # fmt: skip
+
+
+@shared.of_lab(most=8)
+def _firing(lab: Lab, width: int, typed: str, corrected: str) -> pd.DataFrame:
+    """See `Explorer.firing_on`."""
+    return shared.get_explorer(lab).firing_on(width, typed)
+
+
+@shared.of_lab(most=8)
+def _matches(lab: Lab, width: int, typed: str, corrected: str) -> pd.DataFrame:
+    """See `matching.matches`."""
+    return matches(shared.get_explorer(lab), width, typed)
+
+
+def _about_name(explorer: Explorer, at: Place) -> None:
+    """What has to be said of what was searched, taken as a name."""
+    if at.width != explorer.lab.n_latents or len(at.query.split()) > NAME_WORDS:
+        return
     names = explorer.lab.names
     try:
         record = names.record(at.query)
-    except UserError:  # a text too long to be a name
+    except UserError:  # more tokens than a name has
         return
-    if not record.latents:
-        return
-    st.markdown(f"**As a name**: on “{escape(record.name)}” at the end of neutral sentences")
     said(filter(None, (names.sharing(record), names.meant(record))))
-    table = pd.DataFrame(
-        {
-            "latent": one.latent,
-            "activation": one.activation,
-            "selectivity": one.selectivity,
-            "own": one.own,
-            "label": explorer.label(str(at.width), one.latent),
-        }
-        for one in record.latents
-    )
-    choose(
-        table,
-        "as-name",
-        lambda row: go(latent=int(row["latent"]), width=at.width, q=at.query),
-        {
-            "activation": st.column_config.NumberColumn(format="%.1f"),
-            "selectivity": st.column_config.NumberColumn(
-                format="%.2f", help="Share of its activation over this and all reference names"
-            ),
-        },
-    )

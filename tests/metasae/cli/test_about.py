@@ -7,9 +7,28 @@ from pathlib import Path
 import pytest
 
 from metasae import cli
+from metasae.cli.about import _text
 from metasae.release import measure as measure_module
 from tests.command_line import run
 from tests.small_release import RECIPE, Built
+
+
+def test_the_text_that_was_written_for_training_is_counted() -> None:
+    def used(documents: int, tokens: int, held_out: int = 0) -> dict[str, int]:
+        return {
+            "documents": documents, "tokens": tokens,
+            "held_out_documents": held_out, "held_out_tokens": 10 * held_out,
+        }  # fmt: skip
+
+    sources = {
+        "wikipedia-en": used(100, 5000, 10), "factbook": used(40, 2400),
+        "city names": used(200, 1500), "titles": used(50, 500),
+    }  # fmt: skip
+    # 150 of others and 250 of ours; 7,500 tokens and 2,000.
+    assert _text(sources) == [
+        "text: 400 documents, of which 250 are sentences written for training (21% of the tokens)"
+    ]
+    assert _text({"mine.txt": used(3, 30)}) == _text(["mine.txt"]) == _text(None) == []
 
 
 @pytest.mark.slow

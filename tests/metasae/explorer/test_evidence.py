@@ -61,6 +61,23 @@ def test_density_and_histogram_count_all_tokens() -> None:
         assert np.allclose(bands["to"] / bands["from"], 2**0.5)
 
 
+def test_densities_count_the_latents_of_a_band() -> None:
+    # Of 1,000 tokens: 1, 10, 12, 0 and 100; a quarter of a decade is a factor of 1.78.
+    counts = np.array([[1, 0], [4, 6], [12, 0], [0, 0], [0, 100]])
+    found = Evidence(small().contexts, counts, 1000, MEDIAN, "text").densities
+    assert found["latents"].tolist() == [1, 2, 1]
+    assert np.allclose(found["from"], [1e-3, 1e-2, 1e-1])
+    assert np.allclose(found["to"] / found["from"], 10**0.25)
+
+
+def test_a_context_says_whether_it_was_written_for_training() -> None:
+    said = {
+        source: evidence.Snippet(((" Tokyo", 1.0),), source, False).written
+        for source in ("city names", "titles", "wikipedia-en", "factbook", "mine.txt")
+    }
+    assert [source for source, written in said.items() if written] == ["city names", "titles"]
+
+
 @pytest.mark.parametrize("name", ["facts-5.json", "contexts-5.parquet", "counts-5.parquet"])
 def test_damaged_evidence_is_one_sentence(tmp_path: Path, name: str) -> None:
     small().save(tmp_path, WIDTH)

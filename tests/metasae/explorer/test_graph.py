@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -132,7 +133,11 @@ def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
         made, "svg", lambda kind, index: f'{kind} <b>&" {index}', {"sae": "x@1"}
     )
     picture = ElementTree.fromstring(text)
-    names = [one.text for one in picture.iter(SVG + "text")]
+    legends = [one for one in picture.iter(SVG + "g") if "role-legend" in one.get("class", "")]
+    told = {str(text.text) for one in legends for text in one.iter(SVG + "text")}
+    assert {"latent", "meta-latent"} <= told
+    of_legends = {id(text) for one in legends for text in one.iter(SVG + "text")}
+    names = [one.text for one in picture.iter(SVG + "text") if id(one) not in of_legends]
     assert sorted(map(str, names)) == sorted(f'{kind} <b>&" {index}' for kind, index in made)
     lines = list(picture.iter(SVG + "line"))
     weights = [weight for *_, weight in made.edges(data="weight")]
@@ -160,7 +165,13 @@ def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
 def test_a_picture_may_be_large_or_have_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     lone = graph.around(small(), [1], 1, threshold=10.0)
     text = graph_files.exported(lone, "svg", lambda kind, index: "", {})
-    assert [one.text for one in ElementTree.fromstring(text).iter(SVG + "text")] == ["1"]
+    labels = [
+        one.text
+        for group in ElementTree.fromstring(text).iter(SVG + "g")
+        if "role-mark" in group.get("class", "")
+        for one in group.iter(SVG + "text")
+    ]
+    assert labels == ["1"]
     star: nx.Graph = nx.star_graph(6000)
     star = nx.relabel_nodes(star, {n: ("latent" if n else "meta", n) for n in star})
     nx.set_node_attributes(star, {node: node[0] == "meta" for node in star}, "start")
@@ -188,6 +199,59 @@ def test_long_labels_are_cut_where_there_is_no_room() -> None:
         for longest in (None, 10)
     }
     assert shown == {None: {"a label that goes on and on"}, 10: {"a label t…"}}
+
+
+def star(weights: list[float]) -> nx.Graph:
+    """A latent with meta-latents 0, 1, 2 …, each with one more latent."""
+    made: nx.Graph = nx.Graph()
+    made.add_node(("latent", 0), kind="latent", index=0, start=True, distance=0)
+    for meta, weight in enumerate(weights):
+        made.add_node(("meta", meta), kind="meta", index=meta, start=False, distance=1)
+        made.add_edge(("latent", 0), ("meta", meta), weight=weight)
+        made.add_node(("latent", meta + 1), kind="latent", index=meta + 1, start=False, distance=2)
+        made.add_edge(("meta", meta), ("latent", meta + 1), weight=1 - weight)
+    return made
+
+
+def test_what_is_drawn_is_nearest_to_the_start_and_strongest() -> None:
+    made = star([0.2, 0.6, 0.4])
+    # The start, then its meta-latents by weight, then their latents by weight.
+    order = [("latent", 0), ("meta", 1), ("meta", 2), ("meta", 0),
+             ("latent", 1), ("latent", 3), ("latent", 2)]  # fmt: skip
+    for most in range(1, 8):
+        drawn = graph.readable(made, most)
+        assert set(drawn) == set(order[:most])
+        assert drawn.number_of_edges() == made.subgraph(order[:most]).number_of_edges()
+    assert graph.readable(made, 7) is made and graph.left_out(made, made) == ""
+    said = graph.left_out(made, graph.readable(made, 4))
+    assert (
+        said.startswith("The picture shows the 4 nodes nearest to the start") and " of 7:" in said
+    )
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_what_is_drawn_has_a_way_to_the_start(seed: int, most: int) -> None:
+    made = graph.around(small(seed), [3, 7], 2, 5)
+    drawn = graph.readable(made, most)
+    assert len(drawn) == min(len(made), max(2, most))
+    begun = {node for node, start in drawn.nodes(data="start") if start}
+    assert begun == {("latent", 3), ("latent", 7)}
+    for part in nx.connected_components(drawn):
+        assert part & begun
+
+
+def test_groups_are_called_by_their_most_linked_meta_latent() -> None:
+    nodes = pd.DataFrame(
+        [
+            ("latent", "Tokyo", 1, 9), ("meta-latent", "Asia", 1, 2), ("meta-latent", "city", 1, 5),
+            ("latent", "Rome", 2, 1), ("meta-latent", "tail", 9, 1),
+        ],
+        columns=["kind", "label", "community", "links"],
+    )  # fmt: skip
+    assert graph_chart.group_colours(nodes) == {
+        "1: city": "#56B4E9", "2": "#E69F00", "all other groups": "#999999",
+    }  # fmt: skip
 
 
 def test_a_latent_out_of_range_is_said() -> None:

@@ -108,9 +108,10 @@ def test_a_name_without_an_own_latent_says_with_whom_it_shares() -> None:
         '"hamster" has no latent of its own here: its best, #0 (activation 7.0), is also active on '
         "guinea pig (8.0) and mouse (6.0)."
     )
-    assert sentence(0.0, 1.0, 0.0, 0.0) == (
-        '"hamster" has no latent of its own here: its best, #1 (activation 1.0), is also active on '
-        "mouse (1.0)."
+    # The mouse has less than half of 13.
+    assert sentence(13.0, 0.0, 0.0, 0.0) == (
+        '"hamster" has no latent of its own here: its best, #0 (activation 13.0), is also active '
+        "on guinea pig (8.0)."
     )
 
 
@@ -118,6 +119,22 @@ def test_a_latent_that_only_flickers_is_said_to() -> None:
     assert sentence(0.0, 0.0, 0.0, 1.5) == (
         '"hamster" has no latent of its own here: its best, #3, is only weakly active on it (1.5; '
         "it would count from 2.0)."
+    )
+    # That it flickers on the mouse as well makes no hamster of it.
+    assert sentence(0.0, 1.0, 0.0, 0.0) == (
+        '"hamster" has no latent of its own here: its best, #1, is only weakly active on it (1.0; '
+        "it would count from 2.0)."
+    )
+
+
+def test_a_name_is_like_none_that_has_less_than_half_of_its_activation() -> None:
+    others = ["a", "b", "c"]
+    reference = ReferenceNames.of(others, torch.tensor([[4.0], [4.5], [4.0]]))
+    record = NameRecord("x", ranked(reference, "x", torch.tensor([10.0])))
+    assert record.latents[0].selectivity == pytest.approx(0.4444)
+    assert shared(record, reference) == (
+        '"x" has no latent of its own here: its best, #0 (activation 10.0), is also active on many '
+        "other names, on each less than half as strongly."
     )
 
 

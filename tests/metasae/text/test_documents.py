@@ -192,6 +192,19 @@ def test_own_files_are_cut_at_empty_lines(tmp_path: Path) -> None:
         list(files([tmp_path / "empty"]))
 
 
+def test_what_this_project_wrote_is_told_by_its_source(
+    defaults: list[Document], tmp_path: Path
+) -> None:
+    written = {one.source for one in defaults if documents.is_written(one.source)}
+    assert written == {"city names", "titles"}
+    # A file of the user's is never one of ours, whatever it is called.
+    for name in ("titles", "mine.txt"):
+        (tmp_path / name).write_text("some text")
+    (one,), (other,) = (list(files([tmp_path / name])) for name in ("titles", "mine.txt"))
+    assert (one.source, other.source) == ("your titles", "mine.txt")
+    assert not documents.is_written(one.source)
+
+
 def test_a_dataset_is_read_or_said_in_one_sentence(tmp_path: Path) -> None:
     rows = pd.DataFrame({"text": ["first", "  ", "second"]})
     (tmp_path / "mine").mkdir()
