@@ -549,11 +549,9 @@ def small(small_lab: Lab) -> Experiment:
 
 def test_every_edit_of_the_small_lab_is_that_of_full_passes(small: Experiment) -> None:
     torch.testing.assert_close(check(small, NO_EDIT).logprobs, small.baseline, rtol=0, atol=0)
-    plain = EditOptions()
-    for options in (plain, replace(plain, position="all")):
-        for swap in (
-            LatentSwap(options=replace(options, keep_error=keep)) for keep in (True, False)
-        ):
+    for options in (EditOptions(), EditOptions(position="all")):
+        for keep_error in (True, False):
+            swap = LatentSwap(options=replace(options, keep_error=keep_error))
             check(small, swap)
             changed(small, swap)
     for edit in meta_edits(small).values():
