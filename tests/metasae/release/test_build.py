@@ -99,7 +99,8 @@ def test_what_is_there_is_made_and_read_no_second_time(
     monkeypatch.setattr(module, "measure_meta", lambda *given: {"base": given[2]})
     assert build(preset, tmp_path, recipe=RECIPE) == {"base": "kept"}
     assert stages == [("load_model",)]
-    (tmp_path / "sae-32").rmdir(), (tmp_path / "meta-sae").rmdir()
+    (tmp_path / "sae-32").rmdir()
+    (tmp_path / "meta-sae").rmdir()
     build(preset, tmp_path, recipe=RECIPE)
     assert stages[1:] == [
         ("material", preset), ("make_base", 32, "text"), ("load_model",), ("make_meta", RECIPE),
@@ -157,7 +158,8 @@ def test_following_splices_in_the_same_units(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "fast_dtype", lambda: torch.float64)
     text: Any = SimpleNamespace(model="model", windows="windows", activations="acts", scale=0.5)
     given: Any = ("sae", "config", Path("kept"))
-    assert follow(text, *given) == "followed"  # type: ignore[comparison-overlap]
+    made_of: Any = follow(text, *given)
+    assert made_of == "followed"
     assert made == [
         ("model", "windows", "acts", "sae", "config", 0.5, torch.float64),
         (Path("kept"), "Following the model's output"),

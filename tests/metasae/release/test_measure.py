@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -175,8 +175,9 @@ def test_all_is_measured_on_the_presets_text(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "material", lambda preset, _: (preset, text)[1])
     monkeypatch.setattr(module, "measure_base", lambda *given: given[:3])
     monkeypatch.setattr(module, "measure_meta", lambda *given: given)
-    given: Any = ("preset", Path("out"))
-    preset, out, base, model, read, _, recipe = cast(Any, measure(*given, recipe=RECIPE))
+    named: Any = "preset"
+    made: Any = measure(named, Path("out"), recipe=RECIPE)
+    preset, out, base, model, read, _, recipe = made
     assert (preset, out, base) == ("preset", Path("out"), ("preset", Path("out"), text))
     assert (model, read(), recipe) == ("model", text, RECIPE)
 

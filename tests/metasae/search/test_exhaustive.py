@@ -11,10 +11,11 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.search import exhaustive as module
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
-from metasae.search.exhaustive import check_size, scan, search, worth_screening
-from metasae.search.patterns import FoundEdit
+from metasae.search.exhaustive import check_size, scan, search, verified, worth_screening
+from metasae.search.patterns import BestByPattern, Chunk, FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
@@ -217,10 +218,10 @@ def test_combinations_are_scored_in_their_order_a_thousand_at_a_time() -> None:
     told: list[tuple[float, str]] = []
     engine: Any = SimpleNamespace(combinations=range(2500), scored_chunk=lambda numbers: numbers)
 
-    def scanned(*given: Any, **more: Any) -> list[tuple[int, int]]:
+    def scanned(spans: list[range] | None = None, done: int = 0) -> list[tuple[int, int]]:
         told.clear()
         chunks: list[Any] = list(
-            scan(engine, *given, progress=lambda _, share, note: told.append((share, note)), **more)
+            scan(engine, spans, done, lambda _, share, note: told.append((share, note)))
         )
         assert all((chunk == np.arange(chunk[0], chunk[-1] + 1)).all() for chunk in chunks)
         return [(int(chunk[0]), len(chunk)) for chunk in chunks]
@@ -231,11 +232,8 @@ def test_combinations_are_scored_in_their_order_a_thousand_at_a_time() -> None:
         (1.0, "2,500 of 2,500 combinations"),
     ]  # fmt: skip
     # No chunk holds combinations of two spans; what was done before counts.
-    assert scanned([range(5, 10), range(1000, 2100)], done=100) == [
-        (5, 5),
-        (1000, 1024),
-        (2024, 76),
-    ]
+    spans = [range(5, 10), range(1000, 2100)]
+    assert scanned(spans, done=100) == [(5, 5), (1000, 1024), (2024, 76)]
     assert [share for share, _ in told] == [105 / 2500, 1129 / 2500, 1205 / 2500]
 
 
@@ -246,9 +244,8 @@ def test_each_edit_found_on_the_small_lab_does_what_it_is_said_to_do(small_lab: 
     assert found[0].edit == NO_EDIT and found[0].number == 0 and len(found) > 1
     moves = [sum(one.pattern.values()) for one in found]
     assert moves == sorted(moves)
-    outcomes = [
-        judged(turned, turned.apply(combinations.edit(n))) for n in range(len(combinations))
-    ]
+    edits = [combinations.edit(number) for number in range(len(combinations))]
+    outcomes = [judged(turned, turned.apply(edit)) for edit in edits]
     for one in found:
         reaching = [
             (number, outcome[1])
@@ -290,3 +287,34 @@ def test_a_search_ends_where_its_progress_raises(experiment: Experiment) -> None
 
     with pytest.raises(InterruptedError):
         search(experiment, progress=stop)
+
+
+def test_the_fewest_moves_come_first_and_of_equally_many_the_clearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = made_up()
+    numbers, pattern = np.array([0, 3, 5, 6]), np.array([0, 3, 1, 2])
+    chunk = Chunk(numbers, torch.zeros(4, 5), pattern, np.array([0.5, 9.0, 1.0, 2.0]))
+    asked: list[list[int]] = []
+
+    def scored(given: np.ndarray) -> Chunk:
+        asked.append(given.tolist())
+        return chunk
+
+    monkeypatch.setattr(module, "Engine", lambda *_: SimpleNamespace(scored_chunk=scored))
+    monkeypatch.setattr(module, "in_words", lambda label, verdict, row: f"{label} {row}")
+    best = BestByPattern()
+    best.see(chunk)
+    best.see(chunk)
+    combinations = Combinations.of(experiment)
+    edits, scores = verified(experiment, combinations, best)
+    assert asked == [[0, 3, 5, 6]] and scores is chunk
+    assert [(one.number, one.margin, one.sentence) for one in edits] == [
+        (0, 0.5, "Rome 0"), (6, 2.0, "Rome 3"), (5, 1.0, "Rome 2"), (3, 9.0, "Rome 1"),
+    ]  # fmt: skip
+    assert [tuple(one.pattern.values()) for one in edits] == [
+        (False, False), (False, True), (True, False), (True, True),
+    ]  # fmt: skip
+    assert all(one.edit == combinations.edit(one.number) for one in edits)
+    # Each was seen twice, of the eight combinations there are.
+    assert {one.reached_by for one in edits} == {2 / 8}

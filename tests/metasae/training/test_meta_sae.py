@@ -16,7 +16,7 @@ from metasae.training import meta_sae as module
 from metasae.training.meta_sae import seconds_a_step, train_meta_sae
 from metasae.training.meta_sae_run import make
 from metasae.training.rows import TensorRows
-from metasae.training.trainer import Stopped, Trainer
+from metasae.training.trainer import Moment, Stopped, Trainer
 from tests.metasae.training.planted import CONFIG, rows
 
 
@@ -88,9 +88,12 @@ def test_a_training_of_directions_is_stopped_by_its_watch(tmp_path: Path) -> Non
     with pytest.raises(Stopped):
         train_meta_sae(x, CONFIG, checkpoint=tmp_path / "c", watch=lambda now: now.step == 3)
     seen: list[int] = []
-    train_meta_sae(
-        x, CONFIG, checkpoint=tmp_path / "c", watch=lambda now: bool(seen.append(now.step))
-    )  # type: ignore[func-returns-value]
+
+    def watch(now: Moment) -> bool:
+        seen.append(now.step)
+        return False
+
+    train_meta_sae(x, CONFIG, checkpoint=tmp_path / "c", watch=watch)
     assert seen == list(range(4, CONFIG.steps + 1))
 
 
