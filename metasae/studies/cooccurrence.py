@@ -182,7 +182,8 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
             "explained": explained(material.decomposition)[able],
         }
     )
-    rank = spearmanr(latents["density"], latents["explained"])
+    constant = latents["density"].nunique() < 2 or latents["explained"].nunique() < 2
+    rank = None if constant else spearmanr(latents["density"], latents["explained"]).statistic
     progress("Pairs", 1.0, "")
     figures: dict[str, Any] = {
         "tokens": firing.shape[0],
@@ -194,7 +195,7 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         "difference": difference,
         "cosine": float(pairs["cosine"].mean()),
         "cosine_same": float(pairs["other_cosine"].mean()),
-        "density_explained_spearman": float(rank.statistic),
+        "density_explained_spearman": None if rank is None else float(rank),
     }
     return Finding(
         verdict=_verdict(figures),

@@ -33,12 +33,13 @@ def firing(lab: Lab, tokens: int, progress: Progress = silent) -> sp.csr_array:
         lengths = text.lengths[which]
         resid = run(text.tokens[which, : int(lengths.max())].long()).float()
         x = resid[usable(resid, lengths, lab.median_norm)]
-        token, latent, _ = encoder.entries(x)
-        rows.append(token.numpy() + read)
-        columns.append(latent.numpy())
+        row, column, _ = encoder.entries(x)
+        rows.append(row.numpy() + read)
+        columns.append(column.numpy())
         read += len(x)
         progress("Where latents fire", min(1.0, read / tokens), f"{read:,} tokens")
         if read >= tokens:
             break
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    return sp.csr_array((np.ones(len(row), np.float32), (row, column)), shape=(read, lab.n_latents))
+    token, latent = np.concatenate(rows), np.concatenate(columns)
+    ones = np.ones(len(token), np.float32)
+    return sp.csr_array((ones, (token, latent)), shape=(read, lab.n_latents))

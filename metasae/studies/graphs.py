@@ -85,7 +85,9 @@ def members_by_meta(decomposition: Decomposition, commonest: float = 1.0) -> sp.
         shape=tuple(acts.shape),
     )
     often = np.asarray(made.sum(0)).ravel() / made.shape[0]
-    return sp.csr_array(made @ sp.diags_array((often <= commonest).astype(np.int32)))
+    return sp.csr_array(
+        made @ sp.diags_array((often <= commonest).astype(np.int32), dtype=np.int32)
+    )
 
 
 def similar(

@@ -145,8 +145,8 @@ def _split(
     found = children(narrow.sae.W_dec, wide.sae.W_dec, config.threshold)
     size = found.groupby("parent")["child"].transform("size")
     found = found[size >= config.fewest].reset_index(drop=True)
-    directions = narrow.sae.W_dec[torch.from_numpy(found["parent"].to_numpy())]
-    cosine = torch.from_numpy(found["cosine"].to_numpy()).float()
+    directions = narrow.sae.W_dec[torch.tensor(found["parent"].tolist(), dtype=torch.int64)]
+    cosine = torch.tensor(found["cosine"].tolist())
     random = [set[int]() for _ in range(len(found))]
     if len(found):
         acts = narrow.meta.encode(at_cosine(directions, cosine, draw))
