@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 STUDIES = {
     "max-cosine": "max_cosine",
+    "rebuild": "rebuild",
     "graphs": "graphs",
     "cooccurrence": "cooccurrence",
     "splitting": "splitting",
