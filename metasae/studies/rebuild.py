@@ -229,16 +229,15 @@ def explained(left: Float[Tensor, " F"], total: Float[Tensor, " F"], seed: int) 
 
 
 def _verdict(table: pd.DataFrame) -> str:
-    best = table.sort_values("fve", ascending=False, kind="stable")
-    best = best[best["seed"] == 0].to_dict("records")
+    ordered = table[table["seed"] == 0].sort_values("fve", ascending=False, kind="stable")
+    best: list[Any] = ordered.to_dict("records")
 
-    def of(start: str) -> dict[Any, Any] | None:
+    def of(start: str) -> Any:
         return next((row for row in best if row["way"].startswith(start)), None)
 
     own, nearest, pursued, random = map(
         of, ("meta-SAE", "nearest of", "pursuit over meta", "pursuit over random")
     )
-    assert own is not None and pursued is not None and random is not None
     text = f"The meta-SAE explains {own['fve']:.1%} at an L0 of {own['l0']:.1f}"
     if nearest is not None:
         text += f", the {nearest['way']} at most {nearest['fve']:.1%}"
