@@ -33,7 +33,7 @@ def nearest(
         without: a latent that is left out, such as the one whose direction it is.
     """
     own = None if without is None else torch.tensor([without])
-    cosine, latent = _top_cosines(directions, direction[None], count, own)
+    cosine, latent = top_cosines(directions, direction[None], count, own)
     return pd.DataFrame({"latent": latent[0].numpy(), "cosine": cosine[0].numpy()})
 
 
@@ -41,7 +41,7 @@ def nearest_cosine(directions: Float[Tensor, "F D"], chunk: int = _CHUNK) -> flo
     """Median over the directions of the cosine to their nearest other one; −1 if there is none."""
     if len(directions) < 2:
         return -1.0
-    cosine, _ = _top_cosines(directions, directions, 1, torch.arange(len(directions)), chunk)
+    cosine, _ = top_cosines(directions, directions, 1, torch.arange(len(directions)), chunk)
     return float(cosine.median())
 
 
@@ -52,7 +52,7 @@ def siblings(
 
     There are fewer columns when there are fewer other directions.
     """
-    _, latent = _top_cosines(directions, directions, count, torch.arange(len(directions)), chunk)
+    _, latent = top_cosines(directions, directions, count, torch.arange(len(directions)), chunk)
     return latent.numpy()
 
 
@@ -60,12 +60,12 @@ def split_into(
     directions: Float[Tensor, "F D"], direction: Float[Tensor, " D"], least: float = VERY_SIMILAR
 ) -> list[int]:
     """Latents whose directions have a cosine above ``least`` with one, the most similar first."""
-    cosine, latent = _top_cosines(directions, direction[None], len(directions))
+    cosine, latent = top_cosines(directions, direction[None], len(directions))
     latents: list[int] = latent[cosine > least].tolist()
     return latents
 
 
-def _top_cosines(
+def top_cosines(
     directions: Float[Tensor, "F D"],
     compared: Float[Tensor, "Q D"],
     count: int,

@@ -1,6 +1,6 @@
-"""Orthogonal matching pursuit: a direction written with few of an SAE's decoder rows.
+"""Orthogonal matching pursuit: directions written with few of an SAE's decoder rows.
 
-Shapes: F latents, D = d_model.
+Shapes: F latents, N targets, D = d_model, K most rows a target.
 """
 
 from dataclasses import dataclass
@@ -8,8 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+_CHUNK = 2048
+"""Targets that are pursued together."""
+
+_NOTHING = 1e-5
+"""Cosine of a row with what is left, lengths of the row and the whole target: a smaller one is
+rounding."""
 
 
 @dataclass(frozen=True)
@@ -25,35 +32,89 @@ class Pursuit:
     explained: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Pursuits:
+    """Many directions, each written with few rows.
+
+    Attributes:
+        latents: in the order they were taken; −1 after the last.
+        weights: of the final fit; 0 after the last.
+        left: squared length that is not explained after each row; that of the whole direction where
+            no row was taken.
+    """
+
+    latents: Int[Tensor, "N K"]
+    weights: Float[Tensor, "N K"]
+    left: Float[Tensor, "N K"]
+
+
 def pursuit(
     directions: Float[Tensor, "F D"], direction: Float[Tensor, " D"], count: int
 ) -> Pursuit:
-    """Orthogonal matching pursuit of a direction over decoder rows.
+    """Orthogonal matching pursuit of one direction; see `pursuits`."""
+    made = pursuits(directions, direction[None], count)
+    taken = int((made.latents[0] >= 0).sum())
+    total = float(direction.square().sum())
+    table = pd.DataFrame(
+        {
+            "latent": made.latents[0, :taken].numpy().astype(np.int64),
+            "weight": made.weights[0, :taken].numpy(),
+        }
+    )
+    return Pursuit(table, tuple(1 - float(left) / total for left in made.left[0, :taken]))
 
-    Each step takes the row with the largest dot product with the residual, then fits all weights
-    anew by least squares. It ends early when no row has a positive one, since an SAE's activations
-    are positive.
+
+@torch.no_grad()
+def pursuits(
+    directions: Float[Tensor, "F D"],
+    targets: Float[Tensor, "N D"],
+    count: int,
+    chunk: int = _CHUNK,
+) -> Pursuits:
+    """Orthogonal matching pursuit of many directions over decoder rows, all of them at once.
+
+    Each step takes the row with the largest dot product with what is left, then fits all weights
+    anew by least squares. It ends early where no row has a positive one, since an SAE's activations
+    are positive. (The weights of the fit may still be negative.)
 
     Args:
         directions: rows of any length.
-        count: most rows that are taken.
+        count: most rows that are taken for a target.
     """
-    left, chosen = direction.clone(), list[int]()
-    explained: list[float] = []
-    weights = torch.zeros(0)
-    total = float(direction.square().sum())
-    for _ in range(count):
-        score = directions @ left
-        score[chosen] = -torch.inf
-        best = int(score.argmax())
-        if score[best] <= 0:
-            break
-        chosen.append(best)
-        rows = directions[chosen]
-        weights = torch.linalg.lstsq(rows.T, direction[:, None]).solution[:, 0]
-        left = direction - weights @ rows
-        explained.append(1 - float(left.square().sum()) / total)
-    table = pd.DataFrame(
-        {"latent": np.array(chosen, dtype=np.int64), "weight": weights[: len(chosen)].numpy()}
-    )
-    return Pursuit(table, tuple(explained))
+    count = min(count, len(directions))
+    parts = [_pursued(directions, some, count) for some in targets.split(chunk)]
+    if not parts:
+        empty = torch.empty(0, count)
+        return Pursuits(empty.long(), empty, empty)
+    return Pursuits(*(torch.cat(one) for one in zip(*parts, strict=True)))
+
+
+def _pursued(
+    directions: Float[Tensor, "F D"], targets: Float[Tensor, "N D"], count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See `pursuits`: latents, weights and what is left after each row."""
+    each = torch.arange(len(targets))
+    latents = torch.full((len(targets), count), -1)
+    weights = torch.zeros(len(targets), count, dtype=torch.float64)
+    left_after = torch.zeros(len(targets), count)
+    exact = targets.double()
+    left, going = targets.clone(), torch.ones(len(targets), dtype=torch.bool)
+    length, lengths = targets.norm(dim=1), directions.norm(dim=1)
+    chosen = torch.zeros(len(targets), count, targets.shape[1], dtype=torch.float64)
+    for step in range(count):
+        score = left @ directions.T
+        # Slots are empty only where the pursuit has ended, so nothing is forbidden there.
+        score.scatter_(1, latents[:, :step].clamp(min=0), -torch.inf)
+        best = score.argmax(1)
+        going = going & (score[each, best] > _NOTHING * length * lengths[best])
+        latents[going, step] = best[going]
+        chosen[going, step] = directions[best[going]].double()
+        # Where nothing was taken the row is empty: a one on the diagonal gives it the weight zero.
+        rows = chosen[:, : step + 1]
+        gram = rows @ rows.mT + torch.diag_embed((latents[:, : step + 1] < 0).double())
+        fitted = torch.linalg.solve(gram, (rows @ exact[:, :, None]))[:, :, 0]
+        weights[:, : step + 1] = fitted
+        rest = exact - (fitted[:, None] @ rows)[:, 0]
+        left = rest.to(targets.dtype)
+        left_after[:, step] = rest.square().sum(1).to(targets.dtype)
+    return latents, weights.to(targets.dtype), left_after

@@ -78,6 +78,15 @@ def meta_sae(name: str, mine: str) -> Path:
     return meta_saes(name) / mine
 
 
+def seeded_meta_sae(name: str, meta_sae: str, seed: int) -> Path:
+    """The folder of a preset's meta-SAE trained again from another seed.
+
+    Args:
+        meta_sae: the one whose recipe it has, as `Provenance` names it.
+    """
+    return cache_dir() / "seeds" / name / f"{meta_sae}-seed-{seed}"
+
+
 def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
     return cache_dir() / "text" / name / ("own.npz" if own else "windows-2.npz")

@@ -1,0 +1,120 @@
+"""The command that runs the studies."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metasae import progress
+from metasae.cli.arguments import Add, opened_lab, whole, writable
+from metasae.errors import UserError
+
+if TYPE_CHECKING:
+    from metasae.studies.study import Finding, Study
+
+MOST_SEEDS = 10
+
+
+def register(add: Add) -> None:
+    """Declare the command."""
+    one = add("study", study, "A question of the research, asked of the open SAE, with controls.")
+    one.add_argument("name", nargs="?", help="which; --list names them")
+    one.add_argument("--list", action="store_true", help="name the studies and their settings")
+    whole(
+        one, "--seeds", "meta-SAEs it is asked of; further ones are trained and kept (default: 1)",
+        1, MOST_SEEDS, default=1,
+    )  # fmt: skip
+    one.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the study; may be given several times",
+    )  # fmt: skip
+    one.add_argument("--out", type=Path, help="folder to write: tables, pictures, figures, code")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The studies there are."""
+
+    studies: "tuple[Study, ...]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        from dataclasses import asdict
+
+        return {
+            "studies": [
+                {
+                    "name": one.name,
+                    "question": one.question,
+                    "published": one.published,
+                    "settings": asdict(one.configuration()),
+                }
+                for one in self.studies
+            ]
+        }
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        lines = []
+        for one in self.to_dict()["studies"]:
+            settings = " ".join(f"{name}={value:g}" for name, value in one["settings"].items())
+            lines += [f"{one['name']}: {one['question']}", f"  --set {settings}"]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a study found.
+
+    Attributes:
+        out: the folder it was written to, if any.
+    """
+
+    study: str
+    finding: "Finding"
+    out: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return {
+            "study": self.study,
+            "verdict": self.finding.verdict,
+            "figures": dict(self.finding.figures),
+            "left_out": list(self.finding.left_out),
+            "out": None if self.out is None else str(self.out),
+        }
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        lines = [self.finding.verdict, *self.finding.left_out]
+        return "\n".join([*lines, f"Written to {self.out}."] if self.out else lines)
+
+
+def study(arguments: argparse.Namespace) -> Listed | Answered:
+    """Answer a question of the research."""
+    from metasae.studies import result_folder
+    from metasae.studies.registry import STUDIES
+    from metasae.studies.registry import study as named
+    from metasae.studies.seeds import meta_saes
+    from metasae.studies.study import Material
+
+    if arguments.list or arguments.name is None:
+        return Listed(tuple(map(named, STUDIES)))
+    asked = named(arguments.name)
+    configuration = asked.configured(dict(map(_setting, arguments.set)))
+    writable(arguments.out, folder=True)
+    lab, report = opened_lab(arguments), progress.to_stream()
+    material = Material.of(lab, meta_saes(lab, arguments.seeds, report), report)
+    finding = asked.answer(material, configuration, report)
+    if arguments.out is not None:
+        result_folder.write(
+            arguments.out, asked, configuration, finding, lab.provenance, arguments.seeds
+        )
+    return Answered(asked.name, finding, arguments.out)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found:
+        raise UserError(f'"{text}" is no setting; write NAME=VALUE.')
+    return name.strip(), value.strip()

@@ -1,0 +1,273 @@
+"""What the decoder's directions can be rebuilt from, at the same number of parts.
+
+The meta-SAE; the same with its decoder's rows replaced by the nearest latents of each smaller SAE,
+and with the encoder trained anew for those rows; orthogonal matching pursuit over the meta-latents,
+over each smaller SAE and over random rows; the largest principal coefficients; the same training on
+Gaussian rows. The post finds 55.47 % for 2,304 meta-latents of 49,152 directions, and only slightly
+less with the nearest latents of smaller SAEs.
+
+Everything is read at the meta-SAE's own L0 (rounded up for what takes a whole number of parts), and
+each figure has the L0 it was measured at beside it.
+
+Tables: ``rows`` (way, parts_of, seed, l0, fve, low, high, fve_centred, latents): fve is uncentred,
+1 − Σ‖d − d̂‖² / Σ‖d‖², with its bootstrap interval over latents; ``parts_of`` the number of rows
+there are to choose from.
+
+Shapes: F latents, M rows to rebuild from, D = d_model.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from metasae.errors import UserError
+from metasae.lm.matmul import fast_dtype
+from metasae.progress import Progress
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.neighbours import top_cosines
+from metasae.saes.pursuit import pursuits
+from metasae.studies.study import RESAMPLED, Finding, Material, Study
+from metasae.training.controls import gaussian_like, principal_components
+from metasae.training.meta_sae import RECIPE
+from metasae.training.rows import TensorRows
+from metasae.training.threshold import with_threshold
+from metasae.training.trainer import Trainer
+
+_CHUNK = 2048
+"""Directions that are rebuilt at once."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How it is asked.
+
+    Attributes:
+        smallest: largest share of the open SAE's width that a smaller SAE may have to take part
+            (the post's four have up to 6,144 of 49,152).
+        steps: of the encoder's training on fixed rows; 0: none. The post has 5,000 passes over all
+            directions.
+        batch: directions a step.
+        seed: of the random rows, the training and the intervals.
+
+    Raises:
+        UserError: for a share that is not below 1, or a negative number of steps.
+    """
+
+    smallest: float = 1 / 8
+    steps: int = 1000
+    batch: int = 4096
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest < 1:
+            raise UserError(f"The share is {self.smallest}; give one between 0 and 1.")
+        if self.steps < 0 or self.batch < 1:
+            raise UserError("Give a number of steps from 0 on, and at least one direction a step.")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What one way leaves of every direction.
+
+    Attributes:
+        left: squared length that is not rebuilt, (F,).
+        l0: mean number of parts.
+    """
+
+    left: Float[Tensor, " F"]
+    l0: float
+
+
+def by_sae(sae: SparseAutoencoder, directions: Float[Tensor, "F D"]) -> Rebuilt:
+    """By an SAE, at its threshold."""
+    left, active = [], 0
+    for some in directions.split(_CHUNK):
+        acts = sae.encode(some)
+        left.append((some - sae.decode(acts)).square().sum(1))
+        active += int((acts > 0).sum())
+    return Rebuilt(torch.cat(left), active / len(directions))
+
+
+def by_pursuit(rows: Float[Tensor, "M D"], directions: Float[Tensor, "F D"], parts: int) -> Rebuilt:
+    """By orthogonal matching pursuit over some rows."""
+    made = pursuits(rows, directions, parts)
+    return Rebuilt(made.left[:, -1], float((made.latents >= 0).sum()) / len(directions))
+
+
+def by_nearest(
+    meta: SparseAutoencoder, others: Float[Tensor, "N D"], directions: Float[Tensor, "F D"]
+) -> tuple[SparseAutoencoder, Rebuilt]:
+    """By the meta-SAE with each decoder row replaced by the nearest of some others."""
+    _, which = top_cosines(others, meta.W_dec, 1)
+    replaced = replace(meta, W_dec=normalize(others[which[:, 0]]))
+    return replaced, by_sae(replaced, directions)
+
+
+def encoder_trained(
+    start: SparseAutoencoder,
+    directions: Float[Tensor, "F D"],
+    k: float,
+    config: Configuration,
+    progress: Progress,
+    stage: str,
+) -> SparseAutoencoder:
+    """An SAE whose encoder and biases are trained for the decoder it has.
+
+    Args:
+        k: mean number of active latents.
+    """
+    recipe = replace(
+        RECIPE, width=start.width, k=max(1, round(k)), steps=config.steps, first_k=1.0,
+        batch=min(config.batch, len(directions)), seed=config.seed, start="sae", lr=1e-3,
+        train_decoder=False,
+    )  # fmt: skip
+    trainer = Trainer(TensorRows(directions), recipe, initial=start, dtype=fast_dtype())
+    trainer.run(progress=progress, stage=stage)
+    return with_threshold(trainer.result(), directions, k)
+
+
+Way = tuple[str, int, int, Rebuilt]
+"""Name, rows there are to choose from, which meta-SAE, what it leaves."""
+
+
+def ways(material: Material, config: Configuration, progress: Progress) -> Iterator[Way]:
+    """All but the principal components, one after the other."""
+    directions = material.sae.W_dec
+    for number, one in enumerate(material.decompositions):
+        meta = one.meta
+        progress("Rebuilding", 0.0, f"meta-SAE {number}")
+        own = by_sae(meta, directions)
+        yield "meta-SAE", meta.width, number, own
+        parts = whole(own.l0)
+        yield "pursuit over meta-latents", meta.width, number, by_pursuit(
+            meta.W_dec, directions, parts
+        )  # fmt: skip
+        for width in _widths(material, config):
+            others = material.smaller(width).W_dec
+            name = f"nearest of {width:,} latents"
+            replaced, made = by_nearest(meta, others, directions)
+            yield name, width, number, made
+            if config.steps:
+                trained = encoder_trained(
+                    replaced, directions, own.l0, config, progress, f"Encoder, {name}"
+                )
+                yield f"{name}, encoder trained", width, number, by_sae(trained, directions)
+    for width in _widths(material, config):
+        rows = normalize(material.smaller(width).W_dec)
+        yield f"pursuit over {width:,} latents", width, 0, by_pursuit(rows, directions, parts)
+    random = gaussian_like(material.decomposition.meta.W_dec, config.seed)
+    yield "pursuit over random rows", len(random), 0, by_pursuit(random, directions, parts)
+
+
+def whole(l0: float) -> int:
+    """A number of parts that is at least a mean one."""
+    return max(1, math.ceil(l0 - 1e-6))
+
+
+def _widths(material: Material, config: Configuration) -> list[int]:
+    most = config.smallest * material.sae.width
+    return [width for width in material.smaller_widths if width <= most]
+
+
+def run(material: Material, config: Configuration, progress: Progress) -> Finding:
+    """See the module."""
+    directions = material.sae.W_dec
+    total = directions.square().sum(1)
+    centred = (directions - directions.mean(0)).square().sum()
+    rows = [
+        {
+            "way": name, "parts_of": among, "seed": number, "l0": made.l0,
+            **explained(made.left, total, config.seed),
+            "fve_centred": float(1 - made.left.sum() / centred),
+            "latents": len(directions),
+        }
+        for name, among, number, made in ways(material, config, progress)
+    ]  # fmt: skip
+    own = by_sae(material.decomposition.meta, directions).l0
+    pca = principal_components(TensorRows(directions), whole(own))
+    rows.append(
+        {
+            "way": "principal components", "parts_of": directions.shape[1], "seed": 0,
+            "l0": pca["l0"], "fve": pca["fve"], "low": np.nan, "high": np.nan,
+            "fve_centred": np.nan, "latents": len(directions),
+        }
+    )  # fmt: skip
+    progress("Rebuilding", 1.0, "")
+    table = pd.DataFrame(rows)
+    left_out: tuple[str, ...] = ()
+    if not _widths(material, config):
+        left_out = ("The preset has no smaller SAE of this share, so none was compared.",)
+    figures: dict[str, Any] = {"rows": table.to_dict("records"), "encoder_steps": config.steps}
+    return Finding(
+        verdict=_verdict(table),
+        figures=figures,
+        tables={"rows": table},
+        charts={"rebuilt": _picture(table)},
+        left_out=left_out,
+    )
+
+
+def explained(left: Float[Tensor, " F"], total: Float[Tensor, " F"], seed: int) -> dict[str, float]:
+    """Fraction of variance explained, uncentred, and its bootstrap interval over directions."""
+    not_rebuilt, whole = left.double().numpy(), total.double().numpy()
+    draw, drawn = np.random.default_rng(seed), []
+    for _ in range(RESAMPLED):
+        some = draw.integers(0, len(whole), len(whole))
+        drawn.append(1 - not_rebuilt[some].sum() / whole[some].sum())
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {
+        "fve": float(1 - not_rebuilt.sum() / whole.sum()), "low": float(low), "high": float(high)
+    }  # fmt: skip
+
+
+def _verdict(table: pd.DataFrame) -> str:
+    ordered = table[table["seed"] == 0].sort_values("fve", ascending=False, kind="stable")
+    best: list[Any] = ordered.to_dict("records")
+
+    def of(start: str) -> Any:
+        return next((row for row in best if row["way"].startswith(start)), None)
+
+    own, nearest, pursued, random = map(
+        of, ("meta-SAE", "nearest of", "pursuit over meta", "pursuit over random")
+    )
+    text = f"The meta-SAE explains {own['fve']:.1%} at an L0 of {own['l0']:.1f}"
+    if nearest is not None:
+        text += f", the {nearest['way']} at most {nearest['fve']:.1%}"
+    return (
+        f"{text}; the best choice of {pursued['l0']:.0f} meta-latents {pursued['fve']:.1%}, and of "
+        f"random rows {random['fve']:.1%}."
+    )
+
+
+def _picture(table: pd.DataFrame) -> Any:
+    """A bar a way, with its interval."""
+    import altair as alt
+
+    base = alt.Chart(table[table["seed"] == 0]).encode(
+        alt.Y("way:N", sort=None, title=None, axis=alt.Axis(labelLimit=280))
+    )
+    bars = base.mark_bar().encode(
+        alt.X("fve:Q", title="variance of the decoder directions explained"),
+        tooltip=["way", alt.Tooltip("fve:Q", format=".3f"), alt.Tooltip("l0:Q", format=".2f")],
+    )
+    ranges = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high:Q"))
+    return (bars + ranges).properties(width=420)
+
+
+STUDY = Study(
+    name="rebuild",
+    title="What the decoder is rebuilt from",
+    question="Do meta-latents rebuild the decoder better than latents of smaller SAEs do?",
+    published="On GPT-2 2,304 meta-latents explain 55.47 % of 49,152 directions; the nearest "
+    "latents of smaller SAEs only slightly less.",
+    configuration=Configuration,
+    run=run,
+)

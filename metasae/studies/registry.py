@@ -1,0 +1,34 @@
+"""The studies there are; the command line, the page and the documentation are made from this list.
+
+A study's module is imported when it is asked for: the list itself costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from metasae.errors import UserError
+
+if TYPE_CHECKING:
+    from metasae.studies.study import Study
+
+STUDIES = {
+    "max-cosine": "max_cosine",
+    "rebuild": "rebuild",
+    "graphs": "graphs",
+    "cooccurrence": "cooccurrence",
+    "splitting": "splitting",
+    "saebench": "saebench",
+}
+"""Name → module of this package, in the order they are shown."""
+
+
+def study(name: str) -> "Study":
+    """The study of a name.
+
+    Raises:
+        UserError: when there is none.
+    """
+    if name not in STUDIES:
+        raise UserError(f"There is no study {name}; there are: {', '.join(STUDIES)}.")
+    made: Study = import_module(f"metasae.studies.{STUDIES[name]}").STUDY
+    return made

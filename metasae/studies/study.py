@@ -1,0 +1,237 @@
+"""What a study is: a question asked of an SAE and its meta-SAE, and what comes back.
+
+To add one, write a module with a configuration (a frozen dataclass of plain values), a function
+``run(material, config, progress) -> Finding`` and a `Study` that names both, and add its line to
+`registry.STUDIES`. The command line, the page and the files of a result are made from these.
+
+Shapes: F latents, D = d_model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.steering.provenance import Provenance
+from metasae.studies.firing import firing
+
+if TYPE_CHECKING:
+    import altair as alt
+
+RESAMPLED = 1000
+"""Times latents are drawn again for an interval."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a study works on.
+
+    Attributes:
+        decomposition: the open SAE, taken apart by its meta-SAE.
+        seeds: further meta-SAEs of the same SAE and recipe, started elsewhere.
+        smaller_widths: widths of the preset's smaller SAEs, narrow to wide.
+        open_smaller: opens the SAE of one of them.
+        read: reads about so many tokens and tells which latents fire on which, (N, F), of ones.
+        provenance: what all numbers come from.
+    """
+
+    decomposition: Decomposition
+    seeds: tuple[SparseAutoencoder, ...] = ()
+    smaller_widths: tuple[int, ...] = ()
+    open_smaller: Callable[[int], SparseAutoencoder] | None = None
+    read: Callable[[int, Progress], sp.csr_array] | None = None
+    provenance: Provenance | None = None
+    _opened: dict[int, SparseAutoencoder] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(
+        lab: Lab, seeds: tuple[SparseAutoencoder, ...] = (), progress: Progress = silent
+    ) -> "Material":
+        """A lab's SAE and meta-SAE, and its preset's smaller SAEs.
+
+        Args:
+            seeds: see `seeds.meta_saes`.
+        """
+        preset = lab.preset
+        return Material(
+            lab.decomposition,
+            seeds,
+            tuple(sorted(width for width in preset.widths if width < lab.n_latents)),
+            lambda width: formats.open_sae(preset.sae(width), preset.sae_size(width), progress),
+            lambda tokens, progress: firing(lab, tokens, progress),
+            lab.provenance,
+        )
+
+    @property
+    def sae(self) -> SparseAutoencoder:
+        """The SAE that is taken apart."""
+        return self.decomposition.sae
+
+    @cached_property
+    def decompositions(self) -> tuple[Decomposition, ...]:
+        """The SAE taken apart by each meta-SAE, the open one first."""
+        return (self.decomposition, *(Decomposition(self.sae, meta) for meta in self.seeds))
+
+    def smaller(self, width: int) -> SparseAutoencoder:
+        """One of the smaller SAEs.
+
+        Raises:
+            UserError: when there is none of this width, or it reads another residual stream.
+        """
+        if width not in self.smaller_widths or self.open_smaller is None:
+            raise UserError(
+                f"There is no smaller SAE of {width:,} latents beside the {self.sae.width:,} that "
+                f"are open; there are: {', '.join(map(str, self.smaller_widths)) or 'none'}."
+            )
+        if width not in self._opened:
+            sae = self.open_smaller(width)
+            if sae.d_in != self.sae.d_in:
+                raise UserError(
+                    f"The SAE of {width:,} latents has directions of width {sae.d_in}, the open "
+                    f"one of {self.sae.d_in}; compare SAEs of one hook."
+                )
+            self._opened[width] = sae
+        return self._opened[width]
+
+    def fires(self, tokens: int, progress: Progress) -> sp.csr_array:
+        """Which latents fire on about so many tokens of text: ones, (N, F).
+
+        Raises:
+            UserError: when there is no text.
+        """
+        if self.read is None:
+            raise UserError("This study reads text, and there is no model to read it with.")
+        return self.read(tokens, progress)
+
+    def nearest_width(self, share: float) -> int:
+        """Of the smaller widths the one closest to this share of the open SAE's.
+
+        Raises:
+            UserError: when there is no smaller SAE.
+        """
+        if not self.smaller_widths:
+            raise UserError(
+                f"This study compares the SAE of {self.sae.width:,} latents with a smaller one of "
+                "the same hook, and the preset has none; open a preset of several widths."
+            )
+        wanted = share * self.sae.width
+        return min(self.smaller_widths, key=lambda width: abs(np.log(width / wanted)))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a study found.
+
+    Attributes:
+        verdict: one sentence, in plain words, with the figures it rests on.
+        figures: JSON-able values: the numbers to cite, with intervals and controls.
+        tables: name → table; columns are documented in the study's module.
+        charts: name → picture.
+        left_out: what could not be done and why, a sentence each.
+    """
+
+    verdict: str
+    figures: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    charts: "Mapping[str, alt.Chart | alt.LayerChart | alt.FacetChart]" = field(
+        default_factory=dict
+    )
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, how it is configured and how it is answered.
+
+    Attributes:
+        name: in links, folders and commands.
+        title: on screen.
+        question: what it asks, in one sentence.
+        published: what the post or the paper found, in one sentence; empty where nothing is
+            published.
+        configuration: a frozen dataclass of plain values with defaults; raises UserError for values
+            that make no sense.
+        run: answers it.
+    """
+
+    name: str
+    title: str
+    question: str
+    published: str
+    configuration: type
+    run: Callable[[Material, Any, Progress], Finding]
+
+    def answer(
+        self, material: Material, configuration: Any = None, progress: Progress = silent
+    ) -> Finding:
+        """Answer the question.
+
+        Args:
+            configuration: the usual one when left out.
+
+        Raises:
+            UserError: when it can't be asked of this material; see the study's ``run``.
+        """
+        return self.run(material, configuration or self.configuration(), progress)
+
+    def configured(self, texts: Mapping[str, str]) -> Any:
+        """The configuration with some values a person typed.
+
+        Args:
+            texts: field → value, as text.
+
+        Raises:
+            UserError: for a field there is none of, or a value that is none of its kind.
+        """
+        usual = asdict(self.configuration())
+        for name, text in texts.items():
+            if name not in usual:
+                raise UserError(
+                    f"The study {self.name} has no setting {name}; it has: {', '.join(usual)}."
+                )
+            kind = type(usual[name])
+            try:
+                usual[name] = kind(text)
+            except ValueError as error:
+                raise UserError(
+                    f'{name} is "{text}"; give a {"whole number" if kind is int else "number"}.'
+                ) from error
+        return self.configuration(**usual)
+
+
+def share_with_interval(hits: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """A share of latents and the middle 95 % of what as many latents drawn again give.
+
+    Args:
+        hits: for each latent whether it counts, (F,).
+    """
+    return mean_with_interval(hits.astype(np.float64), seed)
+
+
+def mean_with_interval(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """A mean over latents and its bootstrap interval of 95 %.
+
+    Args:
+        values: one for each latent, (F,).
+
+    Raises:
+        UserError: when there are none.
+    """
+    if not len(values):
+        raise UserError("There is nothing left to take a mean of; choose other thresholds.")
+    draw = np.random.default_rng(seed)
+    drawn = [
+        float(values[draw.integers(0, len(values), len(values))].mean()) for _ in range(RESAMPLED)
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {"value": float(values.mean()), "low": float(low), "high": float(high)}

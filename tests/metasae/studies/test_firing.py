@@ -1,0 +1,48 @@
+"""Firing over a text is what the SAE says of every token."""
+
+import pytest
+import torch
+
+from metasae.lab.lab import Lab
+from metasae.progress import silent
+from metasae.studies import firing as module
+from metasae.studies.study import Material
+from metasae.text.document import Document
+from metasae.text.windows import windows
+from tests import small_lab as planted
+from tests.small_models import TAUGHT
+
+
+def test_each_token_has_the_latents_of_the_sae(
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [Document("a", f"{name} is a city .", False) for name in TAUGHT]
+    text = windows(small_lab.model, silent, texts)
+    monkeypatch.setattr(module, "text_of", lambda *_: text)
+    monkeypatch.setattr(module, "fast_dtype", lambda: torch.float32)
+    found = module.firing(small_lab, 10**6)
+    resid = small_lab.model.residual(text.tokens.long())
+    expected = []
+    for row, length in zip(resid, text.lengths.tolist(), strict=True):
+        usable = row[1:length]
+        usable = usable[usable.norm(dim=-1) <= 4 * small_lab.median_norm]
+        expected.append(small_lab.decomposition.sae.encode(usable) > 0)
+    # Windows come in a drawn order, so tokens are compared as a multiset of what fires on them.
+    ours = sorted(map(tuple, found.toarray().astype(int).tolist()))
+    theirs = sorted(map(tuple, torch.cat(expected).int().tolist()))
+    assert ours == theirs and any(map(any, ours))
+
+
+def test_reading_stops_when_there_is_enough(
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = windows(small_lab.model, silent, [Document("a", "Tokyo is a city . " * 2000, False)])
+    monkeypatch.setattr(module, "text_of", lambda *_: text)
+    assert 100 <= module.firing(small_lab, 100).shape[0] < int(text.lengths.sum()) / 2
+
+
+def test_a_labs_material_opens_its_smaller_saes(small_lab: Lab) -> None:
+    material = Material.of(small_lab)
+    assert material.smaller_widths == (planted.NARROW,)
+    assert material.smaller(planted.NARROW).width == planted.NARROW
+    assert material.decompositions == (small_lab.decomposition,)

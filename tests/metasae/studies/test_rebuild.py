@@ -1,0 +1,93 @@
+"""What is rebuilt of directions that are known sums."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from metasae.errors import UserError
+from metasae.progress import silent
+from metasae.studies.rebuild import (
+    Configuration,
+    by_nearest,
+    by_pursuit,
+    by_sae,
+    encoder_trained,
+    explained,
+    run,
+)
+from tests.builders import one_sentence
+from tests.metasae.studies.planted import material_of, sae_of, sums_of
+
+LATENTS = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 0))
+QUICK = Configuration(smallest=0.9, steps=0)
+
+
+def test_the_meta_saes_parts_are_counted_and_what_they_leave() -> None:
+    made = by_sae(sae_of(torch.eye(8)), sums_of(LATENTS))
+    assert made.l0 == 2.0 and made.left.tolist() == pytest.approx([0.0] * 8, abs=1e-6)
+    half = by_sae(sae_of(torch.eye(8)[:4]), sums_of(LATENTS))
+    # Axes 0 to 3 rebuild three latents whole, two by half, three not at all.
+    assert half.left.tolist() == pytest.approx([0, 0, 0, 0.5, 1, 1, 1, 0.5], abs=1e-6)
+    assert half.l0 == 1.0
+
+
+def test_pursuit_takes_at_most_so_many_parts() -> None:
+    assert by_pursuit(torch.eye(8), sums_of(LATENTS), 1).left.tolist() == pytest.approx([0.5] * 8)
+    both = by_pursuit(torch.eye(8), sums_of(LATENTS), 3)
+    assert both.l0 == 2.0 and both.left.sum() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_rows_are_replaced_by_the_nearest_of_unit_length() -> None:
+    others = torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 4.0]])
+    replaced, made = by_nearest(sae_of(torch.eye(3)), others, torch.eye(3))
+    expected = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, 0.6, 0.8]])
+    assert torch.allclose(replaced.W_dec, expected)
+    # Each axis is still encoded as 1: what is left is its distance to the row in its place.
+    assert made.left.tolist() == pytest.approx([0.0, 0.8, 0.4], abs=1e-6)
+
+
+def test_a_trained_encoder_rebuilds_more_with_the_same_rows() -> None:
+    draw = torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(200, 8, generator=draw))
+    start = sae_of(torch.nn.functional.normalize(torch.randn(16, 8, generator=draw)))
+    config = Configuration(steps=200, batch=200)
+    trained = encoder_trained(start, directions, 3.0, config, silent, "")
+    assert torch.allclose(trained.W_dec, start.W_dec, atol=1e-5)
+    after, before = by_sae(trained, directions), by_sae(start, directions)
+    assert after.left.sum() < before.left.sum()
+    assert after.l0 == pytest.approx(3.0, abs=0.1)
+
+
+def test_shares_and_intervals() -> None:
+    found = explained(torch.tensor([0.0, 1.0] * 50), torch.ones(100), 0)
+    assert found["fve"] == 0.5 and found["low"] < 0.5 < found["high"]
+    same = explained(torch.full((9,), 0.25), torch.ones(9), 0)
+    assert same == {"fve": 0.75, "low": 0.75, "high": 0.75}
+
+
+def test_every_way_has_its_row() -> None:
+    material = material_of(LATENTS, ((0,), (1,), (2,), (3,)), seeds=1)
+    rows = run(material, QUICK, silent).figures["rows"]
+    fve = {(row["way"], row["seed"]): row["fve"] for row in rows}
+    l0 = {row["way"]: row["l0"] for row in rows}
+    assert fve["meta-SAE", 0] == pytest.approx(1.0)
+    assert fve["meta-SAE", 1] == pytest.approx(1.0)
+    assert fve["pursuit over 4 latents", 0] == pytest.approx(1 - 4 / 8)
+    assert fve["pursuit over meta-latents", 0] == pytest.approx(1.0)
+    assert fve["pursuit over random rows", 0] < 0.95
+    assert l0["principal components"] == 2.0
+    assert ("nearest of 4 latents", 1) in fve
+
+
+def test_without_a_smaller_sae_the_rest_is_found_and_it_is_said() -> None:
+    finding = run(material_of(LATENTS), QUICK, silent)
+    assert len(finding.left_out) == 1 and "100.0%" in finding.verdict
+    assert not finding.tables["rows"]["way"].str.startswith("nearest").any()
+
+
+@pytest.mark.parametrize("wrong", [{"smallest": 1.0}, {"steps": -1}, {"batch": 0}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError) as raised:
+        replace(QUICK, **wrong)  # type: ignore[arg-type]
+    one_sentence(raised)

@@ -1,0 +1,70 @@
+"""A result that is written is read back, and damage is said."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metasae.errors import UserError
+from metasae.progress import silent
+from metasae.sources.files import read_json, write_json
+from metasae.steering.provenance import Provenance
+from metasae.studies import result_folder
+from metasae.studies.registry import study
+from tests.builders import cut_off, one_sentence
+from tests.metasae.studies.planted import material_of
+
+MADE = Provenance("small", "model@1", "blocks.0.hook_resid_pre", "sae@2", "meta@3", "9.9")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    one = study("max-cosine")
+    configuration = one.configured({"threshold": "0.6"})
+    finding = one.answer(material_of(((0,), (0, 1)), ((0,),)), configuration, silent)
+    result_folder.write(tmp_path / "result", one, configuration, finding, MADE, 1)
+    return tmp_path / "result"
+
+
+def test_a_result_is_read_as_it_was_written(folder: Path) -> None:
+    read = result_folder.read(folder)
+    one = study("max-cosine")
+    finding = one.answer(material_of(((0,), (0, 1)), ((0,),)), one.configured({"threshold": "0.6"}))
+    assert read.verdict == finding.verdict and read.figures == dict(finding.figures)
+    assert read.configuration["threshold"] == 0.6
+    assert read.made["meta_sae"] == "meta@3"
+    for name, table in finding.tables.items():
+        pd.testing.assert_frame_equal(read.tables[name], table, check_dtype=False)
+    assert list(read.charts) == ["largest-cosines"]
+    assert read.charts["largest-cosines"]["$schema"].startswith("https://vega.github.io/")
+
+
+def test_the_code_names_the_preset_and_every_setting(folder: Path) -> None:
+    code = result_folder.read(folder).code
+    compile(code, "snippet", "exec")
+    assert "find_preset('small')" in code and "threshold=0.6" in code
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut_off("result.json"),
+        cut_off("tables/shares.parquet"),
+        cut_off("charts/largest-cosines.vl.json"),
+        lambda folder: (folder / "result.json").unlink(),
+    ],
+)
+def test_a_damaged_folder_is_refused(folder: Path, spoil: Callable[[Path], object]) -> None:
+    spoil(folder)
+    with pytest.raises(UserError) as raised:
+        result_folder.read(folder)
+    one_sentence(raised)
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    values = read_json(folder / "result.json")
+    write_json(folder / "result.json", values | {"format": 2})
+    with pytest.raises(UserError) as raised:
+        result_folder.read(folder)
+    assert "newer" in one_sentence(raised)

@@ -1,0 +1,65 @@
+"""The material of a study, its settings, and intervals."""
+
+import numpy as np
+import pytest
+
+from metasae.errors import UserError
+from metasae.studies.registry import STUDIES, study
+from metasae.studies.study import mean_with_interval, share_with_interval
+from tests.builders import one_sentence
+from tests.metasae.studies.planted import material_of
+
+TWO = ((0,), (0, 1), (1, 2))
+
+
+def test_the_nearest_smaller_width_is_found_by_its_ratio() -> None:
+    material = material_of(TWO * 8, ((0,), (1,), (2,)))
+    assert material.nearest_width(1 / 16) == 3
+
+
+def test_a_preset_without_smaller_saes_is_refused() -> None:
+    with pytest.raises(UserError) as raised:
+        material_of(TWO).nearest_width(0.1)
+    assert "smaller" in one_sentence(raised)
+
+
+def test_a_width_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError) as raised:
+        material_of(TWO, ((0,), (1,))).smaller(5)
+    assert "there are: 2" in str(raised.value)
+
+
+def test_text_is_refused_where_no_model_is() -> None:
+    with pytest.raises(UserError) as raised:
+        material_of(TWO).fires(10, lambda *_: None)
+    one_sentence(raised)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_settings_are_read_by_their_kind(name: str) -> None:
+    one = study(name)
+    assert one.configured({}) == one.configuration()
+    assert one.configured({"seed": "7"}).seed == 7
+    for given in ({"nonsense": "1"}, {"seed": "many"}):
+        with pytest.raises(UserError) as raised:
+            one.configured(given)
+        one_sentence(raised)
+
+
+def test_an_interval_holds_the_mean_and_narrows_with_more_latents() -> None:
+    few = share_with_interval(np.array([True, False] * 10))
+    many = share_with_interval(np.array([True, False] * 1000))
+    assert few["value"] == many["value"] == 0.5
+    assert few["low"] < many["low"] < 0.5 < many["high"] < few["high"]
+    # Of 2,000 fair coins the middle 95 % lies within 1.96 · 0.5 / √2000 of a half.
+    assert many["high"] - many["low"] == pytest.approx(2 * 1.96 * 0.5 / 2000**0.5, rel=0.15)
+
+
+def test_an_interval_of_equal_values_is_a_point() -> None:
+    assert mean_with_interval(np.full(5, 0.25)) == {"value": 0.25, "low": 0.25, "high": 0.25}
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError) as raised:
+        mean_with_interval(np.empty(0))
+    one_sentence(raised)
