@@ -226,7 +226,7 @@ def _wording(query: Mapping[str, str]) -> str:
 def _percent(query: Mapping[str, str]) -> bool:
     text = _text(query, "units", "nats")
     if text not in ("nats", "percent"):
-        raise _damaged("units", text)
+        raise damaged("units", text)
     return text == "percent"
 
 

@@ -17,12 +17,18 @@ class Stop(Exception):
 
 
 def stopping(after: int) -> Callable[[str, float, str], None]:
-    """A progress that breaks off at the given report."""
-    reports = itertools.count(1)
+    """A progress that breaks off at the given advance: the first report of more than before."""
+    advances = itertools.count(1)
+    reached = -1.0
 
     def report(stage: str, fraction: float, note: str = "") -> None:
-        if next(reports) == after:
-            raise Stop
+        nonlocal reached
+        if reached < 0.0:
+            reached = fraction
+        elif fraction > reached:
+            reached = fraction
+            if next(advances) == after:
+                raise Stop
 
     return report
 

@@ -147,8 +147,10 @@ def batches(
     prompts = SimpleNamespace(count=3, prefilled=SimpleNamespace(resid=torch.zeros(1, tail, 2)))
     engine.__dict__["prepared"] = SimpleNamespace(logprobs=logprobs, prompts=prompts)
     change = torch.arange(float(count))[:, None, None].expand(count, 1, 2)
-    assert torch.equal(engine._run(change, True), change[:, 0, :1])
-    assert engine._run(change[:0], True).shape == (0, 3)
+    keep: Any = SimpleNamespace(options=SimpleNamespace(keep_error=False))
+    engine.combinations = keep
+    assert torch.equal(torch.cat(list(engine._run(change, logprobs))), change[:, 0, :1])
+    assert list(engine._run(change[:0], logprobs)) == []
     return engine, run
 
 

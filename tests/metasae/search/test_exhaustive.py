@@ -228,13 +228,13 @@ def test_combinations_are_scored_in_their_order_a_thousand_at_a_time() -> None:
 
     assert scanned() == [(0, 1024), (1024, 1024), (2048, 452)]
     assert told == [
-        (0.4096, "1,024 of 2,500 combinations"), (0.8192, "2,048 of 2,500 combinations"),
-        (1.0, "2,500 of 2,500 combinations"),
+        (0.0, "0 of 2,500 combinations"), (0.4096, "1,024 of 2,500 combinations"),
+        (0.8192, "2,048 of 2,500 combinations"), (1.0, "2,500 of 2,500 combinations"),
     ]  # fmt: skip
     # No chunk holds combinations of two spans; what was done before counts.
     spans = [range(5, 10), range(1000, 2100)]
     assert scanned(spans, done=100) == [(5, 5), (1000, 1024), (2024, 76)]
-    assert [share for share, _ in told] == [105 / 2500, 1129 / 2500, 1205 / 2500]
+    assert [share for share, _ in told] == [100 / 2500, 105 / 2500, 1129 / 2500, 1205 / 2500]
 
 
 def test_each_edit_found_on_the_small_lab_does_what_it_is_said_to_do(small_lab: Lab) -> None:
@@ -269,13 +269,13 @@ def test_progress_is_told_within_a_chunk_from_the_beginning(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A search of one chunk, as most pairs' are, shows how far it is all the same."""
-    monkeypatch.setattr("metasae.search.engine._SIZES", (64,))
+    monkeypatch.setattr("metasae.search.engine._SIZES", (16,))
     told: list[float] = []
     combinations = Combinations.of(experiment)
     engine = Engine(experiment, combinations)
-    engine._seconds = {64: []}
+    engine._seconds = {16: []}
     chunks = list(scan(engine, progress=lambda stage, fraction, note: told.append(fraction)))
-    assert len(chunks) == 1 and len(combinations) > 64
+    assert len(chunks) == 1 and len(combinations) > 16
     assert told[0] == 0.0 and told == sorted(told) and told[-1] == 1.0
     assert len({one for one in told if 0 < one < 1}) > 3
 
@@ -302,7 +302,9 @@ def test_the_fewest_moves_come_first_and_of_equally_many_the_clearest(
         return chunk
 
     monkeypatch.setattr(module, "Engine", lambda *_: SimpleNamespace(scored_chunk=scored))
-    monkeypatch.setattr(module, "in_words", lambda label, verdict, row: f"{label} {row}")
+    experiment.apply = lambda edit: SimpleNamespace(
+        sentence=f"Rome by {len(edit.strengths)}", own_after=("its", "words")
+    )
     best = BestByPattern()
     best.see(chunk)
     best.see(chunk)
@@ -310,8 +312,10 @@ def test_the_fewest_moves_come_first_and_of_equally_many_the_clearest(
     edits, scores = verified(experiment, combinations, best)
     assert asked == [[0, 3, 5, 6]] and scores is chunk
     assert [(one.number, one.margin, one.sentence) for one in edits] == [
-        (0, 0.5, "Rome 0"), (6, 2.0, "Rome 3"), (5, 1.0, "Rome 2"), (3, 9.0, "Rome 1"),
-    ]  # fmt: skip
+        (number, margin, f"Rome by {len(combinations.edit(number).strengths)}")
+        for number, margin in ((0, 0.5), (6, 2.0), (5, 1.0), (3, 9.0))
+    ]
+    assert all(one.own == {"country": "its", "language": "words"} for one in edits)
     assert [tuple(one.pattern.values()) for one in edits] == [
         (False, False), (False, True), (True, False), (True, True),
     ]  # fmt: skip

@@ -102,7 +102,7 @@ def test_pairs_go_on_where_they_were(
 ) -> None:
     begun = all_pairs(lab, cities, template, tmp_path)
     with pytest.raises(Stop):
-        begun.run(stopping(after=2))
+        begun.run(stopping(after=1))
     assert begun.state() == State(2, 6, False)
     cancelled = threading.Event()
     cancelled.set()

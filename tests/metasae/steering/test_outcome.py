@@ -3,15 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
 import torch
 
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import LatentSwap
-from metasae.steering.outcome import UNITS, Outcome, in_words
+from metasae.steering.outcome import UNITS, Outcome
+from metasae.steering.own_words import OwnTokens
 from metasae.steering.provenance import Provenance
 from metasae.steering.questions import CUSTOM, Answer, Question, Questions, Subject
-from metasae.steering.verdict import verdict
 
 ROME = Subject("Rome", "Rome", (3, 4), (1.0, 2.0))
 OSLO = Subject("Oslo", "Oslo", (5,), (1.5,))
@@ -49,6 +48,10 @@ def outcome(**changes: Any) -> Outcome:
         "logprobs": torch.tensor(AFTER),
         "top_before": [[(" Italy", -0.5), (" a", -1.5)], [(" Italian", -0.25)]],
         "top_after": [[(" Norway", -0.125)], [(" Italian", -0.75), (" the", -2.0)]],
+        "top_baseline": torch.tensor([-3.0, -0.25]),
+        "tokens_before": OwnTokens(torch.tensor([1, 2]), torch.tensor([1, 0, 1, 0, 0]) > 0),
+        "tokens_after": OwnTokens(torch.tensor([3, 2]), torch.tensor([0, 1, 1, 0, 0]) > 0),
+        "marked": (("", "Rome", " is in"), ("They speak", "", "")),
         "provenance": Provenance("p", "m", "h", "s", "t", "v"),
     }
     return Outcome(**(values | changes))
@@ -77,6 +80,17 @@ def test_the_table_of_answers() -> None:
     assert [row["best_after"] for row in rows] == [False, True, True, False, False]
 
 
+def test_what_the_model_itself_says_is_its_likeliest_token_where_it_writes_no_answer() -> None:
+    none = OwnTokens(torch.tensor([9, 9]), torch.zeros(5) > 0)
+    after = outcome(tokens_after=none, top_after=[[(" a", -0.1)], [(" the", -0.2)]]).own_after
+    assert [(one.text, one.answer, one.logprob, one.baseline) for one in after] == [
+        ("a", False, -0.1, -3.0), ("the", False, -0.2, -0.25)
+    ]  # fmt: skip
+    table = outcome().asked
+    assert table["own"].tolist() == ["Norway", "Italian"] and table["own_answer"].all()
+    assert table["edited"].tolist() == ["Rome", ""]
+
+
 def test_the_table_of_next_tokens() -> None:
     rows = outcome().top_tokens.to_dict("records")
     assert [tuple(row.values()) for row in rows] == [
@@ -100,6 +114,8 @@ def test_what_files_hold() -> None:
             {"city": "Oslo", "answer": "Norway", "logprob": -0.25, "baseline": -2.0},
         ],
         "moved": True,
+        "own_before": {"text": "Italy", "logprob": -1.0, "baseline": -1.0, "answer": True},
+        "own": {"text": "Norway", "logprob": -0.25, "baseline": -2.0, "answer": True},
     }
     assert [one["logprob"] for one in language["answers"]] == [-0.75, -1.0, -4.5]
     assert [one["baseline"] for one in language["answers"]] == [-0.5, -3.0, -4.0]
@@ -136,7 +152,9 @@ def test_a_question_of_ones_own_is_about_nobody() -> None:
     own = Questions(
         (Question(CUSTOM, "The tower is in", (Answer((), "Paris"), Answer((), "Rome"))),)
     )
-    scores = {"baseline": torch.tensor([0.0, -1.0]), "logprobs": torch.tensor([-1.0, 0.0])}
+    scores: dict[str, Any] = {
+        "baseline": torch.tensor([0.0, -1.0]), "logprobs": torch.tensor([-1.0, 0.0])
+    }  # fmt: skip
     number = Subject("#3", None, (3,), (1.0,), about="tea")
     asked = outcome(source=number, questions=own, **scores)
     assert asked.asked_about == asked.why_asked == ""
@@ -144,64 +162,3 @@ def test_a_question_of_ones_own_is_about_nobody() -> None:
     # Beside other questions it is one of them.
     both = Questions((*own, *ASKED))
     assert outcome(source=number, questions=both).asked_about == "tea"
-
-
-def told(*moves: tuple[str, int, int]) -> str:
-    """The sentence about Rome, whose answers a and b lead before and after, per attribute."""
-    asked = Questions(
-        tuple(
-            Question(name, "", (Answer(("Rome",), "a"), Answer(("Oslo",), "b")))
-            for name, *_ in moves
-        )
-    )
-
-    def scores(which: int) -> torch.Tensor:
-        return torch.cat([torch.eye(2)[move[which]] for move in moves])  # type: ignore[index]
-
-    return in_words("Rome", verdict(asked, scores(1), scores(2)[None], "Oslo"))
-
-
-@pytest.mark.parametrize(
-    ("moves", "said"),
-    [
-        ([("country", 0, 0)], "Rome is unchanged: it is in a."),
-        ([("country", 0, 1)], "Rome is now in b."),
-        (
-            [("country", 0, 0), ("language", 0, 0), ("currency", 0, 0)],
-            "Rome is unchanged: it is in a, speaks a and pays with the a.",
-        ),
-        (
-            [("country", 0, 0), ("language", 0, 1), ("continent", 0, 0), ("currency", 0, 0)],
-            "Rome now speaks b; it stays in a, in a and still pays with the a.",
-        ),
-        (
-            [("country", 0, 0), ("language", 0, 1), ("continent", 0, 0)],
-            "Rome now speaks b; it stays in a and in a.",
-        ),
-        (
-            [("language", 0, 1), ("currency", 1, 0)],
-            "Rome now speaks b and pays with the a.",
-        ),
-        (
-            [("custom", 0, 1), ("other", 0, 0)],
-            "Rome is now answered with “b”; it is still answered with “a”.",
-        ),
-    ],
-)
-def test_an_edit_in_words(moves: list[tuple[str, int, int]], said: str) -> None:
-    assert told(*moves) == said
-
-
-def test_another_row_is_another_edit() -> None:
-    judged = verdict(ASKED, torch.tensor(BEFORE), torch.tensor([BEFORE, AFTER]), "Oslo")
-    assert in_words("Rome", judged) == "Rome is unchanged: it is in Italy and speaks Italian."
-    assert in_words("Rome", judged, 1) == "Rome is now in Norway; it still speaks Italian."
-
-
-def test_the_snippet_names_what_was_used() -> None:
-    text = outcome(target=Subject("#5", None, (5,), (1.0,), about="Oslo")).snippet()
-    assert "lab = open_lab(find_preset('p'))\n" in text
-    assert "source = lab.subject('Rome', latents=(3, 4))\n" in text
-    assert "target = lab.subject('#5')\n" in text
-    assert f"edit = {LatentSwap()!r}\n" in text
-    assert all(f"    {question!r},\n" in text for question in ASKED)
