@@ -188,8 +188,8 @@ class Outcome:
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """What the edit did, in words: first what the model itself says, then where an answer does
-        no more than lead the candidates."""
+        """What the edit did, in words: first what the model itself says now and still, then where
+        an answer does no more than lead the candidates."""
         leads = self.verdict.before.tolist(), self.verdict.after[0].tolist()
         return told(self.source, self.questions, leads, (self.own_before, self.own_after))
 

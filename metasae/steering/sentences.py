@@ -28,7 +28,7 @@ def told(
     leads: tuple[Sequence[int], Sequence[int]],
     words: tuple[Sequence[OwnWord], Sequence[OwnWord]],
 ) -> tuple[str, ...]:
-    """What an edit did to the answers about somebody: sentences, what the model says first.
+    """What an edit did to the answers about somebody: sentences, those of what it moved first.
 
     Args:
         leads: place among each question's answers of the one that leads, unedited and edited.
@@ -48,10 +48,15 @@ def told(
         answer = question.answers[new].text
         if now.answer and now.text == answer:
             said = facts if question.attribute in _CLAUSES else yours
-            said.add(question.attribute, answer, kept=was.answer and was.text == answer)
+            kept = was.answer and was.text == answer
+            said.add(question.attribute, answer, kept=kept, led=old == new)
         else:
-            among.append(_among(question, answer, now, "" if same else _adverb(old == new)))
-    sentences = [facts.sentence(same), yours.sentence(same), *among]
+            line = _among(question, answer, now, "" if same else _adverb(old == new))
+            among.append((old == new, line))
+    # What moved comes before what stays.
+    among.sort(key=lambda one: one[0])
+    lines = [line for _, line in among]
+    sentences = [facts.sentence(same), yours.sentence(same), *lines, facts.confirmed]
     return tuple(sentence for sentence in sentences if sentence)
 
 
@@ -79,12 +84,28 @@ class _Said:
         self.now: list[str] = []
         self.still: list[str] = []
         self.plain: list[str] = []
+        self.led: list[str] = []
 
-    def add(self, attribute: str, answer: str, kept: bool) -> None:
-        """An answer the model itself would say; whether it would have, unedited."""
-        plain, still = _CLAUSES[attribute]
-        self.plain.append(plain.format(answer))
-        (self.still if kept else self.now).append((still if kept else plain).format(answer))
+    def add(self, attribute: str, answer: str, kept: bool, led: bool) -> None:
+        """An answer the model itself would say.
+
+        Args:
+            kept: whether it would have, unedited.
+            led: whether it led the candidates unedited.
+        """
+        plain, still = (clause.format(answer) for clause in _CLAUSES[attribute])
+        self.plain.append(plain)
+        if kept:
+            self.still.append(still)
+        else:
+            (self.led if led else self.now).append(plain)
+
+    @property
+    def confirmed(self) -> str:
+        """That what led before is now what the model itself says; empty where nothing is."""
+        if not self.led:
+            return ""
+        return f"That {self.name} {_joined(self.led)} the model itself says now, and not unedited."
 
     def sentence(self, same: bool) -> str:
         """All of them; empty where there is nothing to say.
@@ -114,7 +135,9 @@ class _Answered:
         self.now: list[str] = []
         self.still: list[str] = []
 
-    def add(self, attribute: str, answer: str, kept: bool) -> None:
+    confirmed = ""
+
+    def add(self, attribute: str, answer: str, kept: bool, led: bool) -> None:
         """See `_Said.add`."""
         (self.still if kept else self.now).append(answer)
 

@@ -89,12 +89,19 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     with then:
         st.markdown("**Pinned edit**")
         _picture(pinned, "picture-pinned")
-    st.markdown("**From the pinned edit to this one**")
+    st.markdown("**From the pinned edit to this one**, in nats")
     st.dataframe(
         difference_table(outcome.against(pinned)),
         hide_index=True,
         height="content",
-        column_config={"Pinned (nats)": _NATS, "This (nats)": _NATS, "Difference (nats)": _CHANGE},
+        # As narrow as the numbers are: a phone shows the difference, too.
+        column_config={
+            "Pinned (nats)": st.column_config.NumberColumn("Pinned", format="%.2f", width=74),
+            "This (nats)": st.column_config.NumberColumn("This", format="%.2f", width=74),
+            "Difference (nats)": st.column_config.NumberColumn(
+                "Difference", format="%+.2f", width=86
+            ),
+        },
         key="difference",
     )
 

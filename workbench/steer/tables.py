@@ -62,13 +62,13 @@ def difference_table(compared: pd.DataFrame) -> pd.DataFrame:
     """
     return pd.DataFrame(
         {
-            "Attribute": [title(attribute) for attribute in compared["attribute"]],
             "Answer": compared["answer"],
             "Pinned (nats)": compared["pinned"].map(settled),
             "This (nats)": compared["logprob"].map(settled),
             "Difference (nats)": compared["difference"].map(settled),
-            "Pinned": [share(exp(value)) for value in compared["pinned"]],
-            "This": [share(exp(value)) for value in compared["logprob"]],
+            "Attribute": [title(attribute) for attribute in compared["attribute"]],
+            "Pinned, percent": [share(exp(value)) for value in compared["pinned"]],
+            "This, percent": [share(exp(value)) for value in compared["logprob"]],
         }
     )
 

@@ -77,18 +77,26 @@ def test_what_leads_the_candidates_alone_is_not_said_to_be_so() -> None:
     )
     assert sentences(TOKYO, Case("country", 0, 0, (None, "Spain"), 0.25), french, *STAYS[1:]) == (
         "Tokyo stays in Asia and still pays with the yen.",
-        "Of Japan, France and Egypt, Japan still leads; the model itself would say “Spain…” "
-        "(25 %).",
         "Of Japanese, French and Arabic, French now leads; the model itself would say “Spanish…” "
         "(79 %).",
+        "Of Japan, France and Egypt, Japan still leads; the model itself would say “Spain…” "
+        "(25 %).",
     )
 
 
-def test_what_the_model_says_now_and_did_not_before_is_new_whatever_led() -> None:
+def test_what_led_before_and_is_only_now_said_is_not_called_moved() -> None:
     """Japanese led before, but the model would have said Mandarin."""
     assert sentences(TOKYO, Case("language", 0, 0, ("Mandarin", None)), STAYS[0]) == (
-        "Tokyo now speaks Japanese; it stays in Japan.",
+        "Tokyo stays in Japan.",
+        "That Tokyo speaks Japanese the model itself says now, and not unedited.",
     )
+
+
+def test_what_moved_comes_first() -> None:
+    stays = Case("country", 0, 0, (None, "Spain"))
+    moves = Case("language", 0, 1, (None, "Spanish"))
+    first, second = sentences(TOKYO, stays, moves)
+    assert "French now leads" in first and "Japan still leads" in second
 
 
 def test_another_word_of_the_models_own_is_a_change_though_the_same_leads() -> None:
