@@ -151,8 +151,8 @@ def test_a_search_is_one_list_in_the_pages_place(found: Explorer) -> None:
     app = shown("latents", q="Tokyo")
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
     table = matched(app).set_index("latent")
-    assert "the city Tokyo" in table.loc[tokyo, "why"]
-    assert "fires on “Tokyo”" in table.loc[tokyo, "why"]
+    assert "the city Tokyo" in str(table.loc[tokyo, "why"])
+    assert "fires on “Tokyo”" in str(table.loc[tokyo, "why"])
     # Nothing is open yet, and the link says so.
     assert not app.header and "latent" not in app.query_params
     assert [one.value for one in app.main.subheader] == ["Matching labels and latents"]
