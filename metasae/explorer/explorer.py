@@ -19,6 +19,7 @@ from metasae.explorer.corrections import Corrections
 from metasae.explorer.evidence import Evidence, firing_on
 from metasae.explorer.labels import UNCLEAR, ScoredLabel
 from metasae.lab.lab import Lab
+from metasae.lab.meta_cards import meta_title
 from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
 from metasae.saes import formats
@@ -239,7 +240,7 @@ class Explorer:
             return str(table.loc[index]["label"])
         # What is unclear is at least described, by the words it fires on.
         if kind == META:
-            words = self.lab.meta_card(index).title
+            words = meta_title(self.lab.decomposition, index, self.lab.latent_words)
         elif kind == str(self.lab.n_latents):
             words = ", ".join(self.lab.latent_words(index)[:3])
         else:

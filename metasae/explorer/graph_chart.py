@@ -57,7 +57,7 @@ def graph_chart(
     longest: int | None = None,
     sizes: Sequence[tuple[int, int]] = ((330, 620), (640, 620), (1000, 620)),
     legend: bool = True,
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Squares for meta-latents, circles for latents, lines as thick as activations.
 
     A click selects a node: the parameter "picked", with the fields kind and index. Ctrl and the
@@ -131,13 +131,13 @@ def graph_chart(
         x=x, y=y, text="short:N",
         opacity=alt.condition(f"{_ZOOM} >= {zoom}", alt.value(1), alt.value(0)),
     )  # fmt: skip
-    about = {"align": "center", "baseline": "middle", "clip": True, "tooltip": None}
-    place = {"dx": alt.ExprRef(dx), "dy": alt.ExprRef(dy)}
-    light = texts.transform_filter("!datum.heavy").mark_text(
-        **about, **place, fontSize=_LIGHT, color=text
-    )
+    about: dict[str, Any] = {
+        "align": "center", "baseline": "middle", "clip": True,
+        "dx": alt.ExprRef(dx), "dy": alt.ExprRef(dy),
+    }  # fmt: skip
+    light = texts.transform_filter("!datum.heavy").mark_text(**about, fontSize=_LIGHT, color=text)
     heavy = texts.transform_filter("datum.heavy").mark_text(
-        **about, **place, fontSize=_HEAVY, fontWeight="bold", color=text
+        **about, fontSize=_HEAVY, fontWeight="bold", color=text
     )
     return alt.layer(lines, points, light, heavy)
 

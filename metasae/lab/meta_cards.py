@@ -43,6 +43,24 @@ class MetaCard:
     active_on: float
 
 
+def meta_title(
+    decomposition: Decomposition, meta: int, words_of: Callable[[int], tuple[str, ...]]
+) -> str:
+    """The commonest words of the latents a meta-latent is most active on; no model is asked.
+
+    Args:
+        words_of: the words a latent is most active on.
+
+    Raises:
+        UserError: for a meta-latent out of range.
+    """
+    heading: dict[str, str] = {}
+    for latent in list(decomposition.latents_of(meta))[: 2 * LATENTS_SHOWN]:
+        for word in words_of(latent)[:1]:
+            heading.setdefault(word.casefold(), word)
+    return ", ".join(list(heading.values())[:4]) or f"meta-latent {meta}"
+
+
 def meta_card(
     model: LanguageModel,
     decomposition: Decomposition,
@@ -59,13 +77,9 @@ def meta_card(
     """
     strongest = decomposition.latents_of(meta)
     shown = list(strongest.items())[:LATENTS_SHOWN]
-    heading: dict[str, str] = {}
-    for latent, _ in list(strongest.items())[: 2 * LATENTS_SHOWN]:
-        for word in words_of(latent)[:1]:
-            heading.setdefault(word.casefold(), word)
     return MetaCard(
         meta=meta,
-        title=", ".join(list(heading.values())[:4]) or f"meta-latent {meta}",
+        title=meta_title(decomposition, meta, words_of),
         promoted=promoted_tokens(model, decomposition.meta.W_dec[meta]),
         latents=tuple(CardLatent(latent, value, words_of(latent)[:3]) for latent, value in shown),
         active_on=len(strongest) / decomposition.n_latents,

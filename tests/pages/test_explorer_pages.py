@@ -74,7 +74,8 @@ def test_latents_opens_on_the_opening_pairs_source_with_its_evidence(found: Expl
     latent, (source, _) = opening_latents(found)[0], found.lab.opening
     assert app.query_params["latent"] == str(latent)
     assert any(f"Latent {latent} of 18,432" in one.value for one in app.caption)
-    assert source in pages_html(app) and "<mark" in pages_html(app)
+    assert latent in [one.latent for one in found.lab.city_record(source).latents]
+    assert "<mark" in pages_html(app) and found.label("18432", latent) in pages_html(app)
     headings = [one.value for one in app.main.subheader]
     assert headings == [
         "Made of", "Related latents", "Where it fires", "What adding it does", "Logit lens",
@@ -151,8 +152,9 @@ def test_a_search_is_one_list_in_the_pages_place(found: Explorer) -> None:
     app = shown("latents", q="Tokyo")
     tokyo = found.lab.city_record("Tokyo").latents[0].latent
     table = matched(app).set_index("latent")
-    assert "the city Tokyo" in table.loc[tokyo, "why"]
-    assert "fires on “Tokyo”" in table.loc[tokyo, "why"]
+    assert "the city Tokyo" in str(table.loc[tokyo, "why"])
+    last = found.lab.model.decode(found.lab.model.prompt_tokens("Tokyo")[-1])
+    assert f"fires on “{last}”" in str(table.loc[tokyo, "why"])
     # Nothing is open yet, and the link says so.
     assert not app.header and "latent" not in app.query_params
     assert [one.value for one in app.main.subheader] == ["Matching labels and latents"]

@@ -22,7 +22,9 @@ _AXIS = 64
 REST = "in none of them"
 
 
-def pieces_chart(pieces: pd.DataFrame, unexplained: float, ink: Ink = LIGHT) -> alt.LayerChart:
+def pieces_chart(
+    pieces: pd.DataFrame, unexplained: float, ink: Ink = LIGHT
+) -> alt.LayerChart | alt.FacetChart:
     """A latent's meta-latents as bars that can be clicked, and what is in none of them.
 
     Args:
@@ -39,7 +41,7 @@ def pieces_chart(pieces: pd.DataFrame, unexplained: float, ink: Ink = LIGHT) -> 
     return _bars(rows, "length of each piece (the latent's direction is 1 long)", ink)
 
 
-def latents_chart(latents: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart:
+def latents_chart(latents: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
     """The latents a meta-latent is most active on, as bars that can be clicked.
 
     Args:
@@ -49,7 +51,7 @@ def latents_chart(latents: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart:
     return _bars(rows, "activation of the meta-latent on the latent's direction", ink)
 
 
-def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart:
+def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart | alt.FacetChart:
     """A row each: its name, its bar below and its value at the bar's end.
 
     A click anywhere in a row selects it: `PICKED`, with the field number.
@@ -131,7 +133,9 @@ def histogram(bands: pd.DataFrame, ink: Ink = LIGHT) -> alt.Chart:
     )  # fmt: skip
 
 
-def density_chart(densities: pd.DataFrame, own: float, ink: Ink = LIGHT) -> alt.LayerChart:
+def density_chart(
+    densities: pd.DataFrame, own: float, ink: Ink = LIGHT
+) -> alt.LayerChart | alt.FacetChart:
     """How often the latents of an SAE fire, and where among them one is.
 
     Args:

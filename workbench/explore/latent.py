@@ -121,7 +121,7 @@ def _evidence(page: LatentPage) -> None:
         st.markdown("**How strongly**")
         bands = evidence.histogram(page.latent)
         st.altair_chart(histogram(bands, ink()))
-        most = bands.loc[bands["tokens"].idxmax()]
+        most = bands.iloc[int(bands["tokens"].to_numpy().argmax())]
         st.caption(
             f"Most often with an activation from {most['from']:.1f} to {most['to']:.1f}: on "
             f"{int(most['tokens']):,} tokens."

@@ -15,6 +15,7 @@ import pytest
 from metasae import cli
 from metasae.cli.steering import Steered
 from metasae.errors import UserError
+from metasae.explorer.graph import READABLE
 from metasae.lab.lab import Lab
 from metasae.lab.stored_report import stored_report
 from metasae.saes import formats
@@ -218,6 +219,22 @@ def test_a_graph_is_written_in_every_format(
     told = run(capsys, "graph", "--whole", "--threshold", "0.3", "--out", str(out))
     assert parsed(out.read_text("utf-8")) == values
     assert told == {"out": str(out), "nodes": values["latents"], "edges": values["edges"]}
+
+
+def test_a_graphs_picture_shows_what_can_be_read_and_its_data_all(
+    opened: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    nodes = {}
+    for fmt in ("svg", "json", "graphml"):
+        out = tmp_path / f"graph.{fmt}"
+        assert (
+            cli.main(["graph", "229", "179", "--depth", "2", "--top", "12", "--out", str(out)]) == 0
+        )
+        told = capsys.readouterr()
+        nodes[fmt] = int(told.out.split(" nodes")[0].replace(",", ""))
+        assert (f"The picture shows the {READABLE} nodes" in told.err) is (fmt == "svg")
+    assert nodes["svg"] == READABLE < nodes["json"] == nodes["graphml"]
+    assert len(parsed((tmp_path / "graph.json").read_text("utf-8"))["nodes"]) == nodes["json"]
 
 
 @pytest.mark.parametrize(

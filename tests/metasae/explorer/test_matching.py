@@ -36,8 +36,8 @@ def test_then_labels_then_what_fires_the_strongest_first(explorer: Explorer) -> 
     for latent, activation in zip(table["latent"], table["activation"], strict=True):
         there = peaks.get(latent)
         assert activation == pytest.approx(0.0 if there is None else there)
-    best = int(firing.loc[firing["activation"].idxmax(), "latent"])
-    token = str(firing.loc[firing["activation"].idxmax(), "token"]).strip()
+    strongest = firing.iloc[int(firing["activation"].to_numpy().argmax())]
+    best, token = int(strongest["latent"]), str(strongest["token"]).strip()
     (why,) = table.loc[table["latent"] == best, "why"]
     assert f"“{token}”" in why
 
@@ -48,7 +48,7 @@ def test_each_is_listed_once_with_all_reasons(explorer: Explorer) -> None:
     assert record.has_own_latent
     best = record.latents[0].latent
     table = matches(explorer, 18432, name).set_index("latent")
-    why = table.loc[best, "why"].split("; ")
+    why = str(table.loc[best, "why"]).split("; ")
     last = explorer.lab.model.decode(explorer.lab.model.prompt_tokens(name)[-1]).strip()
     assert why[0] == OWN and why[1] == f"the city {name}" and why[-1] == f"fires on “{last}”"
     assert table.loc[best, "label"] == explorer.label("18432", best)
