@@ -74,8 +74,8 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
             done = edit_in_words(view.edit, outcome.pieces, lambda meta: meta_title(lab, meta))
             announce(f"{outcome.sentence} This edit: {done}.")
         with right:
-            unedited(experiments.unedited(asked))
             pictures(outcome, pinned)
+            unedited(experiments.unedited(asked))
     st.divider()
     numbers(outcome)
     # Measured once for a pair, which takes a moment: everything else is there before.
