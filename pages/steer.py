@@ -8,8 +8,10 @@ from metasae.steering.outcome import Outcome
 from workbench import session, subjects
 from workbench.announce import announce
 from workbench.frame import begin, failed
+from workbench.shared import meta_title
 from workbench.state import Setting
 from workbench.steer import controls, experiments, extras, lesson
+from workbench.steer.boxes import edit_in_words
 from workbench.steer.meta_boxes import meta_boxes
 from workbench.steer.results import numbers, pictures, sentences, unedited
 
@@ -68,10 +70,12 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
             return
         with heading:
             sentences(lab, outcome, pinned)
-            announce(outcome.sentence)
+            # The edit too: a tick that moves no answer is heard as well.
+            done = edit_in_words(view.edit, outcome.pieces, lambda meta: meta_title(lab, meta))
+            announce(f"{outcome.sentence} This edit: {done}.")
         with right:
-            unedited(experiments.unedited(asked))
             pictures(outcome, pinned)
+            unedited(experiments.unedited(asked))
     st.divider()
     numbers(outcome)
     # Measured once for a pair, which takes a moment: everything else is there before.

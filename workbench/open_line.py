@@ -38,5 +38,5 @@ def open_line(preset: Opened, lab: Lab | None) -> None:
     with st.container(
         key="open-line", horizontal=True, vertical_alignment="center", gap="small", wrap=False
     ):
-        st.markdown(" · ".join(map(escape, words)), help=exact)
+        st.markdown(" · ".join(map(escape, words)), help=exact, width="stretch")
         glossary.glossary()
