@@ -28,6 +28,9 @@ from workbench.text import escape
 _HERE = "http://localhost:8501/"
 """Where the workbench is, as far as anybody knows before a browser has said so."""
 
+_CODE = 420
+"""Pixels of a page's longest code; all of it is in the file below it."""
+
 _BOLD, _LINE = 70, 96
 """Characters of a line above a chart, in its title's size and in that below."""
 
@@ -45,7 +48,7 @@ def cite(lab: Lab, outcome: Outcome, link: str, name: str) -> None:
         link: see `permalink`.
         name: how files about it are called, without their ending.
     """
-    st.markdown("**Cite this**")
+    st.subheader("Cite this", anchor=False)
     st.caption("What a reader needs to find this view again and to get the same numbers.")
     try:
         weights = _weights.shown(lab)
@@ -72,7 +75,7 @@ def cite(lab: Lab, outcome: Outcome, link: str, name: str) -> None:
         "Python that opens the same weights, checks their hashes, makes the edit, prints the whole "
         "table, and fails where a number is off by 0.001 nats or more:"
     )
-    st.code(citation.snippet, language="python", wrap_lines=True)
+    st.code(citation.snippet, language="python", wrap_lines=True, height=_CODE)
     download("Python", lambda: citation.snippet, f"{name}.py", "text/x-python", "snippet")
 
 
