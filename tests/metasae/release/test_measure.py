@@ -17,6 +17,7 @@ from metasae.lab.city_records import CityRecord
 from metasae.lab.lab import Lab, open_lab
 from metasae.lab.reference_names import ReferenceNames
 from metasae.lab.stored_report import stored_report
+from metasae.progress import silent
 from metasae.release import measure as module
 from metasae.release import pair_table as pair_table_module
 from metasae.release.material import material, text_used
@@ -30,7 +31,7 @@ from metasae.steering.experiment import Experiment
 from metasae.text.cities import ATTRIBUTES
 from metasae.text.windows import Windows
 from metasae.training import explained
-from tests.builders import city_record, one_sentence, random_sae
+from tests.builders import city_record, never, one_sentence, random_sae
 from tests.small_release import OUTSIDE, RECIPE, TITLES, Built, small_preset
 
 
@@ -168,6 +169,17 @@ def test_the_report_says_what_was_measured_on_the_meta_sae_and_the_names(
     written = json.loads((tmp_path / "cities.json").read_text())["cities"]
     assert [CityRecord.from_dict(one) for one in written] == cities
     assert ReferenceNames.load(tmp_path / "names.parquet", 32).activations("Oslo").sum() == 32
+
+
+def test_a_meta_sae_without_a_threshold_has_none_to_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "meta_controls", lambda *_: {"gaussian": {"fve": 0.5}})
+    largest, meta = random_sae(8, 32, k=2), random_sae(8, 12, k=3)
+    text: Any = never("it is kept")
+    preset = small_preset(tmp_path, tmp_path)
+    told = module._meta_quality(preset, largest, meta, text, {}, RECIPE, silent)
+    assert (told["threshold"], told["l0"], told["fve_control"]) == (0.0, 3.0, 0.5)
 
 
 def test_all_is_measured_on_the_presets_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from metasae.errors import UserError
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
+from metasae.search import estimate
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.search.estimate import BUDGETS, SHARE, estimated, rounds, usual_budget
@@ -25,7 +26,7 @@ from metasae.steering.edits import NO_EDIT, EditOptions, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question
 from metasae.steering.verdict import OTHER
-from tests.builders import judging
+from tests.builders import judging, never
 
 D_MODEL = 48
 
@@ -284,6 +285,15 @@ def test_too_many_to_be_numbered_are_refused() -> None:
     many = replace(scorer.combinations, levels=((0.0, 1.0),) * 63)
     with pytest.raises(UserError, match=r"There are 9\.2e\+18 combinations, more than"):
         next(rounds(SimpleNamespace(experiment=scorer.experiment, combinations=many)))  # type: ignore[arg-type]
+
+
+def test_as_many_as_can_be_numbered_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "Estimator", never("it begins"))
+    scorer: Any = Scorer(8)
+    many = replace(scorer.combinations, levels=((0.0, 1.0),) * 62)
+    engine: Any = SimpleNamespace(experiment=scorer.experiment, combinations=many)
+    with pytest.raises(AssertionError, match="it begins"):
+        next(rounds(engine))
 
 
 def test_progress_reaches_the_end() -> None:

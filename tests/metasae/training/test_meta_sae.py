@@ -17,6 +17,7 @@ from metasae.training.meta_sae import seconds_a_step, train_meta_sae
 from metasae.training.meta_sae_run import make
 from metasae.training.rows import TensorRows
 from metasae.training.trainer import Moment, Stopped, Trainer
+from tests.builders import random_sae
 from tests.metasae.training.planted import CONFIG, rows
 
 
@@ -81,6 +82,15 @@ def test_a_meta_sae_has_the_threshold_that_gives_its_l0() -> None:
     # The start is another's where one is given.
     further = train_meta_sae(x, replace(CONFIG, start="sae", steps=1, lr=1e-9), initial=made)
     torch.testing.assert_close(further.W_dec, made.W_dec, rtol=0, atol=1e-6)
+
+
+def test_a_start_of_another_size_is_refused() -> None:
+    x = TensorRows(rows())
+    told = replace(CONFIG, start="sae", steps=1)
+    with pytest.raises(UserError, match="none is named"):
+        train_meta_sae(x, told)
+    with pytest.raises(UserError, match="it must have 16 of width 24"):
+        train_meta_sae(x, told, initial=random_sae(24, 15, k=2))
 
 
 def test_a_training_of_directions_is_stopped_by_its_watch(tmp_path: Path) -> None:
