@@ -1,12 +1,15 @@
 """The questions about two cities or other names, and the contexts names are looked for in."""
 
+from dataclasses import replace
+
 import pytest
 
-from metasae.lab.city_questions import BYSTANDER
+from metasae.lab.city_questions import BYSTANDER, fired_on
 from metasae.lab.lab import Lab
 from metasae.text.cities import ATTRIBUTES
 from metasae.text.name_sentences import OPENINGS
 from metasae.text.prompts import NAME_CONTEXTS, QUESTIONS, fill, in_contexts
+from tests.builders import city_record
 
 
 def test_the_questions_are_the_four_attributes(lab: Lab) -> None:
@@ -70,3 +73,22 @@ def test_contexts_end_with_the_name_and_training_has_none_of_them() -> None:
 @pytest.mark.parametrize("name", ["{name}", "{city}", "50% {x}", "\\1"])
 def test_a_name_is_put_in_as_it_is(name: str) -> None:
     assert all(one.endswith(f" {name}") for one in in_contexts(name))
+
+
+def test_latents_are_asked_about_a_city_only_where_it_is_theirs() -> None:
+    """Latent 1 is Rome's own; 2 is active on Oslo's name without being its own; 3 on none."""
+    rome, oslo = city_record("Rome", "Italy", 1), city_record("Oslo", "Norway", 2)
+    shared = replace(oslo, latents=(replace(oslo.latents[0], own=False),))
+    records = {"Rome": rome, "Oslo": shared}
+    words = {1: ("pasta",), 2: ("fjord", "Oslo"), 3: ("Oslo",)}
+
+    def asked(*latents: int) -> str:
+        return fired_on(records, latents, lambda latent: words.get(latent, ()))
+
+    assert asked(1) == "Rome"
+    assert asked(2) == "fjord"
+    assert asked(3) == "Oslo" == asked(2, 3)
+    assert asked(2, 1) == "Rome"
+    assert asked(4) == ""
+    # Where no words are known the name stands for what it fires on.
+    assert fired_on(records, (2,), lambda latent: ()) == "Oslo"
