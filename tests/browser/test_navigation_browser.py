@@ -175,11 +175,11 @@ def test_a_row_of_the_graphs_table(address: str, page: Page, traffic: Traffic) -
 
 def bar(page: Page, name: str, place: int) -> tuple[Locator, str]:
     """A bar of a picture by its place among those called so, and the number behind the name."""
-    found = page.locator(f"path[aria-label^='name: {name}']").nth(place)
+    found = page.locator(f"path[aria-label^='{name}']").nth(place)
     found.scroll_into_view_if_needed()
     label = found.get_attribute("aria-label")
     assert label is not None
-    return found, label.removeprefix(f"name: {name}").split(" ")[0].split(";")[0]
+    return found, label.removeprefix(name).split(" ")[0].split(":")[0]
 
 
 def test_the_way_from_a_latent_to_a_piece_and_on(
