@@ -55,14 +55,14 @@ def graph_chart(
     text: str = "#1B1F24",
     paper: str = "#FFFFFF",
     longest: int | None = None,
-    sizes: Sequence[tuple[int, int]] = ((330, 620), (640, 620), (1000, 620)),
-    legend: bool = True,
+    sizes: Sequence[tuple[int, int]] = ((330, 590), (640, 590), (1000, 590)),
+    still: bool = True,
 ) -> alt.LayerChart | alt.FacetChart:
     """Squares for meta-latents, circles for latents, lines as thick as activations.
 
-    A click selects a node: the parameter "picked", with the fields kind and index. Ctrl and the
-    wheel zoom, dragging moves, a double click shows all again. No label lies on another: those that
-    find no room appear on zooming in.
+    A click selects a node: the parameter "picked", with the fields kind and index. On screen Ctrl
+    and the wheel zoom, dragging moves, a double click shows all again. No label lies on another:
+    those that find no room appear on zooming in.
 
     Args:
         graph: what is drawn.
@@ -73,7 +73,8 @@ def graph_chart(
         longest: characters of a label that are shown; all when left out.
         sizes: widths and heights in pixels that labels are placed for, narrow to wide; a picture
             has the widest placing that fits into it.
-        legend: whether the picture itself says what its shapes and colours mean.
+        still: whether it is a picture for a file: it says itself what its shapes and colours mean,
+            and can't be enlarged.
     """
     at = _shares(nodes)
     where = dict(zip(zip(nodes["kind"], nodes["index"], strict=True), at.tolist(), strict=True))
@@ -86,7 +87,7 @@ def graph_chart(
     x, y = alt.X("x:Q", axis=None, scale=whole), alt.Y("y:Q", axis=None, scale=whole)
     lines = (
         alt.Chart(_inline(edges))
-        .mark_rule(color=line, opacity=0.35, clip=True)
+        .mark_rule(color=line, opacity=0.35, clip=not still)
         .encode(
             x=x, y=y, x2="x2:Q", y2="y2:Q",
             size=alt.Size(
@@ -98,14 +99,14 @@ def graph_chart(
     groups = group_colours(nodes, longest)
     points = (
         alt.Chart(_inline(marked))
-        .mark_point(filled=True, opacity=1, stroke=text, clip=True, cursor="pointer")
+        .mark_point(filled=True, opacity=1, stroke=text, clip=not still, cursor="pointer")
         .encode(
             x=x,
             y=y,
             shape=alt.Shape(
                 "kind:N",
                 scale=alt.Scale(domain=[*KINDS.values()], range=["circle", "square"]),
-                legend=_legend("Shape", text) if legend else None,
+                legend=_legend("Shape", text) if still else None,
             ),
             size=alt.condition("datum.start", alt.value(_START), alt.value(_USUAL)),
             strokeWidth=alt.condition("datum.start", alt.value(3), alt.value(0.8)),
@@ -113,26 +114,27 @@ def graph_chart(
                 "group:N",
                 scale=alt.Scale(domain=[*groups], range=[*groups.values()]),
                 legend=_legend("Colour: its group, by its most linked meta-latent", text)
-                if legend
+                if still
                 else None,
             ),
             tooltip=["kind:N", "name:N", "links:Q", "community:N"],
         )
-        .add_params(
-            alt.selection_point(name="picked", fields=["kind", "index"], on="click"),
+        .add_params(alt.selection_point(name="picked", fields=["kind", "index"], on="click"))
+    )
+    if not still:
+        points = points.add_params(
             # The wheel alone scrolls the page, as it does everywhere else on it.
             alt.selection_interval(
                 name="view", bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]"
-            ),
+            )
         )
-    )
     dx, dy, zoom = (_by_width(name, sizes) for name in ("dx", "dy", "zoom"))
     texts = alt.Chart(_inline(marked)).encode(
         x=x, y=y, text="short:N",
         opacity=alt.condition(f"{_ZOOM} >= {zoom}", alt.value(1), alt.value(0)),
     )  # fmt: skip
     about: dict[str, Any] = {
-        "align": "center", "baseline": "middle", "clip": True,
+        "align": "center", "baseline": "middle", "clip": not still,
         "dx": alt.ExprRef(dx), "dy": alt.ExprRef(dy),
     }  # fmt: skip
     light = texts.transform_filter("!datum.heavy").mark_text(**about, fontSize=_LIGHT, color=text)

@@ -76,7 +76,7 @@ def test_one_walks_from_a_text_to_a_latent_and_back(address: str, page: Page) ->
     # complains of what it doesn't find.
     page.goto(address)
     page.get_by_role("link", name="Latents", exact=True).click(timeout=FIRST_START)
-    caption = page.get_by_text("Latent 6630 of 18,432")
+    caption = page.get_by_text("Latent 4688 of 18,432")
     expect(caption).to_be_visible(timeout=FIRST_START)
     search = page.get_by_role("textbox", name="Search")
     search.fill("#<b>321</b>")

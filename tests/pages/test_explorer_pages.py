@@ -109,7 +109,14 @@ def test_what_was_written_for_training_is_tagged_and_can_be_left_out(
     page: str, found: Explorer, text: Windows
 ) -> None:
     latent = opening_latents(found)[0]
-    meta = next(iter(found.lab.decomposition.pieces(latent)))
+    decomposition = found.lab.decomposition
+    # Of its meta-latents one whose strongest latent fires on such sentences.
+    meta = next(
+        meta
+        for meta in decomposition.pieces(latent)
+        for strongest in list(decomposition.latents_of(meta))[:1]
+        if any(one.written for one in LatentPage(found, 18432, strongest).snippets(text)[:3])
+    )
     app = shown(page, **({"latent": str(latent)} if page == "latents" else {"meta": str(meta)}))
     every = pages_html(app)
     # As the text itself says of the same contexts.

@@ -41,6 +41,12 @@ def test_a_latents_pieces_are_rows_that_lead_to_them(ink: Ink) -> None:
     assert drawn[:2] == [(12, "meta-latent 12 city", 0.8), (40, "meta-latent 40 Asia", 0.36)]
     # A quarter of the squared length is half of the length; it leads nowhere.
     assert drawn[2] == (None, REST, 0.5)
+    # What a screen reader hears of the rows.
+    heard = ["meta-latent 12 city: 0.80", "meta-latent 40 Asia: 0.36", "in none of them: 0.50"]
+    assert [one["told"] for one in rows(spec, "name")] == heard
+    assert [one["encoding"].get("description", {}).get("field") for one in spec["layer"]][-1] == (
+        "told"
+    )
     (picked,) = spec["params"]
     assert picked["name"] == PICKED and picked["select"]["fields"] == ["number"]
     # One axis with one title, however many layers share it.

@@ -59,7 +59,8 @@ def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart | alt.Face
     Args:
         rows: columns number (None for a row that leads nowhere), name and value.
     """
-    table = rows.assign(row=range(len(rows)), start=0.0, end=1.0)
+    told = [f"{name}: {value:.2f}" for name, value in zip(rows["name"], rows["value"], strict=True)]
+    table = rows.assign(row=range(len(rows)), start=0.0, end=1.0, told=told)
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     axis = alt.Axis(
         labelColor=ink.text, titleColor=ink.text, titleFontWeight="normal", gridColor=ink.faint,
@@ -87,6 +88,7 @@ def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart | alt.Face
         .encode(
             x=start,
             x2="end:Q",
+            description="told:N",  # what a screen reader hears of the row
             tooltip=[
                 alt.Tooltip("name:N", title="name"),
                 alt.Tooltip("value:Q", title="value", format=".3f"),

@@ -176,7 +176,7 @@ def draw(explorer: Explorer, latents: tuple[int, ...], depth: int, top: int, lea
     )
     colours = ink()
     chart = graph_chart(
-        drawn, nodes, colours.other, colours.text, colours.paper, _LONGEST, legend=False
+        drawn, nodes, colours.other, colours.text, colours.paper, _LONGEST, still=False
     ).properties(height=620, width="container")
     choose_point(
         chart,
