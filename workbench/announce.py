@@ -14,9 +14,20 @@ export default function ({ data, parentElement }) {
   if (region.textContent !== data.words) region.textContent = data.words;
   if (data.part && region.dataset.shown !== data.ask) {
     const part = document.querySelector(`.st-key-${data.part}`);
-    if (part) part.scrollIntoView({ block: "start" });
+    if (part) bring(part);
   }
   region.dataset.shown = data.ask;
+}
+
+// Anew while what is still being drawn makes it longer, until the person moves on.
+function bring(part) {
+  const watch = new ResizeObserver(() => part.scrollIntoView({ block: "start" }));
+  const stop = () => watch.disconnect();
+  for (const move of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    window.addEventListener(move, stop, { once: true, passive: true });
+  }
+  setTimeout(stop, 20000);
+  watch.observe(part);
 }
 """
 

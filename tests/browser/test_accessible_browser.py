@@ -39,6 +39,12 @@ def themed(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         yield profile.new_page()
 
 
+def test_a_scan_of_a_warning_finds_nothing_grave(address: str, themed: Page) -> None:
+    at_rest(f"{address}/?v=1&source=Nairobi&target=Madrid", themed)
+    expect(themed.get_by_test_id("stAlert")).to_contain_text("does not know Nairobi's language")
+    assert findings(themed) == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_scan_finds_nothing_grave(name: str, address: str, themed: Page) -> None:
     at_rest(address, themed, name)
@@ -124,5 +130,5 @@ def test_what_is_open_stays_in_sight(address: str, page: Page) -> None:
 def test_the_last_step_leads_to_what_is_written(address: str, page: Page) -> None:
     at_rest(address, page)
     page.get_by_role("button", name="4 · Let it write").click()
-    written = page.get_by_text("After your edit", exact=True)
+    written = page.get_by_text("I moved to Bangkok last year").last
     expect(written).to_be_in_viewport(timeout=120_000)
