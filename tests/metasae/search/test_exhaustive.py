@@ -134,7 +134,7 @@ def test_progress_is_told_within_a_chunk_from_the_beginning(
     engine = Engine(experiment, combinations)
     engine._seconds = {64: []}
     chunks = list(scan(engine, progress=lambda stage, fraction, note: told.append(fraction)))
-    assert len(chunks) == 1 and len(combinations) > 64
+    assert len(chunks) == 1 and len(combinations) > 16
     assert told[0] == 0.0 and told == sorted(told) and told[-1] == 1.0
     assert len({one for one in told if 0 < one < 1}) > 3
 
