@@ -119,7 +119,8 @@ def in_browser(count: int) -> dict[str, Any]:
 
 def model_alone(lab: Lab, edits: list[Edit]) -> list[float]:
     """Milliseconds the same edits take without server and browser."""
-    experiment = lab.experiment(*map(lab.subject, lab.opening))
+    source, target = map(lab.subject, lab.opening)
+    experiment = lab.experiment(source, target)
     for edit in edits[:WARM]:
         experiment.apply(edit)
     return [1000 * seconds(lambda edit=edit: experiment.apply(edit)) for edit in edits]  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from metasae.lab.lab import Lab
 from metasae.steering.citation import Citation
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
 from metasae.steering.nats import nats
+from metasae.steering.provenance import Weights
 from tests.pages.opening import open_page, until
 from workbench.state import Setting, View, edit_to_text
 from workbench.steer import citing
@@ -62,8 +64,12 @@ def test_all_a_citation_needs_stands_there(lab: Lab) -> None:
 
 def test_the_weights_are_hashed_once_and_not_at_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[object] = []
-    real = weights.weights_of
-    monkeypatch.setattr(citing, "weights_of", lambda *args: hashed.append(args) or real(*args))
+
+    def counted(*given: Any) -> Weights:
+        hashed.append(given)
+        return weights.weights_of(*given)
+
+    monkeypatch.setattr(citing, "weights_of", counted)
     open_page().checkbox[0].uncheck().run()
     assert hashed == []
     app = sharing()
