@@ -205,3 +205,4 @@ def test_the_snippet_names_what_was_used() -> None:
     assert "target = lab.subject('#5')\n" in text
     assert f"edit = {LatentSwap()!r}\n" in text
     assert all(f"    {question!r},\n" in text for question in ASKED)
+    assert "questions = [\n    Question(" in text and "),\n]\nedit = " in text
