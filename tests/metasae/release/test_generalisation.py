@@ -71,6 +71,22 @@ def test_only_names_of_the_generalisation_set_are_drawn(lists: None) -> None:
     assert all(int(title.split()[1]) % 2 == 0 for title in drawn_titles(count=8))
 
 
+def test_so_many_names_are_drawn_as_the_figures_are_of(
+    lists: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def drawn(total: int, count: int) -> list[int]:
+        asked.append((total, count))
+        return [0]
+
+    monkeypatch.setattr(generalisation, "_drawn", drawn)
+    assert len(drawn_cities()) == len(drawn_titles()) == 1
+    many = [knowing(str(n), *ATTRIBUTES) for n in range(40)]
+    assert drawn_known(many) == many[:1]
+    assert asked == [(20, 500), (20, 250), (40, 30)]
+
+
 def test_a_city_outside_is_measured_as_one_of_the_table(small_lab: Lab) -> None:
     inside = [city for city in load_cities() if city.name in small_lab.records][:2]
     twins = records_outside(small_lab, inside)

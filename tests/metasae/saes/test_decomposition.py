@@ -101,3 +101,11 @@ def test_a_meta_sae_of_another_width_is_refused() -> None:
         Decomposition(random_sae(8, 40, k=3), meta)
     text = one_sentence(raised)
     assert "width 5" in text and "width 8" in text and "choose the meta-SAE" in text
+
+
+def test_what_is_not_explained_of_some_latents_by_hand() -> None:
+    found = orthonormal_decomposition()
+    # Of the first latent's 2.5² lengths 1.5² are left; of the last one's all.
+    assert found.unexplained([0]) == pytest.approx(2.25 / 6.25)
+    assert found.unexplained([3]) == pytest.approx(1.0)
+    assert found.unexplained([0, 3]) == pytest.approx((2.25 + 0.02) / (6.25 + 0.02))

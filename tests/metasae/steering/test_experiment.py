@@ -591,6 +591,15 @@ def test_every_edit_of_the_small_lab_is_that_of_full_passes(small: Experiment) -
         changed(small, edit, 1e-3)
 
 
+def test_changes_of_directions_are_scored_as_the_edits_are(small: Experiment) -> None:
+    for options in (EditOptions(keep_error=False), EditOptions(keep_error=False, position="all")):
+        edit = MetaLatentEdit(((own(small, "source")[0].meta, 0.0),), options=options)
+        change = small.compiled(edit).from_source
+        scores = small.prepared(options).logprobs(torch.stack([change, 0 * change]), True)
+        for row, one in zip(scores, (edit, MetaLatentEdit(options=options)), strict=True):
+            torch.testing.assert_close(row, small.apply(one).logprobs, rtol=0, atol=NATS)
+
+
 def test_how_latents_fire_on_a_residual_by_hand(small: Experiment) -> None:
     sae = small.decomposition.sae
     resid = torch.randn(5, sae.d_in, generator=torch.Generator().manual_seed(0)) * 3

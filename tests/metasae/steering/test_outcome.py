@@ -162,3 +162,68 @@ def test_a_question_of_ones_own_is_about_nobody() -> None:
     # Beside other questions it is one of them.
     both = Questions((*own, *ASKED))
     assert outcome(source=number, questions=both).asked_about == "tea"
+<<<<<<< HEAD
+=======
+
+
+def told(*moves: tuple[str, int, int]) -> str:
+    """The sentence about Rome, whose answers a and b lead before and after, per attribute."""
+    asked = Questions(
+        tuple(
+            Question(name, "", (Answer(("Rome",), "a"), Answer(("Oslo",), "b")))
+            for name, *_ in moves
+        )
+    )
+
+    def scores(which: int) -> torch.Tensor:
+        return torch.cat([torch.eye(2)[move[which]] for move in moves])  # type: ignore[index]
+
+    return in_words("Rome", verdict(asked, scores(1), scores(2)[None], "Oslo"))
+
+
+@pytest.mark.parametrize(
+    ("moves", "said"),
+    [
+        ([("country", 0, 0)], "Rome is unchanged: it is in a."),
+        ([("country", 0, 1)], "Rome is now in b."),
+        (
+            [("country", 0, 0), ("language", 0, 0), ("currency", 0, 0)],
+            "Rome is unchanged: it is in a, speaks a and pays with the a.",
+        ),
+        (
+            [("country", 0, 0), ("language", 0, 1), ("continent", 0, 0), ("currency", 0, 0)],
+            "Rome now speaks b; it stays in a, in a and still pays with the a.",
+        ),
+        (
+            [("country", 0, 0), ("language", 0, 1), ("continent", 0, 0)],
+            "Rome now speaks b; it stays in a and in a.",
+        ),
+        (
+            [("language", 0, 1), ("currency", 1, 0)],
+            "Rome now speaks b and pays with the a.",
+        ),
+        (
+            [("custom", 0, 1), ("other", 0, 0)],
+            "Rome is now answered with “b”; it is still answered with “a”.",
+        ),
+    ],
+)
+def test_an_edit_in_words(moves: list[tuple[str, int, int]], said: str) -> None:
+    assert told(*moves) == said
+
+
+def test_another_row_is_another_edit() -> None:
+    judged = verdict(ASKED, torch.tensor(BEFORE), torch.tensor([BEFORE, AFTER]), "Oslo")
+    assert in_words("Rome", judged) == "Rome is unchanged: it is in Italy and speaks Italian."
+    assert in_words("Rome", judged, 1) == "Rome is now in Norway; it still speaks Italian."
+
+
+def test_the_snippet_names_what_was_used() -> None:
+    text = outcome(target=Subject("#5", None, (5,), (1.0,), about="Oslo")).snippet()
+    assert "lab = open_lab(find_preset('p'))\n" in text
+    assert "source = lab.subject('Rome', latents=(3, 4))\n" in text
+    assert "target = lab.subject('#5')\n" in text
+    assert f"edit = {LatentSwap()!r}\n" in text
+    assert all(f"    {question!r},\n" in text for question in ASKED)
+    assert "questions = [\n    Question(" in text and "),\n]\nedit = " in text
+>>>>>>> mut
