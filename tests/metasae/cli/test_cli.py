@@ -447,11 +447,13 @@ def test_no_number_is_minus_nothing() -> None:
         @staticmethod
         def to_dict() -> dict[str, Any]:
             answers = [{"answer": "Japan", "city": "Tokyo", "baseline": -0.001, "logprob": -0.0}]
-            return {"attributes": [{"attribute": "country", "prompt": "x", "answers": answers}]}
+            own = {"answer": False, "text": "a", "baseline": -0.001, "logprob": -0.0}
+            asked = {"attribute": "country", "prompt": "x", "answers": answers, "own": own}
+            return {"attributes": [asked]}
 
     sure = SimpleNamespace(text="sure", note="")
     text = Steered(Near(), (sure,), None).text()  # type: ignore[arg-type]
-    assert "0.00     0.00" in text and "-0.00" not in text
+    assert text.count("0.00     0.00") == 2 and "-0.00" not in text
 
 
 def test_steer_with_a_prompt_and_answers_and_a_continuation(
