@@ -13,6 +13,7 @@ from metasae.steering.certainty import percent
 from metasae.steering.edits import NO_EDIT
 from metasae.steering.experiment import Experiment
 from tests.pages.opening import open_page as opened
+from tests.pages.opening import until
 from workbench import shared
 from workbench.glossary import TERMS
 from workbench.open_line import in_words
@@ -99,7 +100,13 @@ def test_the_last_step_writes_both_texts(experiment: Experiment) -> None:
     app.button(key="step-4").click().run()
     assert query(app)["edit"] == edit_to_text(found.added.edit)
     assert query(app)["write"].startswith("I moved to {city}")
-    texts = [one for one in read(app) if one.startswith(":gray[")]
+
+    def written() -> list[str]:
+        app.run()
+        return [one for one in read(app) if one.startswith(":gray[I")]
+
+    until(written, lambda: False)
+    texts = written()
     prompt = "I moved to Tokyo last year. Here everyone speaks"
     for text, edit in zip(texts, (NO_EDIT, found.added.edit), strict=True):
         first = experiment.continuation(edit, prompt).split()[0]

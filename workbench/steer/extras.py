@@ -51,7 +51,8 @@ def let_write(setting: Setting, edit: Edit) -> None:
     chosen = replace(chosen, prompt=chosen.prompt or _FIRST_PROMPT)
     session.change(replace(session.view(), edit=edit, writing=chosen))
     st.session_state["below"] = WRITING
-    st.session_state["written"] = _Asked(setting, edit, chosen)
+    st.session_state[_ASKED] = _Asked(setting, edit, chosen)
+    continuations.written.again(setting, edit, chosen)
 
 
 def free_writing(setting: Setting, outcome: Outcome) -> None:
