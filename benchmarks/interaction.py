@@ -38,7 +38,8 @@ PAUSE = 250
 
 AIMS = {"p50_ms": 250.0, "p95_ms": 600.0}
 
-BOX = "[class*='st-key-box-'] label"
+BOX = "[class*='st-key-box-'] label >> visible=true"
+"""Boxes in sight: unclear ones are folded away."""
 
 WATCH = """
 () => {
