@@ -8,7 +8,7 @@ from metasae.steering.outcome import Outcome
 from workbench import session, subjects
 from workbench.announce import announce
 from workbench.frame import begin, failed
-from workbench.shared import meta_title
+from workbench.shared import meta_titles
 from workbench.state import Setting
 from workbench.steer import controls, experiments, extras, lesson
 from workbench.steer.boxes import edit_in_words
@@ -71,7 +71,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
         with heading:
             sentences(lab, outcome, pinned)
             # The edit too: a tick that moves no answer is heard as well.
-            done = edit_in_words(view.edit, outcome.pieces, lambda meta: meta_title(lab, meta))
+            done = edit_in_words(view.edit, outcome.pieces, meta_titles(lab))
             announce(f"{outcome.sentence} This edit: {done}.")
         with right:
             pictures(outcome, pinned)

@@ -1,5 +1,6 @@
 """What is open, shared by all sessions: the lab, its explorer, its texts, meta-latents' names."""
 
+import functools
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -128,12 +129,21 @@ def open_width(explorer: Explorer, width: int) -> Decomposition:
     return _width(explorer.lab, width)
 
 
-def meta_title(lab: Lab, meta: int) -> str:
-    """What a meta-latent is called on every page: its label, or what its latents fire on."""
-    try:
-        return get_explorer(lab).label(META, meta)
-    except UserError:  # a damaged file of labels, which the explorer's pages tell of
-        return lab.meta_card(meta).title
+def meta_titles(lab: Lab) -> Callable[[int], str]:
+    """What meta-latents are called on every page: a label, or what their latents fire on.
+
+    For one run of a page: what people corrected since is in the next.
+    """
+    explorer = functools.cache(lambda: get_explorer(lab))
+
+    @functools.cache
+    def title(meta: int) -> str:
+        try:
+            return explorer().label(META, meta)
+        except UserError:  # a damaged file of labels, which the explorer's pages tell of
+            return lab.meta_card(meta).title
+
+    return title
 
 
 @work_of_lab(most=12)

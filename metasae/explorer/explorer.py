@@ -236,15 +236,15 @@ class Explorer:
         if text := self.corrections.labels.get(kind, {}).get(str(index)):
             return text
         table = self.table(kind)
-        if table is not None and table.loc[index]["label"] != UNCLEAR:
-            return str(table.loc[index]["label"])
+        if table is not None and (label := table.at[index, "label"]) != UNCLEAR:
+            return str(label)
         # What is unclear is at least described, by the words it fires on.
         if kind == META:
             words = meta_title(self.lab.decomposition, index, self.lab.latent_words)
         elif kind == str(self.lab.n_latents):
             words = ", ".join(self.lab.latent_words(index)[:3])
         else:
-            words = "" if table is None else str(table.loc[index]["words"])
+            words = "" if table is None else str(table.at[index, "words"])
         return f"{words} (?)" if words and table is not None else words
 
     def scored(self, kind: str, index: int) -> ScoredLabel:

@@ -1,5 +1,6 @@
 """The first screen: what is open, the four steps, what is not known, and boxes named in words."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import log
 
@@ -150,12 +151,13 @@ def unclear(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> list[int
     own = [piece for piece in experiment.pieces if piece.side == "source"]
     assert own[0].on_source > 2 * own[-2].on_source
     metas = [piece.meta for piece in own]
-    title = shared.meta_title
-    monkeypatch.setattr(
-        shared,
-        "meta_title",
-        lambda lab, meta: "blue, two (?)" if meta in (metas[0], *metas[-2:]) else title(lab, meta),
-    )
+    titles = shared.meta_titles
+
+    def some_unclear(lab: Lab) -> Callable[[int], str]:
+        title = titles(lab)
+        return lambda meta: "blue, two (?)" if meta in (metas[0], *metas[-2:]) else title(meta)
+
+    monkeypatch.setattr(shared, "meta_titles", some_unclear)
     return metas
 
 
@@ -184,7 +186,7 @@ def test_boxes_and_sliders_are_named_in_words(lab: Lab, experiment: Experiment) 
     app.toggle(key="strengths").set_value(True).run()
     for piece in experiment.pieces:
         name = app.checkbox(key=f"box-{piece.meta}").label
-        assert name == f"{shared.meta_title(lab, piece.meta)} (meta-latent {piece.meta})"
+        assert name == f"{shared.meta_titles(lab)(piece.meta)} (meta-latent {piece.meta})"
         assert app.slider(key=f"strength-{piece.meta}").label == f"Strength of {name}"
 
 

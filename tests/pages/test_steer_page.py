@@ -31,6 +31,7 @@ from tests.pages.opening import until
 from workbench import shared
 from workbench.state import View, edit_to_text
 from workbench.steer import experiments, extras
+from workbench.steer.results import TABLES
 from workbench.steer.tables import json_file
 
 
@@ -111,6 +112,13 @@ def test_it_opens_on_tokyo_and_paris_unedited(experiment: Experiment) -> None:
     assert (answers(app)["Change (nats)"] == 0).all()
     assert sentence(app).startswith("Tokyo is unchanged")
     assert query(app) == {"v": "1", "source": "Tokyo", "target": "Paris"}
+
+
+def test_tables_are_drawn_when_they_are_looked_at() -> None:
+    app = opened()
+    assert len(app.dataframe) == 2
+    app.session_state[TABLES] = False
+    assert len(app.run().dataframe) == 0
 
 
 def test_a_toggle_changes_the_numbers_the_sentence_and_the_link(

@@ -212,7 +212,7 @@ def _remember(key: str) -> None:
 
 def _in_words(lab: Lab, job: Job, edit: Edit) -> str:
     pieces = job.experiment.pieces
-    return edit_in_words(edit, pieces, lambda meta: shared.meta_title(lab, meta))
+    return edit_in_words(edit, pieces, shared.meta_titles(lab))
 
 
 def _open(edit: Edit) -> None:

@@ -54,7 +54,7 @@ def patterns_table(
     rows = []
     for one, note in zip(patterns, noted, strict=notes is not None):
         moves = any(one.pattern.values())
-        edit = edit_in_words(one.edit, pieces, lambda meta: shared.meta_title(lab, meta))
+        edit = edit_in_words(one.edit, pieces, shared.meta_titles(lab))
         rows.append(
             {attribute.capitalize(): "moves" if moved else "·"
              for attribute, moved in one.pattern.items()}

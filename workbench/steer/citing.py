@@ -121,7 +121,7 @@ def _titled(
     spec = answers_spec(
         outcome.answers, outcome.asked, outcome.source.in_prompts, outcome.target.label, LIGHT
     )
-    words = edit_in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
+    words = edit_in_words(outcome.edit, outcome.pieces, shared.meta_titles(lab))
     return (
         spec,
         textwrap.wrap(outcome.sentence, _BOLD),

@@ -27,7 +27,7 @@ def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
         found = _measured(asked)
     except UserError:  # it can be asked the user's own question only
         return
-    made = steps(found, lambda meta: shared.meta_title(lab, meta))
+    made = steps(found, shared.meta_titles(lab))
     if not made:
         return
     with st.grid(4, min_column_width=140, gap="small", key="steps"):

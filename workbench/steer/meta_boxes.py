@@ -28,18 +28,18 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
         ("target", f"**:orange[{target}'s own]** pieces: tick to add"),
         ("shared", "**Shared by both**: untick to take away"),
     )
-    first = True
+    title, first = shared.meta_titles(lab), True
     for side, heading in groups:
         members = [piece for piece in experiment.pieces if piece.side == side]
         if not members:
             continue
         with st.container(gap="xxsmall", key=f"boxes-{side}"):
             st.markdown(heading, help=glossary.explained("meta-latent") if first else None)
-            shown, folded = sorted_out(members, lambda meta: shared.meta_title(lab, meta))
+            shown, folded = sorted_out(members, title)
             for piece in shown:
-                _piece(lab, experiment, edit, piece)
+                _piece(lab, experiment, edit, piece, title(piece.meta))
             if folded:
-                _folded(lab, experiment, edit, folded, side)
+                _folded(lab, experiment, edit, [(one, title(one.meta)) for one in folded], side)
         first = False
     with st.container(horizontal=True, vertical_alignment="center"):
         st.toggle("Strengths", key="strengths", help="A slider from −2 to 2 for every meta-latent")
@@ -50,19 +50,24 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
             )
 
 
-def _folded(lab: Lab, experiment: Experiment, edit: Edit, pieces: list[Piece], side: str) -> None:
-    """Pieces of which nobody knows what they are; in sight as soon as the edit changes one."""
+def _folded(
+    lab: Lab, experiment: Experiment, edit: Edit, pieces: list[tuple[Piece, str]], side: str
+) -> None:
+    """Pieces of which nobody knows what they are; in sight as soon as the edit changes one.
+
+    Args:
+        pieces: with what they are called.
+    """
     key = f"unclear-{side}"
     # It opens by itself and never closes under the hand of who ticks inside.
-    opened = st.session_state.get(key, False) or any(is_changed(edit, piece) for piece in pieces)
+    opened = st.session_state.get(key, False) or any(is_changed(edit, piece) for piece, _ in pieces)
     st.session_state[key] = opened
     with st.expander(f"unclear ({len(pieces)})", key=key, type="compact", on_change="rerun"):
-        for piece in pieces:
-            _piece(lab, experiment, edit, piece)
+        for piece, title in pieces:
+            _piece(lab, experiment, edit, piece, title)
 
 
-def _piece(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece) -> None:
-    title = shared.meta_title(lab, piece.meta)
+def _piece(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
     with st.container(gap=None):
         _box(lab, experiment, edit, piece, title)
         if st.session_state.get("strengths", False):

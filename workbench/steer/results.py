@@ -16,6 +16,9 @@ from workbench.steer.tables import answers_table, difference_table, title, token
 from workbench.text import escape, joined
 from workbench.wording import wording_picker
 
+TABLES = "tables"
+"""Session key: whether the tables are unfolded."""
+
 _UNITS = {False: "nats", True: "percent"}
 
 _NATS = st.column_config.NumberColumn(format="%.2f")
@@ -40,7 +43,7 @@ def sentences(lab: Lab, outcome: Outcome, pinned: Outcome | None) -> None:
 
 def _sentences(lab: Lab, outcome: Outcome, name: str) -> None:
     """What the model itself says comes first; what leads candidates alone is said below it."""
-    words = edit_in_words(outcome.edit, outcome.pieces, lambda meta: shared.meta_title(lab, meta))
+    words = edit_in_words(outcome.edit, outcome.pieces, shared.meta_titles(lab))
     first, *others = outcome.sentences
     with st.container(gap="xxsmall"):
         st.header(escape(first), anchor=False)
@@ -174,7 +177,10 @@ def _picture(outcome: Outcome, key: str) -> None:
 
 def numbers(outcome: Outcome) -> None:
     """The picture as a table, and the model's own likeliest tokens, whatever the candidates."""
-    with st.expander("All numbers as tables"):
+    with st.expander("All numbers as tables", key=TABLES, on_change="rerun"):
+        # Drawn when they are looked at: they cost a toggle nearly as much as the model does.
+        if not st.session_state.get(TABLES, False):
+            return
         st.markdown(
             "**The candidates**: whether each leads them, whether it is what the model itself "
             "would say, and its probability (an answer's is the product over its tokens)"
