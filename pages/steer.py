@@ -78,11 +78,11 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
             unedited(experiments.unedited(asked))
     st.divider()
     numbers(outcome)
+    with st.container(key=lesson.BELOW):
+        below(lab, setting, asked, outcome)
     # Measured once for a pair, which takes a moment: everything else is there before.
     with steps:
         lesson.lesson(lab, asked, view.edit)
-    with st.container(key=lesson.BELOW):
-        below(lab, setting, asked, outcome)
 
 
 def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:

@@ -1,6 +1,8 @@
 """Slow work in threads that never call Streamlit, its progress drawn by the session that waits.
 
-A session that leaves doesn't stop the work, so whoever asks next finds it further on or done.
+A session that is closed doesn't stop the work, so whoever asks next finds it further on or done.
+One that cancels it, or asks for other work of the same function where `Kept.shown` draws it, stops
+it for all.
 """
 
 import logging
@@ -77,7 +79,7 @@ class Work(Generic[T]):
 
     def cancel(self) -> None:
         """Have it stop where it next reports its progress, unless it is done."""
-        self.cancelled = not self.done
+        self.cancelled = self.cancelled or not self.done
 
     @property
     def done(self) -> bool:
@@ -181,6 +183,10 @@ class Kept(Generic[P, T]):
             watch(work)
         return None
 
+    def clear(self, *args: P.args, **options: P.kwargs) -> None:
+        """Begin the work anew the next time."""
+        self._begin.clear(*args, **options)
+
     def again(self, *args: P.args, **options: P.kwargs) -> None:
         """Begin the work anew if it was cancelled."""
         if self.work(*args, **options).cancelled:
@@ -193,9 +199,13 @@ class Kept(Generic[P, T]):
             forget: has ``work`` begun anew when it is asked for again.
         """
         awaited = st.session_state.setdefault(_AWAITED, {})
+        # What has ended is let go, and with it the lab it was about.
+        for other in [one for one, (ended, _) in awaited.items() if ended.done and one is not self]:
+            del awaited[other]
         former, forget_former = awaited.get(self, (work, forget))
         awaited[self] = work, forget
-        if former is not work and not former.done:
+        # What was cancelled before was forgotten then; in its place stands, perhaps, this work.
+        if former is not work and not (former.done or former.cancelled):
             former.cancel()
             forget_former()
 

@@ -104,6 +104,12 @@ def get_lab(preset: Opened) -> Lab:
     return _lab(preset)
 
 
+def close(preset: Opened) -> None:
+    """Let go of a preset's lab and of what was made of it: its files are about to be others."""
+    _lab.clear(preset)
+    _beside.clear(preset)
+
+
 @of_lab(most=1)
 def _explorer(lab: Lab) -> Explorer:
     return open_explorer(lab)

@@ -95,6 +95,8 @@ class Searched:
             for pair in values.get("pairs", [])
             if pair["problem"]
         ]
+        if values.get("strict") and values.get("ways"):
+            lines.append(f"In the ways below, {MEANING}")
         lines += map(_variant, values.get("ways", []))
         return "\n".join(lines)
 

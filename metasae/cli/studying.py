@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from metasae import progress
 from metasae.cli.arguments import Add, opened_lab, whole, writable
 from metasae.errors import UserError
+from metasae.studies.registry import MOST_SEEDS
 
 if TYPE_CHECKING:
     from metasae.studies.study import Finding, Study
-
-MOST_SEEDS = 10
 
 
 def register(add: Add) -> None:

@@ -132,9 +132,12 @@ class RememberingEngine(Engine):
 
     Attributes:
         known: combination → its scores.
+        judged: combination → its pattern and margin, which of a strict search the scores alone
+            don't tell.
     """
 
     known: dict[int, Tensor] = field(default_factory=dict)
+    judged: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def logprobs(self, numbers: Sequence[int] | np.ndarray) -> Tensor:
         """See `Engine.logprobs`."""
@@ -143,6 +146,21 @@ class RememberingEngine(Engine):
         if fresh:
             self.known |= dict(zip(fresh, super().logprobs(fresh), strict=True))
         return torch.stack([self.known[number] for number in asked])
+
+    def scored_chunk(self, numbers: np.ndarray) -> Chunk:
+        """See `Engine.scored_chunk`; of a strict search the verdict is looked up too."""
+        if not self.experiment.strict:
+            return super().scored_chunk(numbers)
+        asked = np.asarray(numbers, dtype=np.int64).tolist()
+        if fresh := [number for number in asked if number not in self.judged]:
+            made = super().scored_chunk(np.array(fresh, dtype=np.int64))
+            self.known |= dict(zip(fresh, made.scores, strict=True))
+            verdicts = zip(made.pattern.tolist(), made.margin.tolist(), strict=True)
+            self.judged |= dict(zip(fresh, verdicts, strict=True))
+        scores = torch.stack([self.known[number] for number in asked])
+        verdicts = [self.judged[number] for number in asked]
+        pattern, margin = (np.array(one) for one in zip(*verdicts, strict=True))
+        return Chunk(numbers, scores, pattern, margin)
 
 
 def _unscored(scores: Float[Tensor, "N A"], gone: Bool[Tensor, " N"]) -> Float[Tensor, "N A"]:

@@ -238,14 +238,17 @@ class Job:
         """Score what promises most; what an earlier run scored is looked up."""
         self._started()
         known: dict[int, Tensor] = {}
+        judged: dict[int, tuple[int, float]] = {}
         spent = 0.0
-        # Of a strict search's rows the scores alone don't tell the pattern.
-        if self._files.verified.exists() and not self.spec.strict:
+        if self._files.verified.exists():
             table, spent = self._files.read(None)
+            there = self._files.chunk(table)
+            verdicts = zip(there.pattern.tolist(), there.margin.tolist(), strict=True)
+            judged = dict(zip(there.numbers.tolist(), verdicts, strict=True))
             rows = torch.tensor(table.select(list(self.columns)).to_pandas().to_numpy())
             known = dict(zip(table["combination"].to_pylist(), rows, strict=True))
         self._seen = best = BestByPattern()
-        engine = RememberingEngine(self.experiment, self.combinations, known=known)
+        engine = RememberingEngine(self.experiment, self.combinations, known=known, judged=judged)
         writer = ScoredWriter(self._files, len(known), spent)
         if not gather(rounds(engine, progress=progress), best, writer, cancelled):
             return None

@@ -59,7 +59,7 @@ class Certainty:
     @property
     def text(self) -> str:
         """The same with probabilities, as half a sentence; what the model itself would say, if it
-        is none of the candidates, comes first."""
+        is not the leading candidate, comes first."""
         first = f"{self.answer} {percent(self.probability)}"
         rival = f"{self.rival} {percent(self.rival_probability)}"
         if self.own:

@@ -94,11 +94,14 @@ def mean_absolute_phi(firing: sp.csr_array) -> float:
     some, a = sp.csr_array(firing[:, alive]).astype(np.float64), often[alive]
     weight = np.sqrt(a / (tokens - a))
     apart = (weight.sum() ** 2 - (weight**2).sum()) / 2
-    together = sp.coo_array(sp.triu(some.T @ some, k=1))
-    row, column, both = together.row, together.col, together.data
-    spread = np.sqrt(a[row] * (tokens - a[row]) * a[column] * (tokens - a[column]))
-    found = np.abs(tokens * both - a[row] * a[column]) / spread
-    total = apart - (weight[row] * weight[column]).sum() + found.sum()
+    by_latent, total = sp.csr_array(some.T), apart
+    for begin in range(0, len(alive), _CHUNK):
+        part = sp.coo_array(by_latent[begin : begin + _CHUNK] @ some)
+        above = part.col > part.row + begin
+        row, column, both = part.row[above] + begin, part.col[above], part.data[above]
+        spread = np.sqrt(a[row] * (tokens - a[row]) * a[column] * (tokens - a[column]))
+        found = np.abs(tokens * both - a[row] * a[column]) / spread
+        total += float((found - weight[row] * weight[column]).sum())
     return float(total / (len(alive) * (len(alive) - 1) / 2))
 
 

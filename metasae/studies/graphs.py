@@ -37,6 +37,9 @@ _CHUNK = 2048
 _FLOOR = 0.2
 """Cosines below it are never looked at: B would have more edges than any A."""
 
+_STEP = 0.05
+"""By which the threshold is lowered until there are edges enough."""
+
 _ROUNDS = 40
 """Halvings of the interval in which the threshold is looked for."""
 
@@ -125,13 +128,18 @@ def with_as_many_edges(cosines: sp.csr_array, edges: int) -> tuple[float, sp.csr
     Raises:
         UserError: when even the lowest threshold gives fewer.
     """
-    lower, upper = _FLOOR, 1.0
-    if joined(above(cosines, lower)).nnz < edges:
-        raise UserError(
-            f"The smaller SAE joins fewer than {edges:,} pairs of latents even at a cosine of "
-            f"{_FLOOR}; choose a smaller SAE of more latents."
-        )
-    best = sp.csr_array((cosines.shape[0], cosines.shape[0]), dtype=np.int32)
+    upper, best = 1.0, sp.csr_array((cosines.shape[0],) * 2, dtype=np.int32)
+    while True:  # from above: at the floor most pairs may be joined, more than memory holds
+        lower = max(_FLOOR, upper - _STEP)
+        graph = joined(above(cosines, lower))
+        if graph.nnz >= edges:
+            break
+        if lower == _FLOOR:
+            raise UserError(
+                f"The smaller SAE joins fewer than {edges:,} pairs of latents even at a cosine of "
+                f"{_FLOOR}; choose a smaller SAE of more latents."
+            )
+        upper, best = lower, graph
     for _ in range(_ROUNDS):
         middle = (lower + upper) / 2
         graph = joined(above(cosines, middle))
@@ -176,14 +184,14 @@ def overlap(one: sp.csr_array, other: sp.csr_array) -> tuple[int, float, float]:
 def share_range(one: sp.csr_array, other: sp.csr_array, seed: int) -> tuple[float, float]:
     """The middle 95 % of the share of shared edges when latents are drawn again.
 
-    A latent that is drawn several times counts its edges as often; edges follow their first end.
+    An edge counts as often as its two ends were drawn, multiplied.
     """
-    both = common_edges(one, other)
-    mine, shared = np.diff(one.indptr), np.diff(both.indptr)
+    both, count = common_edges(one, other), one.shape[0]
     draw, shares = np.random.default_rng(seed), []
     for _ in range(RESAMPLED):
-        some = draw.integers(0, len(mine), len(mine))
-        shares.append(shared[some].sum() / max(1, mine[some].sum()))
+        drawn = draw.integers(0, count, count)
+        times = np.bincount(drawn, minlength=count).astype(np.float64)
+        shares.append(float(times @ (both @ times)) / max(1.0, float(times @ (one @ times))))
     low, high = np.quantile(shares, [0.025, 0.975])
     return float(low), float(high)
 

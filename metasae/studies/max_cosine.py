@@ -152,7 +152,8 @@ def _verdict(shares: pd.DataFrame, threshold: float, width: int) -> str:
     )
     if width:
         text += f"; {of(META, SMALLER)} of the meta-latents have such a latent among {width:,}"
-    return text + "."
+    chance = shares["random_share"].max()
+    return f"{text}. Of random directions at most {chance:.0%} are so close."
 
 
 def _picture(histograms: pd.DataFrame, threshold: float) -> Any:

@@ -1,4 +1,4 @@
-"""The studies there are; the command line, the page and the documentation are made from this list.
+"""The studies there are; the command line is made from this list.
 
 A study's module is imported when it is asked for: the list itself costs nothing.
 """
@@ -10,6 +10,9 @@ from metasae.errors import UserError
 
 if TYPE_CHECKING:
     from metasae.studies.study import Study
+
+MOST_SEEDS = 10
+"""Meta-SAEs that a study is asked of at most."""
 
 STUDIES = {
     "max-cosine": "max_cosine",

@@ -1,4 +1,4 @@
-"""A study's result as a folder: what a paper can cite, and what the page opens again.
+"""A study's result as a folder: what a paper can cite, and what can be read back.
 
 ``result.json`` holds the study, its configuration, what the numbers come from, the figures, the
 verdict and the Python that repeats them; ``tables/`` a Parquet file a table; ``charts/`` a

@@ -15,12 +15,10 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources import cache
 from metasae.sources.records import from_values
+from metasae.studies.registry import MOST_SEEDS
 from metasae.training.config import TrainConfig
 from metasae.training.meta_sae import RECIPE, train_meta_sae
 from metasae.training.rows import TensorRows
-
-MOST = 10
-"""Meta-SAEs that a study is asked of at most."""
 
 
 def recipe(lab: Lab, seed: int) -> TrainConfig:
@@ -38,11 +36,14 @@ def meta_saes(lab: Lab, count: int, progress: Progress = silent) -> tuple[Sparse
     """The meta-SAEs beside the open one, so that there are ``count`` in all.
 
     Raises:
-        UserError: for a count outside 1 to `MOST`, or one that is kept but damaged.
+        UserError: for a count outside 1 to `MOST_SEEDS`, or one that is kept but damaged.
     """
-    if not 1 <= count <= MOST:
-        raise UserError(f"{count} seeds; give a number from 1 to {MOST}.")
-    return tuple(_meta_sae(lab, seed, progress) for seed in range(1, count))
+    if not 1 <= count <= MOST_SEEDS:
+        raise UserError(f"{count} seeds; give a number from 1 to {MOST_SEEDS}.")
+    noted = lab.decomposition.meta.metadata.get("training")
+    own = noted.get("seed", 0) if isinstance(noted, dict) else 0
+    others = [seed for seed in range(count) if seed != own][: count - 1]
+    return tuple(_meta_sae(lab, seed, progress) for seed in others)
 
 
 def _meta_sae(lab: Lab, seed: int, progress: Progress) -> SparseAutoencoder:

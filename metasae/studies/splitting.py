@@ -114,10 +114,12 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     by_family = table.groupby(["width", "parent"], as_index=False, sort=False)
     families = by_family.agg(children=("child", "size"), kept=("kept", "mean"))
     families = families.sort_values("children", ascending=False, kind="stable")
-    kept = mean_with_interval(table["kept"].to_numpy(np.float64), config.seed)
-    random = mean_with_interval(table["kept_random"].to_numpy(np.float64), config.seed)
-    gain = mean_with_interval(
-        (table["kept"].astype(float) - table["kept_random"].astype(float)).to_numpy(), config.seed
+    # Siblings have one parent's meta-latents in common, so families are drawn again, not children.
+    group = table.groupby(["width", "parent"], sort=False).ngroup().to_numpy()
+    has, by_chance = (table[name].to_numpy(np.float64) for name in ("kept", "kept_random"))
+    kept, random, gain = (
+        mean_with_interval(values, config.seed, group)
+        for values in (has, by_chance, has - by_chance)
     )
     progress("Families", 1.0, "")
     counts, shares = counts_by_width(saes, taken), shares_by_width(saes, taken)
@@ -149,8 +151,11 @@ def _split(
     cosine = torch.tensor(found["cosine"].tolist())
     random = [set[int]() for _ in range(len(found))]
     if len(found):
-        acts = narrow.meta.encode(at_cosine(directions, cosine, draw))
-        random = [set(row.nonzero()[:, 0].tolist()) for row in acts]
+        random = [
+            set(row.nonzero()[:, 0].tolist())
+            for some in at_cosine(directions, cosine, draw).split(_CHUNK)
+            for row in narrow.meta.encode(some)
+        ]
     rows = []
     families = zip(found["parent"], found["child"], found["cosine"], random, strict=True)
     for parent, child, by, chance in families:

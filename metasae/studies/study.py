@@ -2,7 +2,7 @@
 
 To add one, write a module with a configuration (a frozen dataclass of plain values), a function
 ``run(material, config, progress) -> Finding`` and a `Study` that names both, and add its line to
-`registry.STUDIES`. The command line, the page and the files of a result are made from these.
+`registry.STUDIES`. The command line and the files of a result are made from these.
 
 Shapes: F latents, D = d_model.
 """
@@ -206,6 +206,8 @@ class Study:
                 raise UserError(
                     f'{name} is "{text}"; give a {"whole number" if kind is int else "number"}.'
                 ) from error
+            if name == "seed" and not 0 <= usual[name] < 2**31:
+                raise UserError(f"seed is {text}; give a whole number from 0 to {2**31 - 1:,}.")
         return self.configuration(**usual)
 
 
@@ -218,11 +220,15 @@ def share_with_interval(hits: np.ndarray, seed: int = 0) -> dict[str, Any]:
     return mean_with_interval(hits.astype(np.float64), seed)
 
 
-def mean_with_interval(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
+def mean_with_interval(
+    values: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+) -> dict[str, Any]:
     """A mean over latents and its bootstrap interval of 95 %.
 
     Args:
         values: one for each latent, (F,).
+        groups: of each value the number of the group, from 0, that it is drawn again with: values
+            that have something in common aren't independent. Each by itself when left out.
 
     Raises:
         UserError: when there are none.
@@ -230,8 +236,10 @@ def mean_with_interval(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
     if not len(values):
         raise UserError("There is nothing left to take a mean of; choose other thresholds.")
     draw = np.random.default_rng(seed)
-    drawn = [
-        float(values[draw.integers(0, len(values), len(values))].mean()) for _ in range(RESAMPLED)
-    ]
+    if groups is None:
+        groups = np.arange(len(values))
+    sums, sizes = np.bincount(groups, values), np.bincount(groups)
+    picks = (draw.integers(0, len(sums), len(sums)) for _ in range(RESAMPLED))
+    drawn = [float(sums[some].sum() / sizes[some].sum()) for some in picks]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {"value": float(values.mean()), "low": float(low), "high": float(high)}

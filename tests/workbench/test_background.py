@@ -189,6 +189,38 @@ def test_it_is_cancelled_and_begun_again(steps: dict[int, Steps]) -> None:
     assert shown(app.run())[0] == "found"
 
 
+def test_work_begun_anew_before_the_cancelled_has_ended_is_kept(steps: dict[int, Steps]) -> None:
+    app = AppTest.from_function(a_page, args=(searching,)).run()
+    app.button[0].click().run()
+    (again,) = app.button
+    again.click().run()  # the cancelled thread has not come to a report yet
+    anew = searching.work(1)
+    assert steps[1].begun == 2 and not anew.cancelled
+    app.run()
+    assert searching.work(1) is anew
+    for _ in range(8):
+        steps[1].go_on.release()
+    anew.wait()
+    assert shown(app.run())[0] == "found" and steps[1].begun == 2
+
+
+def test_cancelling_twice_does_not_take_it_back() -> None:
+    begun = threading.Event()
+
+    def work(progress: Progress) -> int:
+        begun.wait(20)
+        progress("Working", 0.5, "")
+        return 1
+
+    made = Work(work, "Working")
+    made.cancel()
+    begun.set()
+    with pytest.raises(Cancelled):
+        made.wait()
+    made.cancel()
+    assert made.cancelled and made.done
+
+
 def test_what_is_asked_for_next_takes_the_place_of_what_was_asked_before(
     steps: dict[int, Steps],
 ) -> None:

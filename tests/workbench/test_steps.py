@@ -157,7 +157,7 @@ def test_what_a_step_does_not_do_it_does_not_say() -> None:
     _, (weaker, _, _, _), (added, why, edit, _), _ = model.steps()
     assert weaker == "Weaken Japan"
     assert added == "Try to add French"
-    assert why == "Tick “France (?)”: as Tokyo's language, “French” stays at 9 %."
+    assert why == "Tick “France (?)”: as Tokyo's language, “French” falls from 10 % to 9 %."
     assert edit == MetaLatentEdit(((1, 0.0), (5, 1.0)))
     (_, (name, why, _, _), *_) = Model({1: (1.1, 1, 1, 1), 2: (1.001, 1, 1, 1)}).steps()
     assert name == "Weaken Japan"

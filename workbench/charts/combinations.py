@@ -28,6 +28,8 @@ def leads_chart(
         across=lambda one: one["x"].map(lambda value: nats(value, signed=True)),
         up=lambda one: one["y"].map(lambda value: nats(value, signed=True)),
         clear=lambda one: one["margin"].map(nats),
+        # As text: a browser's numbers are exact to 2^53 only, and these go further.
+        combination=lambda one: one["combination"].astype(str),
     )
     plain = alt.Axis(
         gridColor=ink.faint, labelColor=ink.text, titleColor=ink.text, labelFontSize=13,
@@ -62,7 +64,7 @@ def leads_chart(
                 alt.Tooltip("across:N", title=f"{across} (nats)"),
                 alt.Tooltip("up:N", title=f"{up} (nats)"),
                 alt.Tooltip("clear:N", title="margin (nats)"),
-                alt.Tooltip("combination:Q", title="combination", format="d"),
+                alt.Tooltip("combination:N", title="combination"),
             ],
         )
         .add_params(alt.selection_point(name=PICKED, fields=["combination"], on="click"))

@@ -188,10 +188,11 @@ def _more_ways(job: Job) -> None:
         if not st.session_state.get(asked):
             st.markdown(
                 "Each way beside the usual one (all four questions in the default words, "
-                "meta-latents wholly on or off, the options as they are at first), whatever is "
-                "chosen above: the best latent of each city alone, a grid of strengths, six "
-                "meta-latents a latent, the residual kept, the error dropped, each meta-direction "
-                "× 100, the next smaller SAE. Up to 4,096 combinations of each are all tried; "
+                "meta-latents wholly on or off, the options as they are at first, moved where the "
+                "target's answer leads the candidates), whatever is chosen above: the best latent "
+                "of each city alone, a grid of strengths, six meta-latents a latent, the residual "
+                "kept, the error dropped, each meta-direction × 100, the next smaller SAE. Up to "
+                "4,096 combinations of each are all tried; "
                 "where there are more, an estimate chooses. Takes about a minute."
             )
             st.button("Try them all", key="ways-start", on_click=_remember, args=(asked,))

@@ -152,12 +152,17 @@ def _named(explorer: Explorer, typed: str) -> tuple[tuple[int, ...], tuple[str, 
 
 @shared.of_lab(most=8)
 def _made(
-    lab: Lab, latents: tuple[int, ...], depth: int, top: int, least: float, corrected: str
+    lab: Lab,
+    latents: tuple[int, ...],
+    depth: int,
+    top: int,
+    least: float,
+    known: tuple[object, ...],
 ) -> tuple[nx.Graph, nx.Graph, pd.DataFrame]:
     """A graph, the part of it that is drawn, and that part's nodes.
 
     Args:
-        corrected: labels people wrote: when they change, so do the nodes' names.
+        known: labels there are, and those people wrote: when they change, so do the nodes' names.
     """
     explorer = shared.get_explorer(lab)
     made = graph.around(lab.decomposition, latents, depth, top, least)
@@ -171,9 +176,9 @@ def _namer(explorer: Explorer) -> Callable[[str, int], str]:
 
 def draw(explorer: Explorer, latents: tuple[int, ...], depth: int, top: int, least: float) -> None:
     """The picture, what its colours mean, the table that does the same; either recentres."""
-    made, drawn, nodes = _made(
-        explorer.lab, latents, depth, top, least, explorer.corrections.to_json()
-    )
+    tables = (explorer.table(kind) is not None for kind in (META, str(explorer.lab.n_latents)))
+    known = (explorer.corrections.to_json(), *tables)
+    made, drawn, nodes = _made(explorer.lab, latents, depth, top, least, known)
     colours = ink()
     chart = graph_chart(
         drawn, nodes, colours.other, colours.text, colours.paper, _LONGEST, still=False

@@ -75,8 +75,9 @@ def found(explorer: Explorer, at: Place) -> None:
     """What a search found: its text token by token, and the list of the latents that match."""
     try:
         shared.open_width(explorer, at.width)
-        firing = _firing(explorer.lab, at.width, at.query, explorer.corrections.to_json())
-        table = _matches(explorer.lab, at.width, at.query, explorer.corrections.to_json())
+        known = explorer.corrections.to_json(), explorer.table(str(at.width)) is not None
+        firing = _firing(explorer.lab, at.width, at.query, known)
+        table = _matches(explorer.lab, at.width, at.query, known)
     except UserError as error:
         failed(error)
         return
@@ -114,13 +115,13 @@ def _list(table: pd.DataFrame, at: Place) -> None:
 
 
 @shared.of_lab(most=8)
-def _firing(lab: Lab, width: int, typed: str, corrected: str) -> pd.DataFrame:
+def _firing(lab: Lab, width: int, typed: str, known: tuple[object, ...]) -> pd.DataFrame:
     """See `Explorer.firing_on`."""
     return shared.get_explorer(lab).firing_on(width, typed)
 
 
 @shared.of_lab(most=8)
-def _matches(lab: Lab, width: int, typed: str, corrected: str) -> pd.DataFrame:
+def _matches(lab: Lab, width: int, typed: str, known: tuple[object, ...]) -> pd.DataFrame:
     """See `matching.matches`."""
     return matches(shared.get_explorer(lab), width, typed)
 

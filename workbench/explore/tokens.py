@@ -49,7 +49,7 @@ def _told(firing: pd.DataFrame, place: int) -> str:
     """A token's strongest latent in words."""
     here = firing[firing["position"] == place]
     if here.empty:
-        return "The model is so strong here that no latent is read."
+        return "No latent fires here, or the model is so strong here that none is read."
     best = here.iloc[0]
     return f"{best['activation']:.1f} on #{best['latent']} {escape(str(best['label']))}"
 

@@ -104,7 +104,7 @@ def picture(lab: Lab, view: View, link: str) -> str:
     made = outcomes[0].provenance
     names = ["This edit", "Pinned edit"] if len(outcomes) > 1 else ["Edit"]
     return side_by_side(
-        [_titled(lab, one, name) for one, name in zip(outcomes, names, strict=True)],
+        [_titled(lab, one, name, view.percent) for one, name in zip(outcomes, names, strict=True)],
         asdict(made) | {"link": link},
         [
             "Hollow: before the edit. Filled: after it. Blue: the source's answer. Orange: the "
@@ -115,12 +115,13 @@ def picture(lab: Lab, view: View, link: str) -> str:
 
 
 def _titled(
-    lab: Lab, outcome: Outcome, name: str
+    lab: Lab, outcome: Outcome, name: str, percent: bool
 ) -> tuple[dict[str, object], list[str], list[str]]:
     """An outcome's chart, with what the edit did above it and what the edit is below that."""
     spec = answers_spec(
-        outcome.answers, outcome.asked, outcome.source.in_prompts, outcome.target.label, LIGHT
-    )
+        outcome.answers, outcome.asked, outcome.source.in_prompts, outcome.target.label, LIGHT,
+        percent,
+    )  # fmt: skip
     words = edit_in_words(outcome.edit, outcome.pieces, shared.meta_titles(lab))
     return (
         spec,

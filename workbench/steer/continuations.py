@@ -1,5 +1,6 @@
 """What the model goes on writing, unedited and edited, as work that runs beside the page."""
 
+import threading
 from dataclasses import dataclass
 
 from metasae.lab.lab import Lab
@@ -10,6 +11,9 @@ from workbench import shared
 from workbench.background import Work, kept
 from workbench.state import Setting, Writing
 from workbench.steer.experiments import get_experiment
+
+_FILLING = threading.Lock()
+"""Held while what all sessions share is filled."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ def written(setting: Setting, edit: Edit, asked: Writing) -> Work[Written]:
     def write(progress: Progress) -> Written:
         if asked not in unedited:
             half = _half(progress, 0.0, "as it is")
-            unedited[asked] = experiment.continuation(None, prompt, *how, half)
+            made = experiment.continuation(None, prompt, *how, half)
+            with _FILLING:
+                unedited.setdefault(asked, made)
         after = experiment.continuation(edit, prompt, *how, _half(progress, 0.5, "edited"))
         return Written(setting, edit, prompt, unedited[asked], after)
 

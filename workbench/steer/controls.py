@@ -59,14 +59,16 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
     """A row of edits to step through, one for each thing that can be moved, when asked for."""
     if not st.session_state.get(_BEST):
         return
+    about = setting.without_question()
     try:
-        best = experiments.best_edits.shown(setting, edit.options)
+        best = experiments.best_edits.shown(about, edit.options)
     except UserError as error:
         failed(error)
         return
     if best is None:
         # Those of the options before stay readable.
-        if earlier := st.session_state.get(_BEST_BEFORE):
+        whose, earlier = st.session_state.get(_BEST_BEFORE, (None, []))
+        if earlier and whose == about:
             st.pills("Found under the options before", earlier, disabled=True, key="best-before")
         return
     edits = {_moves(one): one for one in best if any(one.pattern.values())}
@@ -78,7 +80,7 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
         )
         return
 
-    st.session_state[_BEST_BEFORE] = list(edits)
+    st.session_state[_BEST_BEFORE] = about, list(edits)
 
     def picked() -> None:
         if label := st.session_state["best-pick"]:

@@ -96,7 +96,7 @@ def free_writing(setting: Setting, outcome: Outcome) -> None:
     if last is None or last.setting != here:
         return
     if made is None:
-        st.caption("Written before, until the new text is there:")
+        st.caption("Written before:")
     elif made.edit != outcome.edit:
         st.caption("This was written under an earlier edit: “Write both” writes under this one.")
     _both(last)

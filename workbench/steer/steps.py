@@ -227,23 +227,23 @@ def steps(found: Measured, title: Callable[[int], str]) -> tuple[Step, ...]:
     made = [Step("Look", look, NO_EDIT)]
     if (taken := found.taken) is not None:
         name = f"Take {taken.answer} away" if taken.reached else f"Weaken {taken.answer}"
-        made.append(Step(name, _told(found, taken, "falls", title), taken.edit))
+        made.append(Step(name, _told(found, taken, title), taken.edit))
     if (added := found.added) is not None:
         name = f"Add {added.answer}" if added.reached else f"Try to add {added.answer}"
-        made.append(Step(name, _told(found, added, "rises", title), added.edit))
+        made.append(Step(name, _told(found, added, title), added.edit))
     last = made[-1].edit
     under = "as it is, and under this edit" if last != NO_EDIT else "as it is, and once edited"
     written = f"The model goes on about {found.source} twice: {under}."
     return (*made, Step("Let it write", written, last, writes=True))
 
 
-def _told(found: Measured, change: Change, moves: str, title: Callable[[int], str]) -> str:
+def _told(found: Measured, change: Change, title: Callable[[int], str]) -> str:
     first, *others = change.metas
     done = f"{'Tick' if change.ticked else 'Untick'} “{shorten(title(first), _SHOWN)}”"
     if others:
         done += f" and change {len(others)} more"
     answer = f"{done}: as {found.source}'s {change.attribute}, “{change.answer}”"
-    expected = (change.after < change.before) == (moves == "falls")
-    if not (change.seen and expected):
+    if not change.seen:
         return f"{answer} stays at {percent(change.after)}."
+    moves = "falls" if change.after < change.before else "rises"
     return f"{answer} {moves} from {percent(change.before)} to {percent(change.after)}."

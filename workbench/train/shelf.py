@@ -14,7 +14,7 @@ from metasae.progress import duration
 from metasae.saes import formats
 from metasae.sources import cache
 from metasae.sources.files import read_json, remove
-from workbench import session
+from workbench import session, shared
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
 from workbench.text import escape
@@ -110,6 +110,8 @@ def delete_made(lab: Lab, folder: Path) -> None:
     def do() -> None:
         trainings.trainings().pop(folder, None)
         remove(folder)
+        # Another may come under this name, which mustn't be taken for the one that was opened.
+        shared.close(replace(lab.preset.opened, meta_sae=name))
 
     delete(
         f"delete-{name}",

@@ -131,6 +131,31 @@ def test_other_words_are_other_questions_and_another_search(lab: Lab, spec: Spec
     assert Job(lab, replace(spec, wording="reworded")).id != Job(lab, spec).id
 
 
+def test_a_strict_estimating_job_keeps_what_it_scored(
+    lab: Lab, spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(spec, estimating=True, strict=True)
+    whole = Job(lab, asked, tmp_path / "whole").run()
+    job = Job(lab, asked, tmp_path / "a")
+    with pytest.raises(Stop):
+        job.run(stopping(2))
+    first = job.results()
+    runs: list[int] = []
+    real = engine.Engine.logprobs_with_own
+
+    def counted(self: Any, numbers: Any) -> Any:
+        runs.extend(np.asarray(numbers).tolist())
+        return real(self, numbers)
+
+    monkeypatch.setattr(engine.Engine, "logprobs_with_own", counted)
+    again = Job(lab, asked, tmp_path / "a")
+    same(again.run(), whole)
+    mine = again.results()
+    pd.testing.assert_frame_equal(mine.head(len(first)), first, atol=1e-4)
+    reported = {one.number for one in whole.patterns}  # type: ignore[union-attr]
+    assert not (set(first["combination"]) - reported) & set(runs)
+
+
 def test_an_estimating_job_reports_what_it_scored_and_goes_on_where_it_was(
     lab: Lab, spec: Spec, whole: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

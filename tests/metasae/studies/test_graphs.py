@@ -16,6 +16,7 @@ from metasae.studies.graphs import (
     members_by_meta,
     overlap,
     run,
+    share_range,
     similar,
     with_as_many_edges,
     with_same_degrees,
@@ -74,6 +75,19 @@ def test_overlaps_are_counted() -> None:
     other = joined(members_by_meta(material_of(((0,), (0,), (3,), (4,), (4,))).decomposition))
     # Edges 01, 12, 34 and 01, 34: two in both, three in either.
     assert overlap(one, other) == (2, pytest.approx(2 / 3), pytest.approx(2 / 3))
+
+
+def test_the_share_of_shared_edges_has_a_range_around_it() -> None:
+    draw = np.random.default_rng(1)
+    one = sp.csr_array(sp.triu(sp.random_array((300, 300), density=0.05, rng=draw) > 0, k=1))
+    one = one.astype(np.int32)
+    half = one.copy()
+    half.data = (draw.random(half.nnz) < 0.5).astype(np.int32)
+    half.eliminate_zeros()
+    low, high = share_range(one, half, 0)
+    share = overlap(one, half)[1]
+    assert low < share < high and high - low < 0.1
+    assert share_range(one, one, 0) == (1.0, 1.0)
 
 
 def test_a_random_graph_has_about_the_same_degrees() -> None:

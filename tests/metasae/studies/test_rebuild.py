@@ -80,6 +80,14 @@ def test_every_way_has_its_row() -> None:
     assert ("nearest of 4 latents", 1) in fve
 
 
+def test_controls_have_as_many_parts_as_the_open_meta_sae() -> None:
+    narrow = sae_of(torch.eye(8)[:1])
+    material = replace(material_of(LATENTS), seeds=(narrow,))
+    rows = run(material, QUICK, silent).figures["rows"]
+    (random,) = [row for row in rows if row["way"] == "pursuit over random rows"]
+    assert random["l0"] > 1.5  # two parts as the open one has, not one as the other
+
+
 def test_without_a_smaller_sae_the_rest_is_found_and_it_is_said() -> None:
     finding = run(material_of(LATENTS), QUICK, silent)
     assert len(finding.left_out) == 1 and "100.0%" in finding.verdict

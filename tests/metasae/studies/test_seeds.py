@@ -42,6 +42,16 @@ def test_the_recipe_is_the_open_ones_where_it_is_noted(small_lab: Lab) -> None:
     )
 
 
+def test_the_open_ones_own_seed_is_not_trained_again(
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = replace(small_lab.decomposition.meta, metadata={"training": {"seed": 1}})
+    other = replace(small_lab, decomposition=replace(small_lab.decomposition, meta=meta))
+    monkeypatch.setattr(seeds, "_meta_sae", lambda lab, seed, progress: seed)
+    assert meta_saes(other, 3) == (0, 2)
+    assert meta_saes(small_lab, 3) == (1, 2)
+
+
 @pytest.mark.parametrize("count", [0, 11])
 def test_a_number_of_seeds_out_of_bounds_is_refused(small_lab: Lab, count: int) -> None:
     with pytest.raises(UserError) as raised:

@@ -40,7 +40,7 @@ def test_settings_are_read_by_their_kind(name: str) -> None:
     one = study(name)
     assert one.configured({}) == one.configuration()
     assert one.configured({"seed": "7"}).seed == 7
-    for given in ({"nonsense": "1"}, {"seed": "many"}):
+    for given in ({"nonsense": "1"}, {"seed": "many"}, {"seed": "-1"}):
         with pytest.raises(UserError) as raised:
             one.configured(given)
         one_sentence(raised)
@@ -57,6 +57,16 @@ def test_an_interval_holds_the_mean_and_narrows_with_more_latents() -> None:
 
 def test_an_interval_of_equal_values_is_a_point() -> None:
     assert mean_with_interval(np.full(5, 0.25)) == {"value": 0.25, "low": 0.25, "high": 0.25}
+
+
+def test_values_that_go_together_are_drawn_again_together() -> None:
+    values = np.repeat([0.0, 1.0], 50)
+    alone = mean_with_interval(values)
+    together = mean_with_interval(values, groups=np.repeat([0, 1], 50))
+    assert together["value"] == alone["value"] == 0.5
+    # Two groups: both are the same one half of the time.
+    assert (together["low"], together["high"]) == (0.0, 1.0)
+    assert 0.3 < alone["low"] < 0.5 < alone["high"] < 0.7
 
 
 def test_a_mean_of_nothing_is_refused() -> None:
