@@ -155,8 +155,8 @@ class RememberingEngine(Engine):
         if fresh := [number for number in asked if number not in self.judged]:
             made = super().scored_chunk(np.array(fresh, dtype=np.int64))
             self.known |= dict(zip(fresh, made.scores, strict=True))
-            verdicts = zip(made.pattern.tolist(), made.margin.tolist(), strict=True)
-            self.judged |= dict(zip(fresh, verdicts, strict=True))
+            judged = zip(made.pattern.tolist(), made.margin.tolist(), strict=True)
+            self.judged |= dict(zip(fresh, judged, strict=True))
         scores = torch.stack([self.known[number] for number in asked])
         verdicts = [self.judged[number] for number in asked]
         pattern, margin = (np.array(one) for one in zip(*verdicts, strict=True))
