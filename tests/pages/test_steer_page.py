@@ -381,12 +381,12 @@ def test_what_was_written_stays_readable_while_the_next_is_written(
     go_on.clear()
     app.checkbox(key=f"box-{own.source[0]}").check().run()
     app.main.button[[b.label for b in app.main.button].index("Write both")].click().run()
-    assert errors(app) == [] and any("until the new text" in one.value for one in app.caption)
+    assert errors(app) == [] and any("Written before:" in one.value for one in app.caption)
     assert [one.value for one in app.markdown if one.value.startswith(":gray[")] == [before, after]
     assert any(one.label == "Cancel" for one in app.button)
     go_on.set()
     until(lambda: app.run() and any("three" in one.value for one in app.markdown))
-    assert not any("until the new text" in one.value for one in app.caption)
+    assert not any("Written before:" in one.value for one in app.caption)
 
 
 def test_a_prompt_without_the_name_is_one_sentence() -> None:
