@@ -153,7 +153,7 @@ class Kept(Generic[P, T]):
         try:
             return self.work(*args, **options).wait()
         except UserError:
-            self._begin.clear(*args, **options)
+            self.clear(*args, **options)
             raise
 
     def shown(self, *args: P.args, **options: P.kwargs) -> T | None:
@@ -167,7 +167,7 @@ class Kept(Generic[P, T]):
             UserError: what went wrong; the next call tries again.
         """
         work = self.work(*args, **options)
-        self._only(work, lambda: self._begin.clear(*args, **options))
+        self._only(work, lambda: self.clear(*args, **options))
         if not work.cancelled and work.soon():
             del st.session_state[_AWAITED][self]
             return self(*args, **options)
@@ -177,7 +177,7 @@ class Kept(Generic[P, T]):
                 st.button(
                     "Start again",
                     key=f"again-{id(work)}",
-                    on_click=lambda: self._begin.clear(*args, **options),
+                    on_click=lambda: self.clear(*args, **options),
                 )
         else:
             watch(work)
@@ -190,7 +190,7 @@ class Kept(Generic[P, T]):
     def again(self, *args: P.args, **options: P.kwargs) -> None:
         """Begin the work anew if it was cancelled."""
         if self.work(*args, **options).cancelled:
-            self._begin.clear(*args, **options)
+            self.clear(*args, **options)
 
     def _only(self, work: Work[T], forget: Callable[[], None]) -> None:
         """Let go of what this session waited for before.

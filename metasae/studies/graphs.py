@@ -29,7 +29,7 @@ from torch.nn.functional import normalize
 from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.saes.decomposition import Decomposition
-from metasae.studies.study import RESAMPLED, Finding, Material, Study
+from metasae.studies.study import RESAMPLED, Finding, Material, Study, check_smaller_share
 
 _CHUNK = 2048
 """Latents whose cosines are held at once."""
@@ -64,10 +64,7 @@ class Configuration:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.smaller_share < 1:
-            raise UserError(
-                f"The smaller SAE's share is {self.smaller_share}; give one between 0 and 1."
-            )
+        check_smaller_share(self.smaller_share)
         if not 0 < self.commonest <= 1:
             raise UserError(f"The commonest share is {self.commonest}; give one from 0 to 1.")
 

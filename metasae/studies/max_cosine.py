@@ -21,7 +21,14 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.saes.neighbours import VERY_SIMILAR, top_cosines
-from metasae.studies.study import Finding, Material, Study, share_with_interval
+from metasae.studies.study import (
+    Finding,
+    Material,
+    Study,
+    check_smaller_share,
+    check_threshold,
+    share_with_interval,
+)
 from metasae.training.controls import gaussian_like
 
 BIN = 0.02
@@ -49,12 +56,8 @@ class Configuration:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise UserError(f"The threshold is {self.threshold}; give a cosine between 0 and 1.")
-        if not 0 < self.smaller_share < 1:
-            raise UserError(
-                f"The smaller SAE's share is {self.smaller_share}; give one between 0 and 1."
-            )
+        check_threshold(self.threshold)
+        check_smaller_share(self.smaller_share)
 
 
 def largest_cosines(

@@ -31,7 +31,7 @@ from metasae.progress import Progress
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.saes.neighbours import VERY_SIMILAR
-from metasae.studies.study import Finding, Material, Study, mean_with_interval
+from metasae.studies.study import Finding, Material, Study, check_threshold, mean_with_interval
 
 _CHUNK = 2048
 """Parents whose cosines are held at once."""
@@ -55,8 +55,7 @@ class Configuration:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise UserError(f"The threshold is {self.threshold}; give a cosine between 0 and 1.")
+        check_threshold(self.threshold)
         if self.fewest < 2:
             raise UserError("A family has at least two children; give 2 or more.")
 

@@ -211,6 +211,26 @@ class Study:
         return self.configuration(**usual)
 
 
+def check_threshold(threshold: float) -> None:
+    """Refuse what is no cosine between 0 and 1.
+
+    Raises:
+        UserError: for it.
+    """
+    if not 0 < threshold < 1:
+        raise UserError(f"The threshold is {threshold}; give a cosine between 0 and 1.")
+
+
+def check_smaller_share(share: float) -> None:
+    """Refuse what is no share of the open SAE's width that a smaller SAE can have.
+
+    Raises:
+        UserError: for it.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"The smaller SAE's share is {share}; give one between 0 and 1.")
+
+
 def share_with_interval(hits: np.ndarray, seed: int = 0) -> dict[str, Any]:
     """A share of latents and the middle 95 % of what as many latents drawn again give.
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.sources.cache import CACHE_VARIABLE
+from metasae.steering.experiment import Experiment
 from workbench import shared
 
 
@@ -27,3 +28,9 @@ def on_small(small_default: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """The small lab, opened by every page."""
     monkeypatch.setattr(shared, "get_lab", lambda preset: small_default)
     return small_default
+
+
+@pytest.fixture
+def experiment(on_small: Lab) -> Experiment:
+    """What the Steer page opens on."""
+    return on_small.experiment(on_small.subject("Tokyo"), on_small.subject("Paris"))

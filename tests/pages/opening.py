@@ -26,6 +26,12 @@ def open_page(page: str = "steer", **query: str) -> AppTest:
     return app.switch_page(f"../pages/{page}.py").run()
 
 
+def query(app: AppTest) -> dict[str, str]:
+    """The page's address."""
+    given = app.query_params.items()
+    return {name: value if isinstance(value, str) else value[0] for name, value in given}
+
+
 def until(
     condition: Callable[[], object], done: Callable[[], object] = bool, seconds: float = 100.0
 ) -> None:

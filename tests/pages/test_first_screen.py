@@ -14,7 +14,7 @@ from metasae.steering.certainty import percent
 from metasae.steering.edits import NO_EDIT
 from metasae.steering.experiment import Experiment
 from tests.pages.opening import open_page as opened
-from tests.pages.opening import until
+from tests.pages.opening import query, until
 from workbench import shared
 from workbench.glossary import TERMS
 from workbench.open_line import in_words
@@ -29,20 +29,9 @@ def lab(on_small: Lab) -> Lab:
     return on_small
 
 
-@pytest.fixture
-def experiment(lab: Lab) -> Experiment:
-    """What the page opens on."""
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
-
-
 def read(app: AppTest) -> list[str]:
     assert not app.exception
     return [one.value.replace("\\", "") for one in app.markdown]
-
-
-def query(app: AppTest) -> dict[str, str]:
-    given = app.query_params.items()
-    return {name: value if isinstance(value, str) else value[0] for name, value in given}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -27,7 +27,7 @@ from metasae.steering.outcome import Outcome
 from metasae.steering.own_words import OwnWord
 from metasae.text.prompts import WORDINGS
 from tests.pages.opening import open_page as opened
-from tests.pages.opening import until
+from tests.pages.opening import query, until
 from workbench import shared
 from workbench.state import View, edit_to_text
 from workbench.steer import experiments, extras
@@ -38,12 +38,6 @@ from workbench.steer.tables import json_file
 @pytest.fixture(autouse=True)
 def lab(on_small: Lab) -> Lab:
     return on_small
-
-
-@pytest.fixture
-def experiment(lab: Lab) -> Experiment:
-    """What the page opens on."""
-    return lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
 
 
 @dataclass(frozen=True)
@@ -90,11 +84,6 @@ def near(expected: list[float]) -> Any:
 
 def sentence(app: AppTest) -> str:
     return app.header[0].value.replace("\\", "")
-
-
-def query(app: AppTest) -> dict[str, str]:
-    given = app.query_params.items()
-    return {name: value if isinstance(value, str) else value[0] for name, value in given}
 
 
 def errors(app: AppTest) -> list[str]:

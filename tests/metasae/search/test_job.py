@@ -74,6 +74,19 @@ def same(found: Summary | None, expected: Summary | None) -> None:
         assert mine.margin == pytest.approx(theirs.margin, abs=1e-4)
 
 
+def scored_from_now(monkeypatch: pytest.MonkeyPatch, method: str) -> list[int]:
+    """Combinations that a method of the engine is asked for, as they come."""
+    asked: list[int] = []
+    real = getattr(engine.Engine, method)
+
+    def counted(self: Any, numbers: Any) -> Any:
+        asked.extend(np.asarray(numbers).tolist())
+        return real(self, numbers)
+
+    monkeypatch.setattr(engine.Engine, method, counted)
+    return asked
+
+
 def parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
@@ -140,14 +153,7 @@ def test_a_strict_estimating_job_keeps_what_it_scored(
     with pytest.raises(Stop):
         job.run(stopping(2))
     first = job.results()
-    runs: list[int] = []
-    real = engine.Engine.logprobs_with_own
-
-    def counted(self: Any, numbers: Any) -> Any:
-        runs.extend(np.asarray(numbers).tolist())
-        return real(self, numbers)
-
-    monkeypatch.setattr(engine.Engine, "logprobs_with_own", counted)
+    runs = scored_from_now(monkeypatch, "logprobs_with_own")
     again = Job(lab, asked, tmp_path / "a")
     same(again.run(), whole)
     mine = again.results()
@@ -166,14 +172,7 @@ def test_an_estimating_job_reports_what_it_scored_and_goes_on_where_it_was(
         job.run(stopping(2))
     first = job.results()["combination"].tolist()
     assert first and job.summary() is None
-    runs: list[int] = []
-    real = engine.Engine.logprobs
-
-    def counted(self: Any, numbers: Any) -> Any:
-        runs.extend(np.asarray(numbers).tolist())
-        return real(self, numbers)
-
-    monkeypatch.setattr(engine.Engine, "logprobs", counted)
+    runs = scored_from_now(monkeypatch, "logprobs")
     again = Job(lab, asked, tmp_path / "a")
     summary = again.run()
     monkeypatch.undo()
