@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from metasae.lab.city_table import counted, measured_cities
 from metasae.lab.lab import POST_PAIR, open_lab
@@ -25,8 +23,7 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources.files import read_json, sha256, write_json
 from metasae.sources.presets import Preset
-from metasae.text.overlap import clean_windows
-from metasae.text.windows import Windows
+from metasae.text.overlap import clean_windows, for_figures
 from metasae.training import explained
 from metasae.training.base_sae import TrainingText
 from metasae.training.held_out import base_quality, held_out_batches
@@ -77,11 +74,6 @@ def measure_base(
         "saes": next(iter(by_source.values()), []),
         "saes_by_source": by_source,
     }
-
-
-def for_figures(windows: Windows) -> Bool[Tensor, " N"]:
-    """Which windows are of documents that no choice was made by: every second document."""
-    return windows.document % 2 == 1
 
 
 def kept_base(preset: Preset, out: Path) -> dict[str, Any] | None:

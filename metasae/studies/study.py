@@ -24,6 +24,8 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.provenance import Provenance
 from metasae.studies.firing import firing
+from metasae.studies.held_out_text import HeldOutText
+from metasae.studies.parts import Parts
 
 if TYPE_CHECKING:
     import altair as alt
@@ -42,7 +44,9 @@ class Material:
         smaller_widths: widths of the preset's smaller SAEs, narrow to wide.
         open_smaller: opens the SAE of one of them.
         read: reads about so many tokens and tells which latents fire on which, (N, F), of ones.
+        held_out: reads at most so many windows of held-out text.
         provenance: what all numbers come from.
+        parts: what the run has worked out before it was stopped.
     """
 
     decomposition: Decomposition
@@ -50,17 +54,23 @@ class Material:
     smaller_widths: tuple[int, ...] = ()
     open_smaller: Callable[[int], SparseAutoencoder] | None = None
     read: Callable[[int, Progress], sp.csr_array] | None = None
+    held_out: Callable[[int, Progress], HeldOutText] | None = None
     provenance: Provenance | None = None
+    parts: Parts = Parts()  # noqa: RUF009 - frozen
     _opened: dict[int, SparseAutoencoder] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(
-        lab: Lab, seeds: tuple[SparseAutoencoder, ...] = (), progress: Progress = silent
+        lab: Lab,
+        seeds: tuple[SparseAutoencoder, ...] = (),
+        progress: Progress = silent,
+        parts: Parts = Parts(),  # noqa: B008 - frozen
     ) -> "Material":
         """A lab's SAE and meta-SAE, and its preset's smaller SAEs.
 
         Args:
             seeds: see `seeds.meta_saes`.
+            parts: of the run.
         """
         preset = lab.preset
         return Material(
@@ -69,7 +79,9 @@ class Material:
             tuple(sorted(width for width in preset.widths if width < lab.n_latents)),
             lambda width: formats.open_sae(preset.sae(width), preset.sae_size(width), progress),
             lambda tokens, progress: firing(lab, tokens, progress),
+            lambda windows, progress: HeldOutText.of(lab, windows, progress),
             lab.provenance,
+            parts,
         )
 
     @property
@@ -112,6 +124,16 @@ class Material:
         if self.read is None:
             raise UserError("This study reads text, and there is no model to read it with.")
         return self.read(tokens, progress)
+
+    def text(self, windows: int, progress: Progress) -> HeldOutText:
+        """At most so many windows of held-out text, run up to the hook.
+
+        Raises:
+            UserError: when there is no text.
+        """
+        if self.held_out is None:
+            raise UserError("This study reads text, and there is no model to read it with.")
+        return self.held_out(windows, progress)
 
     def nearest_width(self, share: float) -> int:
         """Of the smaller widths the one closest to this share of the open SAE's.

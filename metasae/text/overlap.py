@@ -1,4 +1,4 @@
-"""Runs of tokens that held-out text has in common with training text: copies measure nothing."""
+"""Which held-out text figures are measured on: no copies of training text, nothing chosen by it."""
 
 import numpy as np
 import torch
@@ -42,3 +42,8 @@ def clean_windows(windows: Windows, run: int = RUN) -> Bool[Tensor, " N"]:
         for place in range(run):
             clean[window[starts + place]] = False
     return torch.from_numpy(clean)
+
+
+def for_figures(windows: Windows) -> Bool[Tensor, " N"]:
+    """Which windows are of documents that no choice was made by: every second document."""
+    return windows.document % 2 == 1

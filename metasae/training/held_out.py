@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.lm.halves import usable
@@ -71,20 +71,19 @@ def base_quality(
     spread, rows, tokens_scored = 0.0, 0, 0
     for number, (tokens, lengths) in enumerate(batches):
         resid = model.residual(tokens)
-        inside = torch.arange(tokens.shape[1])[None] < lengths[:, None]
         put = usable(resid, lengths, median_norm)
         x = resid[put]
         spread += float((x - mean).double().square().sum())
         rows += len(x)
         tokens_scored += int((lengths - 1).sum())
-        nats["clean"] += _nats(model, resid, tokens, inside)
-        nats["ablated"] += _nats(model, _put(resid, put, mean), tokens, inside)
+        nats["clean"] += _nats(model, resid, tokens, lengths)
+        nats["ablated"] += _nats(model, _put(resid, put, mean), tokens, lengths)
         for width, sae in saes.items():
             acts, latents = sae.encode_sparse(x)
             recon = sae.decode_sparse(acts, latents)
             left[width] += float((x - recon).double().square().sum())
             active[width] += float((acts > 0).sum())
-            nats[width] += _nats(model, _put(resid, put, recon), tokens, inside)
+            nats[width] += _nats(model, _put(resid, put, recon), tokens, lengths)
         progress("Measuring the SAEs on held-out text", (number + 1) / len(batches), "")
     clean, ablated = nats["clean"] / tokens_scored, nats["ablated"] / tokens_scored
     return [
@@ -109,10 +108,23 @@ def _put(resid: Tensor, where: Tensor, what: Tensor) -> Tensor:
     return out
 
 
-def _nats(model: LanguageModel, resid: Tensor, tokens: Tensor, inside: Tensor) -> float:
-    """Summed cross-entropy of the next token, over the positions that have one."""
-    logits = model.logits_above(resid)[:, :-1]
-    wanted = inside[:, 1:]
-    return float(
-        torch.nn.functional.cross_entropy(logits[wanted], tokens[:, 1:][wanted], reduction="sum")
-    )
+def _nats(model: LanguageModel, resid: Tensor, tokens: Tensor, lengths: Tensor) -> float:
+    return float(window_nats(model, resid, tokens, lengths).sum())
+
+
+def window_nats(
+    model: LanguageModel,
+    resid: Float[Tensor, "B T D"],
+    tokens: Int[Tensor, "B T"],
+    lengths: Int[Tensor, " B"],
+) -> Float[Tensor, " B"]:
+    """Cross-entropy of each window's next tokens, in nats, summed over the positions that have one.
+
+    Args:
+        resid: at the hook.
+        lengths: real tokens of each window.
+    """
+    inside = torch.arange(1, tokens.shape[1])[None] < lengths[:, None]
+    logits = model.logits_above(resid)[:, :-1][inside]
+    nats = torch.nn.functional.cross_entropy(logits, tokens[:, 1:][inside], reduction="none")
+    return torch.zeros(len(tokens)).index_add_(0, inside.nonzero()[:, 0], nats)

@@ -21,7 +21,7 @@ from metasae.progress import silent
 from metasae.release import measure as module
 from metasae.release import pair_table as pair_table_module
 from metasae.release.material import material, text_used
-from metasae.release.measure import for_figures, kept_base, measure, measure_base, measure_meta
+from metasae.release.measure import kept_base, measure, measure_base, measure_meta
 from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
@@ -29,6 +29,7 @@ from metasae.sources.files import sha256
 from metasae.sources.user_presets import find_preset
 from metasae.steering.experiment import Experiment
 from metasae.text.cities import ATTRIBUTES
+from metasae.text.overlap import for_figures
 from metasae.text.windows import Windows
 from metasae.training import explained
 from tests.builders import city_record, never, one_sentence, random_sae
@@ -45,11 +46,6 @@ def held(document: list[int], sources: tuple[str, ...], held_out: tuple[bool, ..
         sources=sources,
         held_out=held_out,
     )
-
-
-def test_every_second_document_is_for_figures() -> None:
-    windows = held([0, 0, 1, 1, 2, 5], ("x",) * 6, (True,) * 6)
-    assert for_figures(windows).tolist() == [False, False, True, True, False, True]
 
 
 def test_the_base_saes_are_measured_source_by_source(

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasae.text.overlap import clean_windows
+from metasae.text.overlap import clean_windows, for_figures
 from metasae.text.windows import Windows
 
 START = 0
@@ -76,3 +76,9 @@ def test_it_agrees_with_comparing_every_run(
             mine = set(range(begin, min(begin + size, len(tokens))))
             expected.append(held and not (mine & tainted))
     assert clean_windows(made(texts, size), run).tolist() == expected
+
+
+def test_every_second_document_is_for_figures() -> None:
+    windows = made([([1] * 8, True), ([2] * 4, True), ([3] * 4, True), ([4] * 9, False)], 4)
+    assert windows.document.tolist() == [0, 0, 1, 2, 3, 3, 3]
+    assert for_figures(windows).tolist() == [False, False, True, False, True, True, True]

@@ -1,0 +1,53 @@
+"""What a study has worked out so far, kept so that a run that was stopped goes on from there."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from metasae.sources.files import written_whole
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one run, a file each.
+
+    Attributes:
+        folder: of the run; None: nothing is kept.
+    """
+
+    folder: Path | None = None
+
+    def table(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """A table that takes long to make: made once, and kept as soon as it is.
+
+        Args:
+            name: tells it from the run's other parts; any text.
+
+        Raises:
+            UserError: when the folder can't be written, and whatever ``make`` raises.
+        """
+        if self.folder is None:
+            return make()
+        path = self._path(name).with_suffix(".parquet")
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError):  # not made yet, or damaged
+            made = make()
+        with written_whole(path) as part:
+            made.to_parquet(part, index=False)
+        return made
+
+    def checkpoint(self, name: str) -> Path | None:
+        """The file of a training's checkpoint; None where nothing is kept.
+
+        Args:
+            name: tells it from the run's other trainings; any text.
+        """
+        return None if self.folder is None else self._path(name).with_suffix(".checkpoint")
+
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / hashlib.sha256(name.encode()).hexdigest()[:16]
