@@ -34,7 +34,7 @@ from metasae.studies.study import RESAMPLED, Finding, Material, Study, check_sma
 _CHUNK = 2048
 """Latents whose cosines are held at once."""
 
-_FLOOR = 0.2
+FLOOR = 0.2
 """Cosines below it are never looked at: B would have more edges than any A."""
 
 _STEP = 0.05
@@ -91,7 +91,7 @@ def members_by_meta(decomposition: Decomposition, commonest: float = 1.0) -> sp.
 
 
 def similar(
-    directions: Float[Tensor, "F D"], others: Float[Tensor, "M D"], floor: float = _FLOOR
+    directions: Float[Tensor, "F D"], others: Float[Tensor, "M D"], floor: float = FLOOR
 ) -> sp.csr_array:
     """Cosines above a floor, (F, M)."""
     unit, parts = normalize(others), []
@@ -127,14 +127,14 @@ def with_as_many_edges(cosines: sp.csr_array, edges: int) -> tuple[float, sp.csr
     """
     upper, best = 1.0, sp.csr_array((cosines.shape[0],) * 2, dtype=np.int32)
     while True:  # from above: at the floor most pairs may be joined, more than memory holds
-        lower = max(_FLOOR, upper - _STEP)
+        lower = max(FLOOR, upper - _STEP)
         graph = joined(above(cosines, lower))
         if graph.nnz >= edges:
             break
-        if lower == _FLOOR:
+        if lower == FLOOR:
             raise UserError(
                 f"The smaller SAE joins fewer than {edges:,} pairs of latents even at a cosine of "
-                f"{_FLOOR}; choose a smaller SAE of more latents."
+                f"{FLOOR}; choose a smaller SAE of more latents."
             )
         upper, best = lower, graph
     for _ in range(_ROUNDS):
