@@ -1,9 +1,13 @@
-"""Further meta-SAEs of a lab's SAE, of the open one's width and recipe but for the start.
+"""Further meta-SAEs of a lab, of the open one's width and recipe; each is trained once and kept.
 
-They are what a figure's spread over seeds is measured with. Each is trained once and kept.
+Those of the same SAE from another start are what a figure's spread over seeds is measured with;
+the one of the SAEs of all widths is what latents of different widths are compared by.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -13,12 +17,13 @@ from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.directions import Directions
 from metasae.sources import cache
 from metasae.sources.records import from_values
 from metasae.studies.registry import MOST_SEEDS
 from metasae.training.config import TrainConfig
 from metasae.training.meta_sae import RECIPE, train_meta_sae
-from metasae.training.rows import TensorRows
+from metasae.training.rows import Rows, TensorRows
 
 
 def recipe(lab: Lab, seed: int) -> TrainConfig:
@@ -48,18 +53,49 @@ def meta_saes(lab: Lab, count: int, progress: Progress = silent) -> tuple[Sparse
 
 def _meta_sae(lab: Lab, seed: int, progress: Progress) -> SparseAutoencoder:
     folder = cache.seeded_meta_sae(lab.preset.kept_as, lab.provenance.meta_sae, seed)
-    checkpoint = folder.with_name(f"{folder.name}.checkpoint")
+    directions = TensorRows(lab.decomposition.sae.W_dec)
+    return _kept(folder, directions, recipe(lab, seed), f"Meta-SAE of seed {seed}", progress)
+
+
+def of_all_widths(
+    lab: Lab, saes: Sequence[SparseAutoencoder], seed: int, progress: Progress = silent
+) -> SparseAutoencoder:
+    """One meta-SAE of several SAEs' decoders, one after the other, as in the post.
+
+    Every direction counts once, so a width counts by its number of latents: where each is twice the
+    one before, half of what is trained on is the widest SAE.
+
+    Args:
+        saes: of all widths.
+
+    Raises:
+        UserError: as `train_meta_sae`, or when the one that is kept is damaged.
+    """
+    decoders = Directions(
+        tuple(f"{one.width:,} latents" for one in saes), tuple(one.W_dec for one in saes)
+    )
+    made = recipe(lab, seed)
+    digest = hashlib.sha256()
+    for part in decoders.parts:
+        digest.update(part.numpy().tobytes())
+    folder = cache.meta_sae_of_all_widths(
+        lab.preset.kept_as, lab.provenance.meta_sae, digest.hexdigest()[:12], seed
+    )
+    made = replace(made, batch=min(made.batch, len(decoders)))
+    return _kept(folder, decoders, made, f"Meta-SAE of all widths, seed {seed}", progress)
+
+
+def _kept(
+    folder: Path, directions: Rows, recipe: TrainConfig, stage: str, progress: Progress
+) -> SparseAutoencoder:
+    """The meta-SAE in a folder, trained where there is none."""
     if folder.exists():
         return formats.load(folder)
-    directions = TensorRows(lab.decomposition.sae.W_dec)
+    checkpoint = folder.with_name(f"{folder.name}.checkpoint")
     made = train_meta_sae(
-        directions,
-        recipe(lab, seed),
-        progress=progress,
-        stage=f"Meta-SAE of seed {seed}",
-        checkpoint=checkpoint,
+        directions, recipe, progress=progress, stage=stage, checkpoint=checkpoint,
         dtype=fast_dtype(),
-    )
+    )  # fmt: skip
     formats.save(made, folder, torch.float32)
     checkpoint.unlink(missing_ok=True)
     return made
