@@ -16,10 +16,11 @@ _ROW, _SHORTEST, _TALLEST = 4, 160, 1000
 
 
 def lineages(children: pd.DataFrame) -> pd.DataFrame:
-    """Where each latent stands.
+    """Where each latent stands, (width, latent, parent_width, parent, cosine) of some lineage.
 
-    Columns root_width, root, size, width, latent, parent_width, parent, cosine. Lineages with the most latents come first (size counts the root), and each in the order in which
-    it is drawn, parents before children. A root has no parent.
+    The lineage is told by root_width, root and size, its number of latents. Those of most latents
+    come first, each in the order in which it is drawn, parents before children; a root has no
+    parent.
 
     Args:
         children: columns width, parent, child_width, child, cosine.
