@@ -25,8 +25,8 @@ from metasae.saes.decomposition import Decomposition
 from metasae.steering.provenance import Provenance
 from metasae.studies.firing import firing
 from metasae.studies.held_out_text import HeldOutText
+from metasae.studies.kept_meta_saes import of_all_widths
 from metasae.studies.parts import Parts
-from metasae.studies.seeds import of_all_widths
 
 if TYPE_CHECKING:
     import altair as alt
