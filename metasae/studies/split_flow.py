@@ -36,7 +36,7 @@ def lineages(children: pd.DataFrame) -> pd.DataFrame:
         below.setdefault((width, parent), []).append((child_width, child))
     trees = [_in_order(latent, below) for latent in below if latent not in above]
     rows = []
-    for tree in sorted(trees, key=len, reverse=True):
+    for tree in sorted(trees, key=lambda tree: (-len(tree), tree[0])):
         for latent in tree:
             parent, cosine = above.get(latent, ((None, None), None))
             rows.append((*tree[0], len(tree), *latent, *parent, cosine))
