@@ -103,7 +103,10 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
             for width, some in counts.groupby("width")
         },
     }  # fmt: skip
-    of_parent = [len(taken[one.width].pieces(one.parent)) for one in table.itertuples()]
+    of_parent = [
+        len(taken[width].pieces(parent))
+        for width, parent in zip(table["width"], table["parent"], strict=True)
+    ]
     return Finding(
         verdict=_verdict(figures),
         figures=figures,
@@ -138,7 +141,8 @@ def _measured(
     unit = {sae.width: normalize(sae.W_dec) for sae in saes}
     parts = [
         with_controls(meta, unit[width], unit[child_width], some.reset_index(drop=True), seed)
-        for (width, child_width), some in split.groupby(["width", "child_width"])
+        for width, child_width in pairwise(unit)
+        if len(some := split[split["width"] == width])
     ]
     return pd.concat([split, pd.concat(parts, ignore_index=True)], axis=1)
 
@@ -146,15 +150,14 @@ def _measured(
 def _with_pieces(table: pd.DataFrame, taken: Mapping[int, Decomposition]) -> pd.DataFrame:
     """The same with the meta-latents that children share with their parents, and those they add."""
     shared, added = [], []
-    for one in table.itertuples():
-        of_parent = set(taken[one.width].pieces(one.parent))
-        of_child = set(taken[one.child_width].pieces(one.child))
+    columns = (table[name] for name in ("width", "parent", "child_width", "child"))
+    for width, parent, child_width, child in zip(*columns, strict=True):
+        of_parent = set(taken[width].pieces(parent))
+        of_child = set(taken[child_width].pieces(child))
         shared.append(sorted(of_parent & of_child))
         added.append(sorted(of_child - of_parent))
-    made = table.copy()
-    made.insert(table.columns.get_loc("cosine") + 1, "shared", shared)
-    made.insert(table.columns.get_loc("cosine") + 2, "added", added)
-    return made
+    told, measures = table.loc[:, :"cosine"], table.drop(columns=table.loc[:, :"cosine"].columns)
+    return pd.concat([told.assign(shared=shared, added=added), measures], axis=1)
 
 
 def _weights(table: pd.DataFrame, measure: str) -> np.ndarray:
