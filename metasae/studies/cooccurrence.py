@@ -287,7 +287,7 @@ def _by_cosine(pairs: pd.DataFrame) -> Any:
             alt.X("cosine:Q", title="cosine of the two directions"),
             alt.Y("phi:Q", title="mean φ of their firing"),
             alt.Color("pair:N", title=None, legend=alt.Legend(orient="top")),
-            alt.Shape("pair:N", title=None),
+            alt.Shape("pair:N", title=None, legend=alt.Legend(orient="top")),
             tooltip=["pair", "cosine", alt.Tooltip("phi:Q", format=".4f"), "pairs"],
         )
         .properties(width=420, height=220)
@@ -299,7 +299,11 @@ def _by_density(groups: pd.DataFrame) -> Any:
     import altair as alt
 
     base = alt.Chart(groups).encode(
-        alt.X("density:Q", title="share of tokens a latent fires on", scale=alt.Scale(type="log"))
+        alt.X(
+            "density:Q",
+            title="share of tokens a latent fires on",
+            scale=alt.Scale(type="log", nice=False),
+        )
     )
     scale = alt.Scale(zero=False)
     points = base.mark_line(point=True).encode(

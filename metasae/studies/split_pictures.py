@@ -30,7 +30,7 @@ def measures(found: Mapping[str, Mapping[str, Any]]) -> Any:
     )
     points = base.mark_point(filled=True, size=70).encode(
         alt.X("value:Q", title=None, axis=alt.Axis(format="%")),
-        alt.Shape("of:N", title=None, sort=names),
+        alt.Shape("of:N", title=None, sort=names, legend=alt.Legend(orient="top")),
         tooltip=["measure", "of", alt.Tooltip("value:Q", format=".1%")],
     )
     ranges = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high:Q"))
