@@ -9,11 +9,11 @@ which controls, is in `split_children`.
 Tables: ``children`` (width, parent, child_width, child, cosine, shared, added, then every measure,
 and with _random and _other after its name its controls): shared are the meta-latents a child has
 from its parent, by number; ``families`` (width, parent, child_width, children, kept, whole,
-explained, rank_by_kept), means over their children, those of most children first; ``by_width`` and ``by_parent`` (parents'
-width, or their number of meta-latents; families, children, cosine, every measure); ``lineages``
-(see `split_flow.lineages`); ``counts`` (width, meta_latents, latents): how many latents of a width
-have how many meta-latents; ``shares`` (meta, width, share): of a meta-latent's activation, the
-share on latents of a width, each width counted as one.
+explained, rank_by_kept): means over their children, the largest families first; ``by_width`` and
+``by_parent`` (parents' width, or their number of meta-latents; families, children, cosine, every
+measure); ``lineages`` (see `split_flow.lineages`); ``counts`` (width, meta_latents, latents): how
+many latents of a width have how many meta-latents; ``shares`` (meta, width, share): of a
+meta-latent's activation, the share on latents of a width, each width counted as one.
 
 Shapes: F latents, N children.
 """
