@@ -37,6 +37,9 @@ from metasae.studies import split_flow, split_pictures
 from metasae.studies.split_children import KINDS, MEASURES, children, with_controls
 from metasae.studies.study import Finding, Material, Study, check_threshold, mean_with_interval
 
+PAIR = ["width", "parent", "child_width", "child", "cosine"]
+"""Columns that tell a parent and its child."""
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -125,13 +128,13 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
 
 
 def all_children(saes: Sequence[SparseAutoencoder], threshold: float) -> pd.DataFrame:
-    """Columns width, parent, child_width, child, cosine: all pairs of neighbouring widths."""
+    """Columns `PAIR`: all parents and children of neighbouring widths."""
     parts = []
     for narrow, wide in pairwise(saes):
         some = children(narrow.W_dec, wide.W_dec, threshold)
         parts.append(some.assign(width=narrow.width, child_width=wide.width))
     made = pd.concat(parts, ignore_index=True)
-    return made[["width", "parent", "child_width", "child", "cosine"]]
+    return made[PAIR]
 
 
 def _measured(
@@ -156,8 +159,8 @@ def _with_pieces(table: pd.DataFrame, taken: Mapping[int, Decomposition]) -> pd.
         of_child = set(taken[child_width].pieces(child))
         shared.append(sorted(of_parent & of_child))
         added.append(sorted(of_child - of_parent))
-    told, measures = table.loc[:, :"cosine"], table.drop(columns=table.loc[:, :"cosine"].columns)
-    return pd.concat([told.assign(shared=shared, added=added), measures], axis=1)
+    pieces = pd.DataFrame({"shared": shared, "added": added})
+    return pd.concat([table[PAIR], pieces, table.drop(columns=PAIR)], axis=1)
 
 
 def _weights(table: pd.DataFrame, measure: str) -> np.ndarray:
