@@ -87,6 +87,16 @@ def seeded_meta_sae(name: str, meta_sae: str, seed: int) -> Path:
     return cache_dir() / "seeds" / name / f"{meta_sae}-seed-{seed}"
 
 
+def meta_sae_of_all_widths(name: str, meta_sae: str, digest: str, seed: int) -> Path:
+    """The folder of a preset's meta-SAE that is trained on its SAEs of all widths.
+
+    Args:
+        meta_sae: see `seeded_meta_sae`.
+        digest: of the directions it is trained on.
+    """
+    return cache_dir() / "all-widths" / name / f"{meta_sae}-{digest}-seed-{seed}"
+
+
 def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
     return cache_dir() / "text" / name / ("own.npz" if own else "windows-2.npz")

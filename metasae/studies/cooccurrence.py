@@ -1,16 +1,23 @@
 """Do latents that share meta-latents fire together more than equally close ones that don't?
 
-φ is the correlation of two latents' firing over tokens: of n tokens, a and b on which each fires
-and c on which both do, (n·c − a·b) / √(a(n − a)·b(n − b)). A meta-latent may stand for what
-directions have in common, or merely for latents that fire on the same tokens; if the latter, pairs
-that share one should have a larger φ than pairs of the same cosine that share none.
+A meta-latent may stand for what directions have in common, or merely for latents that fire on the
+same tokens; if the latter, pairs that share one should have a larger φ than pairs of the same
+cosine that share none. Asked on the text the SAEs were trained on, of which there is most, and on
+text that nothing was trained on.
 
-Tables: ``pairs`` (latent, sharing, other, cosine, other_cosine, phi, other_phi): a latent, one it
-shares a meta-latent with, and one of nearly the same cosine that it shares none with; ``latents``
-(latent, density, explained): share of the tokens it fires on, and of its squared length that its
-meta-latents explain.
+Beside it what else tells how atomic latents are: mean |φ| over all pairs, and the composition rate,
+the variance of the directions that the open meta-SAE explains (the study ``saebench`` has that of a
+meta-SAE of a quarter of the width, as published ones are), and whether rarer latents are explained
+better.
 
-Shapes: N tokens, F latents, P pairs.
+Tables: ``pairs`` (held_out, latent, sharing, other, cosine, other_cosine, phi, other_phi): a
+latent, one it shares a meta-latent with, and one of nearly the same cosine that it shares none
+with; ``latents`` (latent, density, explained): share of the tokens it fires on, and of its squared
+length that its meta-latents explain; ``by_density`` (density, explained, low, high, latents): the
+latents in groups of as many each, from the rarest on, with their median density and mean share
+explained.
+
+Shapes: N tokens, F latents.
 """
 
 from dataclasses import dataclass
@@ -21,7 +28,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 from jaxtyping import Float
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, spearmanr
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -29,7 +36,10 @@ from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.saes.decomposition import Decomposition
 from metasae.studies.graphs import members_by_meta
-from metasae.studies.study import Finding, Material, Study, mean_with_interval
+from metasae.studies.phi import by_chance, mean_absolute_phi, phi
+from metasae.studies.rebuild import by_sae, explained
+from metasae.studies.study import RESAMPLED, Finding, Material, Study, mean_with_interval
+from metasae.training.explained import quality
 
 _CHUNK = 512
 """Latents whose cosines to all others are held at once."""
@@ -40,69 +50,29 @@ class Configuration:
     """How it is asked.
 
     Attributes:
-        tokens: of text that are read.
+        tokens: that are read of each text, as far as there are so many.
         pairs: of latents that share a meta-latent, drawn by seed.
         tolerance: most by which the cosine of the compared pair may differ.
         least: tokens a latent must fire on to take part: φ of rarer ones says nothing.
-        seed: of the draws.
+        groups: of as many latents each, in which density is compared with what is explained.
+        seed: of the draws and the intervals.
 
     Raises:
-        UserError: for fewer than one token or pair, or a tolerance that is not positive.
+        UserError: for fewer than one token, pair or group, or a tolerance that is not positive.
     """
 
     tokens: int = 300_000
     pairs: int = 4000
     tolerance: float = 0.01
     least: int = 10
+    groups: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.tokens, self.pairs, self.least) < 1:
-            raise UserError("Give at least one token, one pair and one firing.")
+        if min(self.tokens, self.pairs, self.least, self.groups) < 1:
+            raise UserError("Give at least one token, one pair, one firing and one group.")
         if not self.tolerance > 0:
             raise UserError(f"The tolerance is {self.tolerance}; give a cosine above 0.")
-
-
-def phi(firing: sp.csr_array, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """φ of pairs of latents, (P,); NaN where one fires on no token or on all.
-
-    Args:
-        firing: ones, (N, F).
-        one, other: the pairs' latents, (P,).
-    """
-    tokens = firing.shape[0]
-    by_latent = sp.csc_array(firing)
-    often = np.diff(by_latent.indptr).astype(np.float64)
-    both = np.asarray(by_latent[:, one].multiply(by_latent[:, other]).sum(0)).ravel()
-    a, b = often[one], often[other]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        made: np.ndarray = (tokens * both - a * b) / np.sqrt(a * (tokens - a) * b * (tokens - b))
-    return np.where(np.isfinite(made), made, np.nan)
-
-
-def mean_absolute_phi(firing: sp.csr_array) -> float:
-    """Mean |φ| over all pairs of latents that fire on some tokens and not on all.
-
-    Most pairs never fire together, and their |φ| is a product of one number for each latent,
-    √(a / (n − a)); so only those that do are looked at one by one.
-    """
-    tokens = firing.shape[0]
-    often = np.asarray(firing.sum(0)).ravel().astype(np.float64)
-    alive = np.flatnonzero((often > 0) & (often < tokens))
-    if len(alive) < 2:
-        return float("nan")
-    some, a = sp.csr_array(firing[:, alive]).astype(np.float64), often[alive]
-    weight = np.sqrt(a / (tokens - a))
-    apart = (weight.sum() ** 2 - (weight**2).sum()) / 2
-    by_latent, total = sp.csr_array(some.T), apart
-    for begin in range(0, len(alive), _CHUNK):
-        part = sp.coo_array(by_latent[begin : begin + _CHUNK] @ some)
-        above = part.col > part.row + begin
-        row, column, both = part.row[above] + begin, part.col[above], part.data[above]
-        spread = np.sqrt(a[row] * (tokens - a[row]) * a[column] * (tokens - a[column]))
-        found = np.abs(tokens * both - a[row] * a[column]) / spread
-        total += float((found - weight[row] * weight[column]).sum())
-    return float(total / (len(alive) * (len(alive) - 1) / 2))
 
 
 def matched_pairs(
@@ -146,29 +116,22 @@ def matched_pairs(
     return pd.DataFrame(rows, columns=["latent", "sharing", "other", "cosine", "other_cosine"])
 
 
-def explained(decomposition: Decomposition) -> np.ndarray:
-    """Share of every latent's squared direction length that its meta-latents explain, (F,)."""
-    directions, meta = decomposition.sae.W_dec, decomposition.meta
-    rebuilt = decomposition.activations @ meta.W_dec + meta.b_dec
-    left = (directions - rebuilt).square().sum(1) / directions.square().sum(1)
-    made: np.ndarray = (1 - left).numpy()
-    return made
+def compared(
+    firing: sp.csr_array, decomposition: Decomposition, config: Configuration
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """How pairs that share a meta-latent fire on a text, beside their partners: figures, and pairs.
 
-
-def run(material: Material, config: Configuration, progress: Progress) -> Finding:
-    """See the module.
+    Args:
+        firing: ones, (N, F).
 
     Raises:
-        UserError: when there is no text, or no pair to compare.
+        UserError: when there is no pair to compare.
     """
-    firing = material.fires(config.tokens, progress)
-    often = np.asarray(firing.sum(0)).ravel()
-    able = np.flatnonzero(often >= config.least)
-    members = members_by_meta(material.decomposition)
-    progress("Pairs", 0.0, f"{len(able):,} latents fire often enough")
+    able = frequent(firing, config.least)
     pairs = matched_pairs(
-        material.sae.W_dec, members, able, config.pairs, config.tolerance, config.seed
-    )
+        decomposition.sae.W_dec, members_by_meta(decomposition), able, config.pairs,
+        config.tolerance, config.seed,
+    )  # fmt: skip
     if not len(pairs):
         raise UserError(
             "No latent that shares a meta-latent has one of the same cosine that shares none; give "
@@ -177,34 +140,110 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     first, second, other = (pairs[name].to_numpy() for name in ("latent", "sharing", "other"))
     pairs = pairs.assign(phi=phi(firing, first, second), other_phi=phi(firing, first, other))
     pairs = pairs.dropna().reset_index(drop=True)
-    difference = mean_with_interval((pairs["phi"] - pairs["other_phi"]).to_numpy(), config.seed)
-    latents = pd.DataFrame(
-        {
-            "latent": able,
-            "density": often[able] / firing.shape[0],
-            "explained": explained(material.decomposition)[able],
-        }
-    )
-    constant = latents["density"].nunique() < 2 or latents["explained"].nunique() < 2
-    rank = None if constant else spearmanr(latents["density"], latents["explained"]).statistic
-    progress("Pairs", 1.0, "")
-    figures: dict[str, Any] = {
+    figures = {
         "tokens": firing.shape[0],
         "latents": len(able),
         "mean_absolute_phi": mean_absolute_phi(firing),
+        "mean_absolute_phi_by_chance": by_chance(firing),
         "pairs": len(pairs),
         "phi_sharing": float(pairs["phi"].mean()),
         "phi_same_cosine": float(pairs["other_phi"].mean()),
-        "difference": difference,
+        "difference": mean_with_interval(
+            (pairs["phi"] - pairs["other_phi"]).to_numpy(), config.seed
+        ),
         "cosine": float(pairs["cosine"].mean()),
         "cosine_same": float(pairs["other_cosine"].mean()),
-        "density_explained_spearman": None if rank is None else float(rank),
     }
+    return figures, pairs
+
+
+def frequent(firing: sp.csr_array, least: int) -> np.ndarray:
+    """Latents that fire on so many tokens or more."""
+    return np.flatnonzero(np.asarray(firing.sum(0)).ravel() >= least)
+
+
+def composition(decomposition: Decomposition, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+    """What the meta-latents explain of all directions, with its interval, and of each, (F,)."""
+    directions, meta = decomposition.sae.W_dec, decomposition.meta
+    left, total = by_sae(meta, directions).left, directions.square().sum(1)
+    all_of_them = quality(meta, directions)
+    figures = {
+        **explained(left, total, seed), "fve_centred": all_of_them.fve_centred,
+        "l0": all_of_them.l0, "meta_latents": meta.width,
+    }  # fmt: skip
+    return figures, (1 - left / total).numpy()
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray, seed: int) -> dict[str, float] | None:
+    """Spearman's rank correlation and its bootstrap interval; None where one is constant."""
+    if min(len(np.unique(one)), len(np.unique(other))) < 2:
+        return None
+
+    def of(one: np.ndarray, other: np.ndarray) -> float:
+        return float(spearmanr(one, other).statistic)
+
+    drawn = bootstrap(
+        (one, other), of, paired=True, vectorized=False, method="percentile",
+        n_resamples=RESAMPLED, rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    low, high = drawn.confidence_interval
+    return {"value": of(one, other), "low": float(low), "high": float(high)}
+
+
+def by_density(latents: pd.DataFrame, groups: int, seed: int) -> pd.DataFrame:
+    """Mean share explained by density, see the module.
+
+    Args:
+        latents: with columns density, explained.
+        groups: most groups; fewer where there are fewer latents.
+    """
+    ordered = latents.sort_values("density", kind="stable")
+    rows = []
+    for index in np.array_split(np.arange(len(ordered)), min(groups, len(ordered))):
+        some = ordered.iloc[index]
+        mean = mean_with_interval(some["explained"].to_numpy(np.float64), seed)
+        rows.append(
+            {
+                "density": float(some["density"].median()), "explained": mean["value"],
+                "low": mean["low"], "high": mean["high"], "latents": len(some),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def run(material: Material, config: Configuration, progress: Progress) -> Finding:
+    """See the module.
+
+    Raises:
+        UserError: when there is no text, or no pair to compare.
+    """
+    decomposition = material.decomposition
+    firing = material.fires(config.tokens, False, progress)
+    figures, pairs = compared(firing, decomposition, config)
+    pairs, left_out = pairs.assign(held_out=False), list[str]()
+    try:
+        unseen = material.fires(config.tokens, True, progress)
+        figures["held_out"], others = compared(unseen, decomposition, config)
+        pairs = pd.concat([pairs, others.assign(held_out=True)], ignore_index=True)
+    except UserError as error:
+        left_out.append(f"Not asked on text that nothing was trained on: {error}")
+    progress("What is explained", 0.0, "")
+    figures["composition"], parts = composition(decomposition, config.seed)
+    able = frequent(firing, config.least)
+    density = np.asarray(firing.sum(0)).ravel()[able] / firing.shape[0]
+    latents = pd.DataFrame({"latent": able, "density": density, "explained": parts[able]})
+    figures["density_explained_spearman"] = rank_correlation(density, parts[able], config.seed)
+    groups = by_density(latents, config.groups, config.seed)
+    progress("What is explained", 1.0, "")
     return Finding(
         verdict=_verdict(figures),
         figures=figures,
-        tables={"pairs": pairs, "latents": latents},
-        charts={"pairs": _picture(pairs)},
+        tables={"pairs": pairs, "latents": latents, "by_density": groups},
+        charts={
+            "pairs": _by_cosine(pairs[~pairs["held_out"]]),
+            "explained by density": _by_density(groups),
+        },
+        left_out=tuple(left_out),
     )
 
 
@@ -212,14 +251,21 @@ def _verdict(figures: dict[str, Any]) -> str:
     by = figures["difference"]
     more = by["low"] > 0
     words = "more than" if more else "less than" if by["high"] < 0 else "no more and no less than"
-    return (
+    text = (
         f"Latents that share a meta-latent fire together {words} equally close ones that share "
         f"none: φ {figures['phi_sharing']:.4f} against {figures['phi_same_cosine']:.4f}, a "
-        f"difference of {by['value']:.4f} ({by['low']:.4f} to {by['high']:.4f})."
+        f"difference of {by['value']:.4f} ({by['low']:.4f} to {by['high']:.4f})"
     )
+    if "held_out" in figures:
+        again = figures["held_out"]["difference"]
+        text += (
+            f"; on {figures['held_out']['tokens']:,} tokens that nothing was trained on "
+            f"{again['value']:.4f} ({again['low']:.4f} to {again['high']:.4f})"
+        )
+    return f"{text}."
 
 
-def _picture(pairs: pd.DataFrame) -> Any:
+def _by_cosine(pairs: pd.DataFrame) -> Any:
     """φ by cosine, of pairs that share a meta-latent and of their partners."""
     import altair as alt
 
@@ -241,11 +287,33 @@ def _picture(pairs: pd.DataFrame) -> Any:
             alt.X("cosine:Q", title="cosine of the two directions"),
             alt.Y("phi:Q", title="mean φ of their firing"),
             alt.Color("pair:N", title=None, legend=alt.Legend(orient="top")),
-            alt.Shape("pair:N", title=None),
+            alt.Shape("pair:N", title=None, legend=alt.Legend(orient="top")),
             tooltip=["pair", "cosine", alt.Tooltip("phi:Q", format=".4f"), "pairs"],
         )
         .properties(width=420, height=220)
     )
+
+
+def _by_density(groups: pd.DataFrame) -> Any:
+    """What is explained of rarer and of commoner latents, with intervals."""
+    import altair as alt
+
+    base = alt.Chart(groups).encode(
+        alt.X(
+            "density:Q",
+            title="share of tokens a latent fires on",
+            scale=alt.Scale(type="log", nice=False),
+        )
+    )
+    scale = alt.Scale(zero=False)
+    points = base.mark_line(point=True).encode(
+        alt.Y("explained:Q", title="explained by its meta-latents", scale=scale,
+              axis=alt.Axis(format="%")),
+        tooltip=[alt.Tooltip("density:Q", format=".2e"),
+                 alt.Tooltip("explained:Q", format=".1%"), "latents"],
+    )  # fmt: skip
+    ranges = base.mark_rule(strokeWidth=2).encode(alt.Y("low:Q", scale=scale), alt.Y2("high:Q"))
+    return (points + ranges).properties(width=420, height=220)
 
 
 STUDY = Study(

@@ -7,7 +7,7 @@ To add one, write a module with a configuration (a frozen dataclass of plain val
 Shapes: F latents, D = d_model.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from metasae.saes.decomposition import Decomposition
 from metasae.steering.provenance import Provenance
 from metasae.studies.firing import firing
 from metasae.studies.held_out_text import HeldOutText
+from metasae.studies.kept_meta_saes import of_all_widths
 from metasae.studies.parts import Parts
 
 if TYPE_CHECKING:
@@ -43,20 +44,25 @@ class Material:
         seeds: further meta-SAEs of the same SAE and recipe, started elsewhere.
         smaller_widths: widths of the preset's smaller SAEs, narrow to wide.
         open_smaller: opens the SAE of one of them.
-        read: reads about so many tokens and tells which latents fire on which, (N, F), of ones.
+        read: reads about so many tokens, of text that nothing was trained on or of the training's,
+            and tells which latents fire on which, (N, F), of ones.
         held_out: reads at most so many windows of held-out text.
         provenance: what all numbers come from.
         parts: what the run has worked out before it was stopped.
+        train_on_all: trains one meta-SAE on several SAEs' directions, from a seed.
     """
 
     decomposition: Decomposition
     seeds: tuple[SparseAutoencoder, ...] = ()
     smaller_widths: tuple[int, ...] = ()
     open_smaller: Callable[[int], SparseAutoencoder] | None = None
-    read: Callable[[int, Progress], sp.csr_array] | None = None
+    read: Callable[[int, bool, Progress], sp.csr_array] | None = None
     held_out: Callable[[int, Progress], HeldOutText] | None = None
     provenance: Provenance | None = None
     parts: Parts = Parts()  # noqa: RUF009 - frozen
+    train_on_all: (
+        Callable[[Sequence[SparseAutoencoder], int, Progress], SparseAutoencoder] | None
+    ) = None
     _opened: dict[int, SparseAutoencoder] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -78,10 +84,11 @@ class Material:
             seeds,
             tuple(sorted(width for width in preset.widths if width < lab.n_latents)),
             lambda width: formats.open_sae(preset.sae(width), preset.sae_size(width), progress),
-            lambda tokens, progress: firing(lab, tokens, progress),
+            lambda tokens, held_out, progress: firing(lab, tokens, held_out, progress),
             lambda windows, progress: HeldOutText.of(lab, windows, progress),
             lab.provenance,
             parts,
+            lambda saes, seed, progress: of_all_widths(lab, saes, seed, progress),
         )
 
     @property
@@ -115,15 +122,39 @@ class Material:
             self._opened[width] = sae
         return self._opened[width]
 
-    def fires(self, tokens: int, progress: Progress) -> sp.csr_array:
+    @cached_property
+    def widths(self) -> tuple[SparseAutoencoder, ...]:
+        """The SAEs of all widths, narrow to wide; the open one is the last.
+
+        Raises:
+            UserError: as `smaller`, or when there is no smaller SAE.
+        """
+        self.nearest_width(1.0)
+        return (*map(self.smaller, self.smaller_widths), self.sae)
+
+    def metas_of_all_widths(self, progress: Progress) -> tuple[SparseAutoencoder, ...]:
+        """Meta-SAEs of the decoders of all widths together, as many as there are of the open SAE.
+
+        Raises:
+            UserError: as `widths`, or when there is nothing to train one with.
+        """
+        if self.train_on_all is None:
+            raise UserError("This study needs a meta-SAE of all widths, and none can be trained.")
+        seeds = range(1 + len(self.seeds))
+        return tuple(self.train_on_all(self.widths, seed, progress) for seed in seeds)
+
+    def fires(self, tokens: int, held_out: bool, progress: Progress) -> sp.csr_array:
         """Which latents fire on about so many tokens of text: ones, (N, F).
+
+        Args:
+            held_out: of text that nothing was trained on.
 
         Raises:
             UserError: when there is no text.
         """
         if self.read is None:
             raise UserError("This study reads text, and there is no model to read it with.")
-        return self.read(tokens, progress)
+        return self.read(tokens, held_out, progress)
 
     def text(self, windows: int, progress: Progress) -> HeldOutText:
         """At most so many windows of held-out text, run up to the hook.
@@ -263,7 +294,10 @@ def share_with_interval(hits: np.ndarray, seed: int = 0) -> dict[str, Any]:
 
 
 def mean_with_interval(
-    values: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+    values: np.ndarray,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """A mean over latents and its bootstrap interval of 95 %.
 
@@ -280,8 +314,10 @@ def mean_with_interval(
     draw = np.random.default_rng(seed)
     if groups is None:
         groups = np.arange(len(values))
-    sums, sizes = np.bincount(groups, values), np.bincount(groups)
+    if weights is None:
+        weights = np.ones(len(values))
+    sums, sizes = np.bincount(groups, weights * values), np.bincount(groups, weights)
     picks = (draw.integers(0, len(sums), len(sums)) for _ in range(RESAMPLED))
     drawn = [float(sums[some].sum() / sizes[some].sum()) for some in picks]
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+    return {"value": float(sums.sum() / sizes.sum()), "low": float(low), "high": float(high)}

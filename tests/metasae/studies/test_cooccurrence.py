@@ -1,22 +1,21 @@
-"""φ by brute force, matched pairs, and what follows from them."""
+"""Matched pairs, what is explained, and what follows from them."""
 
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 
 from metasae.errors import UserError
 from metasae.progress import silent
 from metasae.studies.cooccurrence import (
     Configuration,
-    explained,
+    by_density,
+    composition,
     matched_pairs,
-    mean_absolute_phi,
-    phi,
+    rank_correlation,
     run,
 )
 from metasae.studies.graphs import members_by_meta
@@ -24,35 +23,6 @@ from tests.builders import one_sentence
 from tests.metasae.studies.planted import material_of, sums_of
 
 LATENTS = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (6, 7))
-
-
-def random_firing(seed: int, tokens: int = 40, latents: int = 7) -> np.ndarray:
-    return np.random.default_rng(seed).random((tokens, latents)) < 0.2
-
-
-@given(st.integers(0, 1000))
-def test_phi_is_the_correlation_of_firing(seed: int) -> None:
-    fires = random_firing(seed)
-    one, other = np.array([0, 2, 3]), np.array([1, 2, 6])
-    found = phi(sp.csr_array(fires.astype(np.float32)), one, other)
-    for a, b, value in zip(one, other, found, strict=True):
-        if fires[:, a].any() and fires[:, b].any():
-            truth = np.corrcoef(fires[:, a].astype(float), fires[:, b].astype(float))[0, 1]
-            assert value == pytest.approx(truth, abs=1e-6)
-        else:
-            assert np.isnan(value)
-
-
-@given(st.integers(0, 1000))
-def test_the_mean_over_all_pairs_is_that_of_each(seed: int) -> None:
-    fires = random_firing(seed)
-    alive = [n for n in range(fires.shape[1]) if 0 < fires[:, n].sum() < len(fires)]
-    every = [
-        abs(np.corrcoef(fires[:, a].astype(float), fires[:, b].astype(float))[0, 1])
-        for a, b in combinations(alive, 2)
-    ]
-    found = mean_absolute_phi(sp.csr_array(fires.astype(np.float32)))
-    assert found == pytest.approx(np.mean(every), abs=1e-6)
 
 
 def test_partners_have_the_cosine_and_share_nothing() -> None:
@@ -77,35 +47,85 @@ def test_only_latents_that_are_able_take_part() -> None:
     assert set(found[["latent", "sharing", "other"]].to_numpy().ravel().tolist()) == {0, 1, 4}
 
 
-def test_what_is_explained_is_one_minus_what_is_left() -> None:
-    decomposition = material_of(LATENTS).decomposition
-    parts = [1 - decomposition.unexplained([latent]) for latent in range(len(LATENTS))]
-    assert explained(decomposition) == pytest.approx(parts, abs=1e-6)
+def test_composition_is_one_minus_what_is_left() -> None:
+    meta = material_of(LATENTS).decomposition.meta
+    # The second meta-latent never fires, so what lies along it is left.
+    threshold = torch.full((meta.width,), 0.1)
+    threshold[1] = 2.0
+    planted = material_of(LATENTS).decomposition
+    decomposition = replace(planted, meta=replace(meta, threshold=threshold))
+    figures, parts = composition(decomposition, 0)
+    assert parts.tolist() == pytest.approx([0.5, 0.5, 1, 1, 1, 1], abs=1e-6)
+    assert figures["fve"] == pytest.approx(5 / 6) and figures["l0"] == pytest.approx(10 / 6)
+    centred = decomposition.sae.W_dec - decomposition.sae.W_dec.mean(0)
+    assert figures["fve_centred"] == pytest.approx(1 - 1 / float(centred.square().sum()))
+    assert figures["low"] <= figures["fve"] <= figures["high"]
 
 
-def test_latents_that_fire_together_are_told_from_those_that_do_not() -> None:
-    # Neighbours share an axis, and fire together; all others alone.
-    fires = np.zeros((200, len(LATENTS)), np.float32)
-    for token in range(200):
+def test_rank_correlation_has_its_interval() -> None:
+    one = np.arange(200.0)
+    assert rank_correlation(one, one**3, 0) == pytest.approx({"value": 1, "low": 1, "high": 1})
+    noise = np.random.default_rng(0).normal(size=200)
+    found = rank_correlation(one, one + 100 * noise, 0)
+    assert found is not None and found["low"] < found["value"] < found["high"]
+    assert rank_correlation(one, np.ones(200), 0) is None
+
+
+def test_latents_are_grouped_by_how_often_they_fire() -> None:
+    latents = pd.DataFrame(
+        {"density": [0.4, 0.1, 0.3, 0.2, 0.5], "explained": [1, 0.2, 0.6, 0.4, 0.8]}
+    )
+    found = by_density(latents, 2, 0)
+    assert found["latents"].tolist() == [3, 2]
+    assert found["density"].tolist() == pytest.approx([0.2, 0.45])
+    assert found["explained"].tolist() == pytest.approx([0.4, 0.9])
+    assert len(by_density(latents, 9, 0)) == 5
+
+
+def together(tokens: int) -> sp.csr_array:
+    """Neighbours of `LATENTS` share an axis, and fire together; all others alone."""
+    fires = np.zeros((tokens, len(LATENTS)), np.float32)
+    for token in range(tokens):
         first = token % 5
         fires[token, [first, (first + 1) % 5]] = token % 4 < 3
         fires[token, 5] = token % 7 == 0
-    material = replace(material_of(LATENTS), read=lambda tokens, progress: sp.csr_array(fires))
+    return sp.csr_array(fires)
+
+
+def test_latents_that_fire_together_are_told_from_those_that_do_not() -> None:
+    material = replace(
+        material_of(LATENTS), read=lambda tokens, held_out, progress: together(100 + 100 * held_out)
+    )
     finding = run(material, Configuration(tolerance=0.6, least=1), silent)
     by = finding.figures["difference"]
     assert by["low"] > 0 and "more than" in finding.verdict
     assert finding.figures["phi_sharing"] > finding.figures["phi_same_cosine"]
+    assert finding.figures["tokens"] == 100 and finding.figures["held_out"]["tokens"] == 200
+    assert finding.tables["pairs"]["held_out"].tolist() == [False] * 5 + [True] * 5
+    assert finding.figures["composition"]["fve"] == pytest.approx(1.0)
+
+
+def test_without_text_that_nothing_was_trained_on_the_rest_is_told() -> None:
+    def read(tokens: int, held_out: bool, progress: object) -> sp.csr_array:
+        if held_out:
+            raise UserError("None of the text is held out.")
+        return together(100)
+
+    finding = run(
+        replace(material_of(LATENTS), read=read), Configuration(tolerance=0.6, least=1), silent
+    )
+    assert "held_out" not in finding.figures and "held out" in finding.left_out[0]
 
 
 def test_no_partner_is_said() -> None:
     fires = sp.csr_array(np.eye(6, dtype=np.float32))
-    material = replace(material_of(LATENTS), read=lambda tokens, progress: fires)
+    material = replace(material_of(LATENTS), read=lambda tokens, held_out, progress: fires)
     with pytest.raises(UserError) as raised:
         run(material, Configuration(tolerance=0.1, least=1), silent)
     one_sentence(raised)
 
 
-@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"pairs": 0}, {"tolerance": 0.0}])
+@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"pairs": 0}, {"tolerance": 0.0}, {"groups": 0}])
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import silent
 from metasae.studies import firing as module
@@ -10,27 +11,47 @@ from metasae.studies.study import Material
 from metasae.text.document import Document
 from metasae.text.windows import windows
 from tests import small_lab as planted
+from tests.builders import one_sentence
 from tests.small_models import TAUGHT
 
 
+@pytest.mark.parametrize("held_out", [False, True])
 def test_each_token_has_the_latents_of_the_sae(
-    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch, held_out: bool
 ) -> None:
-    texts = [Document("a", f"{name} is a city .", False) for name in TAUGHT]
+    half = len(TAUGHT) // 2
+    texts = [
+        Document("a", f"{name} is a city . {name} is a city", number < half)
+        for number, name in enumerate(TAUGHT)
+    ]
     text = windows(small_lab.model, silent, texts)
     monkeypatch.setattr(module, "text_of", lambda *_: text)
     monkeypatch.setattr(module, "fast_dtype", lambda: torch.float32)
-    found = module.firing(small_lab, 10**6)
+    found = module.firing(small_lab, 10**6, held_out)
     resid = small_lab.model.residual(text.tokens.long())
     expected = []
-    for row, length in zip(resid, text.lengths.tolist(), strict=True):
+    kept = [text.held_out[one] is held_out for one in text.document.tolist()]
+    for row, length, read in zip(resid, text.lengths.tolist(), kept, strict=True):
         usable = row[1:length]
         usable = usable[usable.norm(dim=-1) <= 4 * small_lab.median_norm]
-        expected.append(small_lab.decomposition.sae.encode(usable) > 0)
+        if read:
+            expected.append(small_lab.decomposition.sae.encode(usable) > 0)
     # Windows come in a drawn order, so tokens are compared as a multiset of what fires on them.
     ours = sorted(map(tuple, found.toarray().astype(int).tolist()))
     theirs = sorted(map(tuple, torch.cat(expected).int().tolist()))
     assert ours == theirs and any(map(any, ours))
+
+
+def test_held_out_text_is_read_without_copies_of_the_trainings(
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = "Tokyo is a city . Tokyo is a city ."
+    texts = [Document("a", copied, False), Document("b", copied, True)]
+    text = windows(small_lab.model, silent, texts)
+    monkeypatch.setattr(module, "text_of", lambda *_: text)
+    with pytest.raises(UserError) as raised:
+        module.firing(small_lab, 10, True)
+    one_sentence(raised)
 
 
 def test_reading_stops_when_there_is_enough(

@@ -1,6 +1,6 @@
 """Further meta-SAEs: trained once, kept, and alike but for the start."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +8,9 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from metasae.studies import seeds
-from metasae.studies.seeds import meta_saes, recipe
+from metasae.studies import kept_meta_saes, seeds
+from metasae.studies.kept_meta_saes import recipe
+from metasae.studies.seeds import meta_saes
 from tests.builders import never, one_sentence
 
 
@@ -25,21 +26,10 @@ def test_seeds_differ_and_are_kept(
     monkeypatch.setattr(seeds, "recipe", lambda lab, seed: replace(small, seed=seed))
     first, second = meta_saes(small_lab, 3)
     assert first.width == 16 and not torch.allclose(first.W_dec, second.W_dec)
-    monkeypatch.setattr(seeds, "train_meta_sae", never("they are kept"))
+    monkeypatch.setattr(kept_meta_saes, "train_meta_sae", never("they are kept"))
     again = meta_saes(small_lab, 3)
     assert torch.equal(again[0].W_dec, first.W_dec) and torch.equal(again[1].W_dec, second.W_dec)
     assert not list(tmp_path.rglob("*.checkpoint"))
-
-
-def test_the_recipe_is_the_open_ones_where_it_is_noted(small_lab: Lab) -> None:
-    noted = replace(recipe(small_lab, 0), k=3, lr=0.5, seed=9)
-    meta = replace(small_lab.decomposition.meta, metadata={"training": asdict(noted)})
-    other = replace(small_lab, decomposition=replace(small_lab.decomposition, meta=meta))
-    made = recipe(other, 2)
-    assert (made.k, made.lr, made.seed, made.width) == (3, 0.5, 2, meta.width)
-    assert recipe(small_lab, 2) == replace(
-        seeds.RECIPE, width=meta.width, batch=small_lab.n_latents, seed=2, start="random"
-    )
 
 
 def test_the_open_ones_own_seed_is_not_trained_again(

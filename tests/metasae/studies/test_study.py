@@ -31,7 +31,7 @@ def test_a_width_that_is_not_there_is_refused() -> None:
 
 def test_text_is_refused_where_no_model_is() -> None:
     with pytest.raises(UserError) as raised:
-        material_of(TWO).fires(10, lambda *_: None)
+        material_of(TWO).fires(10, False, lambda *_: None)
     one_sentence(raised)
 
 
