@@ -16,12 +16,12 @@ them says how their latents fit together. As a control as many latents come and 
 drawn regardless of what they are.
 
 Tables: ``latents`` (latent, fires, cosine, effect, novel, novel_random, novel_shuffled), the larger
-SAE's latents that fire: effect is the change of the squared error as a share of the smaller SAE's,
-cosine the largest one to the smaller SAE's latents, the last two the controls; ``roc`` (score,
-misses_taken, hits_taken): see `insertion.curve`, the score is minus the cosine; ``way`` (step, mse,
-unexplained, l0, nats, bias, random_unexplained, random_l0): mse the squared error a row,
-unexplained its share of the variance of the rows, nats the cross-entropy a token, bias the share of
-the larger SAE's, the last two the control.
+SAE's latents that fire: cosine is the largest one to the smaller SAE's latents, effect the change
+of the squared error as a share of the smaller SAE's, the last two the controls; ``roc``
+(misses_taken, hits_taken, cosine): shares of the reconstruction and of the novel latents whose
+cosine is at most this one; ``way`` (step, mse, unexplained, l0, nats, bias, random_unexplained,
+random_l0): mse is the squared error a row, unexplained its share of the rows' variance, nats the
+cross-entropy a token, bias the share of the larger SAE's, the last two the control.
 
 Shapes: N rows, F latents of the larger SAE, M of the smaller, D = d_model.
 """
@@ -231,6 +231,7 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         "way": path.to_dict("records"),
     }  # fmt: skip
     roc = curve(score, novel)
+    roc = roc.assign(cosine=-roc.pop("score"))
     charts = {"cosines": _cosines(latents), "the way": _path(path, taken.swaps_begin)}
     return Finding(
         verdict=_verdict(figures),
@@ -308,53 +309,53 @@ def _roc(roc: pd.DataFrame) -> Any:
     """How many novel latents a low cosine finds, against the others it takes for novel."""
     import altair as alt
 
-    line = (
-        alt.Chart(roc.replace([np.inf, -np.inf], np.nan).assign(cosine=-roc["score"]))
+    found = roc[["misses_taken", "hits_taken"]].assign(by="cosine")
+    chance = pd.DataFrame({"misses_taken": [0.0, 1.0], "hits_taken": [0.0, 1.0], "by": "chance"})
+    share = alt.Axis(format="%")
+    return (
+        alt.Chart(pd.concat([found, chance]))
         .mark_line()
         .encode(
-            alt.X("misses_taken:Q", title="reconstruction latents below the cosine",
-                  axis=alt.Axis(format="%")),
-            alt.Y("hits_taken:Q", title="novel latents below it", axis=alt.Axis(format="%")),
+            alt.X("misses_taken:Q", title="reconstruction latents below the cosine", axis=share),
+            alt.Y("hits_taken:Q", title="novel latents below it", axis=share),
+            alt.Color("by:N", title=None, legend=alt.Legend(orient="top")),
+            alt.StrokeDash("by:N", title=None),
         )
-    )  # fmt: skip
-    chance = (
-        alt.Chart(pd.DataFrame({"misses_taken": [0.0, 1.0], "hits_taken": [0.0, 1.0]}))
-        .mark_line(strokeDash=[4, 3], color="grey")
-        .encode(x="misses_taken:Q", y="hits_taken:Q")
+        .properties(width=260, height=260)
     )
-    return (line + chance).properties(width=260, height=260)
 
 
 def _path(path: pd.DataFrame, swaps_begin: int) -> Any:
-    """Error, L0 and cross-entropy at every step, the error beside its control."""
+    """Error, L0 and cross-entropy at every step, the first two beside their control."""
     import altair as alt
 
-    titles = {
+    named = {
         "unexplained": "variance unexplained",
         "l0": "L0",
         "nats": "cross-entropy (nats a token)",
     }
-    ordered = path[["step", *titles]].melt("step", list(titles), "what", "value")
-    drawn = path[["step", "random_unexplained", "random_l0"]].rename(
-        columns={"random_unexplained": "unexplained", "random_l0": "l0"}
-    )
-    drawn = drawn.melt("step", ["unexplained", "l0"], "what", "value")
-    long = pd.concat([ordered.assign(way="novel first"), drawn.assign(way="drawn latents")])
-    rows = []
-    for what, title in titles.items():
-        base = alt.Chart(long[long["what"] == what])
-        lines = base.mark_line(point=True).encode(
+    controls = {f"random_{name}": name for name in ("unexplained", "l0")}
+    found = path[["step", *named]].assign(way="novel first")
+    drawn = path[["step", *controls]].rename(columns=controls).assign(way="drawn latents")
+    long = pd.concat([found, drawn]).melt(["step", "way"], list(named), "what", "value").dropna()
+    lines = (
+        alt.Chart()
+        .mark_line(point=True)
+        .encode(
             alt.X("step:Q", title="step"),
-            alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+            alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
             alt.Color("way:N", title=None, legend=alt.Legend(orient="top")),
-            alt.Shape("way:N", title=None),
-            tooltip=["way", "step", alt.Tooltip("value:Q", format=".4f", title=title)],
+            alt.StrokeDash("way:N", title=None),
+            tooltip=["what", "way", "step", alt.Tooltip("value:Q", format=".4f")],
         )
-        begin = base.mark_rule(strokeDash=[4, 3], color="grey").encode(
-            x=alt.datum(swaps_begin, type="quantitative")
-        )
-        rows.append((lines + begin).properties(width=420, height=130))
-    return alt.vconcat(*rows)
+    )
+    begin = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(x=alt.datum(swaps_begin))
+    return (
+        alt.layer(lines, begin, data=long.assign(what=long["what"].map(named)))
+        .properties(width=420, height=130)
+        .facet(alt.Facet("what:N", title=None, sort=list(named.values())), columns=1)
+        .resolve_scale(y="independent")
+    )
 
 
 STUDY = Study(
