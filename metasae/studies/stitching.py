@@ -198,7 +198,6 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         random_unexplained=control["unexplained"], random_l0=control["l0"]
     )
     progress("From the smaller SAE to the larger", 1.0, "")
-    often = latents[latents["fires"] >= _OFTEN]
     close = latents["cosine"] > config.threshold
     figures: dict[str, Any] = {
         "smaller_width": width,
@@ -208,13 +207,7 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         "novel": share_with_interval(novel, config.seed),
         "novel_random": float(latents["novel_random"].mean()),
         "novel_shuffled": float(latents["novel_shuffled"].mean()),
-        "often": {
-            "fire_at_least": _OFTEN, "latents": len(often),
-            **{
-                name: float(often[name].mean()) if len(often) else None
-                for name in ("novel", "novel_random", "novel_shuffled")
-            },
-        },
+        "often": _often(latents[latents["fires"] >= _OFTEN], config.seed),
         "cosine": {
             "novel": mean_with_interval(-score[novel], config.seed) if novel.any() else None,
             "reconstruction": mean_with_interval(-score[~novel], config.seed)
@@ -259,10 +252,27 @@ def _nats(
     return float(material.parts.table(name, ask)["nats"][0])
 
 
+def _often(latents: pd.DataFrame, seed: int) -> dict[str, Any] | None:
+    """The shares among latents that fire often; None: there are none."""
+    if not len(latents):
+        return None
+    return {
+        "fire_at_least": _OFTEN,
+        "latents": len(latents),
+        "novel": share_with_interval(latents["novel"].to_numpy(), seed),
+        "novel_random": float(latents["novel_random"].mean()),
+        "novel_shuffled": float(latents["novel_shuffled"].mean()),
+    }
+
+
 def _verdict(figures: dict[str, Any]) -> str:
-    novel, auc, path = figures["novel"], figures["auc"], figures["way"]
-    error = [one["unexplained"] for one in path]
-    rises = int((np.diff(error) > 0).sum())
+    novel, often, auc, path = (figures[name] for name in ("novel", "often", "auc", "way"))
+    error, nats = ([one[name] for one in path] for name in ("unexplained", "nats"))
+    of_those = (
+        f"{often['novel']['value']:.0%} of those that fire at least {_OFTEN} times; "
+        if often
+        else ""
+    )
     told = (
         f"a low cosine tells them with an AUC of {auc['value']:.2f} ({auc['low']:.2f} to "
         f"{auc['high']:.2f}; shuffled {auc['shuffled_low']:.2f} to {auc['shuffled_high']:.2f})"
@@ -270,14 +280,18 @@ def _verdict(figures: dict[str, Any]) -> str:
         else "so a cosine has nothing to tell apart"
     )
     return (
-        f"{novel['value']:.1%} ({novel['low']:.1%} to {novel['high']:.1%}) of the "
+        f"{novel['value']:.0%} ({novel['low']:.0%} to {novel['high']:.0%}) of the "
         f"{figures['fire']:,} latents that fire are novel beside {figures['smaller_width']:,} "
-        f"(random directions {figures['novel_random']:.1%}, other tokens "
-        f"{figures['novel_shuffled']:.1%}); {told}; on the way to the larger SAE what is "
-        f"unexplained goes from {error[0]:.1%} to {error[-1]:.1%}, is {max(error):.1%} at most, "
-        f"and rises at {rises} of {len(path) - 1} steps, at an L0 of {path[0]['l0']:.1f} to "
-        f"{max(one['l0'] for one in path):.1f}."
+        f"({of_those}random directions {figures['novel_random']:.1%}, on other tokens "
+        f"{figures['novel_shuffled']:.1%}); {told}; on the way to the larger SAE the unexplained "
+        f"variance goes from {error[0]:.1%} to {error[-1]:.1%}, {max(error):.1%} at most, and "
+        f"rises at {_rises(error)} of {len(path) - 1} steps, the cross-entropy from {nats[0]:.2f} "
+        f"to {nats[-1]:.2f} nats a token, rising at {_rises(nats)}."
     )
+
+
+def _rises(values: list[float]) -> int:
+    return int((np.diff(values) > 0).sum())
 
 
 def _class(novel: "pd.Series[bool]") -> "pd.Series[str]":

@@ -73,7 +73,8 @@ def test_novel_latents_are_found_and_told_by_their_cosine() -> None:
     assert figures["auc"]["value"] == 1.0
     assert figures["cosine"]["novel"]["value"] == 0.0
     assert figures["above_threshold"] == {"threshold": 0.7, "latents": 3, "novel": 0.0}
-    assert "50.0%" in finding.verdict and "AUC of 1.00" in finding.verdict
+    assert figures["often"] is None
+    assert "50% (" in finding.verdict and "AUC of 1.00" in finding.verdict
 
 
 def test_the_way_falls_to_nothing_left() -> None:
@@ -83,7 +84,7 @@ def test_the_way_falls_to_nothing_left() -> None:
     assert path["mse"].tolist() == pytest.approx([3.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0])
     assert path["l0"].tolist() == [1.0, 1.25, 1.5, 1.75, 1.75, 1.75, 1.75]
     assert finding.figures["swaps_begin"] == 3
-    assert "rises at 0 of 6 steps" in finding.verdict
+    assert "rises at 0 of 6 steps" in finding.verdict and "rising at 0." in finding.verdict
     # What the model is asked with is the reconstruction of the same rows.
     assert path["nats"].tolist() == pytest.approx(path["mse"].tolist())
     assert finding.figures["nats_unchanged"] == 0.0
@@ -114,6 +115,31 @@ def test_an_sae_within_the_other_has_nothing_novel() -> None:
     assert finding.figures["novel"]["value"] == 0.0
     assert "None of the latents" in finding.left_out[0]
     assert finding.figures["cosine"]["novel"] is None
+
+
+def test_latents_that_fire_often_are_counted_by_themselves() -> None:
+    # Ten rows on axis 0, which the smaller SAE has, and one on axis 3, which it hasn't.
+    text: Any = MadeUp(rows_of([(0,)] * 10 + [(3,)]))
+    finding = run(replace(material(), held_out=lambda *_: text), Configuration(), silent)
+    assert finding.figures["novel"]["value"] == 0.5
+    assert finding.figures["often"] == {
+        "fire_at_least": 10, "latents": 1, "novel": {"value": 0.0, "low": 0.0, "high": 0.0},
+        "novel_random": 0.0, "novel_shuffled": 0.0,
+    }  # fmt: skip
+    assert "0% of those that fire at least 10 times" in finding.verdict
+
+
+def test_a_way_that_gets_worse_is_said() -> None:
+    # Each of the two latents alone helps with the first row, both together write too much.
+    text: Any = MadeUp(rows_of([(3, 4)] * 2 + [(0,)]))
+    made = replace(material(((3, 4), (3, 4), (0,)), ((0,),)), held_out=lambda *_: text)
+    finding = run(made, Configuration(steps=4), silent)
+    assert finding.tables["latents"]["novel"].tolist() == [True, True, False]
+    # 16 is left of the text; of it nothing with one latent, and again 16 with both. They come at
+    # the first two of the three steps that novel latents have, the swap at the last.
+    expected = [16 / 3, 0, 16 / 3, 16 / 3, 16 / 3]
+    assert finding.tables["way"]["mse"].tolist() == pytest.approx(expected, abs=1e-5)
+    assert "rises at 1 of 4 steps" in finding.verdict
 
 
 def test_the_same_seed_finds_the_same() -> None:
