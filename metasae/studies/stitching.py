@@ -309,7 +309,7 @@ def _cosines(latents: pd.DataFrame) -> Any:
         alt.Chart(table.assign(end=table["cosine"] + _BIN))
         .mark_bar(opacity=0.6)
         .encode(
-            alt.X("cosine:Q", title="largest cosine to a latent of the smaller SAE"),
+            alt.X("cosine:Q", bin="binned", title="largest cosine to a latent of the smaller SAE"),
             alt.X2("end:Q"),
             alt.Y("latents:Q", title="latents", stack=None),
             alt.Color("kind:N", title=None, legend=alt.Legend(orient="top")),
@@ -323,8 +323,9 @@ def _roc(roc: pd.DataFrame) -> Any:
     """How many novel latents a low cosine finds, against the others it takes for novel."""
     import altair as alt
 
-    found = roc[["misses_taken", "hits_taken"]].assign(by="cosine")
-    chance = pd.DataFrame({"misses_taken": [0.0, 1.0], "hits_taken": [0.0, 1.0], "by": "chance"})
+    names = ["largest cosine", "chance"]
+    found = roc[["misses_taken", "hits_taken"]].assign(by=names[0])
+    chance = pd.DataFrame({"misses_taken": [0.0, 1.0], "hits_taken": [0.0, 1.0], "by": names[1]})
     share = alt.Axis(format="%")
     return (
         alt.Chart(pd.concat([found, chance]))
@@ -332,8 +333,8 @@ def _roc(roc: pd.DataFrame) -> Any:
         .encode(
             alt.X("misses_taken:Q", title="reconstruction latents below the cosine", axis=share),
             alt.Y("hits_taken:Q", title="novel latents below it", axis=share),
-            alt.Color("by:N", title=None, legend=alt.Legend(orient="top")),
-            alt.StrokeDash("by:N", title=None),
+            alt.Color("by:N", title=None, sort=names, legend=alt.Legend(orient="top")),
+            alt.StrokeDash("by:N", sort=names, legend=None),
         )
         .properties(width=260, height=260)
     )
@@ -349,8 +350,9 @@ def _path(path: pd.DataFrame, swaps_begin: int) -> Any:
         "nats": "cross-entropy (nats a token)",
     }
     controls = {f"random_{name}": name for name in ("unexplained", "l0")}
-    found = path[["step", *named]].assign(way="novel first")
-    drawn = path[["step", *controls]].rename(columns=controls).assign(way="drawn latents")
+    ways = ["novel first", "drawn latents"]
+    found = path[["step", *named]].assign(way=ways[0])
+    drawn = path[["step", *controls]].rename(columns=controls).assign(way=ways[1])
     long = pd.concat([found, drawn]).melt(["step", "way"], list(named), "what", "value").dropna()
     lines = (
         alt.Chart()
@@ -358,8 +360,8 @@ def _path(path: pd.DataFrame, swaps_begin: int) -> Any:
         .encode(
             alt.X("step:Q", title="step"),
             alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            alt.Color("way:N", title=None, legend=alt.Legend(orient="top")),
-            alt.StrokeDash("way:N", title=None),
+            alt.Color("way:N", title=None, sort=ways, legend=alt.Legend(orient="top")),
+            alt.StrokeDash("way:N", sort=ways, legend=None),
             tooltip=["what", "way", "step", alt.Tooltip("value:Q", format=".4f")],
         )
     )
