@@ -39,6 +39,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.saes.neighbours import VERY_SIMILAR, top_cosines
+from metasae.studies import stitch_pictures as pictures
 from metasae.studies.graphs import similar
 from metasae.studies.held_out_text import Change, HeldOutText
 from metasae.studies.insertion import activations, area_with_intervals, curve, effects
@@ -54,9 +55,6 @@ from metasae.studies.study import (
 )
 from metasae.training.controls import gaussian_like
 from metasae.training.held_out import HELD_OUT_WINDOWS
-
-_BIN = 0.05
-"""Width of a histogram's bin."""
 
 _OFTEN = 10
 """Times a latent fires from which on its effect is no matter of a few tokens."""
@@ -167,6 +165,41 @@ def measured(
         yield {"mse": left / len(rows), "unexplained": left / spread, "l0": l0}, made
 
 
+def told_apart(latents: pd.DataFrame, config: Configuration) -> dict[str, Any]:
+    """The figures of the table ``latents``: shares, cosines of either class, and the ROC's area.
+
+    What there are no latents for is None.
+    """
+    novel, cosine = latents["novel"].to_numpy(), latents["cosine"].to_numpy()
+    close, often = cosine > config.threshold, latents["fires"] >= _OFTEN
+    both = 0 < novel.sum() < len(novel)
+
+    def mean(values: np.ndarray) -> dict[str, Any] | None:
+        return mean_with_interval(values, config.seed) if len(values) else None
+
+    def shares(some: pd.DataFrame) -> dict[str, Any]:
+        return {
+            "novel": share_with_interval(some["novel"].to_numpy(), config.seed),
+            "novel_random": float(some["novel_random"].mean()),
+            "novel_shuffled": float(some["novel_shuffled"].mean()),
+        }
+
+    return {
+        "fire": len(latents),
+        **shares(latents),
+        "often": {"fire_at_least": _OFTEN, "latents": int(often.sum()), **shares(latents[often])}
+        if often.any()
+        else None,
+        "cosine": {"novel": mean(cosine[novel]), "reconstruction": mean(cosine[~novel])},
+        "above_threshold": {
+            "threshold": config.threshold,
+            "latents": int(close.sum()),
+            "novel": float(novel[close].mean()) if close.any() else None,
+        },
+        "auc": area_with_intervals(-cosine, novel, config.seed) if both else None,
+    }
+
+
 def run(material: Material, config: Configuration, progress: Progress) -> Finding:
     """See the module.
 
@@ -181,63 +214,49 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     draw = np.random.default_rng(config.seed)
     latents = insertions(larger, smaller, rows, draw)
     progress("Insertions", 0.5, f"{len(latents):,} latents fire")
-    novel, score = latents["novel"].to_numpy(), -latents["cosine"].to_numpy()
-    both = 0 < novel.sum() < len(novel)
-    predicted = area_with_intervals(score, novel, config.seed) if both else None
+    classes = told_apart(latents, config)
     taken, largest = the_way(latents, larger, smaller, config, draw)
-    fires = larger.firings > 0
-    control = pd.DataFrame(
-        [one for one, _ in measured(taken.shuffled(fires, draw), larger, smaller, rows)]
-    )
+    drawn = taken.shuffled(larger.firings > 0, draw)
     steps = []
-    for step, (one, made) in enumerate(measured(taken, larger, smaller, rows)):
+    both_ways = (measured(one, larger, smaller, rows) for one in (taken, drawn))
+    for step, ((one, made), (control, _)) in enumerate(zip(*both_ways, strict=True)):
         progress("From the smaller SAE to the larger", step / (taken.steps + 1), f"step {step}")
         nats = _nats(material, text, f"cross-entropy after step {step}", made)
-        steps.append({"step": step, **one, "nats": nats, "bias": float(taken.bias[step])})
-    path = pd.DataFrame(steps).assign(
-        random_unexplained=control["unexplained"], random_l0=control["l0"]
-    )
+        steps.append(
+            {
+                "step": step, **one, "nats": nats, "bias": float(taken.bias[step]),
+                "random_unexplained": control["unexplained"], "random_l0": control["l0"],
+            }
+        )  # fmt: skip
     progress("From the smaller SAE to the larger", 1.0, "")
-    close = latents["cosine"] > config.threshold
     figures: dict[str, Any] = {
         "smaller_width": width,
         "tokens": len(rows),
-        "fire": len(latents),
+        **classes,
         "never_fire": material.sae.width - len(latents),
-        "novel": share_with_interval(novel, config.seed),
-        "novel_random": float(latents["novel_random"].mean()),
-        "novel_shuffled": float(latents["novel_shuffled"].mean()),
-        "often": _often(latents[latents["fires"] >= _OFTEN], config.seed),
-        "cosine": {
-            "novel": mean_with_interval(-score[novel], config.seed) if novel.any() else None,
-            "reconstruction": mean_with_interval(-score[~novel], config.seed)
-            if not novel.all() else None,
-        },
-        "above_threshold": {
-            "threshold": config.threshold, "latents": int(close.sum()),
-            "novel": float(novel[close].mean()) if close.any() else None,
-        },
-        "auc": predicted,
         "largest_family": largest,
         "swaps_begin": taken.swaps_begin,
         "nats_unchanged": _nats(material, text, "cross-entropy of the text", None),
-        "way": path.to_dict("records"),
-    }  # fmt: skip
-    roc = curve(score, novel)
+        "way": steps,
+    }
+    path = pd.DataFrame(steps)
+    roc = curve(-latents["cosine"].to_numpy(), latents["novel"].to_numpy())
     roc = roc.assign(cosine=-roc.pop("score"))
-    charts = {"cosines": _cosines(latents), "the way": _path(path, taken.swaps_begin)}
-    return Finding(
-        verdict=_verdict(figures),
-        figures=figures,
-        tables={"latents": latents, "roc": roc, "way": path},
-        charts=charts | ({"roc": _roc(roc)} if both else {}),
-        left_out=()
-        if both
-        else (
-            f"{'All' if novel.any() else 'None'} of the latents that fire are novel, so there is "
-            "nothing that a cosine could tell apart.",
-        ),
-    )
+    charts = {
+        "cosines": pictures.cosines(latents),
+        "roc": pictures.roc(roc),
+        "the way": pictures.way(path, taken.swaps_begin),
+    }
+    left_out: tuple[str, ...] = ()
+    if classes["auc"] is None:
+        del charts["roc"]
+        which = "All" if latents["novel"].any() else "None"
+        left_out = (
+            f"{which} of the latents that fire are novel, so there is nothing that a cosine could "
+            "tell apart.",
+        )
+    tables = {"latents": latents, "roc": roc, "way": path}
+    return Finding(_verdict(figures), figures, tables, charts, left_out)
 
 
 def _nats(
@@ -250,19 +269,6 @@ def _nats(
         return pd.DataFrame({"nats": [float(nats.double().sum() / text.tokens.sum())]})
 
     return float(material.parts.table(name, ask)["nats"][0])
-
-
-def _often(latents: pd.DataFrame, seed: int) -> dict[str, Any] | None:
-    """The shares among latents that fire often; None: there are none."""
-    if not len(latents):
-        return None
-    return {
-        "fire_at_least": _OFTEN,
-        "latents": len(latents),
-        "novel": share_with_interval(latents["novel"].to_numpy(), seed),
-        "novel_random": float(latents["novel_random"].mean()),
-        "novel_shuffled": float(latents["novel_shuffled"].mean()),
-    }
 
 
 def _verdict(figures: dict[str, Any]) -> str:
@@ -292,86 +298,6 @@ def _verdict(figures: dict[str, Any]) -> str:
 
 def _rises(values: list[float]) -> int:
     return int((np.diff(values) > 0).sum())
-
-
-def _class(novel: "pd.Series[bool]") -> "pd.Series[str]":
-    return novel.map({True: "novel", False: "reconstruction"})
-
-
-def _cosines(latents: pd.DataFrame) -> Any:
-    """How many novel and reconstruction latents have which largest cosine."""
-    import altair as alt
-
-    left = (latents["cosine"] / _BIN).apply(np.floor) * _BIN
-    table = latents.assign(cosine=left.round(4), kind=_class(latents["novel"]))
-    table = table.groupby(["kind", "cosine"], as_index=False).agg(latents=("latent", "size"))
-    return (
-        alt.Chart(table.assign(end=table["cosine"] + _BIN))
-        .mark_bar(opacity=0.6)
-        .encode(
-            alt.X("cosine:Q", bin="binned", title="largest cosine to a latent of the smaller SAE"),
-            alt.X2("end:Q"),
-            alt.Y("latents:Q", title="latents", stack=None),
-            alt.Color("kind:N", title=None, legend=alt.Legend(orient="top")),
-            tooltip=["kind", "cosine", "latents"],
-        )
-        .properties(width=420, height=200)
-    )
-
-
-def _roc(roc: pd.DataFrame) -> Any:
-    """How many novel latents a low cosine finds, against the others it takes for novel."""
-    import altair as alt
-
-    names = ["largest cosine", "chance"]
-    found = roc[["misses_taken", "hits_taken"]].assign(by=names[0])
-    chance = pd.DataFrame({"misses_taken": [0.0, 1.0], "hits_taken": [0.0, 1.0], "by": names[1]})
-    share = alt.Axis(format="%")
-    return (
-        alt.Chart(pd.concat([found, chance]))
-        .mark_line()
-        .encode(
-            alt.X("misses_taken:Q", title="reconstruction latents below the cosine", axis=share),
-            alt.Y("hits_taken:Q", title="novel latents below it", axis=share),
-            alt.Color("by:N", title=None, sort=names, legend=alt.Legend(orient="top")),
-            alt.StrokeDash("by:N", sort=names, legend=None),
-        )
-        .properties(width=260, height=260)
-    )
-
-
-def _path(path: pd.DataFrame, swaps_begin: int) -> Any:
-    """Error, L0 and cross-entropy at every step, the first two beside their control."""
-    import altair as alt
-
-    named = {
-        "unexplained": "variance unexplained",
-        "l0": "L0",
-        "nats": "cross-entropy (nats a token)",
-    }
-    controls = {f"random_{name}": name for name in ("unexplained", "l0")}
-    ways = ["novel first", "drawn latents"]
-    found = path[["step", *named]].assign(way=ways[0])
-    drawn = path[["step", *controls]].rename(columns=controls).assign(way=ways[1])
-    long = pd.concat([found, drawn]).melt(["step", "way"], list(named), "what", "value").dropna()
-    lines = (
-        alt.Chart()
-        .mark_line(point=True)
-        .encode(
-            alt.X("step:Q", title="step"),
-            alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            alt.Color("way:N", title=None, sort=ways, legend=alt.Legend(orient="top")),
-            alt.StrokeDash("way:N", sort=ways, legend=None),
-            tooltip=["what", "way", "step", alt.Tooltip("value:Q", format=".4f")],
-        )
-    )
-    begin = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(x=alt.datum(swaps_begin))
-    return (
-        alt.layer(lines, begin, data=long.assign(what=long["what"].map(named)))
-        .properties(width=420, height=130)
-        .facet(alt.Facet("what:N", title=None, sort=list(named.values())), columns=1)
-        .resolve_scale(y="independent")
-    )
 
 
 STUDY = Study(
