@@ -20,6 +20,7 @@ STUDIES = {
     "graphs": "graphs",
     "cooccurrence": "cooccurrence",
     "splitting": "splitting",
+    "stitching": "stitching",
     "saebench": "saebench",
 }
 """Name → module of this package, in the order they are shown."""
