@@ -19,13 +19,15 @@ with claimed(Path(sys.argv[1]), "taken"):
     time.sleep(60)
 """
 
+SAID = "It is under way already."
+
 
 def test_who_comes_second_is_told_the_sentence(tmp_path: Path) -> None:
     lock = tmp_path / "new" / "lock"
     assert not is_claimed(lock)
-    with claimed(lock, "It is under way already."):
+    with claimed(lock, SAID):
         assert is_claimed(lock)
-        with pytest.raises(UserError, match="under way") as raised, claimed(lock, "It is under way."):
+        with pytest.raises(UserError, match="under way") as raised, claimed(lock, SAID):
             pass
         one_sentence(raised)
         assert is_claimed(lock)

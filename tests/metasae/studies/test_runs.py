@@ -134,7 +134,7 @@ def test_runs_are_listed_newest_first(small_lab: Lab, counting: Counting) -> Non
         write_json(path, read_json(path) | {"began": f"2026-01-{day}T00:00:00+00:00"})
     begin(small_lab, named("graphs"), named("graphs").configuration(), 1)
     assert [run.asked.configuration["parts"] for run in all_runs("counting")] == [2, 1, 3]
-    assert [run.asked.study for run in all_runs()][0] == "graphs"
+    assert all_runs()[0].asked.study == "graphs"
     # What can't be read doesn't hide the others.
     cut_off("asked.json")(all_runs("counting")[0].folder)
     assert [run.asked.configuration["parts"] for run in all_runs("counting")] == [1, 3]
@@ -261,9 +261,7 @@ def test_a_cache_that_cant_be_written_is_said(
     one_sentence(raised)
 
 
-def test_the_result_is_copied_elsewhere(
-    small_lab: Lab, counting: Counting, tmp_path: Path
-) -> None:
+def test_the_result_is_copied_elsewhere(small_lab: Lab, counting: Counting, tmp_path: Path) -> None:
     run = asked(small_lab)
     run.answer(small_lab)
     run.copy_result(tmp_path / "out" / "mine")
