@@ -14,6 +14,9 @@ Spec = dict[str, Any]
 WRAPPED = 20
 """Letters after which the name of a row goes on in the next line."""
 
+_AROUND, _TITLE = 76, 24
+"""Pixels of the axis and the legend around a plot, and of a title above it."""
+
 _MARKS = ("#009E73", "#CC79A7", "#F0E442")
 """Of the palette, after a theme's own."""
 
@@ -61,6 +64,9 @@ def _values(spec: Spec, field: str) -> list[Any]:
 def _fitted(spec: Spec, ink: Ink) -> Spec:
     """A chart as wide as its place, in the colours of a theme."""
     spec["width"] = "container"
+    if isinstance(spec.get("height"), int | float):
+        # On paper that of the plot alone, on a page that of the whole.
+        spec["height"] += _AROUND + (_TITLE if "title" in spec else 0)
     spec["background"] = "transparent"
     for layer in (spec, *spec.get("layer", [])):
         _wrap(layer)

@@ -46,7 +46,7 @@ def said(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}"
     if isinstance(value, Mapping):
         return said(value.get("value"))
     return "" if value is None else str(value)

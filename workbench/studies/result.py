@@ -41,9 +41,13 @@ def result(lab: Lab, run: Run, found: StoredFinding) -> None:
     st.caption(escape(_made(found)))
 
 
-def pictures(found: StoredFinding, name: str, key: str) -> None:
-    """One of its pictures, which may be several charts side by side."""
-    charts = on_screen(found.charts[name], ink())
+def pictures(found: StoredFinding, name: str, key: str, most: int | None = None) -> None:
+    """One of its pictures, which may be several charts side by side.
+
+    Args:
+        most: of those that are shown.
+    """
+    charts = on_screen(found.charts[name], ink())[:most]
     alt = f"{name.replace('-', ' ')}: {found.verdict}"
     if len(charts) == 1:
         st.vega_lite_chart(charts[0], width="stretch", key=f"{key}-{name}", alt=alt)
