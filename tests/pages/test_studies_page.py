@@ -50,6 +50,10 @@ def said(app: AppTest) -> list[str]:
     return [one.value.replace("\\", "") for one in written]
 
 
+def with_column(app: AppTest, name: str) -> list[pd.DataFrame]:
+    return [one.value for one in app.dataframe if name in one.value]
+
+
 class Slow:
     """Makes a study wait, after its first part, until it is let go or cancelled."""
 
@@ -106,7 +110,9 @@ def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
     found = run.result()
     assert app.main.subheader[0].value.replace("\\", "") == found.verdict
     code = [one.value for one in app.main.code]
-    assert found.code in code and any(one.startswith("python -m metasae study") for one in code)
+    assert found.code.strip() in code and any(
+        one.startswith("python -m metasae study") for one in code
+    )
     # The settings begin as they were; the same is not worked out again.
     assert app.text_input(key=f"set-max-cosine-{run.identity}-threshold").value == "0.6"
     app.button(key="run-max-cosine").click().run()
@@ -121,13 +127,13 @@ def test_a_link_opens_a_run_again(on_small: Lab) -> None:
     assert query(app)["run"] == second.identity
     # Its tables are drawn when they are looked at.
     key = f"tables-{second.identity}"
-    assert not [one for one in app.dataframe if one.key == "table-histograms"]
+    assert not with_column(app, "random_share")
     app.session_state[key] = True
     app.run()
-    (table,) = [one for one in app.dataframe if one.key == "table-shares"]
-    assert table.value["share"].tolist() == second.result().tables["shares"]["share"].tolist()
+    (table,) = with_column(app, "random_share")
+    assert table["share"].tolist() == second.result().tables["shares"]["share"].tolist()
     # The other is among the former runs.
-    former = next(one for one in app.dataframe if one.key == "former-runs").value
+    (former,) = with_column(app, "Run")
     assert former["Run"].tolist() == [first.identity]
 
 

@@ -80,6 +80,7 @@ def _fitted(spec: Spec, ink: Ink) -> Spec:
         "title": {"color": ink.text, "fontSize": 13, "fontWeight": "normal", "anchor": "start"},
         "view": {"stroke": None},
         "mark": {"color": ink.source},
+        "bar": {"binSpacing": 0},
         "rule": {"color": ink.text},
         "text": {"color": ink.text},
         "range": {"category": [ink.source, ink.target, ink.other, *_MARKS]},

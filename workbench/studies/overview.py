@@ -54,7 +54,7 @@ def _card(study: Study, runs: list[Run]) -> None:
         else:
             st.markdown(f"**Here:** {escape(found.verdict)}")
             if found.charts:
-                pictures(found, next(iter(found.charts)), f"card-{study.name}", most=2)
+                pictures(found, next(iter(found.charts)), f"card-{study.name}", most=2, narrow=230)
     else:
         st.caption("Not asked of this SAE yet.")
     st.button(

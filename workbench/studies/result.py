@@ -5,6 +5,7 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from metasae.lab.lab import Lab
@@ -23,9 +24,6 @@ from workbench.text import escape
 _MOST_ROWS = 1000
 """Rows of a table that are shown; all are in its file."""
 
-_NARROW = 300
-"""Pixels of one of several charts."""
-
 
 def result(lab: Lab, run: Run, found: StoredFinding) -> None:
     """The whole result."""
@@ -41,11 +39,14 @@ def result(lab: Lab, run: Run, found: StoredFinding) -> None:
     st.caption(escape(_made(found)))
 
 
-def pictures(found: StoredFinding, name: str, key: str, most: int | None = None) -> None:
+def pictures(
+    found: StoredFinding, name: str, key: str, most: int | None = None, narrow: int = 300
+) -> None:
     """One of its pictures, which may be several charts side by side.
 
     Args:
         most: of those that are shown.
+        narrow: pixels of one of several.
     """
     charts = on_screen(found.charts[name], ink())[:most]
     alt = f"{name.replace('-', ' ')}: {found.verdict}"
@@ -54,7 +55,7 @@ def pictures(found: StoredFinding, name: str, key: str, most: int | None = None)
         return
     with st.container(horizontal=True):
         for number, chart in enumerate(charts):
-            with st.container(width=_NARROW):
+            with st.container(width=narrow):
                 st.vega_lite_chart(
                     chart, width="stretch", key=f"{key}-{name}-{number}",
                     alt=f"{chart.get('title', '')}: {alt}",
@@ -91,9 +92,13 @@ def _tables(run: Run, found: StoredFinding) -> None:
             if len(table) > _MOST_ROWS:
                 st.caption(f"The first {_MOST_ROWS:,} are shown; all are in the file.")
             download(
-                f"{name} as CSV", partial(table.to_csv, index=False), f"{found.study}-{name}.csv",
+                f"{name} as CSV", partial(_csv, table), f"{found.study}-{name}.csv",
                 "text/csv", f"csv-{name}",
             )  # fmt: skip
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return str(table.to_csv(index=False))
 
 
 def _code(found: StoredFinding) -> None:
