@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +39,7 @@ class Counting:
 
     def run(self, material: Material, config: Configuration, progress: Progress) -> Finding:
         tables = [
-            material.parts.table(f"part {number}", lambda number=number: self._make(number))
+            material.parts.table(f"part {number}", partial(self._make, number))
             for number in range(config.parts)
         ]
         table = pd.concat(tables, ignore_index=True)
