@@ -11,7 +11,8 @@ from metasae.errors import UserError
 from metasae.studies.registry import MOST_SEEDS
 
 if TYPE_CHECKING:
-    from metasae.studies.study import Finding, Study
+    from metasae.studies.result_folder import StoredFinding
+    from metasae.studies.study import Study
 
 
 def register(add: Add) -> None:
@@ -26,6 +27,10 @@ def register(add: Add) -> None:
     one.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the study; may be given several times",
+    )  # fmt: skip
+    one.add_argument(
+        "--anew", action="store_true",
+        help="from the beginning, even if the same was asked before; else that is gone on with",
     )  # fmt: skip
     one.add_argument("--out", type=Path, help="folder to write: tables, pictures, figures, code")
 
@@ -66,19 +71,21 @@ class Answered:
     """What a study found.
 
     Attributes:
+        run: names it in the workbench's links and in the cache.
         out: the folder it was written to, if any.
     """
 
-    study: str
-    finding: "Finding"
+    run: str
+    finding: "StoredFinding"
     out: Path | None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
         return {
-            "study": self.study,
+            "study": self.finding.study,
+            "run": self.run,
             "verdict": self.finding.verdict,
-            "figures": dict(self.finding.figures),
+            "figures": self.finding.figures,
             "left_out": list(self.finding.left_out),
             "out": None if self.out is None else str(self.out),
         }
@@ -91,11 +98,9 @@ class Answered:
 
 def study(arguments: argparse.Namespace) -> Listed | Answered:
     """Answer a question of the research."""
-    from metasae.studies import result_folder
     from metasae.studies.registry import STUDIES
     from metasae.studies.registry import study as named
-    from metasae.studies.seeds import meta_saes
-    from metasae.studies.study import Material
+    from metasae.studies.runs import begin
 
     if arguments.list or arguments.name is None:
         return Listed(tuple(map(named, STUDIES)))
@@ -103,13 +108,14 @@ def study(arguments: argparse.Namespace) -> Listed | Answered:
     configuration = asked.configured(dict(map(_setting, arguments.set)))
     writable(arguments.out, folder=True)
     lab, report = opened_lab(arguments), progress.to_stream()
-    material = Material.of(lab, meta_saes(lab, arguments.seeds, report), report)
-    finding = asked.answer(material, configuration, report)
+    run = begin(lab, asked, configuration, arguments.seeds)
+    if arguments.anew:
+        run.delete()
+        run = begin(lab, asked, configuration, arguments.seeds)
+    finding = run.answer(lab, report)
     if arguments.out is not None:
-        result_folder.write(
-            arguments.out, asked, configuration, finding, lab.provenance, arguments.seeds
-        )
-    return Answered(asked.name, finding, arguments.out)
+        run.copy_result(arguments.out)
+    return Answered(run.identity, finding, arguments.out)
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -131,3 +131,13 @@ def corrected_labels(name: str, meta_sae: str, about: str = "") -> Path:
 def search(identity: str) -> Path:
     """The folder of a search."""
     return cache_dir() / "searches" / identity
+
+
+def study_runs() -> Path:
+    """The folder of all runs of studies, a folder each."""
+    return cache_dir() / "studies"
+
+
+def study_run(identity: str) -> Path:
+    """The folder of a run of a study."""
+    return study_runs() / identity

@@ -170,7 +170,12 @@ def _picture(histograms: pd.DataFrame, threshold: float) -> Any:
         alt.Chart()
         .mark_bar()
         .encode(
-            alt.X("cosine:Q", title="largest cosine", scale=alt.Scale(domain=[-0.2, 1])),
+            alt.X(
+                "cosine:Q",
+                bin="binned",
+                title="largest cosine",
+                scale=alt.Scale(domain=[-0.2, 1]),
+            ),
             alt.X2("end:Q"),
             alt.Y("directions:Q", title="directions"),
             tooltip=["pair", "cosine", "directions"],

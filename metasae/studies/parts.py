@@ -9,6 +9,8 @@ import pandas as pd
 
 from metasae.sources.files import written_whole
 
+_CHECKPOINT = ".checkpoint"
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -22,6 +24,8 @@ class Parts:
 
     def table(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A table that takes long to make: made once, and kept as soon as it is.
+
+        The checkpoint of the same name is deleted then: the training it is of has ended.
 
         Args:
             name: tells it from the run's other parts; any text.
@@ -38,6 +42,7 @@ class Parts:
             made = make()
         with written_whole(path) as part:
             made.to_parquet(part, index=False)
+        path.with_suffix(_CHECKPOINT).unlink(missing_ok=True)
         return made
 
     def checkpoint(self, name: str) -> Path | None:
@@ -46,7 +51,7 @@ class Parts:
         Args:
             name: tells it from the run's other trainings; any text.
         """
-        return None if self.folder is None else self._path(name).with_suffix(".checkpoint")
+        return None if self.folder is None else self._path(name).with_suffix(_CHECKPOINT)
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

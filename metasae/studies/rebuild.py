@@ -17,8 +17,10 @@ Shapes: F latents, M rows to rebuild from, D = d_model.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,11 +120,13 @@ def encoder_trained(
     config: Configuration,
     progress: Progress,
     stage: str,
+    checkpoint: Path | None = None,
 ) -> SparseAutoencoder:
     """An SAE whose encoder and biases are trained for the decoder it has.
 
     Args:
         k: mean number of active latents.
+        checkpoint: file that the training goes on from.
     """
     recipe = replace(
         RECIPE, width=start.width, k=max(1, round(k)), steps=config.steps, first_k=1.0,
@@ -130,42 +134,66 @@ def encoder_trained(
         train_decoder=False,
     )  # fmt: skip
     trainer = Trainer(TensorRows(directions), recipe, initial=start, dtype=fast_dtype())
-    trainer.run(progress=progress, stage=stage)
+    trainer.run(checkpoint, progress=progress, stage=stage)
     return with_threshold(trainer.result(), directions, k)
 
 
-Way = tuple[str, int, int, Rebuilt]
-"""Name, rows there are to choose from, which meta-SAE, what it leaves."""
+Way = tuple[str, int, int, Callable[[], Rebuilt]]
+"""Name, rows there are to choose from, which meta-SAE, what tells what it leaves."""
 
 
 def ways(material: Material, config: Configuration, progress: Progress) -> Iterator[Way]:
-    """All but the principal components, one after the other."""
+    """All but the principal components; each is tried when its last part is called."""
     directions = material.sae.W_dec
     for number, one in enumerate(material.decompositions):
         meta = one.meta
-        progress("Rebuilding", 0.0, f"meta-SAE {number}")
-        own = by_sae(meta, directions)
-        yield "meta-SAE", meta.width, number, own
-        parts = whole(own.l0)
-        yield "pursuit over meta-latents", meta.width, number, by_pursuit(
-            meta.W_dec, directions, parts
+        l0 = by_sae(meta, directions).l0
+        yield "meta-SAE", meta.width, number, partial(by_sae, meta, directions)
+        yield (
+            "pursuit over meta-latents", meta.width, number,
+            partial(by_pursuit, meta.W_dec, directions, whole(l0)),
         )  # fmt: skip
         for width in _widths(material, config):
-            others = material.smaller(width).W_dec
             name = f"nearest of {width:,} latents"
-            replaced, made = by_nearest(meta, others, directions)
-            yield name, width, number, made
+            nearest = partial(by_nearest, meta, material.smaller(width).W_dec, directions)
+            yield name, width, number, partial(_left_of, nearest)
             if config.steps:
-                trained = encoder_trained(
-                    replaced, directions, own.l0, config, progress, f"Encoder, {name}"
-                )
-                yield f"{name}, encoder trained", width, number, by_sae(trained, directions)
+                name = f"{name}, encoder trained"
+                checkpoint = material.parts.checkpoint(_part(name, number))
+                trained = partial(
+                    encoder_trained, directions=directions, k=l0, config=config,
+                    progress=progress, stage=f"Meta-SAE {number}, {name}", checkpoint=checkpoint,
+                )  # fmt: skip
+                yield name, width, number, partial(_left_trained, nearest, trained, directions)
     parts = whole(by_sae(material.decomposition.meta, directions).l0)
     for width in _widths(material, config):
         rows = normalize(material.smaller(width).W_dec)
-        yield f"pursuit over {width:,} latents", width, 0, by_pursuit(rows, directions, parts)
+        yield (
+            f"pursuit over {width:,} latents", width, 0,
+            partial(by_pursuit, rows, directions, parts),
+        )  # fmt: skip
     random = gaussian_like(material.decomposition.meta.W_dec, config.seed)
-    yield "pursuit over random rows", len(random), 0, by_pursuit(random, directions, parts)
+    yield (
+        "pursuit over random rows", len(random), 0,
+        partial(by_pursuit, random, directions, parts),
+    )  # fmt: skip
+
+
+def _left_of(nearest: Callable[[], tuple[SparseAutoencoder, Rebuilt]]) -> Rebuilt:
+    return nearest()[1]
+
+
+def _left_trained(
+    nearest: Callable[[], tuple[SparseAutoencoder, Rebuilt]],
+    train: Callable[[SparseAutoencoder], SparseAutoencoder],
+    directions: Float[Tensor, "F D"],
+) -> Rebuilt:
+    return by_sae(train(nearest()[0]), directions)
+
+
+def _part(name: str, number: int) -> str:
+    """What a way's row is kept as among the run's parts."""
+    return f"{name}, meta-SAE {number}"
 
 
 def whole(l0: float) -> int:
@@ -183,26 +211,33 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     directions = material.sae.W_dec
     total = directions.square().sum(1)
     centred = (directions - directions.mean(0)).square().sum()
-    rows = [
-        {
+
+    def row(name: str, among: int, number: int, tried: Callable[[], Rebuilt]) -> pd.DataFrame:
+        made = tried()
+        values = {
             "way": name, "parts_of": among, "seed": number, "l0": made.l0,
             **explained(made.left, total, config.seed),
             "fve_centred": float(1 - made.left.sum() / centred),
             "latents": len(directions),
-        }
-        for name, among, number, made in ways(material, config, progress)
-    ]  # fmt: skip
+        }  # fmt: skip
+        return pd.DataFrame([values])
+
+    kept, every = [], list(ways(material, config, progress))
+    for done, way in enumerate(every):
+        part = _part(way[0], way[2])
+        progress("Rebuilding", done / len(every), part)
+        kept.append(material.parts.table(part, partial(row, *way)))
     own = by_sae(material.decomposition.meta, directions).l0
     pca = principal_components(TensorRows(directions), whole(own))
-    rows.append(
-        {
+    rest = pd.DataFrame(
+        [{
             "way": "principal components", "parts_of": directions.shape[1], "seed": 0,
             "l0": pca["l0"], "fve": pca["fve"], "low": np.nan, "high": np.nan,
             "fve_centred": np.nan, "latents": len(directions),
-        }
+        }]
     )  # fmt: skip
     progress("Rebuilding", 1.0, "")
-    table = pd.DataFrame(rows)
+    table = pd.concat([*kept, rest], ignore_index=True)
     left_out: tuple[str, ...] = ()
     if not _widths(material, config):
         left_out = ("The preset has no smaller SAE of this share, so none was compared.",)

@@ -1,11 +1,12 @@
 """A study's result as a folder: what a paper can cite, and what can be read back.
 
-``result.json`` holds the study, its configuration, what the numbers come from, the figures, the
-verdict and the Python that repeats them; ``tables/`` a Parquet file a table; ``charts/`` a
-Vega-Lite file a picture.
+``result.json`` holds the study, its configuration, what the numbers come from (the weights' hashes
+too), the figures, the verdict and the Python that repeats them; ``tables/`` a Parquet file a table;
+``charts/`` a Vega-Lite and an SVG file a picture.
 """
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ from typing import Any
 import pandas as pd
 
 from metasae.errors import UserError
+from metasae.explorer.svg import svg_of
 from metasae.sources.files import read_json, write_json, written_whole
-from metasae.steering.provenance import Provenance
+from metasae.steering.provenance import Provenance, Weights
 from metasae.studies.study import Finding, Study
 
 FORMAT = 1
 """Of the folder; a newer one is refused."""
 
 RESULT, TABLES, CHARTS = "result.json", "tables", "charts"
+
+_SPEC = ".vl.json"
+"""How the name of a Vega-Lite file ends."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,19 @@ class StoredFinding:
 
     Attributes:
         study: its name.
+        seeds: meta-SAEs it was asked of.
         made: what its numbers come from, as `Provenance` has it.
+        weights: their hashes, as `Weights` has them; empty where a former version wrote it.
+        seconds: it took; None where it was stopped in between.
         charts: Vega-Lite specifications.
     """
 
     study: str
     configuration: dict[str, Any]
+    seeds: int
     made: dict[str, Any]
+    weights: dict[str, str]
+    seconds: float | None
     verdict: str
     figures: dict[str, Any]
     left_out: tuple[str, ...]
@@ -65,10 +76,29 @@ def code(study: Study, configuration: Any, preset: str, seeds: int) -> str:
     )
 
 
+def command(found: StoredFinding) -> str:
+    """The line for a shell that repeats a result."""
+    settings = [f"--set={name}={value}" for name, value in found.configuration.items()]
+    asked = [f"--preset={found.made['preset']}", f"--seeds={found.seeds}"]
+    return shlex.join(["python", "-m", "metasae", "study", found.study, *asked, *settings])
+
+
 def write(
-    out: Path, study: Study, configuration: Any, finding: Finding, made: Provenance, seeds: int
+    out: Path,
+    study: Study,
+    configuration: Any,
+    finding: Finding,
+    made: Provenance,
+    seeds: int,
+    weights: Weights,
+    seconds: float | None = None,
 ) -> None:
     """Write a result, whole or not at all.
+
+    Args:
+        made, weights: what its numbers come from.
+        seeds: meta-SAEs it was asked of.
+        seconds: it took, if it was never stopped.
 
     Raises:
         UserError: when the folder can't be written.
@@ -79,8 +109,10 @@ def write(
         for name, table in finding.tables.items():
             table.to_parquet(part / TABLES / f"{_file(name)}.parquet", index=False)
         for name, chart in finding.charts.items():
-            spec = json.loads(chart.to_json())
-            write_json(part / CHARTS / f"{_file(name)}.vl.json", spec)
+            spec, place = json.loads(chart.to_json()), part / CHARTS / _file(name)
+            write_json(place.with_name(f"{place.name}{_SPEC}"), spec)
+            drawn = svg_of(spec | {"background": "white"}, {"study": study.name} | asdict(made))
+            place.with_name(f"{place.name}.svg").write_text(drawn, "utf-8")
         write_json(
             part / RESULT,
             {
@@ -89,6 +121,8 @@ def write(
                 "configuration": asdict(configuration),
                 "seeds": seeds,
                 "made": asdict(made),
+                "weights": asdict(weights),
+                "seconds": seconds,
                 "verdict": finding.verdict,
                 "figures": dict(finding.figures),
                 "left_out": list(finding.left_out),
@@ -114,7 +148,10 @@ def read(folder: Path) -> StoredFinding:
         return StoredFinding(
             study=str(values["study"]),
             configuration=dict(values["configuration"]),
+            seeds=int(values["seeds"]),
             made=dict(values["made"]),
+            weights=dict(values.get("weights", {})),
+            seconds=values.get("seconds"),
             verdict=str(values["verdict"]),
             figures=dict(values["figures"]),
             left_out=tuple(map(str, values["left_out"])),
@@ -123,8 +160,8 @@ def read(folder: Path) -> StoredFinding:
                 for path in sorted((folder / TABLES).glob("*.parquet"))
             },
             charts={
-                path.name.removesuffix(".vl.json"): read_json(path)
-                for path in sorted((folder / CHARTS).glob("*.vl.json"))
+                path.name.removesuffix(_SPEC): read_json(path)
+                for path in sorted((folder / CHARTS).glob(f"*{_SPEC}"))
             },
             code=str(values["code"]),
         )

@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress
-from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.studies.parts import Parts
 from metasae.studies.study import Finding, Material, Study
 from metasae.training import explained
 from metasae.training.config import TrainConfig
@@ -88,36 +90,24 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     Raises:
         UserError: as `Configuration.recipe`.
     """
-    sae, rows, took = material.sae, [], []
+    sae, starts = material.sae, []
     for number in range(config.starts):
         recipe = config.recipe(sae.width, number)
-
-        def trained(directions: Any, stage: str, recipe: TrainConfig = recipe) -> SparseAutoencoder:
-            return train_meta_sae(
-                TensorRows(directions), recipe, progress=progress, stage=stage, dtype=fast_dtype()
-            )
-
-        began = time.perf_counter()
-        meta = trained(sae.W_dec, f"Meta-SAE {number + 1} of {config.starts}")
-        took.append(time.perf_counter() - began)
         gaussian = gaussian_like(sae.W_dec, recipe.seed)
-        control = trained(gaussian, f"Gaussian rows {number + 1} of {config.starts}")
-        real, chance = explained.quality(meta, sae.W_dec), explained.quality(control, gaussian)
-        rows.append(
-            {
-                "seed": recipe.seed, "l0": real.l0, "fve": real.fve,
-                "fve_centred": real.fve_centred, "control_fve_centred": chance.fve_centred,
-                "dead": real.dead,
-            }
-        )  # fmt: skip
-    table = pd.DataFrame(rows)
+        which = f"{number + 1} of {config.starts}"
+        real = _trained(material.parts, recipe, sae.W_dec, f"Meta-SAE {which}", progress)
+        chance = _trained(material.parts, recipe, gaussian, f"Gaussian rows {which}", progress)
+        starts.append(real.assign(control_fve_centred=chance["fve_centred"]))
+    made = pd.concat(starts, ignore_index=True)
+    table = made[["seed", "l0", "fve", "fve_centred", "control_fve_centred", "dead"]]
+    rows = table.to_dict("records")
     mean, chance_mean = table[["fve_centred", "control_fve_centred"]].mean().tolist()
     low, high = float(table["fve_centred"].min()), float(table["fve_centred"].max())
     width = config.recipe(sae.width, 0).width
     figures: dict[str, Any] = {
         "width": width, "k": K, "fve_centred": mean, "low": low, "high": high,
         "control_fve_centred": chance_mean, "starts": rows,
-        "saebench": saebench_row(material, config, rows[0]["fve_centred"], took[0]),
+        "saebench": saebench_row(material, config, rows[0]["fve_centred"], made["seconds"][0]),
     }  # fmt: skip
     verdict = (
         f"A meta-SAE of {width:,} at {K} active explains {mean:.3f} of the variance of the decoder "
@@ -127,6 +117,36 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     return Finding(verdict, figures, {"starts": table}, {"by start": _picture(table)})
 
 
+def _trained(
+    parts: Parts,
+    recipe: TrainConfig,
+    directions: Float[Tensor, "F D"],
+    stage: str,
+    progress: Progress,
+) -> pd.DataFrame:
+    """How good one training's meta-SAE is, as a row; kept once it is known.
+
+    Its seconds are not a number where it was stopped in between.
+    """
+
+    def train() -> pd.DataFrame:
+        checkpoint = parts.checkpoint(stage)
+        whole, began = checkpoint is None or not checkpoint.exists(), time.perf_counter()
+        meta = train_meta_sae(
+            TensorRows(directions), recipe, progress=progress, stage=stage, checkpoint=checkpoint,
+            dtype=fast_dtype(),
+        )  # fmt: skip
+        seconds = time.perf_counter() - began
+        good = explained.quality(meta, directions)
+        values = {
+            "seed": recipe.seed, "l0": good.l0, "fve": good.fve, "fve_centred": good.fve_centred,
+            "dead": good.dead, "seconds": seconds if whole else math.nan,
+        }  # fmt: skip
+        return pd.DataFrame([values])
+
+    return parts.table(stage, train)
+
+
 def saebench_row(
     material: Material, config: Configuration, fve: float, seconds: float
 ) -> dict[str, Any]:
@@ -134,7 +154,7 @@ def saebench_row(
 
     Args:
         fve: variance explained around the mean.
-        seconds: the training took.
+        seconds: the training took; not a number where that isn't known.
     """
     directions = material.sae.W_dec
     recipe, made = config.recipe(material.sae.width, 0), material.provenance

@@ -106,10 +106,12 @@ class Trainer:
         if config.start == "sae":
             if initial is None:
                 raise ValueError("a start from an SAE needs that SAE")
+            # The fused optimiser goes through parameter and gradient as they lie in memory: a
+            # transposed copy would be moved by other elements' gradients.
             self.p = Parameters(
-                W_enc=initial.W_enc.T.clone(),
+                W_enc=initial.W_enc.T.clone(memory_format=torch.contiguous_format),
                 b_enc=initial.b_enc * scale,
-                W_dec=initial.W_dec.clone(),
+                W_dec=initial.W_dec.clone(memory_format=torch.contiguous_format),
                 b_dec=initial.b_dec * scale,
             )
         else:
@@ -226,6 +228,7 @@ class Trainer:
             Stopped: when ``watch`` stopped it, after saving.
             UserError: when the checkpoint is of another configuration or other data or damaged, or
                 the disk is full.
+            Exception: whatever ``progress`` raises, after saving.
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
@@ -243,12 +246,17 @@ class Trainer:
                 raise Stopped(
                     f"{stage} was stopped at step {self.step:,}; it can go on from there."
                 )
-            progress(
-                stage,
-                self.step / self.config.steps,
-                f"step {self.step:,} of {self.config.steps:,}, loss {self.loss:.4g}, "
-                f"L0 {result.l0:.2f}, dead {dead / self.config.width:.1%}",
-            )
+            try:
+                progress(
+                    stage,
+                    self.step / self.config.steps,
+                    f"step {self.step:,} of {self.config.steps:,}, loss {self.loss:.4g}, "
+                    f"L0 {result.l0:.2f}, dead {dead / self.config.width:.1%}",
+                )
+            except Exception:  # how work is cancelled by who watches its progress
+                if checkpoint is not None:
+                    self.save(checkpoint)
+                raise
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: everything the next step depends on.

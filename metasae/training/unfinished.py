@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from metasae.errors import UserError
-from metasae.sources.files import check_writable, write_json
+from metasae.sources.files import write_json
+from metasae.sources.locks import claimed, is_claimed
 from metasae.sources.records import from_values, to_values
 from metasae.training.config import TrainConfig
 
@@ -83,13 +82,7 @@ class TrainingRequest:
     @property
     def is_running(self) -> bool:
         """Whether some process of this machine trains towards it now."""
-        if not self._lock.exists():
-            return False
-        try:
-            with FileLock(self._lock, timeout=0):
-                return False
-        except Timeout:
-            return True
+        return is_claimed(self._lock)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -98,19 +91,12 @@ class TrainingRequest:
         Raises:
             UserError: when another does, or the folder can't be written.
         """
-        check_writable(self._lock)
-        lock = FileLock(self._lock, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise UserError(
-                f"A training towards {self.out} is running already; wait for it, or choose another "
-                "name."
-            ) from error
-        try:
+        with claimed(
+            self._lock,
+            f"A training towards {self.out} is running already; wait for it, or choose another "
+            "name.",
+        ):
             yield
-        finally:
-            lock.release()
 
     def forget(self) -> None:
         """Delete the request's file and the checkpoints."""

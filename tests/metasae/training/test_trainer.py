@@ -1,6 +1,7 @@
 """The trainer that base SAEs and meta-SAEs share."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,21 @@ def test_a_start_from_an_sae_is_that_sae() -> None:
     torch.testing.assert_close(first.result().W_dec, sae.W_dec, rtol=0, atol=0)
 
 
+def test_how_the_start_lies_in_memory_plays_no_part() -> None:
+    """An SAE that was loaded has another layout than one that was just trained."""
+    first = Trainer(TensorRows(ROWS), config(steps=30), device="cpu")
+    first.run()
+    sae, ends = first.result(), []
+    for layout in (sae.W_enc.contiguous(), sae.W_enc.T.contiguous().T):
+        start = replace(sae, W_enc=layout)
+        further = Trainer(
+            TensorRows(ROWS), config(start="sae", steps=6), initial=start, device="cpu"
+        )
+        further.run()
+        ends.append(further.result())
+    torch.testing.assert_close(ends[0].W_enc, ends[1].W_enc, rtol=0, atol=0)
+
+
 def test_what_a_start_needs_is_asked_for() -> None:
     for start in ("sae", "data", "ngrams"):
         with pytest.raises(ValueError, match="a start from"):
@@ -347,3 +363,21 @@ def test_a_stopped_training_is_kept_and_says_so(tmp_path: Path) -> None:
     done.restore(tmp_path / "c")
     assert done.step == 9
     torch.testing.assert_close(done.p.W_enc, back.p.W_enc, rtol=0, atol=0)
+
+
+def test_a_training_that_its_progress_ends_is_kept(tmp_path: Path) -> None:
+    whole = Trainer(TensorRows(ROWS), config(steps=6), device="cpu")
+    whole.run()
+
+    def cancels(stage: str, fraction: float, note: str = "") -> None:
+        if fraction >= 0.5:
+            raise InterruptedError
+
+    path = tmp_path / "checkpoint"
+    with pytest.raises(InterruptedError):
+        Trainer(TensorRows(ROWS), config(steps=6), device="cpu").run(path, progress=cancels)
+    again = Trainer(TensorRows(ROWS), config(steps=6), device="cpu")
+    again.restore(path)
+    assert again.step == 3
+    again.run()
+    torch.testing.assert_close(again.result().W_dec, whole.result().W_dec, rtol=0, atol=0)

@@ -1,0 +1,26 @@
+"""What a study's settings mean: the lines of its configuration's docstring, one a field."""
+
+import inspect
+import re
+
+_FIELDS = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*)$")
+
+
+def meanings(configuration: type) -> dict[str, str]:
+    """Field → what the configuration's docstring says of it, under "Attributes:".
+
+    Fields that share a line share its text; one that isn't there is left out.
+    """
+    found: dict[str, list[str]] = {}
+    names: tuple[str, ...] = ()
+    inside = False
+    for line in inspect.cleandoc(configuration.__doc__ or "").splitlines():
+        if not line.startswith(" ") and line.strip():
+            inside, names = line == "Attributes:", ()
+        elif inside and (begun := _FIELDS.match(line)):
+            names = tuple(begun[1].split(", "))
+            found |= {name: [begun[2]] for name in names}
+        elif inside and line.strip():
+            for name in names:
+                found[name].append(line.strip())
+    return {name: " ".join(words) for name, words in found.items()}

@@ -1,0 +1,143 @@
+"""One study: what it asks, the run that is open, how to ask it, its former runs."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.studies.result_folder import StoredFinding
+from metasae.studies.runs import Run, all_runs
+from metasae.studies.study import Study
+from workbench import session
+from workbench.background import Work, watch
+from workbench.frame import failed
+from workbench.picking import choose
+from workbench.studies import jobs
+from workbench.studies.ask import ask
+from workbench.studies.overview import head
+from workbench.studies.place import go
+from workbench.studies.result import result
+from workbench.text import escape
+
+
+def view(lab: Lab, study: Study, run: Run | None) -> None:
+    """Everything about one study."""
+    st.button("All studies", key="all-studies", icon=":material/arrow_back:", on_click=go)
+    st.header(escape(study.title), anchor=False)
+    head(study)
+    if run is None:
+        ask(lab, study, None)
+    else:
+        _opened(lab, study, run)
+    _former(study, run)
+
+
+def _opened(lab: Lab, study: Study, run: Run) -> None:
+    """How far a run is, or what it found."""
+    work = jobs.work_of(run)
+    if work is not None and not work.done:
+        if work.cancelled:
+            _stopping(work)
+        else:
+            watch(work)
+            st.caption("It goes on while you look at other pages, and when this one is closed.")
+        return
+    if run.finished:
+        try:
+            result(lab, run, jobs.result(run))
+        except UserError as error:
+            failed(error)
+            _go_on(lab, study, run, "Work it out again")
+            return
+        st.subheader("Ask it otherwise", anchor=False)
+        ask(lab, study, run)
+        _delete(run, "This deletes what this run found.")
+        return
+    if run.is_running:
+        st.info("Another process works on this run. Come back later.")
+        st.button("Look again", key="look-again")
+        return
+    if work is not None:
+        try:
+            work.result()
+        except UserError as error:
+            failed(error)
+    st.markdown(
+        "It was stopped before its end. What was worked out is kept, and it goes on from there."
+        if run.begun
+        else "It was stopped before anything was worked out that could be kept."
+    )
+    _go_on(lab, study, run, "Go on")
+
+
+def _go_on(lab: Lab, study: Study, run: Run, label: str) -> None:
+    with st.container(horizontal=True):
+        try:
+            run.check_opened(lab)
+        except UserError as error:
+            st.caption(escape(str(error)))
+        else:
+            st.button(
+                label, type="primary", key=f"go-on-{run.identity}",
+                on_click=jobs.start, args=(lab, run, study.title),
+            )  # fmt: skip
+        _delete(run, "This deletes what this run worked out so far.")
+
+
+@st.fragment(run_every=0.5)
+def _stopping(work: Work[StoredFinding]) -> None:
+    """Until work that was cancelled has stopped."""
+    if work.done:
+        st.rerun()
+    st.caption("Stopping; what was worked out stays …")
+
+
+def _delete(run: Run, what: str) -> None:
+    """A button that deletes a run once the person has said so again."""
+    with st.popover("Delete", icon=":material/delete:"):
+        st.markdown(f"{what} It can't be brought back.")
+        st.button(
+            "Delete for good", type="primary", key=f"delete-{run.identity}",
+            on_click=_deleted, args=(run,),
+        )  # fmt: skip
+
+
+def _deleted(run: Run) -> None:
+    try:
+        jobs.delete(run)
+    except UserError as error:
+        session.notify(str(error))
+        return
+    go(run.asked.study)
+
+
+def _former(study: Study, shown: Run | None) -> None:
+    """The study's other runs, newest first."""
+    others = [run for run in all_runs(study.name) if shown is None or run != shown]
+    if not others:
+        return
+    st.subheader("Other runs" if shown else "Runs so far", anchor=False)
+    table = pd.DataFrame([_row(run) for run in others])
+    choose(table, "former-runs", partial(_open, study.name, others), height=300)
+
+
+def _row(run: Run) -> dict[str, object]:
+    work = jobs.work_of(run)
+    state = "under way" if work and not work.done else "finished" if run.finished else "stopped"
+    return {
+        "Begun": run.began[:16].replace("T", " "),
+        "State": state,
+        "Preset": run.asked.made.preset,
+        "Meta-SAEs": run.asked.seeds,
+        "Settings": ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in run.asked.configuration.items()
+        ),
+        "Run": run.identity,
+    }
+
+
+def _open(study: str, others: list[Run], row: "pd.Series[str]") -> None:
+    go(study, str(row["Run"]))
