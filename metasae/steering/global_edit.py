@@ -83,3 +83,7 @@ class GlobalEdit:
     def change(self, resid: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """What is added to each residual."""
         return self.firing(resid) @ self.step
+
+    def edited(self, resid: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """The residuals with the edit made in them."""
+        return resid + self.change(resid)

@@ -20,6 +20,7 @@ STUDIES = {
     "graphs": "graphs",
     "cooccurrence": "cooccurrence",
     "splitting": "splitting",
+    "global-edit": "global_edit",
     "saebench": "saebench",
 }
 """Name → module of this package, in the order they are shown."""
