@@ -80,7 +80,7 @@ class Configuration:
     countries: int = 3
     least: int = 6
     strength: float = 2.0
-    windows: int = 64
+    windows: int = 160
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -310,6 +310,7 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         "tokens": int(held_out.tokens.sum()),
         "cities_measured": len(measure),
         "edits": table.to_dict("records"),
+        "attributes": attributes.to_dict("records"),
         "decoder": decoder.to_dict("records"),
     }
     return Finding(
@@ -400,9 +401,9 @@ def _verdict(table: pd.DataFrame, decoder: pd.DataFrame) -> str:
         f"{meta} of {one}" for meta, one in zip(out["meta"], out["country"], strict=True)
     )
     recovered = decoder.set_index("way")["recovered"]
-    beside = f"; a random direction instead {random['here'].mean():+.2f}"
+    beside = f"; a random direction instead changes them by {random['here'].mean():+.2f}"
     if len(other):
-        beside += f", another meta-latent {other['here'].mean():+.2f}"
+        beside += f", another meta-latent by {other['here'].mean():+.2f}"
     return (
         f"Taken out of every latent (meta-latents {named}), a country's meta-latent changes the "
         f"right answers of its cities by {out['here'].mean():+.2f} nats and of others by "
