@@ -135,8 +135,8 @@ class SideEffects:
     def sentences(self) -> tuple[str, ...]:
         """The same in words, a sentence each."""
         said = [
-            f"{what}: {text.touched:.1%} of the tokens are changed, {text.mean:z.3f} nats a token "
-            "(KL divergence of the next token, unedited from edited)."
+            f"{what}: {100 * text.touched:.1f} % of the tokens are changed, {text.mean:z.3f} nats "
+            "a token (KL divergence of the next token, unedited from edited)."
             for what, text in (
                 ("Other text about the source", self.with_city),
                 ("Text about no place", self.without_city),
@@ -145,8 +145,8 @@ class SideEffects:
         if not self.facts:
             return (*said, "No other city of the table has an edited latent.")
         said.append(
-            f"Facts of the {len(self.others)} other cities that have most of the edited latents: "
-            f"{self.held} of {self.facts} are still picked rightly."
+            f"Other cities with edited latents: {len(self.others)} asked, {self.held} of "
+            f"{self.facts} facts are still picked rightly."
         )
         lost = [f"{one.name} ({', '.join(one.lost)})" for one in self.others if one.lost]
         return (*said, f"Lost: {', '.join(lost)}.") if lost else tuple(said)

@@ -160,8 +160,10 @@ def test_an_edit_in_every_latent_is_measured_wherever_one_fires(
         massive = resid.norm(dim=1) > 4 * leaking.median_norm
         places += (compiled.change(resid).any(1) & ~massive).tolist()
     assert one.leak.touched == pytest.approx(np.mean(places)) and 0 < one.leak.touched < 1
-    narrow = SideEffectProbe(small_lab, leaking).side_effects(own_piece_gone(leaking))
-    assert one.leak.touched > narrow.leak.touched
+    # Other latents add to what the source's alone would change.
+    own = own_piece_gone(leaking, keep_residual=True)
+    narrow = SideEffectProbe(small_lab, leaking).side_effects(own)
+    assert one.leak.touched >= narrow.leak.touched and one.leak.mean > 1.05 * narrow.leak.mean
 
 
 def test_other_cities_under_an_edit_in_every_latent_lose_what_full_passes_lose(

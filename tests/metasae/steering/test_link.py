@@ -28,9 +28,10 @@ def test_everything_else_is_said() -> None:
 @pytest.mark.parametrize(
     "edit",
     [
-        NO_EDIT, LatentSwap(),
+        NO_EDIT,
+        LatentSwap(),
         *(MetaLatentEdit(((7, -0.5),), options=EditOptions(one)) for one in VARIANTS),
-    ],  # fmt: skip
+    ],
 )
 def test_an_edit_survives_its_word(edit: MetaLatentEdit | LatentSwap) -> None:
     assert edit_from_text(edit_to_text(edit)) == edit
