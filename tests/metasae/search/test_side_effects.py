@@ -143,7 +143,8 @@ def test_an_edit_in_every_latent_is_measured_wherever_one_fires(
     leaking: Experiment, small_lab: Lab, position: Literal["last", "all"]
 ) -> None:
     everywhere = EditOptions("everywhere", keep_residual=True, position=position)
-    edit = replace(own_piece_gone(leaking), options=everywhere)
+    weaker = tuple((one.meta, 0.5) for one in leaking.pieces if one.side != "target")
+    edit = MetaLatentEdit(weaker, options=everywhere)
     one = SideEffectProbe(small_lab, leaking).side_effects(edit)
     sentences = list(WITHOUT_CITY)
     close(one.leak, slow_divergence(leaking, sentences, edit, lambda _: "all"))
@@ -160,25 +161,24 @@ def test_an_edit_in_every_latent_is_measured_wherever_one_fires(
         massive = resid.norm(dim=1) > 4 * leaking.median_norm
         places += (compiled.change(resid).any(1) & ~massive).tolist()
     assert one.leak.touched == pytest.approx(np.mean(places)) and 0 < one.leak.touched < 1
-    # Other latents add to what the source's alone would change.
-    own = own_piece_gone(leaking, keep_residual=True)
-    narrow = SideEffectProbe(small_lab, leaking).side_effects(own)
-    assert one.leak.touched >= narrow.leak.touched and one.leak.mean > 1.05 * narrow.leak.mean
+    # Other latents fire where the source's don't.
+    narrow = SideEffectProbe(small_lab, leaking).side_effects(own_piece_gone(leaking))
+    assert one.leak.touched > narrow.leak.touched
 
 
 def test_other_cities_under_an_edit_in_every_latent_lose_what_full_passes_lose(
     small_lab: Lab,
 ) -> None:
-    tokyo = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
+    paris = small_lab.experiment(small_lab.subject("Paris"), small_lab.subject("Cairo"))
     everywhere = EditOptions("everywhere", position="all")
-    gone = tuple((one.meta, -2.0) for one in tokyo.pieces if one.side != "target")
+    gone = tuple((one.meta, -2.0) for one in paris.pieces if one.side != "target")
     edit = MetaLatentEdit(gone, options=everywhere)
-    found = SideEffectProbe(small_lab, tokyo).side_effects(edit)
-    alone = SideEffectProbe(small_lab, tokyo).side_effects(MetaLatentEdit(gone))
+    found = SideEffectProbe(small_lab, paris).side_effects(edit)
+    alone = SideEffectProbe(small_lab, paris).side_effects(MetaLatentEdit(gone))
     assert len(found.others) > len(alone.others)  # cities that share a meta-latent, no latent
     assert found.held < found.facts
     for city in found.others:
-        expected = slow_facts(tokyo, small_lab, city.name, edit, "all")
+        expected = slow_facts(paris, small_lab, city.name, edit, "all")
         assert (city.known, city.lost) == expected and city.fired
 
 
