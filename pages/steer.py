@@ -12,6 +12,7 @@ from workbench.shared import meta_titles
 from workbench.state import Setting
 from workbench.steer import controls, experiments, extras, lesson
 from workbench.steer.boxes import edit_in_words
+from workbench.steer.elsewhere import elsewhere
 from workbench.steer.meta_boxes import meta_boxes
 from workbench.steer.results import numbers, pictures, sentences, unedited
 
@@ -76,6 +77,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
         with right:
             pictures(outcome, pinned)
             unedited(experiments.unedited(asked))
+    elsewhere(asked.without_question(), view.edit)
     st.divider()
     numbers(outcome)
     with st.container(key=lesson.BELOW):

@@ -145,11 +145,29 @@ def _change(experiment: Experiment, edit: Edit, acts: Float[Tensor, "T L"]) -> F
         for latent, activation in experiment.target.swapped.items():
             wanted[:, latent] = activation
         return (wanted - acts) @ W_dec
+    if edit.kind == "everywhere":
+        return acts @ (_decoder_everywhere(experiment, edit) - W_dec)
     change = torch.zeros(len(acts), W_dec.shape[1])
     if edit.without_swap().strengths:
         for latent in source:
             change += acts[:, latent, None] * (_rebuilt(experiment, edit, latent) - W_dec[latent])
     return change
+
+
+def _decoder_everywhere(experiment: Experiment, edit: Edit) -> Float[Tensor, "L D"]:
+    """All decoder directions with the source's meta-latents weaker or stronger where they are."""
+    sae, meta = experiment.decomposition.sae, experiment.decomposition.meta
+    own = meta.encode(sae.W_dec)
+    on_source = own[list(experiment.source.latents)].amax(0)
+    new = own.clone()
+    for piece, strength in edit.without_swap().strengths:
+        if on_source[piece] > 0:
+            new[:, piece] = own[:, piece] * strength
+    direction = meta.decode(new)
+    if edit.options.keep_residual:
+        direction = direction + sae.W_dec - meta.decode(own)
+    direction = direction * (sae.W_dec.norm(dim=1) / direction.norm(dim=1))[:, None]
+    return torch.where((new != own).any(1)[:, None], direction, sae.W_dec)
 
 
 def _rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Float[Tensor, " D"]:

@@ -20,9 +20,11 @@ from metasae.steering.nats import settled
 
 if TYPE_CHECKING:
     from metasae.lab.lab import Lab
+    from metasae.search.side_effects import SideEffects
     from metasae.steering.certainty import Certainty
     from metasae.steering.citation import Citation
     from metasae.steering.edits import Edit
+    from metasae.steering.experiment import Experiment
     from metasae.steering.outcome import Outcome
 
 MOST_TOKENS = 2000
@@ -48,6 +50,14 @@ def register(add: Add) -> None:
         help="scale a meta-latent: 0 is without it, 1 wholly; may be given several times",
     )  # fmt: skip
     edit_options(command)
+    command.add_argument(
+        "--everywhere", action="store_true",
+        help="remove or scale in every latent that has the meta-latents, at every position, and "
+        "say what else that changes; keeps what the meta-SAE leaves unexplained",
+    )  # fmt: skip
+    command.add_argument(
+        "--drop-residual", action="store_true", help="with --everywhere: do not keep that"
+    )
     wording(command)
     command.add_argument("--prompt", help="a prompt of your own that mentions the source")
     command.add_argument("--answers", help="its candidate answers, separated by commas")
@@ -65,12 +75,14 @@ class Steered:
 
     Attributes:
         unedited: how sure the model is of its answers before the edit.
+        side_effects: what an edit in every latent changes elsewhere.
     """
 
     outcome: "Outcome"
     unedited: tuple["Certainty", ...]
     continuation: dict[str, str] | None
     citation: "Citation | None" = None
+    side_effects: "SideEffects | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -78,6 +90,8 @@ class Steered:
         values["unedited"] = [one.to_dict() for one in self.unedited]
         if self.continuation is not None:
             values["continuation"] = self.continuation
+        if self.side_effects is not None:
+            values["side_effects"] = self.side_effects.to_dict()
         if self.citation is not None:
             values["citation"] = self.citation.to_dict()
         return values
@@ -102,6 +116,8 @@ class Steered:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
             lines += [f"after:  {prompt}{self.continuation['after']}"]
+        if self.side_effects is not None:
+            lines += ["", "What else it changes:", *self.side_effects.sentences]
         if self.citation is not None:
             lines += ["", self.citation.text()]
         return "\n".join(lines)
@@ -118,6 +134,12 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
 
     if arguments.swap and (arguments.remove or arguments.add or arguments.strength):
         raise UserError("--swap swaps the latents whole; leave out --remove, --add and --strength.")
+    if arguments.everywhere and (arguments.swap or arguments.add):
+        raise UserError(
+            "--everywhere removes or scales a meta-latent where it is; leave out --swap and --add."
+        )
+    if arguments.drop_residual and (not arguments.everywhere or arguments.keep_residual):
+        raise UserError("--drop-residual goes with --everywhere alone; it is the default without.")
     strengths = dict.fromkeys(ids(arguments.remove), 0.0)
     strengths |= dict.fromkeys(ids(arguments.add), 1.0)
     for text in arguments.strength:
@@ -126,12 +148,16 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
             strengths[int(meta)] = float(value)
         except ValueError as error:
             raise UserError(f'"{text}" is no strength; write it like 12=0.5.') from error
+    if arguments.everywhere and not strengths:
+        raise UserError("--everywhere needs --remove or --strength: what is to change everywhere.")
+    kind = "everywhere" if arguments.everywhere else "meta"
     return edit_of_kind(
-        "swap" if arguments.swap else "meta",
+        "swap" if arguments.swap else kind,
         tuple(strengths.items()),
-        keep_residual=arguments.keep_residual,
+        keep_residual=arguments.keep_residual
+        or (arguments.everywhere and not arguments.drop_residual),
         keep_error=not arguments.drop_error,
-        position=arguments.position,
+        position="all" if arguments.everywhere else arguments.position,
     )
 
 
@@ -158,6 +184,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
         questions = lab.questions(source, target, templates=WORDINGS[arguments.wording])
         instead = lab.misjudged(source.about, arguments.wording)
     experiment = lab.experiment(source, target, questions)
+    side_effects = _side_effects(lab, experiment, edit) if edit.options.everywhere else None
     outcome = experiment.apply(edit)
     continuation = None
     if arguments.generate is not None:
@@ -170,7 +197,26 @@ def steer(arguments: argparse.Namespace) -> Steered:
     unedited = certainties(
         outcome.questions, outcome.baseline, outcome.asked_about, instead, outcome.own_before
     )
-    return Steered(outcome, unedited, continuation, _citation(arguments, lab, outcome, latents))
+    citation = _citation(arguments, lab, outcome, latents)
+    return Steered(outcome, unedited, continuation, citation, side_effects)
+
+
+def _side_effects(lab: "Lab", experiment: "Experiment", edit: "Edit") -> "SideEffects":
+    """What an edit in every latent changes elsewhere.
+
+    Raises:
+        UserError: where it names meta-latents of the target's own, which nothing is added by.
+    """
+    from metasae.search.side_effects import SideEffectProbe
+
+    strengths = dict(edit.without_swap().strengths)
+    theirs = {piece.meta for piece in experiment.pieces if piece.side == "target"}
+    if left_out := sorted(theirs & strengths.keys()):
+        raise UserError(
+            f"Meta-latent {left_out[0]} is {experiment.target.label}'s own; --everywhere changes "
+            f"what {experiment.source.label}'s latents have, so take it as the source."
+        )
+    return SideEffectProbe(lab, experiment).side_effects(edit)
 
 
 def _citation(

@@ -67,6 +67,16 @@ class SparseAutoencoder:
         assert self.threshold is not None
         return torch.where(pre > self.threshold, pre.relu(), 0.0)
 
+    def encode_some(
+        self, x: Float[Tensor, "N D"], latents: Int[Tensor, " G"]
+    ) -> Float[Tensor, "N G"]:
+        """Activations of some latents; of a TopK SAE all are encoded, since they compete."""
+        if self.k is not None:
+            return self.encode(x)[:, latents]
+        assert self.threshold is not None
+        pre = (x - self.b_dec) @ self.W_enc[:, latents] + self.b_enc[latents]
+        return torch.where(pre > self.threshold[latents], pre.relu(), 0.0)
+
     def decode(self, activations: Float[Tensor, "N F"]) -> Float[Tensor, "N D"]:
         """Reconstructions of rows from their activations."""
         return activations @ self.W_dec + self.b_dec

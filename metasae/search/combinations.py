@@ -47,8 +47,12 @@ class Combinations:
             added: strengths a piece of the target's own may take beside 0.
 
         Raises:
-            UserError: when a side has no meta-latents of its own.
+            UserError: when a side has no meta-latents of its own, or the edits are of every latent.
         """
+        if options.everywhere:
+            raise UserError(
+                "A search changes the source's latents alone; leave out the edit in every latent."
+            )
         source, target = experiment.source, experiment.target
         for side, subject, other in (("source", source, target), ("target", target, source)):
             if not any(piece.side == side for piece in experiment.pieces):

@@ -58,7 +58,10 @@ WITHOUT_CITY: tuple[str, ...] = (
 """Neutral sentences about no place at all."""
 
 OTHER_CITIES = 8
-"""Cities that share latents with the source whose facts are asked."""
+"""Cities that have the edited latents whose facts are asked."""
+
+OTHERS_EVERYWHERE = 24
+"""The same of an edit in every latent, which many cities can have."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Divergence:
         largest: at one position.
         positions: what the mean is over.
         changed: sentences in which the edit changes something, of ``sentences``.
+        touched: share of the tokens at which it does.
     """
 
     mean: float
@@ -78,15 +82,16 @@ class Divergence:
     positions: int
     changed: int
     sentences: int
+    touched: float
 
 
 @dataclass(frozen=True)
 class OtherCity:
-    """Another city with some of the source's latents, under the edit wherever those fire.
+    """Another city with some of the edited latents, under the edit wherever those fire.
 
     Attributes:
-        activation: summed over the shared latents, as the city's record has it.
-        fired: whether a source latent fired in one of its prompts.
+        activation: summed over the edited latents, as the city's record has it.
+        fired: whether an edited latent fired in one of its prompts.
         known: facts the unedited model answers as it should and could lose: those on which the
             source, the target and this city do not all agree.
         lost: attributes of those facts whose likeliest answer is now the source's or the target's.
@@ -107,8 +112,8 @@ class SideEffects:
         with_city: on neutral text about the source, edited as in use.
         without_city: on neutral text about no place, edited as in use: nothing at "last", since
             there is no name to edit.
-        leak: on the same text, edited wherever the source's latents fire.
-        others: cities that share latents with the source, by their records; none if none do.
+        leak: on the same text, edited wherever the edited latents fire.
+        others: cities that have edited latents, by their records; none if none do.
     """
 
     with_city: Divergence
@@ -125,6 +130,26 @@ class SideEffects:
     def held(self) -> int:
         """Those of them that still hold."""
         return self.facts - sum(len(city.lost) for city in self.others)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The same in words, a sentence each."""
+        said = [
+            f"{what}: {100 * text.touched:.1f} % of the tokens are changed, {text.mean:z.3f} nats "
+            "a token (KL divergence of the next token, unedited from edited)."
+            for what, text in (
+                ("Other text about the source", self.with_city),
+                ("Text about no place", self.without_city),
+            )
+        ]
+        if not self.facts:
+            return (*said, "No other city of the table has an edited latent.")
+        said.append(
+            f"Other cities with edited latents: {len(self.others)} asked, {self.held} of "
+            f"{self.facts} facts are still picked rightly."
+        )
+        lost = [f"{one.name} ({', '.join(one.lost)})" for one in self.others if one.lost]
+        return (*said, f"Lost: {', '.join(lost)}.") if lost else tuple(said)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; divergences in nats a token."""
@@ -150,10 +175,12 @@ class _Text:
     firing: Firing
     usable: Bool[Tensor, "R T"]
 
-    @cached_property
-    def fires(self) -> Bool[Tensor, "R T"]:
-        """Where some source latent fires."""
-        return (self.firing.source > 0).any(-1).view(self.usable.shape) & self.usable
+    def fires(self, compiled: CompiledEdit) -> Bool[Tensor, "R T"]:
+        """Where some latent fires that is edited: one of the source's, or of all."""
+        acts = self.firing.source
+        if compiled.everywhere is not None:
+            acts = compiled.everywhere.firing(self.firing.resid)
+        return (acts > 0).any(-1).view(self.usable.shape) & self.usable
 
     def edited(
         self, compiled: CompiledEdit, where: Bool[Tensor, "R T"]
@@ -188,6 +215,90 @@ class _Text:
             positions=positions,
             changed=int((~untouched).sum()),
             sentences=len(changed),
+            touched=int(changed.sum()) / int(real.sum()),
+        )
+
+
+class OtherCities:
+    """Other cities that have some latents, and what they lose by an edit; asked unedited once.
+
+    Args:
+        latents: that are edited.
+        most: cities, those on which they are most active.
+    """
+
+    def __init__(
+        self, lab: Lab, experiment: Experiment, latents: Sequence[int], most: int = OTHER_CITIES
+    ) -> None:
+        self.lab, self.experiment = lab, experiment
+        self.latents, self.most = tuple(latents), most
+
+    @cached_property
+    def sharing(self) -> dict[str, float]:
+        """Cities whose records hold some of the latents, and how strongly they fire."""
+        mine = set(self.latents)
+        activation = {
+            record.name: sum(one.activation for one in record.latents if one.latent in mine)
+            for record in self.lab.records.values()
+            if record.name != self.experiment.source.name
+        }
+        strongest = sorted(activation, key=lambda name: (-activation[name], name))[: self.most]
+        return {name: activation[name] for name in strongest if activation[name] > 0}
+
+    @cached_property
+    def facts(self) -> list[tuple[str, Question]]:
+        """The known facts of those cities, each asked with its own answer first."""
+        facts = []
+        for name in self.sharing:
+            about = Subject(name, name, (), ())
+            bystander = self.experiment.source.name or BYSTANDER
+            known = self.lab.records[name].known
+            for question in self.lab.questions(about, self.experiment.target, bystander):
+                if known[question.attribute] and len(question.answers) > 1:
+                    facts.append((name, question))
+        return facts
+
+    @cached_property
+    def _asked(self) -> tuple[PreparedPrompts, _Text]:
+        other = self.experiment.replaced(
+            source=replace(self.experiment.source, name=None),
+            questions=[question for _, question in self.facts],
+        )
+        prepared = other.prepared(EditOptions(position="all"))
+        prompts = prepared.prompts
+        return prompts, _Text(prompts.prefilled, prepared.firing, prepared.touched[None])
+
+    @cached_property
+    def _answers_before(self) -> Float[Tensor, " A"]:
+        prompts, text = self._asked
+        return prompts.read(text.prefilled.final[:, prompts.only])[0]
+
+    def under(self, compiled: CompiledEdit) -> tuple[OtherCity, ...]:
+        """What they lose under an edit made wherever those latents fire."""
+        fired: set[str] = set()
+        known: dict[str, list[str]] = {name: [] for name in self.sharing}
+        lost: dict[str, list[str]] = {name: [] for name in self.sharing}
+        if self.facts:
+            prompts, text = self._asked
+            counts = [len(question.answers) for _, question in self.facts]
+            before = after = self._answers_before
+            fires = text.fires(compiled)
+            if fires.any():
+                _, hidden = text.edited(compiled, fires)
+                after = prompts.read(hidden[:, prompts.only])[0]
+            rows = zip(
+                self.facts, prompts.seen, before.split(counts), after.split(counts), strict=True
+            )
+            for (name, question), seen, was, now in rows:
+                if (fires[0] & seen).any():
+                    fired.add(name)
+                if int(was.argmax()) == 0:
+                    known[name].append(question.attribute)
+                    if int(now.argmax()) != 0:
+                        lost[name].append(question.attribute)
+        return tuple(
+            OtherCity(name, activation, name in fired, len(known[name]), tuple(lost[name]))
+            for name, activation in self.sharing.items()
         )
 
 
@@ -218,6 +329,10 @@ class SideEffectProbe:
         return only & self._with_city.usable
 
     @cached_property
+    def _others_of_source(self) -> OtherCities:
+        return OtherCities(self.lab, self.experiment, self.experiment.source.latents)
+
+    @cached_property
     def _without_city(self) -> _Text:
         return self._text(WITHOUT_CITY)
 
@@ -229,72 +344,6 @@ class SideEffectProbe:
         usable = prefilled.real & not_massive(resid.norm(dim=-1), self.experiment.median_norm)
         return _Text(prefilled, self.experiment.firing(resid.flatten(0, 1)), usable)
 
-    @cached_property
-    def _sharing(self) -> dict[str, float]:
-        """Cities whose records hold some of the source's latents, and how strongly they fire."""
-        mine = set(self.experiment.source.latents)
-        activation = {
-            record.name: sum(one.activation for one in record.latents if one.latent in mine)
-            for record in self.lab.records.values()
-            if record.name != self.experiment.source.name
-        }
-        strongest = sorted(activation, key=lambda name: (-activation[name], name))[:OTHER_CITIES]
-        return {name: activation[name] for name in strongest if activation[name] > 0}
-
-    @cached_property
-    def _facts(self) -> list[tuple[str, Question]]:
-        """The known facts of those cities, each asked with its own answer first."""
-        facts = []
-        for name in self._sharing:
-            about = Subject(name, name, (), ())
-            bystander = self.experiment.source.name or BYSTANDER
-            known = self.lab.records[name].known
-            for question in self.lab.questions(about, self.experiment.target, bystander):
-                if known[question.attribute] and len(question.answers) > 1:
-                    facts.append((name, question))
-        return facts
-
-    @cached_property
-    def _asked(self) -> tuple[PreparedPrompts, _Text]:
-        other = self.experiment.replaced(
-            source=replace(self.experiment.source, name=None),
-            questions=[question for _, question in self._facts],
-        )
-        prepared = other.prepared(EditOptions(position="all"))
-        prompts = prepared.prompts
-        return prompts, _Text(prompts.prefilled, prepared.firing, prepared.touched[None])
-
-    @cached_property
-    def _answers_before(self) -> Float[Tensor, " A"]:
-        prompts, text = self._asked
-        return prompts.read(text.prefilled.final[:, prompts.only])[0]
-
-    def _others(self, compiled: CompiledEdit) -> tuple[OtherCity, ...]:
-        fired: set[str] = set()
-        known: dict[str, list[str]] = {name: [] for name in self._sharing}
-        lost: dict[str, list[str]] = {name: [] for name in self._sharing}
-        if self._facts:
-            prompts, text = self._asked
-            counts = [len(question.answers) for _, question in self._facts]
-            before = after = self._answers_before
-            if text.fires.any():
-                _, hidden = text.edited(compiled, text.fires)
-                after = prompts.read(hidden[:, prompts.only])[0]
-            rows = zip(
-                self._facts, prompts.seen, before.split(counts), after.split(counts), strict=True
-            )
-            for (name, question), seen, was, now in rows:
-                if (text.fires[0] & seen).any():
-                    fired.add(name)
-                if int(was.argmax()) == 0:
-                    known[name].append(question.attribute)
-                    if int(now.argmax()) != 0:
-                        lost[name].append(question.attribute)
-        return tuple(
-            OtherCity(name, activation, name in fired, len(known[name]), tuple(lost[name]))
-            for name, activation in self._sharing.items()
-        )
-
     def side_effects(self, edit: Edit) -> SideEffects:
         """What an edit does to neutral text and to other cities.
 
@@ -302,11 +351,15 @@ class SideEffectProbe:
             UserError: when the edit does not fit the experiment.
         """
         compiled = self.experiment.compiled(edit)
+        others = self._others_of_source
+        if compiled.everywhere is not None:
+            latents = tuple(compiled.everywhere.latents.tolist())
+            others = OtherCities(self.lab, self.experiment, latents, OTHERS_EVERYWHERE)
         about, elsewhere = self._with_city, self._without_city
         everywhere = edit.options.position == "all"
         return SideEffects(
             with_city=about.divergence(compiled, about.usable if everywhere else self._on_name),
             without_city=elsewhere.divergence(compiled, elsewhere.usable & everywhere),
-            leak=elsewhere.divergence(compiled, elsewhere.fires),
-            others=self._others(compiled),
+            leak=elsewhere.divergence(compiled, elsewhere.fires(compiled)),
+            others=others.under(compiled),
         )

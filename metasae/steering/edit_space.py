@@ -15,6 +15,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edits import Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.global_edit import NOTHING_LEFT, GlobalEdit
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,21 @@ class EditSpace:
                 made = made + original - (self.defaults * self._loads) @ W_meta - meta.b_dec
         norm = made.norm(dim=-1, keepdim=True)
         scale = original.norm(dim=-1, keepdim=True) / norm.clamp(min=1e-12)
-        return torch.where(norm < 1e-6, 0.0, made * scale)
+        return torch.where(norm < NOTHING_LEFT, 0.0, made * scale)
+
+    def everywhere(self, edit: MetaLatentEdit) -> GlobalEdit:
+        """The edit made in every latent of the SAE.
+
+        What the source has is made weaker or stronger wherever it is. What is the target's own
+        takes no part: no other latent has an activation it could enter with.
+
+        Raises:
+            UserError: for a meta-latent out of range or of neither side.
+        """
+        self.strengths(edit)
+        added = {piece.meta for piece in self.pieces if piece.side == "target"}
+        strengths = {meta: value for meta, value in edit.strengths if meta not in added}
+        return GlobalEdit.of(self.decomposition, strengths, edit.options.keep_residual)
 
     def compiled(self, edit: Edit) -> "CompiledEdit":
         """Work out one edit's change of the residual stream.
@@ -194,10 +209,13 @@ class EditSpace:
         from_source = torch.zeros(len(source), W_dec.shape[1])
         from_swapped = torch.zeros(len(swapped.latents), W_dec.shape[1])
         constant = torch.zeros(W_dec.shape[1])
+        everywhere = None
         if isinstance(edit, LatentSwap):
             # A latent of both is removed like any other, and set.
             from_swapped = -W_dec[list(swapped.latents)]
             constant = torch.tensor(list(swapped.set_to.values())) @ W_dec[list(swapped.set_to)]
+        elif isinstance(edit, MetaLatentEdit) and edit.options.everywhere:
+            everywhere = self.everywhere(edit)
         elif isinstance(edit, MetaLatentEdit) and edit.strengths:
             strengths = self.strengths(edit)[None]
             made = self.directions(strengths, edit.options)[0]
@@ -208,7 +226,9 @@ class EditSpace:
                         "meta-latent, or keep the meta-SAE's residual."
                     )
             from_source = made - W_dec[source]
-        return CompiledEdit(from_source, from_swapped, constant, not edit.options.keep_error)
+        return CompiledEdit(
+            from_source, from_swapped, constant, not edit.options.keep_error, everywhere
+        )
 
 
 @dataclass(frozen=True)
@@ -219,11 +239,13 @@ class Firing:
         source: activations of the source's latents.
         swapped: activations of the latents a swap removes.
         error: residual stream minus the SAE's reconstruction.
+        resid: the residual stream itself.
     """
 
     source: Float[Tensor, "T S"]
     swapped: Float[Tensor, "T G"]
     error: Float[Tensor, "T D"]
+    resid: Float[Tensor, "T D"]
 
 
 @dataclass(frozen=True)
@@ -235,15 +257,19 @@ class CompiledEdit:
         from_swapped: likewise for the latents a swap removes.
         constant: what is added wherever the edit is made.
         drop_error: whether the SAE's error goes.
+        everywhere: what is changed in every latent of the SAE, if that is asked for.
     """
 
     from_source: Float[Tensor, "S D"]
     from_swapped: Float[Tensor, "G D"]
     constant: Float[Tensor, " D"]
     drop_error: bool
+    everywhere: GlobalEdit | None = None
 
     def change(self, firing: Firing) -> Float[Tensor, "T D"]:
         """What is added to the residual stream at each position."""
         change = firing.source @ self.from_source + firing.swapped @ self.from_swapped
         change = change + self.constant
+        if self.everywhere is not None:
+            change = change + self.everywhere.change(firing.resid)
         return change - firing.error if self.drop_error else change

@@ -5,8 +5,10 @@ activation they have on the target's own prompts. The **meta-latent edit** leave
 alone and rebuilds the source latents' decoder directions from other pieces: some of the source's
 own meta-latents set to 0, some of the target's own set to their activation on the target, then
 normalised to the source direction's norm; its "hundredfold" variant is the post's authors' own
-(100 × the unit meta-direction). Both are applied as a change to the residual stream at the hook, so
-what the SAE does not explain (its error) is kept unless the edit says otherwise.
+(100 × the unit meta-direction), and its "everywhere" variant changes strengths in every latent of
+the SAE that has the meta-latent (see `global_edit`). Both kinds are applied as a change to the
+residual stream at the hook, so what the SAE does not explain (its error) is kept unless the edit
+says otherwise.
 """
 
 import math
@@ -22,7 +24,7 @@ from metasae.sources.records import from_values, to_values
 
 MAX_STRENGTH = 2.0
 
-VARIANTS = ("faithful", "hundredfold")
+VARIANTS = ("faithful", "hundredfold", "everywhere")
 
 POSITIONS = ("last", "all")
 
@@ -45,8 +47,9 @@ class EditOptions:
     """How an edit is made, apart from what it changes: what all edits of one search share.
 
     Attributes:
-        variant: how a meta-latent edit builds directions: rebuilt from pieces, or the post's
-            authors' hundredfold. Means nothing to a swap.
+        variant: how a meta-latent edit builds directions: those of the source's latents rebuilt
+            from pieces, the post's authors' hundredfold, or those of every latent of the SAE that
+            has a changed meta-latent. Means nothing to a swap.
         keep_residual: keep what the meta-SAE does not explain of the source direction, instead of
             the faithful reconstruction from meta-latents alone. Means nothing to a swap.
         keep_error: keep what the SAE does not explain of the residual stream.
@@ -56,7 +59,7 @@ class EditOptions:
         UserError: for an unknown variant or position.
     """
 
-    variant: Literal["faithful", "hundredfold"] = "faithful"
+    variant: Literal["faithful", "hundredfold", "everywhere"] = "faithful"
     keep_residual: bool = False
     keep_error: bool = True
     position: Literal["last", "all"] = "last"
@@ -71,6 +74,16 @@ class EditOptions:
     def hundredfold(self) -> bool:
         """Whether directions are built as the post's authors do."""
         return self.variant == "hundredfold"
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every latent of the SAE is edited, not the source's alone."""
+        return self.variant == "everywhere"
+
+    @property
+    def of_source(self) -> "EditOptions":
+        """These options for the source's latents alone, as a search tries them."""
+        return replace(self, variant="faithful") if self.everywhere else self
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able values of the meta-latent edit that has these options and no strengths."""
@@ -101,7 +114,7 @@ class Edit(ABC):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """Its kind in files and links: "meta", "hundredfold" or "swap"."""
+        """Its kind in files and links: "meta", "hundredfold", "everywhere" or "swap"."""
 
     @property
     @abstractmethod
@@ -191,8 +204,8 @@ class MetaLatentEdit(Edit):
 
     @property
     def kind(self) -> str:
-        """Its kind in files and links: "hundredfold" for that variant, else "meta"."""
-        return "hundredfold" if self.options.hundredfold else "meta"
+        """Its kind in files and links: "meta" for the faithful variant, else the variant's name."""
+        return "meta" if self.options.variant == "faithful" else self.options.variant
 
     @property
     def changes_nothing(self) -> bool:
@@ -255,7 +268,7 @@ class LatentSwap(Edit):
 NO_EDIT = MetaLatentEdit()
 """The edit that leaves the model alone."""
 
-KINDS = ("meta", "hundredfold", "swap")
+KINDS = ("meta", "hundredfold", "everywhere", "swap")
 """Kinds as files, links and the command line name them."""
 
 
@@ -275,8 +288,11 @@ def edit_of_kind(
     """
     if kind not in KINDS:
         raise UserError(f'An edit is of the kind {" or ".join(KINDS)}, not "{kind}".')
+    variants: dict[str, Literal["hundredfold", "everywhere"]] = {
+        "hundredfold": "hundredfold", "everywhere": "everywhere",
+    }  # fmt: skip
     options = EditOptions(
-        variant="hundredfold" if kind == "hundredfold" else "faithful",
+        variant=variants.get(kind, "faithful"),
         keep_residual=keep_residual,
         keep_error=keep_error,
         position=position,

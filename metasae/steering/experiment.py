@@ -180,6 +180,7 @@ class Experiment:
             source=acts[:, list(self.source.latents)],
             swapped=acts[:, list(self.space.swapped.latents)],
             error=resid - sae.decode(acts),
+            resid=resid,
         )
 
     def _prepare(self, position: str) -> PreparedExperiment:

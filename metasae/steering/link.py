@@ -88,6 +88,7 @@ def edit_from_text(text: str) -> Edit:
         "none": {},
         "swap": {"kind": "swap"},
         "hundredfold": {"kind": "hundredfold"},
+        "everywhere": {"kind": "everywhere"},
         "residual": {"keep_residual": True},
         "noerror": {"keep_error": False},
         "all": {"position": "all"},

@@ -235,8 +235,22 @@ class Outcome:
     @cached_property
     def remarks(self) -> tuple[str, ...]:
         """What has to be said beside the numbers, a sentence each."""
-        why = (self.why_asked,) if self.why_asked else ()
-        return why + remarks(self.source, self.target, self.questions)
+        said = tuple(filter(None, (self.why_asked, self._left_out)))
+        return said + remarks(self.source, self.target, self.questions)
+
+    @property
+    def _left_out(self) -> str:
+        """What of an edit in every latent takes no part, in a sentence; empty without any."""
+        added = {piece.meta for piece in self.pieces if piece.side == "target"}
+        if (
+            not self.edit.options.everywhere
+            or not added & dict(self.edit.without_swap().strengths).keys()
+        ):
+            return ""
+        return (
+            f"In every latent only {self.source.label}'s pieces are changed: {self.target.label}'s "
+            "own can't be added to latents that lack them and are left out."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values: the numbers, the edit, and what they came from."""

@@ -8,6 +8,7 @@ Shapes: N usable positions of all windows, D = d_model, W windows.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -84,12 +85,22 @@ class HeldOutText:
             change: what takes the place of the residuals an SAE is applied to; they stay when left
                 out.
         """
+        if change is None:
+            return torch.cat(self._unchanged)
         made = []
-        for number, one in enumerate(self.batches):
-            resid = one.resid
-            if change is not None:
-                resid = resid.clone()
-                resid[one.usable] = change(one.resid[one.usable])
-            made.append(window_nats(self.model, resid, one.tokens, one.lengths))
+        for number, (one, nats) in enumerate(zip(self.batches, self._unchanged, strict=True)):
+            resid = one.resid.clone()
+            resid[one.usable] = change(one.resid[one.usable])
+            # Windows that the change leaves as they are keep their figure.
+            rows = (resid != one.resid).flatten(1).any(1)
+            if rows.any():
+                again = window_nats(self.model, resid[rows], one.tokens[rows], one.lengths[rows])
+                nats = nats.masked_scatter(rows, again)
+            made.append(nats)
             progress("Asking the model", (number + 1) / len(self.batches), "")
         return torch.cat(made)
+
+    @cached_property
+    @torch.inference_mode()
+    def _unchanged(self) -> list[Tensor]:
+        return [window_nats(self.model, one.resid, one.tokens, one.lengths) for one in self.batches]

@@ -1,4 +1,4 @@
-"""The studies there are; the command line is made from this list.
+"""The studies there are; the command line and the page are made from this list.
 
 A study's module is imported when it is asked for: the list itself costs nothing.
 """
@@ -21,6 +21,7 @@ STUDIES = {
     "cooccurrence": "cooccurrence",
     "splitting": "splitting",
     "stitching": "stitching",
+    "global-edit": "global_edit",
     "saebench": "saebench",
 }
 """Name → module of this package, in the order they are shown."""

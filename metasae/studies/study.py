@@ -23,6 +23,7 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.provenance import Provenance
+from metasae.studies.city_facts import CityFacts
 from metasae.studies.firing import firing
 from metasae.studies.held_out_text import HeldOutText
 from metasae.studies.kept_meta_saes import of_all_widths
@@ -47,6 +48,7 @@ class Material:
         read: reads about so many tokens, of text that nothing was trained on or of the training's,
             and tells which latents fire on which, (N, F), of ones.
         held_out: reads at most so many windows of held-out text.
+        city_facts: cities with their latents, and what the model answers about them.
         provenance: what all numbers come from.
         parts: what the run has worked out before it was stopped.
         train_on_all: trains one meta-SAE on several SAEs' directions, from a seed.
@@ -58,6 +60,7 @@ class Material:
     open_smaller: Callable[[int], SparseAutoencoder] | None = None
     read: Callable[[int, bool, Progress], sp.csr_array] | None = None
     held_out: Callable[[int, Progress], HeldOutText] | None = None
+    city_facts: CityFacts | None = None
     provenance: Provenance | None = None
     parts: Parts = Parts()  # noqa: RUF009 - frozen
     train_on_all: (
@@ -86,6 +89,7 @@ class Material:
             lambda width: formats.open_sae(preset.sae(width), preset.sae_size(width), progress),
             lambda tokens, held_out, progress: firing(lab, tokens, held_out, progress),
             lambda windows, progress: HeldOutText.of(lab, windows, progress),
+            CityFacts.of(lab),
             lab.provenance,
             parts,
             lambda saes, seed, progress: of_all_widths(lab, saes, seed, progress),
@@ -165,6 +169,17 @@ class Material:
         if self.held_out is None:
             raise UserError("This study reads text, and there is no model to read it with.")
         return self.held_out(windows, progress)
+
+    @property
+    def cities(self) -> CityFacts:
+        """Cities with their latents, and what the model answers about them.
+
+        Raises:
+            UserError: when there is no model to ask.
+        """
+        if self.city_facts is None:
+            raise UserError("This study asks about cities, and there is no model to ask.")
+        return self.city_facts
 
     def nearest_width(self, share: float) -> int:
         """Of the smaller widths the one closest to this share of the open SAE's.

@@ -19,9 +19,10 @@ from metasae.progress import Progress
 from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
 from metasae.search.exhaustive import search
+from metasae.search.side_effects import SideEffectProbe
 from metasae.sources.presets import Opened
 from metasae.steering.certainty import certainties
-from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
+from metasae.steering.edits import Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.own_words import OwnWord
@@ -101,6 +102,52 @@ def test_it_opens_on_tokyo_and_paris_unedited(experiment: Experiment) -> None:
     assert (answers(app)["Change (nats)"] == 0).all()
     assert sentence(app).startswith("Tokyo is unchanged")
     assert query(app) == {"v": "1", "source": "Tokyo", "target": "Paris"}
+
+
+def test_a_piece_goes_from_every_latent_and_what_else_that_changes_is_said(
+    lab: Lab, experiment: Experiment, own: Own
+) -> None:
+    app = opened()
+    app.checkbox(key=f"box-{own.source[0]}").uncheck().run()
+    app.checkbox(key=f"box-{own.target[0]}").check().run()
+    assert not app.main.radio(key="every-latent").value
+    app.main.radio(key="every-latent").set_value(True).run()
+    assert errors(app) == []
+    options = EditOptions("everywhere", keep_residual=True, position="all")
+    edit = MetaLatentEdit(own.exchange.strengths, options=options)
+    outcome = experiment.apply(edit)
+    assert after(app) == near(outcome.logprobs.tolist())
+    narrow = experiment.apply(own.exchange.with_options(keep_residual=True, position="all"))
+    assert (outcome.logprobs - narrow.logprobs).abs().max() > 0.01
+    assert Edit.from_dict(edit.to_dict()) == View.from_query(query(app)).edit == edit
+    # What is added takes no part, and that is said.
+    said = " ".join(one.value for one in [*app.warning, *app.info, *app.caption, *app.markdown])
+    assert "own can't be added to latents that lack them" in said.replace("\\", "")
+    expected = SideEffectProbe(lab, experiment).side_effects(edit).sentences
+    until(lambda: "Text about no place" in " ".join(m.value for m in app.run().markdown))
+    shown = " ".join(one.value for one in app.markdown).replace("\\", "")
+    for sentence_of in expected:
+        assert sentence_of in shown
+    # Back again: the source's latents alone, and as it was.
+    app.main.radio(key="every-latent").set_value(False).run()
+    assert after(app) == near(experiment.apply(own.exchange).logprobs.tolist())
+    assert "What else this edit changes" not in " ".join(one.value for one in app.markdown)
+
+
+def test_a_swap_ends_where_every_latent_is_edited() -> None:
+    app = opened(edit="swap")
+    app.main.radio(key="every-latent").set_value(True).run()
+    assert errors(app) == []
+    assert View.from_query(query(app)).edit.kind == "everywhere"
+    assert "latent swap is off" in " ".join(
+        one.value for one in [*app.info, *app.warning, *app.success, *app.markdown]
+    )
+
+
+def test_best_edits_stay_those_of_the_sources_latents() -> None:
+    app = opened(edit="everywhere~residual~all")
+    app.main.toggle(key="best-edits").set_value(True).run()
+    assert errors(app) == []
 
 
 def test_tables_are_drawn_when_they_are_looked_at() -> None:

@@ -68,6 +68,13 @@ def test_after_a_swap_the_other_boxes_stay_as_shown() -> None:
             MetaLatentEdit(((99, 1.0),), options=EditOptions(keep_error=False)),
             "meta-latent 99 ×1; SAE error dropped",
         ),
+        (
+            MetaLatentEdit(
+                ((1, 0.0), (5, 1.0)),
+                options=EditOptions("everywhere", keep_residual=True, position="all"),
+            ),
+            "without “Japan, Japanese”; in every latent; residual kept; at every position",
+        ),
     ],
 )
 def test_an_edit_in_words(edit: Edit, words: str) -> None:

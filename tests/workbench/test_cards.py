@@ -15,7 +15,7 @@ from workbench.enumerate.cards import details, figures, moves
 PATTERN = {"language": True, "country": False}
 FOUND = FoundEdit(MetaLatentEdit(((3, 0.0),)), PATTERN, 0.52, "…", 1, 0.031)
 
-TEXT = Divergence(mean=0.25, largest=1.0, positions=10, changed=2, sentences=3)
+TEXT = Divergence(mean=0.25, largest=1.0, positions=10, changed=2, sentences=3, touched=0.3)
 NOTE = Assessment(
     side_effects=SideEffects(TEXT, TEXT, replace(TEXT, mean=0.0004), ()),
     top={"language": Pick("French", False, " Spanish")},

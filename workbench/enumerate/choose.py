@@ -81,7 +81,7 @@ def choose(setting: Setting, edit: Edit) -> Spec:
         source="",
         target="",
         attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
-        options=edit.options,
+        options=edit.options.of_source,
         removed=removed,
         added=added,
         wording=setting.wording,

@@ -76,6 +76,8 @@ def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], st
         is_target = meta in known and known[meta].side == "target"
         if strength == 0:
             removed.append(name)
+        elif is_target and edit.options.everywhere:
+            continue  # takes no part
         elif is_target:
             added.append(name if strength == 1 else f"{name} ×{_number(strength)}")
         else:
@@ -86,6 +88,8 @@ def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], st
     text = ", ".join(parts) or "no edit"
     if edit.kind == "hundredfold":
         text += "; each ×100"
+    if edit.options.everywhere:
+        text += "; in every latent"
     if edit.options.keep_residual:
         text += "; residual kept"
     if not edit.options.keep_error:

@@ -61,7 +61,7 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
         return
     about = setting.without_question()
     try:
-        best = experiments.best_edits.shown(about, edit.options)
+        best = experiments.best_edits.shown(about, edit.options.of_source)
     except UserError as error:
         failed(error)
         return

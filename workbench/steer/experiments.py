@@ -7,6 +7,7 @@ from metasae.lab.lab import Lab
 from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
+from metasae.search.side_effects import SideEffectProbe, SideEffects
 from metasae.steering.certainty import Certainty, certainties
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
@@ -43,6 +44,18 @@ def _experiment(lab: Lab, setting: Setting) -> Experiment:
         prompt = fill(setting.prompt, source.in_prompts)
         questions = (*questions, Question(CUSTOM, prompt, answers))
     return lab.experiment(source, target, questions)
+
+
+@shared.of_lab(most=4)
+def _probe(lab: Lab, setting: Setting) -> SideEffectProbe:
+    return SideEffectProbe(lab, _experiment(lab, setting))
+
+
+@kept(max_entries=32)
+def side_effects(setting: Setting, edit: Edit) -> Work[SideEffects]:
+    """What an edit changes elsewhere, under way or done."""
+    probe = _probe(shared.get_lab(setting.preset), setting)
+    return Work(lambda _: probe.side_effects(edit), "Looking at other text and other cities")
 
 
 def answerable(setting: Setting) -> tuple[Setting, UserError | None]:

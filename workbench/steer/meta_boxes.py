@@ -19,6 +19,11 @@ from workbench.steer.boxes import (
 )
 from workbench.text import escape, plain, shorten
 
+_NO_SWAP = (
+    "The latent swap is off: it exchanges whole latents. Untick a piece to take it out of every "
+    "latent, or press “Latent swap” again."
+)
+
 
 def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
     """The boxes of both sides, the strongest first; weak ones that are unclear are folded."""
@@ -48,6 +53,37 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
                 "Latent swap is on: all latents active on the two names are exchanged. Any box "
                 "starts from here."
             )
+    _which_latents(experiment, edit)
+
+
+def _which_latents(experiment: Experiment, edit: Edit) -> None:
+    """Whether the boxes change the source's latents alone, or every latent that has the piece."""
+    key, label = "every-latent", escape(experiment.source.label)
+
+    def chosen() -> None:
+        everywhere, now = bool(st.session_state[key]), session.view().edit
+        if now.kind == "swap":
+            session.notify(_NO_SWAP, wrong=False)
+        # Everywhere is at every position, too, and leaves alone what the meta-SAE can't explain.
+        session.change_edit(
+            now.without_swap().with_options(
+                variant="everywhere" if everywhere else "faithful",
+                keep_residual=everywhere,
+                position="all" if everywhere else "last",
+            )
+        )
+
+    st.session_state[key] = edit.options.everywhere
+    st.radio(
+        "Change these pieces",
+        [False, True],
+        format_func=lambda every: "in every latent" if every else f"only in {label}'s latents",
+        key=key,
+        horizontal=True,
+        on_change=chosen,
+        help="In every latent: a piece you untick or scale goes from all latents of the SAE that "
+        "have it, at every token, wherever the model uses it. Pieces can't be added this way.",
+    )
 
 
 def _folded(

@@ -19,6 +19,7 @@ from metasae.explorer.graph import READABLE
 from metasae.lab.lab import Lab
 from metasae.lab.stored_report import stored_report
 from metasae.saes import formats
+from metasae.search.side_effects import SideEffectProbe
 from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import sha256
@@ -338,6 +339,47 @@ def test_steer_says_what_the_library_says(opened: Lab, capsys: pytest.CaptureFix
     assert cli.main([*PAIR, "--swap"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == experiment.apply(LatentSwap()).sentence
+
+
+def test_steer_everywhere_says_what_else_it_changes(
+    opened: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = opened.experiment(opened.subject("Tokyo"), opened.subject("Paris"))
+    mine = next(piece.meta for piece in experiment.pieces if piece.side == "source")
+    edit = MetaLatentEdit(
+        ((mine, 0.0),), options=EditOptions("everywhere", keep_residual=True, position="all")
+    )
+    values = run(capsys, *PAIR, "--everywhere", "--remove", str(mine))
+    assert Edit.from_dict(values["edit"]) == edit
+    assert numbers(values) == pytest.approx(experiment.apply(edit).logprobs.tolist(), abs=1e-5)
+    expected = SideEffectProbe(opened, experiment).side_effects(edit)
+    assert values["side_effects"] == json.loads(json.dumps(expected.to_dict()))
+    assert values["side_effects"]["without_city"]["touched"] >= 0 and expected.others
+    words = [*PAIR, "--everywhere", "--strength", f"{mine}=0.5", "--drop-residual"]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "Text about no place: " in told and "What else it changes:" in told
+    dropped = run(capsys, *words)["edit"]
+    assert (dropped["keep_residual"], dropped["strengths"]) == (False, {str(mine): 0.5})
+    assert "side_effects" not in run(capsys, *PAIR, "--remove", str(mine))
+    theirs = next(piece.meta for piece in experiment.pieces if piece.side == "target")
+    text = refused(capsys, [*PAIR, "--everywhere", "--strength", f"{theirs}=0.5"])
+    assert f"Meta-latent {theirs} is Paris's own" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--everywhere", "--swap"], "leave out --swap and --add"),
+        (["--everywhere", "--remove", "1", "--add", "2"], "leave out --swap and --add"),
+        (["--everywhere"], "--everywhere needs --remove or --strength"),
+        (["--drop-residual", "--remove", "1"], "goes with --everywhere"),
+    ],
+)
+def test_steer_everywhere_needs_something_that_can_go(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert text in refused(capsys, [*PAIR, *words])
 
 
 def test_steer_with_latents_of_ones_own(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:

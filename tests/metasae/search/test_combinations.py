@@ -3,8 +3,10 @@
 import pytest
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
 from metasae.search.combinations import Combinations
 from metasae.steering.edits import NO_EDIT, EditOptions, MetaLatentEdit
+from tests.builders import one_sentence
 from tests.metasae.search.made_up import PIECES, made_up
 
 
@@ -48,3 +50,14 @@ def test_a_side_without_own_meta_latents_is_refused(side: str) -> None:
     experiment = made_up(pieces=tuple(piece for piece in PIECES if piece.side != side))
     with pytest.raises(UserError, match="has no meta-latents of its own"):
         Combinations.of(experiment)
+
+
+def test_an_edit_in_every_latent_is_no_search(small_lab: Lab) -> None:
+    pair = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
+    with pytest.raises(UserError) as raised:
+        Combinations.of(pair, EditOptions("everywhere"))
+    assert "source's latents alone" in one_sentence(raised)
+    assert EditOptions("everywhere", keep_residual=True).of_source == EditOptions(
+        keep_residual=True
+    )
+    assert EditOptions("hundredfold").of_source == EditOptions("hundredfold")

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from metasae.search import side_effects as probing
 from metasae.search.side_effects import (
     WITH_CITY,
     WITHOUT_CITY,
+    OtherCities,
     SideEffectProbe,
     SideEffects,
     kl,
@@ -27,7 +28,9 @@ from metasae.search.side_effects import (
 from metasae.steering.edits import (
     NO_EDIT,
     Edit,
+    EditOptions,
     LatentSwap,
+    MetaLatentEdit,
     edit_of_kind,
 )
 from metasae.steering.experiment import Experiment
@@ -135,6 +138,50 @@ def test_what_leaks_is_that_of_full_passes(
         assert one.without_city.changed == one.without_city.sentences
 
 
+@pytest.mark.parametrize("position", ["last", "all"])
+def test_an_edit_in_every_latent_is_measured_wherever_one_fires(
+    leaking: Experiment, small_lab: Lab, position: Literal["last", "all"]
+) -> None:
+    everywhere = EditOptions("everywhere", keep_residual=True, position=position)
+    weaker = tuple((one.meta, 0.5) for one in leaking.pieces if one.side != "target")
+    edit = MetaLatentEdit(weaker, options=everywhere)
+    one = SideEffectProbe(small_lab, leaking).side_effects(edit)
+    sentences = list(WITHOUT_CITY)
+    close(one.leak, slow_divergence(leaking, sentences, edit, lambda _: "all"))
+    if position == "all":
+        assert one.without_city == one.leak
+    else:
+        assert one.without_city.touched == one.without_city.changed == 0
+    # More than the source's latents fire, and each place counts.
+    compiled = leaking.compiled(edit).everywhere
+    assert compiled is not None and len(compiled.latents) > 1
+    model, places = leaking.model, []
+    for sentence in sentences:
+        resid = model.residual(torch.tensor([model.prompt_tokens(sentence)]))[0, 1:]
+        massive = resid.norm(dim=1) > 4 * leaking.median_norm
+        places += (compiled.change(resid).any(1) & ~massive).tolist()
+    assert one.leak.touched == pytest.approx(np.mean(places)) and 0 < one.leak.touched < 1
+    # Other latents fire where the source's don't.
+    narrow = SideEffectProbe(small_lab, leaking).side_effects(own_piece_gone(leaking))
+    assert one.leak.touched > narrow.leak.touched
+
+
+def test_other_cities_under_an_edit_in_every_latent_lose_what_full_passes_lose(
+    small_lab: Lab,
+) -> None:
+    paris = small_lab.experiment(small_lab.subject("Paris"), small_lab.subject("Cairo"))
+    everywhere = EditOptions("everywhere", position="all")
+    gone = tuple((one.meta, -2.0) for one in paris.pieces if one.side != "target")
+    edit = MetaLatentEdit(gone, options=everywhere)
+    found = SideEffectProbe(small_lab, paris).side_effects(edit)
+    alone = SideEffectProbe(small_lab, paris).side_effects(MetaLatentEdit(gone))
+    assert len(found.others) > len(alone.others)  # cities that share a meta-latent, no latent
+    assert found.held < found.facts
+    for city in found.others:
+        expected = slow_facts(paris, small_lab, city.name, edit, "all")
+        assert (city.known, city.lost) == expected and city.fired
+
+
 def test_no_edit_has_no_side_effects(experiment: Experiment, small_lab: Lab) -> None:
     one = SideEffectProbe(small_lab, experiment).side_effects(NO_EDIT)
     for part in (one.with_city, one.without_city, one.leak):
@@ -169,16 +216,17 @@ def borrowed(lab: Lab) -> Experiment:
     return lab.experiment(lab.subject("Paris", latents), lab.subject("Cairo"))
 
 
-def slow_logprob(experiment: Experiment, prompt: str, answer: str, edit: Edit) -> float:
+def slow_logprob(
+    experiment: Experiment, prompt: str, answer: str, edit: Edit, where: oracle.Where
+) -> float:
     tokens, rest = experiment.model.prompt_tokens(prompt), experiment.model.encode(" " + answer)
-    found = logits(experiment, [*tokens, *rest[:-1]], edit, "fires")[len(tokens) - 1 :].log_softmax(
-        -1
-    )
+    after = logits(experiment, [*tokens, *rest[:-1]], edit, where)
+    found = after[len(tokens) - 1 :].log_softmax(-1)
     return float(found[torch.arange(len(rest)), torch.tensor(rest)].sum())
 
 
 def slow_facts(
-    experiment: Experiment, lab: Lab, name: str, edit: Edit
+    experiment: Experiment, lab: Lab, name: str, edit: Edit, where: oracle.Where = "fires"
 ) -> tuple[int, tuple[str, ...]]:
     """How many facts of a city the unedited model knows, and which it loses, by full passes."""
     known, lost = 0, []
@@ -187,7 +235,7 @@ def slow_facts(
         assert whose[0] == name and set(whose[1:]) <= {"Cairo", "Paris"}
         was, now = (
             [
-                slow_logprob(experiment, question.prompt, answer.text, one)
+                slow_logprob(experiment, question.prompt, answer.text, one, where)
                 for answer in question.answers
             ]
             for one in (NO_EDIT, edit)
@@ -321,7 +369,7 @@ def test_what_other_cities_of_the_small_lab_lose_is_what_full_passes_lose(small_
 def test_latents_by_number_have_a_bystander_of_their_own(small_lab: Lab) -> None:
     latent = small_lab.records["Tokyo"].chosen[0].latent
     by_number = small_lab.experiment(small_lab.subject(f"#{latent}"), small_lab.subject("Paris"))
-    facts = SideEffectProbe(small_lab, by_number)._facts
+    facts = OtherCities(small_lab, by_number, by_number.source.latents).facts
     mine = [question for name, question in facts if name == "Tokyo"]
     assert [question.attribute for question in mine] == list(QUESTIONS)
     for question in mine:
@@ -344,7 +392,7 @@ def test_the_eight_most_active_others_are_looked_at(small_lab: Lab) -> None:
     }  # fmt: skip
     lab = replace(small_lab, records=records)
     experiment = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
-    sharing = SideEffectProbe(lab, experiment)._sharing
+    sharing = OtherCities(lab, experiment, experiment.source.latents).sharing
     assert list(sharing.items()) == [
         ("b", 9), ("e", 8), ("f", 7), ("g", 6), ("h", 5), ("i", 4), ("c", 3), ("d", 3),
     ]  # fmt: skip

@@ -200,6 +200,7 @@ FIRING = Firing(
     source=torch.tensor([[2.0], [0.0], [0.5]]),
     swapped=torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.5, 1.0]]),  # latents 0 and 1
     error=torch.arange(18.0).view(3, 6),
+    resid=torch.zeros(3, 6),
 )
 
 
@@ -256,6 +257,7 @@ def test_the_swap_takes_out_what_else_is_active_on_the_source_and_sets_it_of_the
         source=torch.tensor([[5.0]]),
         swapped=torch.tensor([[5.0, 3.0, 0.5]]),
         error=torch.zeros(1, 6),
+        resid=torch.zeros(1, 6),
     )
     change = -5.0 * torch.tensor(LATENTS[0]) - 3.0 * torch.tensor(LATENTS[2])
     change = change + 6.5 * torch.tensor(LATENTS[1])
@@ -269,6 +271,7 @@ def test_a_latent_that_both_share_is_set_by_the_swap_and_not_removed() -> None:
         source=torch.tensor([[5.0, 6.0]]),
         swapped=torch.tensor([[5.0, 6.0, 0.5]]),  # latents 0, 2 and 1
         error=torch.zeros(1, 6),
+        resid=torch.zeros(1, 6),
     )
     change = -5.0 * torch.tensor(LATENTS[0])
     change = change + 6.5 * torch.tensor(LATENTS[1]) - 2.0 * torch.tensor(LATENTS[2])

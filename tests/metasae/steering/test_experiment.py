@@ -109,6 +109,12 @@ def meta_edits(experiment: Experiment) -> dict[str, Edit]:
             remove[:1] + add[:1], options=EditOptions(keep_error=False)
         ),
         "drop the error alone": MetaLatentEdit(options=EditOptions(keep_error=False)),
+        "everywhere": MetaLatentEdit(
+            odd, options=EditOptions("everywhere", keep_residual=True, position="all")
+        ),
+        "everywhere, at the name": MetaLatentEdit(
+            remove[:1] + add[:1], options=EditOptions("everywhere", keep_error=False)
+        ),
         "all positions": MetaLatentEdit(remove + add[:1], options=EditOptions(position="all")),
         "all positions, everything else": MetaLatentEdit(
             odd, options=EditOptions(keep_residual=True, keep_error=False, position="all")
@@ -128,6 +134,8 @@ def meta_edits(experiment: Experiment) -> dict[str, Edit]:
         "strengths, keep the residual",
         "drop the error",
         "drop the error alone",
+        "everywhere",
+        "everywhere, at the name",
         "all positions",
         "all positions, everything else",
     ],

@@ -27,10 +27,21 @@ def test_everything_else_is_said() -> None:
 
 @pytest.mark.parametrize(
     "edit",
-    [NO_EDIT, LatentSwap(), MetaLatentEdit(((7, -0.5),), options=EditOptions("hundredfold"))],
+    [
+        NO_EDIT,
+        LatentSwap(),
+        MetaLatentEdit(((7, -0.5),), options=EditOptions("hundredfold")),
+        MetaLatentEdit(((7, -0.5),), options=EditOptions("everywhere")),
+    ],
 )
 def test_an_edit_survives_its_word(edit: MetaLatentEdit | LatentSwap) -> None:
     assert edit_from_text(edit_to_text(edit)) == edit
+
+
+def test_an_edit_in_every_latent_has_a_word_of_its_own() -> None:
+    options = EditOptions("everywhere", keep_residual=True, position="all")
+    edit = MetaLatentEdit(((12, 0.0),), options=options)
+    assert edit_to_text(edit) == "everywhere~12_0~residual~all"
 
 
 def test_another_word_is_refused_in_a_sentence() -> None:
