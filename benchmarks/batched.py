@@ -10,16 +10,16 @@ Shapes: N edits, Q prompts, T positions, D = d_model, V vocabulary.
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from metasae.lm.language_model import padded
+from metasae.lm.language_model import LanguageModel, padded
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from tests import oracle
@@ -78,11 +78,6 @@ class Batched:
         """What each edit adds to the residual stream at the edited position of each prompt."""
         return torch.stack([self.experiment.compiled(edit).change(self._firing) for edit in edits])
 
-    @cached_property
-    def _in_bf16(self) -> Any:
-        return copy.deepcopy(self.experiment.model.hf).to(torch.bfloat16)
-
-    @torch.inference_mode()
     def next_logprobs(
         self, configuration: Configuration, change: Float[Tensor, "N Q D"]
     ) -> Float[Tensor, "N Q V"]:
@@ -96,28 +91,8 @@ class Batched:
             return resid
 
         places = torch.arange(len(tokens)), self.last.repeat(count)
-        with _precision(configuration):
-            if configuration.library == "TransformerLens":
-                hooks = [(oracle.hook_point(self.experiment.model), lambda x, hook: write(x))]
-                bridge = oracle.bridge(self.experiment.model)
-                logits = bridge.run_with_hooks(tokens, fwd_hooks=hooks)[places]
-            else:
-                logits = self._transformers(configuration, tokens, write, places)
+        logits = whole_pass(self.experiment.model, configuration, tokens, write, places)
         return logits.float().log_softmax(-1).view(count, prompts, -1)
-
-    def _transformers(
-        self, configuration: Configuration, tokens: Tensor, write: Any, places: Any
-    ) -> Tensor:
-        model = self.experiment.model
-        hf = self._in_bf16 if configuration.precision == BF16 else model.hf
-        layer = model.family.layers(hf)[model.hook_layer]
-        hook = layer.register_forward_pre_hook(lambda _, args: (write(args[0]), *args[1:]))
-        try:
-            hidden = hf.base_model(tokens, use_cache=False).last_hidden_state
-            logits: Tensor = hf.lm_head(hidden[places])
-        finally:
-            hook.remove()
-        return logits
 
     def passes(
         self, configuration: Configuration, changes: Float[Tensor, "N Q D"]
@@ -138,6 +113,41 @@ class Batched:
                     if len(tokens) == 1:
                         worst = max(worst, abs(float(score - after[tokens[0]])))
         return worst
+
+
+@torch.inference_mode()
+def whole_pass(
+    model: LanguageModel,
+    configuration: Configuration,
+    tokens: Int[Tensor, "R T"],
+    write: Callable[[Tensor], Tensor],
+    places: tuple[Int[Tensor, " n"], Int[Tensor, " n"]],
+) -> Float[Tensor, "n V"]:
+    """Logits at some places after one pass.
+
+    Args:
+        write: changes the residual stream at the hook, in place.
+        places: rows and positions.
+    """
+    with _precision(configuration):
+        if configuration.library == "TransformerLens":
+            hooks = [(oracle.hook_point(model), lambda x, hook: write(x))]
+            logits: Tensor = oracle.bridge(model).run_with_hooks(tokens, fwd_hooks=hooks)[places]
+            return logits
+        hf = _in_bf16(model) if configuration.precision == BF16 else model.hf
+        layer = model.family.layers(hf)[model.hook_layer]
+        hook = layer.register_forward_pre_hook(lambda _, args: (write(args[0]), *args[1:]))
+        try:
+            hidden = hf.base_model(tokens, use_cache=False).last_hidden_state
+            logits = hf.lm_head(hidden[places])
+        finally:
+            hook.remove()
+        return logits
+
+
+@functools.lru_cache(maxsize=1)
+def _in_bf16(model: LanguageModel) -> Any:
+    return copy.deepcopy(model.hf).to(torch.bfloat16)
 
 
 def _precision(configuration: Configuration) -> Any:
