@@ -121,3 +121,8 @@ def corrected_labels(name: str, meta_sae: str, about: str = "") -> Path:
 def search(identity: str) -> Path:
     """The folder of a search."""
     return cache_dir() / "searches" / identity
+
+
+def ravel(identity: str) -> Path:
+    """The folder of what an evaluation on RAVEL has worked out so far."""
+    return cache_dir() / "ravel" / identity

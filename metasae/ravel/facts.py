@@ -1,0 +1,328 @@
+"""Which facts the unedited model gets right, by two rules, and which names and templates are kept.
+
+A fact is right **greedily** when every token of an accepted answer is the likeliest of the whole
+vocabulary, given those before it; it is right **by choice** when an accepted answer has the highest
+log-probability, summed over its tokens, among all answers about its attribute. What is scored is
+right by both, so that doing nothing moves no answer by either rule.
+
+As in RAVEL, templates and then names are kept that the model gets right often enough. The names by
+which templates are judged are of the training split.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from metasae.errors import UserError
+from metasae.lm.language_model import LanguageModel
+from metasae.progress import Progress
+from metasae.ravel.data import Entity, RavelData, Template
+from metasae.steering.prompt_set import PromptSet
+from metasae.steering.questions import Answer, Question
+from metasae.studies.parts import Parts
+from metasae.text.shares import share
+
+_TOGETHER = 32
+"""Names that are asked about with one template at once: they share its beginning."""
+
+
+def right(
+    model: LanguageModel,
+    template: Template,
+    entities: Sequence[Entity],
+    answers: Sequence[str],
+    least: float = 0.0,
+) -> pd.DataFrame:
+    """By which rules the model is right about some names, asked with one template.
+
+    Args:
+        answers: all there are about the attribute.
+        least: where a smaller share is right greedily, the template can't be kept, and none is
+            told apart by choice.
+
+    Returns:
+        Columns name, attribute, template, split (the name's), greedy, choice.
+    """
+    rows: list[dict[str, object]] = []
+    for begin in range(0, len(entities), _TOGETHER):
+        rows += _right(model, template, entities[begin : begin + _TOGETHER], answers, least)
+    return pd.DataFrame(rows)
+
+
+def _right(
+    model: LanguageModel,
+    template: Template,
+    entities: Sequence[Entity],
+    answers: Sequence[str],
+    least: float,
+) -> list[dict[str, object]]:
+    accepted = [entity.values[template.attribute] for entity in entities]
+    asked = _ask(model, template, entities, accepted)
+    totals = [float(part.max()) for part in asked.questions.split(asked.baseline)]
+    greedy = [bool(part.any()) for part in asked.questions.split(asked.greedy)]
+    if sum(greedy) < least * len(greedy):
+        answers = ()
+    tokens = {text: model.encode(template.gap + text) for text in answers}
+    starts = torch.tensor([one[0] for one in tokens.values()], dtype=torch.int64)
+    first = asked.next_logprobs[:, starts]
+    single = [len(one) == 1 for one in tokens.values()]
+    beaten, rivals = [], {}
+    for number, own in enumerate(accepted):
+        above = [
+            (text, alone)
+            for text, alone, nats in zip(answers, single, first[number].tolist(), strict=True)
+            if nats >= totals[number] and text not in own
+        ]
+        beaten.append(any(alone for _, alone in above))
+        # No answer is likelier than its first token: only these few have to be read to the end.
+        if above and not beaten[-1]:
+            rivals[number] = tuple(text for text, _ in above)
+    for number, texts in rivals.items():
+        beaten[number] = _beaten(model, template, entities[number], texts, totals[number])
+    return [
+        {
+            "name": entity.name, "attribute": template.attribute, "template": template.text,
+            "split": entity.split, "greedy": said, "choice": bool(answers) and not lost,
+        }
+        for entity, said, lost in zip(entities, greedy, beaten, strict=True)
+    ]  # fmt: skip
+
+
+def _beaten(
+    model: LanguageModel,
+    template: Template,
+    entity: Entity,
+    rivals: Sequence[str],
+    total: float,
+) -> bool:
+    """Whether some of a few answers is likelier than a given one."""
+    for begin in range(0, len(rivals), _TOGETHER):
+        asked = _ask(model, template, [entity], [rivals[begin : begin + _TOGETHER]])
+        if bool(asked.baseline.max() >= total):
+            return True
+    return False
+
+
+def _ask(
+    model: LanguageModel,
+    template: Template,
+    entities: Sequence[Entity],
+    texts: Sequence[Sequence[str]],
+) -> PromptSet:
+    return PromptSet(
+        model,
+        [
+            Question(
+                template.attribute,
+                template.prompt(entity.name),
+                tuple(Answer((), text) for text in some),
+                template.gap,
+            )
+            for entity, some in zip(entities, texts, strict=True)
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is looked at.
+
+    Attributes:
+        probed: names of the training split that templates are judged by.
+        tried: templates that are judged, of each attribute and split.
+        templates: of those how many are kept at most.
+        names: names that are kept at most, of each split.
+        asked: names that are asked about at most, of each split.
+        least: share of the probed names a kept template must be right about.
+    """
+
+    probed: int = 24
+    tried: int = 40
+    templates: int = 3
+    names: int = 48
+    asked: int = 640
+    least: float = 0.15
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the unedited model knows, and so what can be scored.
+
+    Attributes:
+        data: the kept names and templates alone.
+        table: kept names × kept templates of their split, as `right` has them.
+        counts: how many there were and how many remained, by rule.
+        left_out: attributes the model isn't right about, a sentence each.
+    """
+
+    data: RavelData
+    table: pd.DataFrame
+    counts: Mapping[str, object]
+    left_out: tuple[str, ...]
+
+    def templates(self, entity: Entity) -> tuple[Template, ...]:
+        """The kept templates of a name's split by which the model is right about it, by both
+        rules."""
+        mine = self.table[
+            (self.table["name"] == entity.name) & self.table["greedy"] & self.table["choice"]
+        ]
+        texts = set(zip(mine["attribute"], mine["template"], strict=True))
+        return tuple(
+            one
+            for one in self.data.templates
+            if (one.attribute, one.text) in texts and one.held_out == entity.held_out
+        )
+
+    def entities(self, held_out: bool) -> tuple[Entity, ...]:
+        """The kept names that edits are scored on, or those they are learned from."""
+        return tuple(one for one in self.data.entities if one.held_out == held_out)
+
+
+def survey(
+    model: LanguageModel, data: RavelData, size: Size, parts: Parts, progress: Progress
+) -> Known:
+    """Ask the unedited model, and keep the templates and names it is right about often enough.
+
+    A template is kept when it is right about at least ``size.least`` of the probed names, the best
+    first; a name when at least one kept template of its split is right about it for every
+    attribute. Names are taken in an order that depends on nothing but their letters.
+
+    Raises:
+        UserError: when nothing remains.
+    """
+    order = sorted(data.entities, key=lambda one: share(one.name))
+    templates, probes, left_out = _templates(model, data, order, size, parts, progress)
+    attributes = tuple(dict.fromkeys(one.attribute for one in templates))
+    tables, kept, looked = [], [], {}
+    for split, held_out in (("training", False), ("held-out", True)):
+        some = [one for one in templates if one.held_out == held_out]
+        mine = [one for one in order if one.held_out == held_out][: size.asked]
+        found: list[Entity] = []
+        for begin in range(0, len(mine), _TOGETHER):
+            if len(found) >= size.names or not attributes:
+                break
+            chunk = mine[begin : begin + _TOGETHER]
+            asked = pd.concat([_kept_right(model, data, one, chunk, parts) for one in some])
+            good = asked[asked["greedy"] & asked["choice"]]
+            knows = good.groupby("name")["attribute"].nunique()
+            sure = set(knows[knows == len(attributes)].index)
+            found += [one for one in chunk if one.name in sure]
+            tables.append(asked)
+            note = f"{len(found)} of {size.names} {split} names"
+            progress("What the model knows", min(1.0, len(found) / size.names), note)
+            looked[split] = begin + len(chunk)
+        kept += found[: size.names]
+    if not kept or not {True, False} == {one.held_out for one in kept}:
+        raise UserError(
+            f"The model is right about too little of {data.name} to score an edit: in one of the "
+            "splits no name is left of which it knows every attribute; open a preset of a larger "
+            "model, or give other data."
+        )
+    whole = pd.concat(tables, ignore_index=True)
+    remaining = RavelData(data.name, tuple(kept), templates)
+    table = whole[whole["name"].isin({one.name for one in kept})].reset_index(drop=True)
+    return Known(remaining, table, _counts(data, remaining, probes, whole, table, looked), left_out)
+
+
+def _templates(
+    model: LanguageModel,
+    data: RavelData,
+    order: Sequence[Entity],
+    size: Size,
+    parts: Parts,
+    progress: Progress,
+) -> tuple[tuple[Template, ...], pd.DataFrame, tuple[str, ...]]:
+    """The kept templates, what all that were tried are right about, and what is left out."""
+    probes = [one for one in order if not one.held_out][: size.probed]
+    tried = []
+    for attribute in data.attributes:
+        mine = sorted(
+            (one for one in data.templates if one.attribute == attribute),
+            key=lambda one: share(one.text),
+        )
+        for held_out in (False, True):
+            tried += [one for one in mine if one.held_out == held_out][: size.tried]
+    tables = []
+    for number, one in enumerate(tried):
+        tables.append(_kept_right(model, data, one, probes, parts, size.least))
+        progress("Templates the model answers", (number + 1) / len(tried), one.attribute)
+    judged = pd.concat(tables, ignore_index=True)
+    good = (judged["greedy"] & judged["choice"]).groupby([judged["attribute"], judged["template"]])
+    shares = good.mean().to_dict()
+    kept: list[Template] = []
+    left_out = []
+    for attribute in data.attributes:
+        sides = []
+        for held_out in (False, True):
+            some = [
+                one
+                for one in tried
+                if one.attribute == attribute
+                and one.held_out == held_out
+                and shares.get((attribute, one.text), 0.0) >= size.least
+            ]
+            some.sort(key=lambda one: -shares[attribute, one.text])
+            sides.append(some[: size.templates])
+        if all(sides):
+            kept += [*sides[0], *sides[1]]
+        else:
+            best = max(value for (about, _), value in shares.items() if about == attribute)
+            left_out.append(
+                f"{attribute} is left out: the model's best template is right about {best:.0%} of "
+                f"{len(probes)} names, and one in each split must be about {size.least:.0%}."
+            )
+    return tuple(kept), judged, tuple(left_out)
+
+
+def _kept_right(
+    model: LanguageModel,
+    data: RavelData,
+    template: Template,
+    entities: Sequence[Entity],
+    parts: Parts,
+    least: float = 0.0,
+) -> pd.DataFrame:
+    some = [one for one in entities if not template.gives_away(one.name)]
+    name = f"right {least} {template.attribute} {template.text} {[one.name for one in some]}"
+    return parts.table(name, lambda: right(model, template, some, data.answers(template.attribute)))
+
+
+def _counts(
+    data: RavelData,
+    kept: RavelData,
+    probes: pd.DataFrame,
+    whole: pd.DataFrame,
+    table: pd.DataFrame,
+    looked: Mapping[str, int],
+) -> dict[str, object]:
+    """What is said of the filtering, JSON-able."""
+    good = whole["greedy"] & whole["choice"]
+    return {
+        "rule": "right greedily over the whole vocabulary and by choice among the attribute's "
+        "answers",
+        "templates": {"given": len(data.templates), "tried": probes["template"].nunique(),
+                      "kept": len(kept.templates)},
+        "names": {"given": len(data.entities), "asked": dict(looked),
+                  "kept_training": sum(not one.held_out for one in kept.entities),
+                  "kept_held_out": sum(one.held_out for one in kept.entities)},
+        "facts_asked": len(whole),
+        "right_greedily": int(whole["greedy"].sum()),
+        "right_by_choice": int(whole["choice"].sum()),
+        "right_by_both": int(good.sum()),
+        "facts_of_kept_names": int((table["greedy"] & table["choice"]).sum()),
+        "by_attribute": {
+            str(attribute): {
+                "asked": len(part),
+                "right_greedily": float(part["greedy"].mean()),
+                "right_by_choice": float(part["choice"].mean()),
+                "right_by_both": float((part["greedy"] & part["choice"]).mean()),
+            }
+            for attribute, part in whole.groupby("attribute", sort=False)
+        },
+        "kept_templates": [
+            {"attribute": one.attribute, "split": one.split, "text": one.text}
+            for one in kept.templates
+        ],
+    }  # fmt: skip
