@@ -4,6 +4,7 @@ Everything that chooses or learns an edit sees training names asked with trainin
 every score is of held-out names asked with held-out templates. A run goes on where it stopped.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,10 +18,10 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
-from metasae.ravel.data import RavelData
-from metasae.ravel.engine import Answered, Asked, Where
+from metasae.ravel.data import Entity, RavelData
+from metasae.ravel.engine import Answered, Asked, Pair, Where
 from metasae.ravel.facts import Known, Size, survey
-from metasae.ravel.methods import METHODS, Method, decompositions, needs_random_meta
+from metasae.ravel.methods import METHODS, Fitted, Method
 from metasae.ravel.picture import picture
 from metasae.ravel.portraits import Portrait, portrait
 from metasae.ravel.random_meta import random_meta_sae
@@ -79,6 +80,7 @@ class Configuration:
 
 
 QUICK = Configuration(
+    methods=tuple(one.name for one in METHODS.values() if not one.slow),
     seeds=1,
     facts=Size(probed=12, tried=5, templates=2, names=14, asked=192),
     sources=8,
@@ -87,7 +89,7 @@ QUICK = Configuration(
     learned_towards=3,
     steps=24,
 )
-"""A small sample that takes a few minutes: its intervals are wide."""
+"""A small sample that takes a few minutes: wide intervals, and no control that is trained anew."""
 
 
 def evaluate(
@@ -108,12 +110,22 @@ def evaluate(
             `seeds.meta_saes`.
     """
     chosen = [_method(name, methods) for name in config.methods]
-    left_out = [
-        f"{one.name} is left out: it means nothing at other tokens than the name's last."
+    left_out = {
+        one.name: reason
         for one in chosen
-        if config.where == "all" and not one.everywhere
-    ]
-    chosen = [one for one in chosen if config.where == "last" or one.everywhere]
+        for lacking, reason in (
+            (
+                config.where == "all" and not one.everywhere,
+                f"{one.name} is left out: it means nothing at other tokens than the name's last.",
+            ),
+            (
+                one.smaller and min(lab.preset.widths) >= lab.n_latents,
+                f"{one.name} is left out: the preset has no smaller SAE.",
+            ),
+        )
+        if lacking
+    }
+    chosen = [one for one in chosen if one.name not in left_out]
     known = survey(lab.model, data, config.facts, parts, progress)
     if len(known.data.attributes) < 2:
         raise UserError(
@@ -140,7 +152,7 @@ def evaluate(
         },
         tables={"scores": scores.drop(columns="seeds"), "triples": triples},
         charts={"scores": picture(scores)},
-        left_out=(*known.left_out, *left_out),
+        left_out=(*known.left_out, *left_out.values()),
     )
 
 
@@ -155,6 +167,10 @@ def _decompositions(lab: Lab, seeds: int, progress: Progress) -> tuple[Decomposi
     sae = lab.decomposition.sae
     others = meta_saes(lab, seeds, progress)
     return (lab.decomposition, *(Decomposition(sae, meta) for meta in others))
+
+
+_Fit = tuple[Method, str, Fitted]
+"""A method, the attribute its edit is for, and that edit."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +204,11 @@ class _Seed:
             targets[source.name] = [some[int(n)] for n in picks]
         named = self._identity(methods)
         drawn: dict[str, Portrait] = {}
-        fits = None
+        fits: list[_Fit] | None = None
         made = []
         for number, source in enumerate(sources):
 
-            def score(source: Any = source) -> pd.DataFrame:
+            def score(source: Entity = source) -> pd.DataFrame:
                 nonlocal fits
                 if fits is None:
                     fits = self._fits(methods)
@@ -215,17 +231,20 @@ class _Seed:
         texts = [one.text for one in self.known.data.templates]
         return f"{self.lab.provenance} {held} {self.seed} {names} {texts}"
 
-    def _fits(self, methods: Sequence[Method]) -> list[tuple[Method, str, Any]]:
+    def _fits(self, methods: Sequence[Method]) -> list[_Fit]:
         known, config, lab = self.known, self.config, self.lab
         people = []
         training_names = known.entities(held_out=False)
         for number, one in enumerate(training_names):
             people.append(portrait(lab, one))
             self.progress("Names' latents", (number + 1) / len(training_names), one.name)
-        random = None
-        if needs_random_meta(tuple(one.name for one in methods)):
-            meta = random_meta_sae(lab, self.seed, self.progress)
-            random = Decomposition(lab.decomposition.sae, meta)
+
+        @functools.cache
+        def random_meta() -> Decomposition:
+            return Decomposition(
+                lab.decomposition.sae, random_meta_sae(lab, self.seed, self.progress)
+            )
+
         training = Training(
             lab=lab,
             decomposition=self.decomposition,
@@ -234,7 +253,7 @@ class _Seed:
             views=views(
                 lab, known, people, config.learned_towards, config.views, self.seed, self.progress
             ),
-            decompositions=decompositions(self.decomposition, random),
+            random_meta=random_meta,
             steps=config.steps,
             keep_residual=config.keep_residual,
             parts=self.parts,
@@ -255,7 +274,7 @@ class _Seed:
         return f"{self.lab.provenance} {values} {self.seed} {names} {texts}"
 
     def _scored(
-        self, source: Portrait, targets: Sequence[Portrait], fits: Sequence[tuple[Method, str, Any]]
+        self, source: Portrait, targets: Sequence[Portrait], fits: Sequence[_Fit]
     ) -> pd.DataFrame:
         """What every edit of one source did, prompt by prompt."""
         known = self.known
@@ -275,7 +294,7 @@ class _Seed:
             answered = asked.changed(torch.stack([change for *_, change in edits]))
         return _rows(asked, edits, answered, self.seed)
 
-    def _change(self, method: Method, fitted: Any, pair: Any) -> Float[Tensor, "E D"]:
+    def _change(self, method: Method, fitted: Fitted, pair: Pair) -> Float[Tensor, "E D"]:
         with torch.no_grad():
             change: Tensor = fitted.change(pair)
             if self.config.keep_error or method.name == NOTHING:

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel
+from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
 from metasae.progress import Progress
 from metasae.ravel.data import Entity, RavelData, Template
 from metasae.steering.prompt_set import PromptSet
@@ -59,70 +61,80 @@ def _right(
     least: float,
 ) -> list[dict[str, object]]:
     accepted = [entity.values[template.attribute] for entity in entities]
-    asked = _ask(model, template, entities, accepted)
-    totals = [float(part.max()) for part in asked.questions.split(asked.baseline)]
-    greedy = [bool(part.any()) for part in asked.questions.split(asked.greedy)]
-    if sum(greedy) < least * len(greedy):
-        answers = ()
-    tokens = {text: model.encode(template.gap + text) for text in answers}
-    starts = torch.tensor([one[0] for one in tokens.values()], dtype=torch.int64)
-    first = asked.next_logprobs[:, starts]
-    single = [len(one) == 1 for one in tokens.values()]
-    beaten, rivals = [], {}
-    for number, own in enumerate(accepted):
-        above = [
-            (text, alone)
-            for text, alone, nats in zip(answers, single, first[number].tolist(), strict=True)
-            if nats >= totals[number] and text not in own
-        ]
-        beaten.append(any(alone for _, alone in above))
-        # No answer is likelier than its first token: only these few have to be read to the end.
-        if above and not beaten[-1]:
-            rivals[number] = tuple(text for text, _ in above)
-    for number, texts in rivals.items():
-        beaten[number] = _beaten(model, template, entities[number], texts, totals[number])
-    return [
-        {
-            "name": entity.name, "attribute": template.attribute, "template": template.text,
-            "split": entity.split, "greedy": said, "choice": bool(answers) and not lost,
-        }
-        for entity, said, lost in zip(entities, greedy, beaten, strict=True)
-    ]  # fmt: skip
-
-
-def _beaten(
-    model: LanguageModel,
-    template: Template,
-    entity: Entity,
-    rivals: Sequence[str],
-    total: float,
-) -> bool:
-    """Whether some of a few answers is likelier than a given one."""
-    for begin in range(0, len(rivals), _TOGETHER):
-        asked = _ask(model, template, [entity], [rivals[begin : begin + _TOGETHER]])
-        if bool(asked.baseline.max() >= total):
-            return True
-    return False
-
-
-def _ask(
-    model: LanguageModel,
-    template: Template,
-    entities: Sequence[Entity],
-    texts: Sequence[Sequence[str]],
-) -> PromptSet:
-    return PromptSet(
+    asked = PromptSet(
         model,
         [
             Question(
                 template.attribute,
                 template.prompt(entity.name),
-                tuple(Answer((), text) for text in some),
+                tuple(Answer((), text) for text in own),
                 template.gap,
             )
-            for entity, some in zip(entities, texts, strict=True)
+            for entity, own in zip(entities, accepted, strict=True)
         ],
     )
+    totals = [float(part.max()) for part in asked.questions.split(asked.baseline)]
+    greedy = [bool(part.any()) for part in asked.questions.split(asked.greedy)]
+    lost = [True] * len(entities)
+    if sum(greedy) >= least * len(greedy):
+        tokens = {text: tuple(model.encode(template.gap + text)) for text in answers}
+        rivals = [[tokens[text] for text in answers if text not in own] for own in accepted]
+        prompts = [model.prompt_tokens(template.prompt(entity.name)) for entity in entities]
+        lost = _beaten(model, prompts, rivals, totals, asked.next_logprobs)
+    return [
+        {
+            "name": entity.name, "attribute": template.attribute, "template": template.text,
+            "split": entity.split, "greedy": said, "choice": not beaten,
+        }
+        for entity, said, beaten in zip(entities, greedy, lost, strict=True)
+    ]  # fmt: skip
+
+
+def _beaten(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    rivals: Sequence[Sequence[tuple[int, ...]]],
+    totals: Sequence[float],
+    after_prompts: Float[Tensor, "Q V"],
+) -> list[bool]:
+    """Whether some rival of a prompt's answer is at least as likely as it.
+
+    No text is likelier than its beginning, so only beginnings that are likely enough are read on:
+    of those there are few, however many rivals there are.
+
+    Args:
+        rivals: token ids of each prompt's.
+        totals: log-probability of each prompt's answer.
+        after_prompts: log-probabilities of the next token.
+    """
+    beaten = [False] * len(prompts)
+    read = {(number, ()): nats for number, nats in enumerate(after_prompts)}
+    so_far: dict[tuple[int, tuple[int, ...]], float] = dict.fromkeys(read, 0.0)
+    while read:
+        further: dict[tuple[int, tuple[int, ...]], float] = {}
+        for number, own in enumerate(rivals):
+            for rival in own:
+                for length in range(len(rival)):
+                    begin = (number, rival[:length])
+                    if begin in read:
+                        nats = so_far[begin] + float(read[begin][rival[length]])
+                        if nats >= totals[number] and length + 1 == len(rival):
+                            beaten[number] = True
+                        elif nats >= totals[number]:
+                            further[number, rival[: length + 1]] = nats
+        so_far = {key: nats for key, nats in further.items() if not beaten[key[0]]}
+        texts = [[*prompts[number], *begin] for number, begin in so_far]
+        read = dict(zip(so_far, _next(model, texts), strict=True)) if texts else {}
+    return beaten
+
+
+def _next(model: LanguageModel, texts: Sequence[Sequence[int]]) -> Float[Tensor, "Q V"]:
+    """Log-probabilities of the token after each of some rows of tokens."""
+    tree, grown = shared_prefix_tree([PromptWithContinuations(one) for one in texts])
+    prefilled = model.prefill([tree], [range(1, len(tree))])
+    slots = prefilled.slots[0].tolist()
+    ends = [slots.index(one.path[-1]) for one in grown]
+    return prefilled.blocks.unembed(prefilled.final[0, ends]).log_softmax(-1)
 
 
 @dataclass(frozen=True)

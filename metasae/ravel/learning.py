@@ -23,10 +23,10 @@ SPARSITY = 0.05
 CUTS = (0.35, 0.5, 0.65)
 """Weights above which a piece is taken; the best on training names is."""
 
-_JUDGED = 16
+_JUDGED = 10
 """Views by which masks are compared."""
 
-_FIRST, _ROUNDS = 8, 8
+_FIRST, _ROUNDS = 8, 6
 """Pieces that are added at once at first when a mask grows, and rounds of it."""
 
 ParametricChange = Callable[[Pair, Tensor], Float[Tensor, "E D"]]

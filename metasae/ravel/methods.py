@@ -23,20 +23,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from metasae.ravel.atoms import Atoms
 from metasae.ravel.engine import Pair
 from metasae.ravel.learning import exchanged, mask_by_gradient, mask_greedily, rotation
 from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
 from metasae.ravel.training import Change, Training
-from metasae.saes.decomposition import Decomposition
+from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.edit_space import EditSpace, Firing, Swapped
 from metasae.steering.edits import LatentSwap
+from metasae.studies.rebuild import whole
+from metasae.studies.study import Material
 from metasae.text.shares import share
 
 RANK = 16
 """Dimensions of a learned subspace."""
-
-RANDOM_META = "random meta-SAE"
-"""Name, among a training's decompositions, of the meta-SAE with a frozen random decoder."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Method:
         fit: training names, attribute, seed → the edit.
         everywhere: whether it means anything at other tokens than the name's last.
         by_attribute: whether it is another edit for each attribute.
+        slow: whether it takes minutes to learn, or needs a control that is trained anew.
+        smaller: whether it needs a smaller SAE of the same hook.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Method:
     fit: Callable[[Training, str, int], Fitted]
     everywhere: bool = True
     by_attribute: bool = True
+    slow: bool = False
+    smaller: bool = False
 
 
 def _nothing(training: Training, attribute: str, seed: int) -> Fitted:
@@ -102,7 +106,25 @@ def _meta(training: Training) -> Pieces:
 
 
 def _latents(training: Training) -> Pieces:
-    return LatentPieces(training.decomposition)
+    return LatentPieces(training.decomposition.sae)
+
+
+def _smaller(training: Training) -> SparseAutoencoder:
+    """The preset's SAE that has about as many latents as there are meta-latents."""
+    material = Material.of(training.lab)
+    share = training.decomposition.n_meta / training.decomposition.n_latents
+    return material.smaller(material.nearest_width(share))
+
+
+def _smaller_latents(training: Training) -> Pieces:
+    return LatentPieces(_smaller(training))
+
+
+def _atoms(training: Training) -> Pieces:
+    both = training.decomposition
+    l0 = both.activations.values().numel() / both.n_latents
+    atoms = Atoms.of(both.sae, _smaller(training), whole(l0))
+    return MetaPieces(atoms, training.keep_residual)
 
 
 def _all_meta(training: Training) -> Pieces:
@@ -110,11 +132,11 @@ def _all_meta(training: Training) -> Pieces:
 
 
 def _random_meta(training: Training) -> Pieces:
-    return MetaPieces(training.decompositions[RANDOM_META], training.keep_residual)
+    return MetaPieces(training.random_meta(), training.keep_residual)
 
 
 def _random_all_meta(training: Training) -> Pieces:
-    return AllMetaPieces(training.decompositions[RANDOM_META])
+    return AllMetaPieces(training.random_meta())
 
 
 def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
@@ -191,21 +213,25 @@ def _methods() -> tuple[Method, ...]:
         Method("all-meta", "all of the source's own meta-latents exchanged for all of the target's",
                _every_piece, by_attribute=False),
         Method("mask-greedy", "meta-latents in a mask grown on training names, exchanged",
-               _masked("mask-greedy", _meta, grown)),
+               _masked("mask-greedy", _meta, grown), slow=True),
         Method("mask-gradient", "meta-latents in a mask learned by gradient, exchanged",
                _masked("mask-gradient", _meta, learned)),
         Method("random-pieces", "as many of the pair's meta-latents at random",
                _random_pieces("mask-gradient", _meta)),
         Method("random-meta-mask", "the same mask over meta-latents of a frozen random decoder",
-               _masked("random-meta-mask", _random_meta, learned)),
+               _masked("random-meta-mask", _random_meta, learned), slow=True),
         Method("all-active-mask", "a mask over the meta-latents of all active latents",
                _masked("all-active-mask", _all_meta, learned)),
         Method("all-active-random", "as many of the pair's meta-latents of all active latents",
                _random_pieces("all-active-mask", _all_meta)),
         Method("random-all-active-mask", "that mask over meta-latents of a frozen random decoder",
-               _masked("random-all-active-mask", _random_all_meta, learned)),
+               _masked("random-all-active-mask", _random_all_meta, learned), slow=True),
         Method("latent-mask", "SAE latents in a mask learned by gradient, exchanged",
                _masked("latent-mask", _latents, learned)),
+        Method("smaller-latent-mask", "that mask over the latents of an SAE of the meta-SAE's size",
+               _masked("smaller-latent-mask", _smaller_latents, learned), slow=True, smaller=True),
+        Method("atom-mask", "the mask over a smaller SAE's latents, by matching pursuit",
+               _masked("atom-mask", _atoms, learned), slow=True, smaller=True),
         Method("difference-of-means", "mean residual of the target's value minus the source's",
                _difference_of_means),
         Method("DAS", "a learned subspace exchanged, for cause alone", _subspace(False),
@@ -217,15 +243,3 @@ def _methods() -> tuple[Method, ...]:
 
 METHODS: Mapping[str, Method] = {one.name: one for one in _methods()}
 """By name, in the order of the table."""
-
-
-def needs_random_meta(names: tuple[str, ...]) -> bool:
-    """Whether some method needs the meta-SAE with a frozen random decoder."""
-    return any(name.startswith("random-") and name.endswith("-mask") for name in names)
-
-
-def decompositions(
-    decomposition: Decomposition, random: Decomposition | None
-) -> dict[str, Decomposition]:
-    """A training's other decompositions."""
-    return {} if random is None else {RANDOM_META: random}

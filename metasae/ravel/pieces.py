@@ -6,7 +6,9 @@ wholly, what is weighed 0 stays. Gradients flow to the weights.
 Shapes: M meta-latents, F latents, E edited places, D = d_model.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -95,23 +97,20 @@ class MetaPieces:
         return firing @ (made - sae.W_dec[source])
 
 
-@dataclass(frozen=True, eq=False)
-class _Exchanged:
+class _Exchanged(ABC):
     """Pieces that are exchanged by the difference of their activations on the two names."""
 
-    decomposition: Decomposition
-    _found: "WeakKeyDictionary[Pair, tuple[Tensor, Tensor]]" = field(
-        default_factory=WeakKeyDictionary, repr=False
-    )
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[Pair, tuple[Tensor, Tensor]] = WeakKeyDictionary()
 
     @property
+    @abstractmethod
     def rows(self) -> Float[Tensor, "W D"]:
         """What one unit of each piece adds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def difference(self, pair: Pair) -> Float[Tensor, "E W"]:
         """Activations on the target minus those where the source is edited."""
-        raise NotImplementedError
 
     @property
     def width(self) -> int:
@@ -142,14 +141,18 @@ class LatentPieces(_Exchanged):
     The SAE's error stays as it is on the source.
     """
 
+    def __init__(self, sae: SparseAutoencoder) -> None:
+        super().__init__()
+        self._sae = sae
+
     @property
     def rows(self) -> Float[Tensor, "F D"]:
         """Decoder directions."""
-        return self.decomposition.sae.W_dec
+        return self._sae.W_dec
 
     def difference(self, pair: Pair) -> Float[Tensor, "E F"]:
         """See `_Exchanged`."""
-        return _latents(self.decomposition.sae, pair)
+        return _latents(self._sae, pair)
 
 
 class AllMetaPieces(_Exchanged):
@@ -159,16 +162,23 @@ class AllMetaPieces(_Exchanged):
     activation times the meta-latent's on its direction.
     """
 
+    def __init__(self, decomposition: Decomposition) -> None:
+        super().__init__()
+        self._decomposition = decomposition
+
     @property
     def rows(self) -> Float[Tensor, "M D"]:
         """Decoder directions of the meta-latents."""
-        return self.decomposition.meta.W_dec
+        return self._decomposition.meta.W_dec
+
+    @cached_property
+    def _by_meta(self) -> Float[Tensor, "M F"]:
+        return self._decomposition.activations.t().to_sparse_csr()
 
     def difference(self, pair: Pair) -> Float[Tensor, "E M"]:
         """See `_Exchanged`."""
-        off = _latents(self.decomposition.sae, pair)
-        made = self.decomposition.activations.t().to_sparse_csr() @ off.T
-        return made.T.contiguous()
+        off = _latents(self._decomposition.sae, pair)
+        return (self._by_meta @ off.T).T.contiguous()
 
 
 def _latents(sae: SparseAutoencoder, pair: Pair) -> Float[Tensor, "E F"]:

@@ -8,7 +8,7 @@ Shapes: N pairs of a view, E edited places, A answers of all prompts, D = d_mode
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -67,7 +67,7 @@ class Training:
         decomposition: the SAE with the meta-SAE whose pieces are exchanged.
         portraits: of the training names.
         views: of them, in the order they are learned from.
-        decompositions: other meta-SAEs of the same SAE, by name, for controls.
+        random_meta: the SAE taken apart by a meta-SAE with a frozen random decoder.
         steps: of learning by gradient.
         keep_residual: whether rebuilt directions keep what the meta-SAE does not explain.
         parts: keeps what is learned.
@@ -79,7 +79,7 @@ class Training:
     portraits: tuple[Portrait, ...]
     attributes: tuple[str, ...]
     views: tuple[View, ...]
-    decompositions: dict[str, Decomposition] = field(default_factory=dict)
+    random_meta: Callable[[], Decomposition]
     steps: int = 80
     keep_residual: bool = False
     parts: Parts = Parts()  # noqa: RUF009 - frozen

@@ -34,10 +34,8 @@ def training(small_lab: Lab, known: Known, people: dict[str, Portrait]) -> Train
         portraits=tuple(learned),
         attributes=known.data.attributes,
         views=views(small_lab, known, learned, 2, 2, 0, silent),
-        decompositions={
-            "random meta-SAE": Decomposition(
-                small_lab.decomposition.sae, small_lab.decomposition.meta
-            )
-        },
+        random_meta=lambda: Decomposition(
+            small_lab.decomposition.sae, small_lab.decomposition.meta
+        ),
         steps=12,
     )

@@ -19,7 +19,7 @@ def scored(training: Training, pieces: Pieces, mask: Tensor) -> float:
 
 
 @pytest.mark.parametrize("learn", [mask_by_gradient, mask_greedily])
-@pytest.mark.parametrize("kind", [MetaPieces, LatentPieces])
+@pytest.mark.parametrize("kind", [MetaPieces, lambda both: LatentPieces(both.sae)])
 def test_a_mask_beats_none_and_is_of_pieces_it_met(
     training: Training, learn: Learn, kind: Callable[..., Pieces]
 ) -> None:

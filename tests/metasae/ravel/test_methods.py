@@ -62,7 +62,17 @@ def test_difference_of_means_by_hand(training: Training, pair: Pair) -> None:
     torch.testing.assert_close(change, expected.expand_as(change))
 
 
-@pytest.mark.parametrize("name", ["all-active-mask", "latent-mask", "random-meta-mask", "MDAS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all-active-mask",
+        "latent-mask",
+        "random-meta-mask",
+        "smaller-latent-mask",
+        "atom-mask",
+        "MDAS",
+    ],
+)
 def test_what_is_learned_changes_something(training: Training, pair: Pair, name: str) -> None:
     change = fitted(name, training).change(pair)
     assert change.shape == pair.rows.shape and change.isfinite().all() and change.any()

@@ -40,7 +40,7 @@ def test_a_mask_of_nothing_changes_nothing(
     made = pair(small_lab, known, people, "Tokyo", "Lyon")
     for pieces in (
         MetaPieces(small_lab.decomposition),
-        LatentPieces(small_lab.decomposition),
+        LatentPieces(small_lab.decomposition.sae),
         AllMetaPieces(small_lab.decomposition),
     ):
         assert not pieces.change(made, torch.zeros(pieces.width)).any()
@@ -54,7 +54,7 @@ def test_all_latents_exchanged_is_the_targets_reconstruction(
 ) -> None:
     sae = small_lab.decomposition.sae
     made = pair(small_lab, known, people, "Tokyo", "Lyon")
-    pieces = LatentPieces(small_lab.decomposition)
+    pieces = LatentPieces(small_lab.decomposition.sae)
     after = made.rows + pieces.change(made, torch.ones(pieces.width))
     error = made.rows - sae.reconstruct(made.rows)
     expected = sae.decode(made.target.activations[None]) + error
@@ -78,7 +78,7 @@ def test_gradients_reach_the_weights_of_what_is_present(
     small_lab: Lab, known: Known, people: dict[str, Portrait]
 ) -> None:
     made = pair(small_lab, known, people, "Tokyo", "Lyon")
-    for pieces in (MetaPieces(small_lab.decomposition), LatentPieces(small_lab.decomposition)):
+    for pieces in (MetaPieces(small_lab.decomposition), LatentPieces(small_lab.decomposition.sae)):
         weights = torch.zeros(pieces.width, requires_grad=True)
         pieces.change(made, weights).square().sum().add(
             pieces.change(made, weights).sum()
