@@ -208,7 +208,9 @@ def name_end(model: LanguageModel, template: Template, name: str) -> int:
     Raises:
         UserError: when the model reads nothing of the name.
     """
-    position = position_before(model, template.prompt(name), template.name_end(name))
+    position = None
+    if name.strip():
+        position = position_before(model, template.prompt(name), template.name_end(name))
     if position is None:
         raise UserError(f'{model.name} reads nothing of "{name}"; give a name of letters.')
     return position

@@ -341,7 +341,8 @@ def _whose(source: bool, target: bool) -> str:
 def _verdict(scores: pd.DataFrame, known: Known, config: Configuration) -> str:
     """One sentence: the learned mask, and where the others stand."""
     rows = scores[(scores["rule"] == "greedy") & (scores["attribute"] == ALL)]
-    by_name = {str(row["method"]): row for row in rows.to_dict("records")}
+    records: list[Any] = rows.to_dict("records")
+    by_name: dict[str, Any] = {row["method"]: row for row in records}
     who = (
         f"On {len(known.entities(held_out=True))} held-out names and "
         f"{len(known.data.attributes)} attributes"

@@ -90,6 +90,10 @@ def _right(
     ]  # fmt: skip
 
 
+_Begun = tuple[int, tuple[int, ...]]
+"""Number of a prompt, and the first tokens of a rival."""
+
+
 def _beaten(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -108,10 +112,10 @@ def _beaten(
         after_prompts: log-probabilities of the next token.
     """
     beaten = [False] * len(prompts)
-    read = {(number, ()): nats for number, nats in enumerate(after_prompts)}
-    so_far: dict[tuple[int, tuple[int, ...]], float] = dict.fromkeys(read, 0.0)
+    read: dict[_Begun, Tensor] = {(n, ()): nats for n, nats in enumerate(after_prompts)}
+    so_far: dict[_Begun, float] = dict.fromkeys(read, 0.0)
     while read:
-        further: dict[tuple[int, tuple[int, ...]], float] = {}
+        further: dict[_Begun, float] = {}
         for number, own in enumerate(rivals):
             for rival in own:
                 for length in range(len(rival)):
@@ -262,7 +266,7 @@ def _templates(
         progress("Templates the model answers", (number + 1) / len(tried), one.attribute)
     judged = pd.concat(tables, ignore_index=True)
     good = (judged["greedy"] & judged["choice"]).groupby([judged["attribute"], judged["template"]])
-    shares = good.mean().to_dict()
+    shares: dict[tuple[str, str], float] = good.mean().to_dict()  # type: ignore[assignment]
     kept: list[Template] = []
     left_out = []
     for attribute in data.attributes:

@@ -59,7 +59,7 @@ def descend(
         loss = training.loss(view, attribute, lambda pair: change(pair, parameters), isolate)
         if penalty is not None:
             loss = loss + penalty(view, parameters)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         progress_note = f"{attribute}, loss {loss.item():.2f} nats"
         training.progress(stage, (step + 1) / training.steps, progress_note)
@@ -136,7 +136,7 @@ def _gradient(
     weights = mask.clone().requires_grad_(True)
     for view in views:
         loss = training.loss(view, attribute, lambda pair: pieces.change(pair, weights))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
     return torch.zeros_like(mask) if weights.grad is None else weights.grad
 
 

@@ -11,9 +11,7 @@ from metasae.lab.lab import Lab
 from metasae.ravel import evaluation
 from metasae.ravel.data import RavelData
 from metasae.ravel.evaluation import Configuration, evaluate
-from metasae.ravel.files import RESULT, write
 from metasae.ravel.methods import METHODS, Fitted, Method
-from metasae.sources.files import read_json
 from metasae.studies.parts import Parts
 from tests.builders import never, one_sentence
 from tests.ravel_data import HELD_OUT, small_data
@@ -73,16 +71,6 @@ def test_a_users_method_is_scored_beside_the_others(small_lab: Lab) -> None:
     finding = evaluate(small_lab, small_data(), config, methods={**METHODS, "mine": mine})
     rows = finding.tables["scores"]
     assert set(rows[rows["method"] == "mine"]["disentangle"]) == {0.5}
-
-
-def test_a_result_is_a_folder(small_lab: Lab, tmp_path: Path) -> None:
-    config = replace(SMALL, methods=("nothing", "latent-swap"))
-    finding = evaluate(small_lab, small_data(), config)
-    write(tmp_path / "out", finding, small_lab.provenance, config)
-    values = read_json(tmp_path / "out" / RESULT)
-    assert values["verdict"] == finding.verdict and values["configuration"]["sources"] == 3
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {RESULT, "scores.parquet", "triples.parquet", "scores.vl.json"}
 
 
 @pytest.mark.parametrize("change", [{"sources": 0}, {"methods": ()}, {"where": "first"}])

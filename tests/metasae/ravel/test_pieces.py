@@ -29,7 +29,8 @@ def test_a_mask_is_an_edit_of_its_pieces(
             mask = torch.zeros(pieces.width)
             mask[[one.meta for one in some]] = 1.0
             strengths = {one.meta: 0.0 if one.side == "source" else 1.0 for one in some}
-            edit = MetaLatentEdit(tuple(strengths.items()), EditOptions(keep_residual=keep))
+            options = EditOptions(keep_residual=keep)
+            edit = MetaLatentEdit(tuple(strengths.items()), options=options)
             expected = experiment.compiled(edit).change(experiment.firing(made.rows))
             torch.testing.assert_close(pieces.change(made, mask), expected)
 

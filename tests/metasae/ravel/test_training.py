@@ -32,7 +32,11 @@ def test_nothing_held_out_is_learned_from(training: Training) -> None:
 
 def by_hand(training: Training, view: View, attribute: str) -> tuple[float, float, float]:
     """Loss, loss without isolation and score of no edit, by whole passes."""
-    model, moved, stayed, sure_moved, sure_stayed = training.lab.model, [], [], [], []
+    model = training.lab.model
+    moved: list[float] = []
+    stayed: list[float] = []
+    sure_moved: list[float] = []
+    sure_stayed: list[float] = []
     source = view.asked.source.entity
     for pair in view.differing(attribute):
         for question in view.asked.questions:
