@@ -60,11 +60,11 @@ class Configuration:
     methods: tuple[str, ...] = tuple(METHODS)
     seeds: int = 3
     facts: Size = Size()  # noqa: RUF009 - frozen
-    sources: int = 24
-    targets: int = 3
-    views: int = 3
+    sources: int = 20
+    targets: int = 2
+    views: int = 2
     learned_towards: int = 4
-    steps: int = 80
+    steps: int = 60
     where: Where = "last"
     keep_error: bool = True
     keep_residual: bool = False

@@ -155,9 +155,9 @@ class Size:
     """
 
     probed: int = 24
-    tried: int = 40
-    templates: int = 3
-    names: int = 48
+    tried: int = 12
+    templates: int = 2
+    names: int = 40
     asked: int = 640
     least: float = 0.15
 

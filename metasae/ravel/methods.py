@@ -191,6 +191,10 @@ def _difference_of_means(training: Training, attribute: str, seed: int) -> Fitte
     return Fitted(change)
 
 
+def _whole_residual(training: Training, attribute: str, seed: int) -> Fitted:
+    return Fitted(lambda pair: pair.on_target - pair.rows)
+
+
 def _subspace(isolate: bool) -> Callable[..., Fitted]:
     name = "MDAS" if isolate else "DAS"
 
@@ -234,6 +238,8 @@ def _methods() -> tuple[Method, ...]:
                _masked("atom-mask", _atoms, learned), slow=True, smaller=True),
         Method("difference-of-means", "mean residual of the target's value minus the source's",
                _difference_of_means),
+        Method("whole-residual", "the target's residual in place of the source's: all there is here",
+               _whole_residual, everywhere=False, by_attribute=False),
         Method("DAS", "a learned subspace exchanged, for cause alone", _subspace(False),
                everywhere=False),
         Method("MDAS", "a learned subspace exchanged, with the isolate terms", _subspace(True),

@@ -30,6 +30,11 @@ def test_the_swap_is_the_steer_pages(training: Training, pair: Pair) -> None:
     torch.testing.assert_close(fitted("latent-swap", training).change(pair), expected)
 
 
+def test_the_whole_residual_is_the_targets(training: Training, pair: Pair) -> None:
+    after = pair.rows + fitted("whole-residual", training).change(pair)
+    torch.testing.assert_close(after, pair.on_target)
+
+
 def test_all_pieces_are_all(training: Training, pair: Pair) -> None:
     pieces = MetaPieces(training.decomposition)
     expected = pieces.change(pair, torch.ones(pieces.width))
