@@ -250,6 +250,7 @@ class _Seed:
             decomposition=self.decomposition,
             portraits=tuple(people),
             attributes=known.data.attributes,
+            templates=tuple(one for one in known.data.templates if not one.held_out),
             views=views(
                 lab, known, people, config.learned_towards, config.views, self.seed, self.progress
             ),

@@ -26,6 +26,7 @@ from torch import Tensor
 from metasae.ravel.atoms import Atoms
 from metasae.ravel.engine import Pair
 from metasae.ravel.learning import exchanged, mask_by_gradient, mask_greedily, rotation
+from metasae.ravel.pair_search import best_for_pair
 from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
 from metasae.ravel.training import Change, Training
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -151,6 +152,19 @@ def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
     return fit
 
 
+def _best_per_pair(training: Training, attribute: str, seed: int) -> Fitted:
+    pieces = _meta(training)
+    found: dict[tuple[str, str], Tensor] = {}
+
+    def change(pair: Pair) -> Float[Tensor, "E D"]:
+        key = pair.source.name, pair.target.name
+        if key not in found:
+            found[key] = best_for_pair(training, pieces, attribute, pair.source, pair.target)
+        return pieces.change(pair, found[key])
+
+    return Fitted(change)
+
+
 def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
     """For every pair as many of its pieces, at random, as a learned mask takes of them."""
 
@@ -220,6 +234,8 @@ def _methods() -> tuple[Method, ...]:
                _masked("mask-greedy", _meta, grown), slow=True),
         Method("mask-gradient", "meta-latents in a mask learned by gradient, exchanged",
                _masked("mask-gradient", _meta, learned)),
+        Method("best-per-pair", "the meta-latents that do best for a pair on training prompts",
+               _best_per_pair, slow=True),
         Method("random-pieces", "as many of the pair's meta-latents at random",
                _random_pieces("mask-gradient", _meta)),
         Method("random-meta-mask", "the same mask over meta-latents of a frozen random decoder",
@@ -238,7 +254,7 @@ def _methods() -> tuple[Method, ...]:
                _masked("atom-mask", _atoms, learned), slow=True, smaller=True),
         Method("difference-of-means", "mean residual of the target's value minus the source's",
                _difference_of_means),
-        Method("whole-residual", "the target's residual in place of the source's: all there is here",
+        Method("whole-residual", "the target's residual in place of the source's",
                _whole_residual, everywhere=False, by_attribute=False),
         Method("DAS", "a learned subspace exchanged, for cause alone", _subspace(False),
                everywhere=False),

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
+from metasae.ravel.data import Template
 from metasae.ravel.engine import Asked, Pair
 from metasae.ravel.facts import Known
 from metasae.ravel.portraits import Portrait
@@ -66,6 +67,7 @@ class Training:
     Attributes:
         decomposition: the SAE with the meta-SAE whose pieces are exchanged.
         portraits: of the training names.
+        templates: of the training split.
         views: of them, in the order they are learned from.
         random_meta: the SAE taken apart by a meta-SAE with a frozen random decoder.
         steps: of learning by gradient.
@@ -78,6 +80,7 @@ class Training:
     decomposition: Decomposition
     portraits: tuple[Portrait, ...]
     attributes: tuple[str, ...]
+    templates: tuple[Template, ...]
     views: tuple[View, ...]
     random_meta: Callable[[], Decomposition]
     steps: int = 80
