@@ -1,11 +1,12 @@
 """How many edits of a name, each asked about with one prompt, are scored a second (RAVEL).
 
-An evaluation is a source, an edit at its last token and a template: which answer comes. Ours asks every template about a source at once, runs the lower layers and what stands
-before the name once a source, and scores every answer of each attribute, token by token, over the
-whole vocabulary. The peers run a whole pass over every prompt with the same change written at the
-hook, in batches of 64 to 256 rows of one template (so that nothing is padded), in every precision,
-and score the next token alone. All see the same changes of the residual stream; what they say of
-answers of one token is compared.
+An evaluation is a source, an edit at its last token and a template: which answer comes. Ours asks
+every template about a source at once, runs the lower layers and what stands before the name once a
+source, and works out every answer that may lead, token by token, over the whole vocabulary. The
+peers run a whole pass over every prompt with the same change written at the hook, in batches of 64
+to 256 rows of one template (so that nothing is padded), in every precision, and score the next
+token alone. All see the same changes of the residual stream; what they say of answers of one token
+is compared.
 
     python -m benchmarks.ravel [--quick] [--json]
 """
@@ -25,14 +26,14 @@ from benchmarks.peer import seconds
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import to_stream
-from metasae.ravel.data import RavelData, Template, own_cities
+from metasae.ravel.data import Entity, RavelData, Template, own_cities
 from metasae.ravel.engine import Asked, name_end
 from metasae.ravel.portraits import Portrait, portrait
 
 ROWS = (64, 128, 256)
 
-NAMES = 24
-"""Whose answers are scored."""
+NAMES, TARGETS = 24, 2
+"""Whose answers are scored, and the targets of a source."""
 
 
 class Peer:
@@ -40,9 +41,7 @@ class Peer:
 
     def __init__(self, lab: Lab, template: Template, source: Portrait) -> None:
         self.lab = lab
-        self.tokens = torch.tensor(
-            [lab.model.prompt_tokens(template.prompt(source.name))]
-        )
+        self.tokens = torch.tensor([lab.model.prompt_tokens(template.prompt(source.name))])
         self.at = name_end(lab.model, template, source.name)
 
     def next_logprobs(
@@ -61,9 +60,7 @@ class Peer:
                 torch.arange(len(some)),
                 torch.full((len(some),), tokens.shape[1] - 1),
             )
-            made.append(
-                whole_pass(self.lab.model, configuration, tokens, write, places)
-            )
+            made.append(whole_pass(self.lab.model, configuration, tokens, write, places))
         return torch.cat(made).float().log_softmax(-1)
 
 
@@ -100,9 +97,7 @@ def apart(
     return worst
 
 
-def measure(
-    sources: int, edits: int, each: int, rows: tuple[int, ...]
-) -> dict[str, Any]:
+def measure(sources: int, edits: int, each: int, rows: tuple[int, ...]) -> dict[str, Any]:
     """Time both, source by source, in turn."""
     lab, data = open_lab(progress=to_stream()), own_cities()
     names = [one for one in data.entities if one.name in lab.records]
@@ -112,22 +107,30 @@ def measure(
     mine, theirs = list[float](), {peer.name: list[float]() for peer in peers}
     worst = 0.0
     for number, source in enumerate(people[:sources]):
-        others = [one for one in people if one is not source]
-        # As many edits as there are methods, attributes and targets: some of every difference.
+        others = [one for one in people if one is not source][:TARGETS]
+        who = [one.entity for one in (source, *others)]
+        # As many edits as methods, attributes and targets make, all different.
         towards = torch.stack([one.mean - source.mean for one in others])
-        off = towards.repeat(edits // len(towards) + 1, 1)[:edits]
-        off = off * torch.linspace(0.5, 1.5, edits)[:, None]
+        off = towards.repeat(edits // TARGETS, 1)
+        off = off * torch.linspace(0.5, 1.5, len(off))[:, None]
         made: list[tuple[Asked, Tensor]] = []
 
         def ours(
             source: Portrait = source,
             off: Tensor = off,
             made: list[tuple[Asked, Tensor]] = made,
+            who: list[Entity] = who,
         ) -> None:
             asked = Asked(lab, source, templates, all_answers)
             changes = off[:, None].expand(-1, len(asked.place.rows), -1)
             with torch.no_grad():
-                made[:] = [(asked, asked.changed(changes).logprobs)]
+                wanted = torch.tensor(
+                    [
+                        any(answer.text in one.values[question.attribute] for one in who)
+                        for question, answer in asked.questions.answers
+                    ]
+                )
+                made[:] = [(asked, asked.leading(changes, wanted).logprobs)]
 
         mine.append(seconds(ours))
         passes = [Peer(lab, one, source) for one in templates]
@@ -148,9 +151,7 @@ def measure(
     count = edits * len(templates)
     rate = count / statistics.median(mine)
     rates = {name: count / statistics.median(took) for name, took in theirs.items()}
-    usual = {
-        name: one for name, one in rates.items() if name.startswith("TransformerLens")
-    }
+    usual = {name: one for name, one in rates.items() if name.startswith("TransformerLens")}
     best, best_lens = (max(some, key=some.__getitem__) for some in (rates, usual))
     return {
         "evaluations_s": rate,
@@ -169,9 +170,7 @@ def measure(
 def main() -> None:
     """Print the figures."""
     arguments = parser(__doc__).parse_args()
-    figures = (
-        measure(1, 64, 1, ROWS[:1]) if arguments.quick else measure(3, 128, 3, ROWS)
-    )
+    figures = measure(1, 64, 1, ROWS[:1]) if arguments.quick else measure(3, 128, 3, ROWS)
     print_figures(figures, arguments.json)
 
 

@@ -291,8 +291,15 @@ class _Seed:
             for method, attribute, fitted in fits
             for target, pair in zip(targets, pairs, strict=True)
         ]
+        who = [source.entity, *(one.entity for one in targets)]
+        wanted = torch.tensor(
+            [
+                any(answer.text in one.values[question.attribute] for one in who)
+                for question, answer in asked.questions.answers
+            ]
+        )
         with torch.no_grad():
-            answered = asked.changed(torch.stack([change for *_, change in edits]))
+            answered = asked.leading(torch.stack([change for *_, change in edits]), wanted)
         return _rows(asked, edits, answered, self.seed)
 
     def _change(self, method: Method, fitted: Fitted, pair: Pair) -> Float[Tensor, "E D"]:

@@ -87,7 +87,8 @@ def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
         swapped = Swapped.of(pair.source.subject.swapped, pair.target.subject.swapped)
         space = EditSpace(training.decomposition, (), (), swapped)
         acts = pair.place.activations(sae)
-        firing = Firing(acts[:, []], acts[:, list(swapped.latents)], torch.zeros_like(pair.rows))
+        removed = acts[:, list(swapped.latents)]
+        firing = Firing(acts[:, []], removed, torch.zeros_like(pair.rows), pair.rows)
         return space.compiled(LatentSwap()).change(firing)
 
     return Fitted(change)

@@ -54,14 +54,25 @@ class PromptSet:
             continuations.append(tokens)
         return PromptWithContinuations(prompt, continuations)
 
-    def prepare(self, at: Sequence[int] | None = None) -> "PreparedPrompts":
+    @property
+    def answer_tokens(self) -> tuple[int, ...]:
+        """Number of tokens of every answer, in the questions' order."""
+        return tuple(len(tokens) for stem in self._stems for tokens in stem.continuations)
+
+    def prepare(
+        self, at: Sequence[int] | None = None, most: int | None = None
+    ) -> "PreparedPrompts":
         """Run the prompts and answers as far as no edit reaches.
 
         Args:
             at: for each question the position in its prompt (start token counted) where an edit
                 acts; everywhere but on the start token when left out.
+            most: of each answer the first tokens alone; all when left out.
         """
-        stems = self._stems
+        stems = [
+            replace(one, continuations=[tokens[:most] for tokens in one.continuations])
+            for one in self._stems
+        ]
         if at is not None:
             stems = [replace(s, marked=place) for s, place in zip(stems, at, strict=True)]
         # All prompts and answers as one row: what they begin with alike is computed once, and they

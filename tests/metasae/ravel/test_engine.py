@@ -117,3 +117,37 @@ def test_the_targets_residual_is_that_of_the_same_prompt(
 def test_a_name_of_which_nothing_is_read_is_refused(small_lab: Lab) -> None:
     with pytest.raises(UserError, match="reads nothing"):
         last_token_residuals(small_lab.model, [Template("country", "%s is", "train")], "")
+
+
+def several(lab: Lab, one: Asked) -> list[bool]:
+    """Which answers have several tokens."""
+    return [
+        len(lab.model.encode(question.gap + answer.text)) > 1
+        for question, answer in one.questions.answers
+    ]
+
+
+@pytest.mark.parametrize("where", ["last", "all"])
+def test_what_leads_is_told_without_working_out_all(
+    small_lab: Lab, known: Known, people: dict[str, Portrait], where: str
+) -> None:
+    longer = {name: (*some, "Tokyo in Japan", "Paris of all") for name, some in ANSWERS.items()}
+    who = people["Tokyo"]
+    one = Asked(small_lab, who, known.templates(who.entity), longer, where)  # type: ignore[arg-type]
+    changes = draws(40, one)
+    wanted = torch.tensor([answer.text == "Paris of all" for _, answer in one.questions.answers])
+    whole, quick = one.changed(changes), one.leading(changes, wanted)
+    assert any(several(small_lab, one))
+    worked_out = quick.logprobs > -torch.inf
+    assert worked_out[:, wanted].all()
+    torch.testing.assert_close(
+        quick.logprobs[worked_out], whole.logprobs[worked_out], atol=2e-4, rtol=1e-4
+    )
+    assert torch.equal(quick.says, whole.says)
+    pairs = zip(
+        one.questions.split(quick.logprobs), one.questions.split(whole.logprobs), strict=True
+    )
+    for found, expected in pairs:
+        assert torch.equal(found.argmax(1), expected.argmax(1))
+    if where == "last":
+        assert not worked_out.all()  # something was spared
