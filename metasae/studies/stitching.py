@@ -40,9 +40,10 @@ from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.saes.neighbours import VERY_SIMILAR, top_cosines
 from metasae.studies import stitch_pictures as pictures
+from metasae.studies.firing import activations
 from metasae.studies.graphs import similar
-from metasae.studies.held_out_text import Change, HeldOutText
-from metasae.studies.insertion import activations, area_with_intervals, curve, effects
+from metasae.studies.held_out_text import HeldOutText, in_turn
+from metasae.studies.insertion import area_with_intervals, curve, effects
 from metasae.studies.stitch_way import Coded, Way, families, walk, way
 from metasae.studies.study import (
     Finding,
@@ -89,18 +90,6 @@ class Configuration:
             raise UserError("There is nothing to measure on; give at least one window of text.")
         if self.steps < 2:
             raise UserError(f"There are {self.steps} steps; give two or more, one to swap in.")
-
-
-def in_place(replaced: Float[Tensor, "N D"]) -> Change:
-    """What puts rows that are known already in the place of a text's, in the text's order."""
-    at = 0
-
-    def change(rows: Tensor) -> Tensor:
-        nonlocal at
-        at += len(rows)
-        return replaced[at - len(rows) : at]
-
-    return change
 
 
 def insertions(
@@ -265,7 +254,7 @@ def _nats(
     """Cross-entropy a token with other residuals in the text's place, kept with the run's parts."""
 
     def ask() -> pd.DataFrame:
-        nats = text.nats(None if made is None else in_place(made))
+        nats = text.nats(None if made is None else in_turn(made))
         return pd.DataFrame({"nats": [float(nats.double().sum() / text.tokens.sum())]})
 
     return float(material.parts.table(name, ask)["nats"][0])

@@ -318,20 +318,36 @@ def mean_with_interval(
 
     Args:
         values: one for each latent, (F,).
-        groups: of each value the number of the group, from 0, that it is drawn again with: values
+        groups: see `ratio_with_interval`.
+        weights: how much each counts, (F,); all the same when left out.
+
+    Raises:
+        UserError: when there are none.
+    """
+    if weights is None:
+        weights = np.ones(len(values))
+    return ratio_with_interval(weights * values, weights, seed, groups)
+
+
+def ratio_with_interval(
+    parts: np.ndarray, wholes: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    """A sum as a share of another, Σ parts / Σ wholes, and its bootstrap interval of 95 %.
+
+    Args:
+        parts, wholes: one of each for each latent, (F,), or whatever is drawn again.
+        groups: of each latent the number of the group, from 0, that it is drawn again with: values
             that have something in common aren't independent. Each by itself when left out.
 
     Raises:
         UserError: when there are none.
     """
-    if not len(values):
+    if not len(parts):
         raise UserError("There is nothing left to take a mean of; choose other thresholds.")
     draw = np.random.default_rng(seed)
     if groups is None:
-        groups = np.arange(len(values))
-    if weights is None:
-        weights = np.ones(len(values))
-    sums, sizes = np.bincount(groups, weights * values), np.bincount(groups, weights)
+        groups = np.arange(len(parts))
+    sums, sizes = np.bincount(groups, parts), np.bincount(groups, wholes)
     picks = (draw.integers(0, len(sums), len(sums)) for _ in range(RESAMPLED))
     drawn = [float(sums[some].sum() / sizes[some].sum()) for some in picks]
     low, high = np.quantile(drawn, [0.025, 0.975])

@@ -11,7 +11,7 @@ from metasae.studies.study import Material
 from metasae.text.document import Document
 from metasae.text.windows import windows
 from tests import small_lab as planted
-from tests.builders import one_sentence
+from tests.builders import one_sentence, random_sae, unit_rows
 from tests.small_models import TAUGHT
 
 
@@ -67,3 +67,14 @@ def test_a_labs_material_opens_its_smaller_saes(small_lab: Lab) -> None:
     assert material.smaller_widths == (planted.NARROW,)
     assert material.smaller(planted.NARROW).width == planted.NARROW
     assert material.decompositions == (small_lab.decomposition,)
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_activations_are_those_of_the_sae(k: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 7)
+    sae, rows = random_sae(6, 12, k=k), 3 * unit_rows(1, 20, 6)
+    told: list[float] = []
+    found = module.activations(sae, rows, lambda stage, share, more: told.append(share))
+    assert torch.allclose(torch.from_numpy(found.toarray()), sae.encode(rows), atol=1e-6)
+    assert found.nnz == int((sae.encode(rows) > 0).sum()) > 0
+    assert told == [0.35, 0.7, 1.0]

@@ -6,7 +6,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lab.city_records import CityRecord
-from metasae.progress import Progress, silent
+from metasae.progress import Progress
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.global_edit import GlobalEdit
 from metasae.studies import global_edit as module
@@ -28,7 +27,6 @@ from metasae.studies.global_edit import (
     Chosen,
     Configuration,
     chosen,
-    encoded,
     halves,
     like,
     on_cities,
@@ -37,7 +35,7 @@ from metasae.studies.global_edit import (
 )
 from metasae.studies.held_out_text import Change
 from metasae.studies.study import Material
-from tests.builders import city_record, one_sentence, random_sae
+from tests.builders import city_record, one_sentence
 from tests.metasae.studies.planted import material_of, sae_of, sums_of
 
 LATENTS = (
@@ -259,16 +257,6 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)
     one_sentence(raised)
-
-
-@pytest.mark.parametrize("k", [3, None])
-def test_rows_are_encoded_as_the_sae_encodes_them(
-    k: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_ROWS", 4)
-    sae = random_sae(6, 12, k=k)
-    x = torch.randn(10, 6, generator=torch.Generator().manual_seed(1))
-    np.testing.assert_allclose(encoded(sae, x, silent).toarray(), sae.encode(x), atol=1e-5)
 
 
 def test_nats_a_token_are_of_all_tokens_together() -> None:
