@@ -61,7 +61,10 @@ class Listed:
         """See `arguments.Result`."""
         lines = []
         for one in self.to_dict()["studies"]:
-            settings = " ".join(f"{name}={value:g}" for name, value in one["settings"].items())
+            settings = " ".join(
+                f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+                for name, value in one["settings"].items()
+            )
             lines += [f"{one['name']}: {one['question']}", f"  --set {settings}"]
         return "\n".join(lines)
 

@@ -6,6 +6,7 @@ too), the figures, the verdict and the Python that repeats them; ``tables/`` a P
 """
 
 import json
+import re
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -172,4 +173,4 @@ def read(folder: Path) -> StoredFinding:
 
 
 def _file(name: str) -> str:
-    return name.replace(" ", "-")
+    return re.sub(r"[^\w.-]+", "-", name)

@@ -2,7 +2,9 @@
 
 To add one, write a module with a configuration (a frozen dataclass of plain values), a function
 ``run(material, config, progress) -> Finding`` and a `Study` that names both, and add its line to
-`registry.STUDIES`. The command line and the files of a result are made from these.
+`registry.STUDIES`. The command line, the page and the files of a result are made from these. A
+result is kept by the question and the package's version, so ask with ``--anew`` while a study is
+being written.
 
 Shapes: F latents, D = d_model.
 """
@@ -31,6 +33,9 @@ from metasae.studies.parts import Parts
 
 if TYPE_CHECKING:
     import altair as alt
+
+_MOST = 2**31 - 1
+"""Of a setting: the largest number, and seed, there is."""
 
 RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
@@ -202,7 +207,8 @@ class Finding:
 
     Attributes:
         verdict: one sentence, in plain words, with the figures it rests on.
-        figures: JSON-able values: the numbers to cite, with intervals and controls.
+        figures: numbers, texts, and lists and dictionaries of them: what to cite, with intervals
+            and controls. NumPy's and torch's numbers are written as plain ones.
         tables: name → table; columns are documented in the study's module.
         charts: name → picture.
         left_out: what could not be done and why, a sentence each.
@@ -227,8 +233,8 @@ class Study:
         question: what it asks, in one sentence.
         published: what the post or the paper found, in one sentence; empty where nothing is
             published.
-        configuration: a frozen dataclass of plain values with defaults; raises UserError for values
-            that make no sense.
+        configuration: a frozen dataclass of numbers, texts and bools with defaults, among them
+            ``seed``; raises UserError for values that make no sense.
         run: answers it.
     """
 
@@ -267,16 +273,33 @@ class Study:
                 raise UserError(
                     f"The study {self.name} has no setting {name}; it has: {', '.join(usual)}."
                 )
-            kind = type(usual[name])
-            try:
-                usual[name] = kind(text)
-            except ValueError as error:
-                raise UserError(
-                    f'{name} is "{text}"; give a {"whole number" if kind is int else "number"}.'
-                ) from error
-            if name == "seed" and not 0 <= usual[name] < 2**31:
-                raise UserError(f"seed is {text}; give a whole number from 0 to {2**31 - 1:,}.")
+            usual[name] = _read(name, text, type(usual[name]))
+            if name == "seed" and usual[name] < 0:
+                raise UserError(f"seed is {text}; give a whole number from 0 to {_MOST:,}.")
         return self.configuration(**usual)
+
+
+def _read(name: str, text: str, kind: type) -> Any:
+    """What a person typed for a setting.
+
+    Raises:
+        UserError: for what is none of its kind, no finite number, or larger than anything counted.
+    """
+    if kind is str:
+        return text
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UserError(f'{name} is "{text}"; give true or false.')
+        return text.lower() == "true"
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise UserError(
+            f'{name} is "{text[:40]}"; give a {"whole number" if kind is int else "number"}.'
+        ) from error
+    if not abs(value) <= _MOST:
+        raise UserError(f"{name} is {text[:40]}; give a number of at most {_MOST:,}.")
+    return value
 
 
 def check_threshold(threshold: float) -> None:

@@ -34,6 +34,8 @@ def test_the_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         ["max-cosine", "--set", "nonsense=1"],
         ["max-cosine", "--set", "threshold=high"],
         ["max-cosine", "--set", "threshold=7"],
+        ["max-cosine", "--set", "threshold=nan"],
+        ["stitching", "--set", f"steps={10**12}"],
         ["max-cosine", "--seeds", "0"],
     ],
 )

@@ -263,3 +263,39 @@ def test_nats_a_token_are_of_all_tokens_together() -> None:
     found = per_token(torch.tensor([2.0, 8.0]), torch.tensor([1.0, 3.0]), seed=0)
     assert found == {"value": 2.5, "low": 2.0, "high": pytest.approx(8 / 3)}
     assert SimpleNamespace(**per_token(torch.ones(4), torch.ones(4), 0)).high == 1.0
+
+
+def test_what_is_chosen_is_not_chosen_on_the_cities_it_is_measured_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, set[str]] = {}
+
+    def choosing(decomposition: Decomposition, records: Any, *more: Any) -> list[Chosen]:
+        seen["chosen on"] = {one.name for one in records}
+        return chosen(decomposition, records, *more)
+
+    def asking(records: Sequence[CityRecord], progress: Progress) -> Ask:
+        seen["measured on"] = {one.name for one in records}
+        return prepare(records, progress)
+
+    monkeypatch.setattr(module, "chosen", choosing)
+    STUDY.answer(material(city_facts=CityFacts(CITIES, asking)), ASKED)
+    assert not seen["chosen on"] & seen["measured on"]
+    assert seen["chosen on"] | seen["measured on"] == {one.name for one in CITIES}
+
+
+def test_a_fact_that_becomes_right_is_not_kept() -> None:
+    # Right is what is above 9: nothing before, and a city's own axis once its country's is gone.
+    def strict(records: Sequence[CityRecord], progress: Progress) -> Ask:
+        ask = prepare(records, progress)
+        return lambda change: ask(change).assign(right=lambda facts: facts["nats"] > 9)
+
+    table = STUDY.answer(material(city_facts=CityFacts(CITIES, strict)), ASKED).tables["edits"]
+    assert table[["kept_here", "known_here"]].to_numpy().max() == 0
+
+
+def test_the_residual_streams_mean_stands_in_its_place() -> None:
+    table = STUDY.answer(material(), ASKED).tables["decoder"].set_index("way")
+    rows = Text.rows
+    spread = float((rows - rows.mean(0)).square().sum())
+    assert table.loc["its mean", "nats"] == pytest.approx((3 + spread) / 6, rel=1e-5)

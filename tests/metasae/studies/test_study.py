@@ -1,11 +1,20 @@
 """The material of a study, its settings, and intervals."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
+from metasae.cli.studying import Listed
 from metasae.errors import UserError
 from metasae.studies.registry import STUDIES, study
-from metasae.studies.study import mean_with_interval, share_with_interval
+from metasae.studies.study import (
+    Finding,
+    Study,
+    mean_with_interval,
+    ratio_with_interval,
+    share_with_interval,
+)
 from tests.builders import one_sentence
 from tests.metasae.studies.planted import material_of
 
@@ -46,6 +55,39 @@ def test_settings_are_read_by_their_kind(name: str) -> None:
         one_sentence(raised)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """One of each kind."""
+
+    least: float = 0.5
+    count: int = 3
+    which: str = "all"
+    signed: bool = True
+    seed: int = 0
+
+
+OWN = Study("own", "", "", "", Settings, lambda *_: Finding("", {}, {}))
+
+
+def test_a_study_of_ones_own_may_have_settings_of_every_kind() -> None:
+    given = {"least": "1e-3", "count": "4", "which": "7", "signed": "False", "seed": "1"}
+    assert OWN.configured(given) == Settings(0.001, 4, "7", False, 1)
+    assert OWN.configured({"signed": "true"}).signed is True
+    assert "which=all signed=True" in Listed((OWN,)).text()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"signed": "maybe"}, {"least": "nan"}, {"least": "inf"}, {"least": "1e400"},
+     {"count": "9" * 30}, {"count": "-" + "9" * 30}, {"count": "9" * 5000}, {"count": "1.5"},
+     {"seed": str(2**31)}],
+)  # fmt: skip
+def test_settings_that_are_no_finite_number_or_too_large_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(UserError) as raised:
+        OWN.configured(given)
+    assert len(one_sentence(raised)) < 150
+
+
 def test_an_interval_holds_the_mean_and_narrows_with_more_latents() -> None:
     few = share_with_interval(np.array([True, False] * 10))
     many = share_with_interval(np.array([True, False] * 1000))
@@ -67,6 +109,13 @@ def test_values_that_go_together_are_drawn_again_together() -> None:
     # Two groups: both are the same one half of the time.
     assert (together["low"], together["high"]) == (0.0, 1.0)
     assert 0.3 < alone["low"] < 0.5 < alone["high"] < 0.7
+
+
+def test_a_share_of_sums_counts_by_what_it_is_of() -> None:
+    # 2 of 1 and 8 of 3: whichever is drawn, the share is 2, 10/4 or 8/3.
+    found = ratio_with_interval(np.array([2.0, 8.0]), np.array([1.0, 3.0]))
+    assert found == {"value": 2.5, "low": 2.0, "high": pytest.approx(8 / 3)}
+    assert found == mean_with_interval(np.array([2.0, 8 / 3]), weights=np.array([1.0, 3.0]))
 
 
 def test_a_mean_of_nothing_is_refused() -> None:
