@@ -84,6 +84,18 @@ def command(found: StoredFinding) -> str:
     return shlex.join(["python", "-m", "metasae", "study", found.study, *asked, *settings])
 
 
+def check_place(out: Path) -> None:
+    """Refuse a folder that holds something else: a result takes its whole place.
+
+    Raises:
+        UserError: for it.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
+        raise UserError(
+            f"{out} holds other files, and a result would take their place; name a new folder."
+        )
+
+
 def write(
     out: Path,
     study: Study,
