@@ -24,6 +24,7 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
+from metasae.sources.user_presets import block_after
 from metasae.steering.provenance import Provenance
 from metasae.studies.city_facts import CityFacts
 from metasae.studies.firing import firing
@@ -127,6 +128,14 @@ class Material:
                 raise UserError(
                     f"The SAE of {width:,} latents has directions of width {sae.d_in}, the open "
                     f"one of {self.sae.d_in}; compare SAEs of one hook."
+                )
+            block, own = (
+                block_after(str(one.metadata.get("hook_name"))) for one in (sae, self.sae)
+            )
+            if None not in (block, own) and block != own:
+                raise UserError(
+                    f"The SAE of {width:,} latents reads the residual stream before block {block}, "
+                    f"the open one before block {own}; compare SAEs of one hook."
                 )
             self._opened[width] = sae
         return self._opened[width]

@@ -1,12 +1,14 @@
 """The material of a study, its settings, and intervals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 
 from metasae.cli.studying import Listed
 from metasae.errors import UserError
+from metasae.saes.decomposition import Decomposition
 from metasae.studies.registry import STUDIES, study
 from metasae.studies.study import (
     Finding,
@@ -16,7 +18,7 @@ from metasae.studies.study import (
     share_with_interval,
 )
 from tests.builders import one_sentence
-from tests.metasae.studies.planted import material_of
+from tests.metasae.studies.planted import material_of, sae_of
 
 TWO = ((0,), (0, 1), (1, 2))
 
@@ -36,6 +38,22 @@ def test_a_width_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError) as raised:
         material_of(TWO, ((0,), (1,))).smaller(5)
     assert "there are: 2" in str(raised.value)
+
+
+def test_an_sae_of_another_residual_stream_is_refused() -> None:
+    made = material_of(TWO, ((0,), (1,)))
+    first = replace(made.sae, metadata={"hook_name": "blocks.1.hook_resid_pre"})
+    other = replace(first, metadata={"hook_name": "blocks.2.hook_resid_pre"})
+    opened = replace(made, decomposition=Decomposition(first, made.decomposition.meta))
+    narrow = sae_of(torch.eye(4))
+    for wrong in (other, narrow):
+        with pytest.raises(UserError) as raised:
+            replace(opened, open_smaller=lambda _, sae=wrong: sae).smaller(2)
+        assert "one hook" in one_sentence(raised)
+    same = replace(first, metadata={"hook_name": "blocks.0.hook_resid_post"})
+    assert replace(opened, open_smaller=lambda _: same, _opened={}).smaller(2) is same
+    # Of one that does not say what it reads nothing is known.
+    assert opened.smaller(2).metadata == {}
 
 
 def test_text_is_refused_where_no_model_is() -> None:
