@@ -84,8 +84,7 @@ def test_as_many_random_directions_stand_in_for_those_that_are_matched_with(
 ) -> None:
     monkeypatch.setattr(module, "gaussian_like", lambda directions, seed: directions)
     finding = run(material_of(LATENTS, ((0,), (5,))), Configuration(), silent)
-    shares = finding.tables["shares"].set_index(["from", "to"])
-    for pair in (("latents", "meta-latents"), ("meta-latents", "latents"),
-                 ("meta-latents", "smaller SAE"), ("smaller SAE", "latents")):  # fmt: skip
-        assert shares.loc[pair, "random_share"] == shares.loc[pair, "share"]
-        assert shares.loc[pair, "random_median"] == shares.loc[pair, "median"]
+    pairs = [one for one in finding.figures["pairs"] if one["from"] != one["to"]]
+    assert len(pairs) == 4
+    for one in pairs:
+        assert one["random_share"] == one["share"] and one["random_median"] == one["median"]

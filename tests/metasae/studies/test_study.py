@@ -48,7 +48,7 @@ def test_an_sae_of_another_residual_stream_is_refused() -> None:
     narrow = sae_of(torch.eye(4))
     for wrong in (other, narrow):
         with pytest.raises(UserError) as raised:
-            replace(opened, open_smaller=lambda _, sae=wrong: sae).smaller(2)
+            replace(opened, open_smaller=lambda _: wrong).smaller(2)  # noqa: B023 - called here
         assert "one hook" in one_sentence(raised)
     same = replace(first, metadata={"hook_name": "blocks.0.hook_resid_post"})
     assert replace(opened, open_smaller=lambda _: same, _opened={}).smaller(2) is same
