@@ -57,6 +57,9 @@ from metasae.studies.study import (
 from metasae.training.controls import gaussian_like
 from metasae.training.held_out import HELD_OUT_WINDOWS
 
+_MOST_STEPS = 1000
+"""At each of which the model reads the text once more."""
+
 _OFTEN = 10
 """Times a latent fires from which on its effect is no matter of a few tokens."""
 
@@ -74,7 +77,7 @@ class Configuration:
         seed: of the orders, the controls and the intervals.
 
     Raises:
-        UserError: for a share or threshold outside 0 to 1, no window, or fewer than two steps.
+        UserError: for a share or threshold outside 0 to 1, no window, or steps out of range.
     """
 
     smaller_share: float = 1 / 8
@@ -88,8 +91,10 @@ class Configuration:
         check_threshold(self.threshold)
         if self.windows < 1:
             raise UserError("There is nothing to measure on; give at least one window of text.")
-        if self.steps < 2:
-            raise UserError(f"There are {self.steps} steps; give two or more, one to swap in.")
+        if not 2 <= self.steps <= _MOST_STEPS:
+            raise UserError(
+                f"There are {self.steps} steps; give 2, one of them to swap in, to {_MOST_STEPS:,}."
+            )
 
 
 def insertions(

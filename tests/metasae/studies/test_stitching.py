@@ -180,7 +180,14 @@ def test_a_preset_of_one_width_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"smaller_share": 1.0}, {"threshold": 0.0}, {"threshold": 1.0}, {"windows": 0}, {"steps": 1}],
+    [
+        {"smaller_share": 1.0},
+        {"threshold": 0.0},
+        {"threshold": 1.0},
+        {"windows": 0},
+        {"steps": 1},
+        {"steps": 1001},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError) as raised:
