@@ -61,7 +61,10 @@ class Listed:
         """See `arguments.Result`."""
         lines = []
         for one in self.to_dict()["studies"]:
-            settings = " ".join(f"{name}={value:g}" for name, value in one["settings"].items())
+            settings = " ".join(
+                f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+                for name, value in one["settings"].items()
+            )
             lines += [f"{one['name']}: {one['question']}", f"  --set {settings}"]
         return "\n".join(lines)
 
@@ -100,22 +103,24 @@ def study(arguments: argparse.Namespace) -> Listed | Answered:
     """Answer a question of the research."""
     from metasae.studies.registry import STUDIES
     from metasae.studies.registry import study as named
+    from metasae.studies.result_folder import check_place
     from metasae.studies.runs import begin
 
     if arguments.list or arguments.name is None:
         return Listed(tuple(map(named, STUDIES)))
     asked = named(arguments.name)
     configuration = asked.configured(dict(map(_setting, arguments.set)))
-    writable(arguments.out, folder=True)
+    if out := writable(arguments.out, folder=True):
+        check_place(out)
     lab, report = opened_lab(arguments), progress.to_stream()
     run = begin(lab, asked, configuration, arguments.seeds)
     if arguments.anew:
         run.delete()
         run = begin(lab, asked, configuration, arguments.seeds)
     finding = run.answer(lab, report)
-    if arguments.out is not None:
-        run.copy_result(arguments.out)
-    return Answered(run.identity, finding, arguments.out)
+    if out is not None:
+        run.copy_result(out)
+    return Answered(run.identity, finding, out)
 
 
 def _setting(text: str) -> tuple[str, str]:

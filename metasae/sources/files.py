@@ -100,6 +100,8 @@ def remove(folder: Path) -> None:
 def json_text(values: Any, dense: bool = False) -> str:
     """Values as JSON over several lines (``dense``: in one); a number that is not finite is null.
 
+    What is of NumPy or torch becomes plain numbers and lists.
+
     JSON knows neither NaN nor infinity, and few programs read what Python writes in their place.
     """
     lines: dict[str, Any] = {"separators": (",", ":")} if dense else {"indent": 1}
@@ -107,6 +109,8 @@ def json_text(values: Any, dense: bool = False) -> str:
 
 
 def _finite(values: Any) -> Any:
+    if hasattr(values, "tolist"):  # of NumPy or torch
+        values = values.tolist()
     if isinstance(values, dict):
         return {name: _finite(value) for name, value in values.items()}
     if isinstance(values, list | tuple):

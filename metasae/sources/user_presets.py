@@ -268,9 +268,14 @@ def _hook_layer(configurations: Sequence[_SAEConfig]) -> int | None:
     layers = set()
     for one in configurations:
         inner = one.metadata or _Hooked()
-        match = _HOOK.fullmatch(one.hook_name or one.hook_point or inner.hook_name or "")
-        layers.add(int(match[1]) + (match[2] == "post") if match else None)
+        layers.add(block_after(one.hook_name or one.hook_point or inner.hook_name or ""))
     return layers.pop() if len(layers) == 1 else None
+
+
+def block_after(hook: str) -> int | None:
+    """Number of the block that reads the residual stream of a hook; None for another hook."""
+    match = _HOOK.fullmatch(hook)
+    return int(match[1]) + (match[2] == "post") if match else None
 
 
 def _model(written: _Written) -> ModelSource:

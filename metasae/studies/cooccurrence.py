@@ -249,8 +249,9 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
 
 def _verdict(figures: dict[str, Any]) -> str:
     by = figures["difference"]
-    more = by["low"] > 0
-    words = "more than" if more else "less than" if by["high"] < 0 else "no more and no less than"
+    words = "neither clearly more nor clearly less than"
+    if by["low"] > 0 or by["high"] < 0:
+        words = "more than" if by["low"] > 0 else "less than"
     text = (
         f"Latents that share a meta-latent fire together {words} equally close ones that share "
         f"none: φ {figures['phi_sharing']:.4f} against {figures['phi_same_cosine']:.4f}, a "

@@ -1,6 +1,6 @@
-"""Which latents fire on which tokens of the preset's text: a sparse matrix, tokens × latents.
+"""Which latents fire on which tokens, and how much: sparse matrices, tokens × latents.
 
-Shapes: N tokens, F latents.
+Shapes: N tokens, F latents, D = d_model.
 """
 
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from metasae.errors import UserError
@@ -15,11 +16,15 @@ from metasae.lab.lab import Lab
 from metasae.lm.halves import lower_layers, usable
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
+from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.encoder import Encoder
 from metasae.text.kept_windows import text_of
 from metasae.text.overlap import clean_windows
 from metasae.text.windows import Windows, length_batches
 from metasae.training.held_out import held_out_batches
+
+_CHUNK = 1024
+"""Rows whose pre-activations are held at once."""
 
 
 def firing(
@@ -55,6 +60,18 @@ def firing(
     token, latent = np.concatenate(rows), np.concatenate(columns)
     ones = np.ones(len(token), np.float32)
     return sp.csr_array((ones, (token, latent)), shape=(read, lab.n_latents))
+
+
+def activations(
+    sae: SparseAutoencoder, x: Float[Tensor, "N D"], progress: Progress = silent
+) -> sp.csr_array:
+    """Activations of an SAE on some rows, (N, F), without a dense matrix of all of them."""
+    encoder, parts = Encoder.of(sae, sae.W_enc.dtype), list[sp.csr_array]()
+    for some in x.split(_CHUNK):
+        row, latent, value = (part.numpy() for part in encoder.entries(some))
+        parts.append(sp.csr_array((value, (row, latent)), shape=(len(some), sae.width)))
+        progress("Encoding the text", min(1.0, len(parts) * _CHUNK / len(x)), "")
+    return sp.csr_array(sp.vstack(parts))
 
 
 def _trained_on(text: Windows) -> Iterator[tuple[Tensor, Tensor]]:

@@ -40,15 +40,12 @@ from metasae.lab.city_records import CityRecord
 from metasae.progress import Progress
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.saes.encoder import Encoder
 from metasae.steering.edits import MAX_STRENGTH
 from metasae.steering.global_edit import GlobalEdit
 from metasae.studies.city_facts import Ask
-from metasae.studies.held_out_text import Change, HeldOutText
-from metasae.studies.study import RESAMPLED, Finding, Material, Study, mean_with_interval
-
-_ROWS = 2048
-"""Residuals that are encoded at once."""
+from metasae.studies.firing import activations
+from metasae.studies.held_out_text import HeldOutText, in_turn
+from metasae.studies.study import Finding, Material, Study, mean_with_interval, ratio_with_interval
 
 _ALIKE = 20
 """Meta-latents of nearly the same frequency that a control is drawn from."""
@@ -213,39 +210,11 @@ def edits(
     yield RANDOM, random_like(out, config.seed + one.meta)
 
 
-def encoded(sae: SparseAutoencoder, rows: Float[Tensor, "N D"], progress: Progress) -> sp.csc_array:
-    """Activations of all latents on some rows, (N, F); encoded once for all edits."""
-    encoder, found = Encoder.of(sae, rows.dtype), list[sp.coo_array]()
-    for begin in range(0, len(rows), _ROWS):
-        some = rows[begin : begin + _ROWS]
-        row, latent, value = (part.numpy() for part in encoder.entries(some))
-        found.append(sp.coo_array((value, (row, latent)), shape=(len(some), sae.width)))
-        progress("Encoding the text", min(1.0, (begin + _ROWS) / len(rows)), "")
-    return sp.csc_array(sp.vstack(found))
-
-
-def in_turn(made: Float[Tensor, "N D"]) -> Change:
-    """Puts rows that are worked out already in the place of residuals, batch after batch."""
-    begin = 0
-
-    def change(rows: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
-        nonlocal begin
-        begin += len(rows)
-        return made[begin - len(rows) : begin]
-
-    return change
-
-
 def per_token(
     nats: Float[Tensor, " W"], tokens: Float[Tensor, " W"], seed: int
 ) -> dict[str, float]:
     """Nats a token, and the middle 95 % of what as many windows drawn again give."""
-    summed, sizes = nats.double().numpy(), tokens.double().numpy()
-    draw = np.random.default_rng(seed)
-    picks = [draw.integers(0, len(summed), len(summed)) for _ in range(RESAMPLED)]
-    drawn = [summed[some].sum() / sizes[some].sum() for some in picks]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"value": float(summed.sum() / sizes.sum()), "low": float(low), "high": float(high)}
+    return ratio_with_interval(nats.double().numpy(), tokens.double().numpy(), seed)
 
 
 @dataclass(frozen=True)
@@ -300,7 +269,7 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
     asked = chosen(decomposition, choose, able, config)
     held_out = material.text(config.windows, progress)
     rows = held_out.rows
-    text = _Text(held_out, rows, encoded(material.sae, rows, progress))
+    text = _Text(held_out, rows, sp.csc_array(activations(material.sae, rows, progress)))
     ask = facts.prepare(measure, progress)
     table, attributes = _edits(material, text, ask, measure, asked, config, progress)
     decoder = _decoder(decomposition, text, config.seed, progress)

@@ -12,23 +12,8 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float
 from scipy.stats import rankdata
-from torch import Tensor
 
-from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.saes.encoder import Encoder
 from metasae.studies.study import RESAMPLED
-
-_CHUNK = 1024
-"""Rows whose pre-activations are held at once."""
-
-
-def activations(sae: SparseAutoencoder, x: Float[Tensor, "N D"]) -> sp.csr_array:
-    """Activations of an SAE on some rows, (N, F), without a dense matrix of all of them."""
-    encoder, parts = Encoder.of(sae, sae.W_enc.dtype), []
-    for some in x.split(_CHUNK):
-        row, latent, value = (part.numpy() for part in encoder.entries(some))
-        parts.append(sp.csr_array((value, (row, latent)), shape=(len(some), sae.width)))
-    return sp.csr_array(sp.vstack(parts))
 
 
 def effects(

@@ -36,7 +36,7 @@ from metasae.progress import Progress
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.neighbours import top_cosines
 from metasae.saes.pursuit import pursuits
-from metasae.studies.study import RESAMPLED, Finding, Material, Study
+from metasae.studies.study import Finding, Material, Study, ratio_with_interval
 from metasae.training.controls import gaussian_like, principal_components
 from metasae.training.meta_sae import RECIPE
 from metasae.training.rows import TensorRows
@@ -253,15 +253,8 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
 
 def explained(left: Float[Tensor, " F"], total: Float[Tensor, " F"], seed: int) -> dict[str, float]:
     """Fraction of variance explained, uncentred, and its bootstrap interval over directions."""
-    not_rebuilt, whole = left.double().numpy(), total.double().numpy()
-    draw, drawn = np.random.default_rng(seed), []
-    for _ in range(RESAMPLED):
-        some = draw.integers(0, len(whole), len(whole))
-        drawn.append(1 - not_rebuilt[some].sum() / whole[some].sum())
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return {
-        "fve": float(1 - not_rebuilt.sum() / whole.sum()), "low": float(low), "high": float(high)
-    }  # fmt: skip
+    lost = ratio_with_interval(left.double().numpy(), total.double().numpy(), seed)
+    return {"fve": 1 - lost["value"], "low": 1 - lost["high"], "high": 1 - lost["low"]}
 
 
 def _verdict(table: pd.DataFrame) -> str:

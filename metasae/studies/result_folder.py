@@ -6,6 +6,7 @@ too), the figures, the verdict and the Python that repeats them; ``tables/`` a P
 """
 
 import json
+import re
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,6 +82,18 @@ def command(found: StoredFinding) -> str:
     settings = [f"--set={name}={value}" for name, value in found.configuration.items()]
     asked = [f"--preset={found.made['preset']}", f"--seeds={found.seeds}"]
     return shlex.join(["python", "-m", "metasae", "study", found.study, *asked, *settings])
+
+
+def check_place(out: Path) -> None:
+    """Refuse a folder that holds something else: a result takes its whole place.
+
+    Raises:
+        UserError: for it.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
+        raise UserError(
+            f"{out} holds other files, and a result would take their place; name a new folder."
+        )
 
 
 def write(
@@ -172,4 +185,4 @@ def read(folder: Path) -> StoredFinding:
 
 
 def _file(name: str) -> str:
-    return name.replace(" ", "-")
+    return re.sub(r"[^\w.-]+", "-", name)

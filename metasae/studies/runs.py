@@ -165,8 +165,9 @@ class Run:
         """Write the folder of its result once more, elsewhere.
 
         Raises:
-            UserError: when it can't be read or written.
+            UserError: when it can't be read or written, or something else is there.
         """
+        result_folder.check_place(out)
         with written_whole(out) as part:
             shutil.copytree(self.folder / RESULT, part)
 

@@ -121,7 +121,8 @@ def with_controls(
         narrow, wide: unit directions of two widths.
         pairs: as `children` gives them.
     """
-    draw = torch.Generator().manual_seed(seed)
+    # Trainings draw a random start from their seed itself: the same rows would be no control.
+    draw = torch.Generator().manual_seed(2**32 + seed)
     parent, child = (torch.tensor(pairs[name].tolist()).long() for name in ("parent", "child"))
     cosine = torch.tensor(pairs["cosine"].tolist())
     donors = of_other_families(pairs["parent"].to_numpy(), np.random.default_rng(seed))

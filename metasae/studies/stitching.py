@@ -40,9 +40,10 @@ from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.saes.neighbours import VERY_SIMILAR, top_cosines
 from metasae.studies import stitch_pictures as pictures
+from metasae.studies.firing import activations
 from metasae.studies.graphs import similar
-from metasae.studies.held_out_text import Change, HeldOutText
-from metasae.studies.insertion import activations, area_with_intervals, curve, effects
+from metasae.studies.held_out_text import HeldOutText, in_turn
+from metasae.studies.insertion import area_with_intervals, curve, effects
 from metasae.studies.stitch_way import Coded, Way, families, walk, way
 from metasae.studies.study import (
     Finding,
@@ -55,6 +56,9 @@ from metasae.studies.study import (
 )
 from metasae.training.controls import gaussian_like
 from metasae.training.held_out import HELD_OUT_WINDOWS
+
+_MOST_STEPS = 1000
+"""At each of which the model reads the text once more."""
 
 _OFTEN = 10
 """Times a latent fires from which on its effect is no matter of a few tokens."""
@@ -73,7 +77,7 @@ class Configuration:
         seed: of the orders, the controls and the intervals.
 
     Raises:
-        UserError: for a share or threshold outside 0 to 1, no window, or fewer than two steps.
+        UserError: for a share or threshold outside 0 to 1, no window, or steps out of range.
     """
 
     smaller_share: float = 1 / 8
@@ -87,20 +91,10 @@ class Configuration:
         check_threshold(self.threshold)
         if self.windows < 1:
             raise UserError("There is nothing to measure on; give at least one window of text.")
-        if self.steps < 2:
-            raise UserError(f"There are {self.steps} steps; give two or more, one to swap in.")
-
-
-def in_place(replaced: Float[Tensor, "N D"]) -> Change:
-    """What puts rows that are known already in the place of a text's, in the text's order."""
-    at = 0
-
-    def change(rows: Tensor) -> Tensor:
-        nonlocal at
-        at += len(rows)
-        return replaced[at - len(rows) : at]
-
-    return change
+        if not 2 <= self.steps <= _MOST_STEPS:
+            raise UserError(
+                f"There are {self.steps} steps; give 2, one of them to swap in, to {_MOST_STEPS:,}."
+            )
 
 
 def insertions(
@@ -265,7 +259,7 @@ def _nats(
     """Cross-entropy a token with other residuals in the text's place, kept with the run's parts."""
 
     def ask() -> pd.DataFrame:
-        nats = text.nats(None if made is None else in_place(made))
+        nats = text.nats(None if made is None else in_turn(made))
         return pd.DataFrame({"nats": [float(nats.double().sum() / text.tokens.sum())]})
 
     return float(material.parts.table(name, ask)["nats"][0])

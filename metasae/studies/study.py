@@ -2,7 +2,9 @@
 
 To add one, write a module with a configuration (a frozen dataclass of plain values), a function
 ``run(material, config, progress) -> Finding`` and a `Study` that names both, and add its line to
-`registry.STUDIES`. The command line and the files of a result are made from these.
+`registry.STUDIES`. The command line, the page and the files of a result are made from these. A
+result is kept by the question and the package's version, so ask with ``--anew`` while a study is
+being written.
 
 Shapes: F latents, D = d_model.
 """
@@ -22,6 +24,7 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
+from metasae.sources.user_presets import block_after
 from metasae.steering.provenance import Provenance
 from metasae.studies.city_facts import CityFacts
 from metasae.studies.firing import firing
@@ -31,6 +34,9 @@ from metasae.studies.parts import Parts
 
 if TYPE_CHECKING:
     import altair as alt
+
+_MOST = 2**31 - 1
+"""Of a setting: the largest number, and seed, there is."""
 
 RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
@@ -123,6 +129,14 @@ class Material:
                     f"The SAE of {width:,} latents has directions of width {sae.d_in}, the open "
                     f"one of {self.sae.d_in}; compare SAEs of one hook."
                 )
+            block, own = (
+                block_after(str(one.metadata.get("hook_name"))) for one in (sae, self.sae)
+            )
+            if None not in (block, own) and block != own:
+                raise UserError(
+                    f"The SAE of {width:,} latents reads the residual stream before block {block}, "
+                    f"the open one before block {own}; compare SAEs of one hook."
+                )
             self._opened[width] = sae
         return self._opened[width]
 
@@ -202,7 +216,8 @@ class Finding:
 
     Attributes:
         verdict: one sentence, in plain words, with the figures it rests on.
-        figures: JSON-able values: the numbers to cite, with intervals and controls.
+        figures: numbers, texts, and lists and dictionaries of them: what to cite, with intervals
+            and controls. NumPy's and torch's numbers are written as plain ones.
         tables: name → table; columns are documented in the study's module.
         charts: name → picture.
         left_out: what could not be done and why, a sentence each.
@@ -227,8 +242,8 @@ class Study:
         question: what it asks, in one sentence.
         published: what the post or the paper found, in one sentence; empty where nothing is
             published.
-        configuration: a frozen dataclass of plain values with defaults; raises UserError for values
-            that make no sense.
+        configuration: a frozen dataclass of numbers, texts and bools with defaults, among them
+            ``seed``; raises UserError for values that make no sense.
         run: answers it.
     """
 
@@ -267,16 +282,33 @@ class Study:
                 raise UserError(
                     f"The study {self.name} has no setting {name}; it has: {', '.join(usual)}."
                 )
-            kind = type(usual[name])
-            try:
-                usual[name] = kind(text)
-            except ValueError as error:
-                raise UserError(
-                    f'{name} is "{text}"; give a {"whole number" if kind is int else "number"}.'
-                ) from error
-            if name == "seed" and not 0 <= usual[name] < 2**31:
-                raise UserError(f"seed is {text}; give a whole number from 0 to {2**31 - 1:,}.")
+            usual[name] = _read(name, text, type(usual[name]))
+            if name == "seed" and usual[name] < 0:
+                raise UserError(f"seed is {text}; give a whole number from 0 to {_MOST:,}.")
         return self.configuration(**usual)
+
+
+def _read(name: str, text: str, kind: type) -> Any:
+    """What a person typed for a setting.
+
+    Raises:
+        UserError: for what is none of its kind, no finite number, or larger than anything counted.
+    """
+    if kind is str:
+        return text
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UserError(f'{name} is "{text}"; give true or false.')
+        return text.lower() == "true"
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise UserError(
+            f'{name} is "{text[:40]}"; give a {"whole number" if kind is int else "number"}.'
+        ) from error
+    if not abs(value) <= _MOST:
+        raise UserError(f"{name} is {text[:40]}; give a number of at most {_MOST:,}.")
+    return value
 
 
 def check_threshold(threshold: float) -> None:
@@ -318,20 +350,36 @@ def mean_with_interval(
 
     Args:
         values: one for each latent, (F,).
-        groups: of each value the number of the group, from 0, that it is drawn again with: values
+        groups: see `ratio_with_interval`.
+        weights: how much each counts, (F,); all the same when left out.
+
+    Raises:
+        UserError: when there are none.
+    """
+    if weights is None:
+        weights = np.ones(len(values))
+    return ratio_with_interval(weights * values, weights, seed, groups)
+
+
+def ratio_with_interval(
+    parts: np.ndarray, wholes: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    """A sum as a share of another, Σ parts / Σ wholes, and its bootstrap interval of 95 %.
+
+    Args:
+        parts, wholes: one of each for each latent, (F,), or whatever is drawn again.
+        groups: of each latent the number of the group, from 0, that it is drawn again with: values
             that have something in common aren't independent. Each by itself when left out.
 
     Raises:
         UserError: when there are none.
     """
-    if not len(values):
+    if not len(parts):
         raise UserError("There is nothing left to take a mean of; choose other thresholds.")
     draw = np.random.default_rng(seed)
     if groups is None:
-        groups = np.arange(len(values))
-    if weights is None:
-        weights = np.ones(len(values))
-    sums, sizes = np.bincount(groups, weights * values), np.bincount(groups, weights)
+        groups = np.arange(len(parts))
+    sums, sizes = np.bincount(groups, parts), np.bincount(groups, wholes)
     picks = (draw.integers(0, len(sums), len(sums)) for _ in range(RESAMPLED))
     drawn = [float(sums[some].sum() / sizes[some].sum()) for some in picks]
     low, high = np.quantile(drawn, [0.025, 0.975])

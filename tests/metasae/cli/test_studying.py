@@ -34,6 +34,8 @@ def test_the_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         ["max-cosine", "--set", "nonsense=1"],
         ["max-cosine", "--set", "threshold=high"],
         ["max-cosine", "--set", "threshold=7"],
+        ["max-cosine", "--set", "threshold=nan"],
+        ["stitching", "--set", f"steps={10**12}"],
         ["max-cosine", "--seeds", "0"],
     ],
 )
@@ -68,6 +70,21 @@ def test_the_same_question_is_read_back_and_asked_anew(
     assert anew["run"] == first["run"] and anew["verdict"] == first["verdict"]
     row, was = anew["figures"]["saebench"], first["figures"]["saebench"]
     assert row["eval_id"] != was["eval_id"]
+
+
+def test_a_folder_of_other_files_is_not_replaced(
+    on_small: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    command = ["study", "saebench", "--set", "steps=4", "--set", "starts=1", "--out"]
+    assert main([*command, str(tmp_path / "mine")]) == 1
+    assert "holds other files" in capsys.readouterr().err
+    assert [one.name for one in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        assert main([*command, str(tmp_path / "empty")]) == 0
+    assert result_folder.read(tmp_path / "empty").study == "saebench"
 
 
 def test_a_killed_command_goes_on_where_it_stopped(

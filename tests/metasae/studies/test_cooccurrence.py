@@ -12,6 +12,7 @@ from metasae.errors import UserError
 from metasae.progress import silent
 from metasae.studies.cooccurrence import (
     Configuration,
+    _verdict,
     by_density,
     composition,
     matched_pairs,
@@ -130,3 +131,22 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)  # type: ignore[arg-type]
     one_sentence(raised)
+
+
+def test_latents_that_fire_too_rarely_take_no_part() -> None:
+    material = replace(material_of(LATENTS), read=lambda tokens, held_out, progress: together(100))
+    finding = run(material, Configuration(tolerance=0.6, least=30), silent)
+    often = together(100).sum(0)
+    able = np.flatnonzero(often >= 30)
+    assert 3 <= len(able) < len(LATENTS) and finding.figures["latents"] == len(able)
+    latents = finding.tables["latents"].set_index("latent")["density"]
+    assert latents.to_dict() == {n: often[n] / 100 for n in able.tolist()}
+
+
+def test_a_difference_that_may_be_none_is_not_called_none() -> None:
+    def said(low: float, high: float) -> str:
+        by = {"value": (low + high) / 2, "low": low, "high": high}
+        return _verdict({"phi_sharing": 0.1, "phi_same_cosine": 0.1, "difference": by})
+
+    assert "together more than" in said(0.1, 0.2) and "together less than" in said(-0.2, -0.1)
+    assert "neither clearly more nor clearly less than" in said(-0.1, 0.1)

@@ -5,13 +5,14 @@ import torch
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lm.halves import usable
 from metasae.progress import silent
 from metasae.studies import firing as module
 from metasae.studies.study import Material
 from metasae.text.document import Document
 from metasae.text.windows import windows
 from tests import small_lab as planted
-from tests.builders import one_sentence
+from tests.builders import one_sentence, random_sae, unit_rows
 from tests.small_models import TAUGHT
 
 
@@ -67,3 +68,30 @@ def test_a_labs_material_opens_its_smaller_saes(small_lab: Lab) -> None:
     assert material.smaller_widths == (planted.NARROW,)
     assert material.smaller(planted.NARROW).width == planted.NARROW
     assert material.decompositions == (small_lab.decomposition,)
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_activations_are_those_of_the_sae(k: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 7)
+    sae, rows = random_sae(6, 12, k=k), 3 * unit_rows(1, 20, 6)
+    told: list[float] = []
+    found = module.activations(sae, rows, lambda stage, share, more: told.append(share))
+    assert torch.allclose(torch.from_numpy(found.toarray()), sae.encode(rows), atol=1e-6)
+    assert found.nnz == int((sae.encode(rows) > 0).sum()) > 0
+    assert told == [0.35, 0.7, 1.0]
+
+
+def test_of_unseen_text_what_training_text_has_as_well_is_left_out(
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [f"{TAUGHT[n]} is a city . " * 4 for n in (0, 0, 1)]
+    known = (False, True, True)
+    texts = [Document("a", text, new) for text, new in zip(said, known, strict=True)]
+    text = windows(small_lab.model, silent, texts)
+    monkeypatch.setattr(module, "text_of", lambda *_: text)
+    monkeypatch.setattr(module, "fast_dtype", lambda: torch.float32)
+    read = module.firing(small_lab, 10**6, True).shape[0]
+    last = (text.document == 2).nonzero()[:, 0]
+    resid = small_lab.model.residual(text.tokens[last].long())
+    put = usable(resid, text.lengths[last], small_lab.median_norm)
+    assert read == int(put.sum()) > 0

@@ -6,7 +6,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lab.city_records import CityRecord
-from metasae.progress import Progress, silent
+from metasae.progress import Progress
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.global_edit import GlobalEdit
 from metasae.studies import global_edit as module
@@ -28,7 +27,6 @@ from metasae.studies.global_edit import (
     Chosen,
     Configuration,
     chosen,
-    encoded,
     halves,
     like,
     on_cities,
@@ -37,7 +35,7 @@ from metasae.studies.global_edit import (
 )
 from metasae.studies.held_out_text import Change
 from metasae.studies.study import Material
-from tests.builders import city_record, one_sentence, random_sae
+from tests.builders import city_record, one_sentence
 from tests.metasae.studies.planted import material_of, sae_of, sums_of
 
 LATENTS = (
@@ -261,17 +259,43 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     one_sentence(raised)
 
 
-@pytest.mark.parametrize("k", [3, None])
-def test_rows_are_encoded_as_the_sae_encodes_them(
-    k: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_ROWS", 4)
-    sae = random_sae(6, 12, k=k)
-    x = torch.randn(10, 6, generator=torch.Generator().manual_seed(1))
-    np.testing.assert_allclose(encoded(sae, x, silent).toarray(), sae.encode(x), atol=1e-5)
-
-
 def test_nats_a_token_are_of_all_tokens_together() -> None:
     found = per_token(torch.tensor([2.0, 8.0]), torch.tensor([1.0, 3.0]), seed=0)
     assert found == {"value": 2.5, "low": 2.0, "high": pytest.approx(8 / 3)}
     assert SimpleNamespace(**per_token(torch.ones(4), torch.ones(4), 0)).high == 1.0
+
+
+def test_what_is_chosen_is_not_chosen_on_the_cities_it_is_measured_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, set[str]] = {}
+
+    def choosing(decomposition: Decomposition, records: Any, *more: Any) -> list[Chosen]:
+        seen["chosen on"] = {one.name for one in records}
+        return chosen(decomposition, records, *more)
+
+    def asking(records: Sequence[CityRecord], progress: Progress) -> Ask:
+        seen["measured on"] = {one.name for one in records}
+        return prepare(records, progress)
+
+    monkeypatch.setattr(module, "chosen", choosing)
+    STUDY.answer(material(city_facts=CityFacts(CITIES, asking)), ASKED)
+    assert not seen["chosen on"] & seen["measured on"]
+    assert seen["chosen on"] | seen["measured on"] == {one.name for one in CITIES}
+
+
+def test_a_fact_that_becomes_right_is_not_kept() -> None:
+    # Right is what is above 9: nothing before, and a city's own axis once its country's is gone.
+    def strict(records: Sequence[CityRecord], progress: Progress) -> Ask:
+        ask = prepare(records, progress)
+        return lambda change: ask(change).assign(right=lambda facts: facts["nats"] > 9)
+
+    table = STUDY.answer(material(city_facts=CityFacts(CITIES, strict)), ASKED).tables["edits"]
+    assert table[["kept_here", "known_here"]].to_numpy().max() == 0
+
+
+def test_the_residual_streams_mean_stands_in_its_place() -> None:
+    table = STUDY.answer(material(), ASKED).tables["decoder"].set_index("way")
+    rows = Text.rows
+    spread = float((rows - rows.mean(0)).square().sum())
+    assert table.loc["its mean", "nats"] == pytest.approx((3 + spread) / 6, rel=1e-5)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from metasae.errors import UserError
 from metasae.progress import silent
+from metasae.studies import graphs as module
 from metasae.studies.graphs import (
     Configuration,
     above,
@@ -123,3 +124,18 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)  # type: ignore[arg-type]
     one_sentence(raised)
+
+
+def test_chance_is_that_of_both_graphs_and_the_range_is_of_what_they_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "with_same_degrees", lambda graph, draw: graph)
+    monkeypatch.setattr(module, "share_range", lambda one, other, seed: (one.nnz, other.nnz))
+    # A has 01, 12 and 34. Of B, which may have three edges as well, 01 and 34 come before three
+    # more at once.
+    material = material_of(LATENTS, ((0, 1), (0, 2, 3), (4,)))
+    (row,) = run(material, Configuration(smaller_share=0.5), silent).figures["graphs"]
+    assert (row["edges_meta"], row["edges_cosine"]) == (3, 2)
+    assert row["share"] == row["random_share"] == pytest.approx(2 / 3)
+    assert row["jaccard"] == row["random_jaccard"] == pytest.approx(2 / 3)
+    assert (row["low"], row["high"]) == (3, 2)

@@ -69,3 +69,19 @@ def test_text_of_which_nothing_is_held_out_is_refused(
     monkeypatch.setattr(module, "text_of", lambda *_: text_of(small_lab, held_out=False))
     with pytest.raises(UserError, match="held out"):
         HeldOutText.of(small_lab, 100)
+
+
+def test_what_training_text_has_as_well_is_left_out(
+    small_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Documents 1 and 3 are for figures; training text has the first of them too.
+    names = TAUGHT[:4]
+    said = [f"{name} is a city . " * 4 for name in (names[1], names[1], names[0], names[2])]
+    known = [False, True, False, True]
+    texts = [Document("a", text, held_out) for text, held_out in zip(said, known, strict=True)]
+    made = windows(small_lab.model, silent, texts)
+    monkeypatch.setattr(module, "text_of", lambda *_: made)
+    tokens = [row for one in HeldOutText.of(small_lab, 100).batches for row in one.tokens.tolist()]
+    kept = made.tokens[made.document == 3].tolist()
+    assert all(row in [one[: len(row)] for one in kept] for row in tokens)
+    assert len(tokens) == int((made.document == 3).sum()) > 0

@@ -8,20 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasae.studies import insertion
-from metasae.studies.insertion import activations, area, area_with_intervals, curve, effects
+from metasae.studies.firing import activations
+from metasae.studies.insertion import area, area_with_intervals, curve, effects
 from tests.builders import random_sae, unit_rows
 
 KINDS = pytest.mark.parametrize("k", [None, 3])
-
-
-@KINDS
-def test_activations_are_those_of_the_sae(k: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(insertion, "_CHUNK", 7)
-    sae, rows = random_sae(6, 12, k=k), 3 * unit_rows(1, 20, 6)
-    found = activations(sae, rows)
-    assert torch.allclose(torch.from_numpy(found.toarray()), sae.encode(rows), atol=1e-6)
-    assert found.nnz == int((sae.encode(rows) > 0).sum()) > 0
 
 
 @KINDS

@@ -7,6 +7,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.progress import silent
+from metasae.studies import max_cosine as module
 from metasae.studies.max_cosine import BIN, Configuration, largest_cosines, run
 from tests.builders import one_sentence
 from tests.metasae.studies.planted import material_of, sums_of
@@ -76,3 +77,14 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)  # type: ignore[arg-type]
     one_sentence(raised)
+
+
+def test_as_many_random_directions_stand_in_for_those_that_are_matched_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "gaussian_like", lambda directions, seed: directions)
+    finding = run(material_of(LATENTS, ((0,), (5,))), Configuration(), silent)
+    pairs = [one for one in finding.figures["pairs"] if one["from"] != one["to"]]
+    assert len(pairs) == 4
+    for one in pairs:
+        assert one["random_share"] == one["share"] and one["random_median"] == one["median"]

@@ -15,6 +15,7 @@ from metasae.studies.rebuild import (
     encoder_trained,
     explained,
     run,
+    whole,
 )
 from tests.builders import one_sentence
 from tests.metasae.studies.planted import material_of, sae_of, sums_of
@@ -74,6 +75,9 @@ def test_every_way_has_its_row() -> None:
     assert fve["meta-SAE", 0] == pytest.approx(1.0)
     assert fve["meta-SAE", 1] == pytest.approx(1.0)
     assert fve["pursuit over 4 latents", 0] == pytest.approx(1 - 4 / 8)
+    # Each axis has the mean 2 · √½ / 8, so of the eight unit lengths 2 are the mean's.
+    centred = {row["way"]: row["fve_centred"] for row in rows}
+    assert centred["pursuit over 4 latents"] == pytest.approx(1 - 4 / 6)
     assert fve["pursuit over meta-latents", 0] == pytest.approx(1.0)
     assert fve["pursuit over random rows", 0] < 0.95
     assert l0["principal components"] == 2.0
@@ -99,3 +103,8 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
     with pytest.raises(UserError) as raised:
         replace(QUICK, **wrong)  # type: ignore[arg-type]
     one_sentence(raised)
+
+
+@pytest.mark.parametrize(("l0", "parts"), [(0.2, 1), (3.996, 4), (4.0, 4), (4.009, 4), (4.02, 5)])
+def test_a_mean_number_of_parts_becomes_a_whole_one(l0: float, parts: int) -> None:
+    assert whole(l0) == parts

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from metasae.errors import UserError
 from metasae.progress import silent
@@ -15,6 +18,7 @@ from metasae.sources.files import read_json, write_json
 from metasae.steering.provenance import Provenance, Weights
 from metasae.studies import result_folder
 from metasae.studies.registry import study
+from metasae.studies.study import Finding
 from tests.builders import cut_off, one_sentence
 from tests.metasae.studies.planted import material_of
 
@@ -97,3 +101,20 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     with pytest.raises(UserError) as raised:
         result_folder.read(folder)
     assert "newer" in one_sentence(raised)
+
+
+def test_numbers_of_other_libraries_and_any_name_can_be_written(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": [1, 2]})
+    figures = {
+        "share": np.float32(0.5), "count": table["x"].max(), "all": np.arange(2),
+        "none": np.float64("nan"), "torch": torch.tensor(2.0), "hit": np.bool_(True),
+    }  # fmt: skip
+    chart = alt.Chart(table).mark_point().encode(x="x:Q")
+    finding = Finding("", figures, {"own/meta": table}, {"own vs. meta/latents": chart})
+    one = study("max-cosine")
+    result_folder.write(tmp_path / "r", one, one.configuration(), finding, MADE, 1, WEIGHTS)
+    read = result_folder.read(tmp_path / "r")
+    assert read.figures == {
+        "share": 0.5, "count": 2, "all": [0, 1], "none": None, "torch": 2.0, "hit": True
+    }  # fmt: skip
+    assert list(read.tables) == ["own-meta"] and list(read.charts) == ["own-vs.-meta-latents"]

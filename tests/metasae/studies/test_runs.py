@@ -268,6 +268,11 @@ def test_the_result_is_copied_elsewhere(small_lab: Lab, counting: Counting, tmp_
     run.copy_result(tmp_path / "out" / "mine")
     assert result_folder.read(tmp_path / "out" / "mine").figures == {"sum": 30}
     assert run.finished
+    run.copy_result(tmp_path / "out" / "mine")  # once more, over it
+    with pytest.raises(UserError) as raised:
+        run.copy_result(tmp_path / "out")
+    one_sentence(raised)
+    assert (tmp_path / "out" / "mine").is_dir()
     shutil.rmtree(run.folder / "result")
     with pytest.raises(UserError) as raised:
         run.copy_result(tmp_path / "out" / "mine")

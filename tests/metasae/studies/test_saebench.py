@@ -1,5 +1,8 @@
 """SAEBench's row, on directions that are sums of few."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -9,6 +12,7 @@ from metasae.progress import silent
 from metasae.saes.decomposition import Decomposition
 from metasae.studies.saebench import Configuration, run
 from metasae.studies.study import Material
+from metasae.training import explained
 from tests.builders import one_sentence
 from tests.metasae.studies.planted import material_of, sae_of
 
@@ -63,3 +67,17 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)  # type: ignore[arg-type]
     one_sentence(raised)
+
+
+def test_both_rows_are_explained_around_their_mean(
+    planted: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quality(meta: object, directions: torch.Tensor) -> SimpleNamespace:
+        real = torch.equal(directions, planted.sae.W_dec)
+        return SimpleNamespace(l0=4.0, fve=0.9, fve_centred=0.5 if real else 0.1, dead=0.0)
+
+    monkeypatch.setattr(explained, "quality", quality)
+    figures = run(planted, replace(SHORT, steps=1, starts=1), silent).figures
+    assert figures["fve_centred"] == 0.5 and figures["control_fve_centred"] == 0.1
+    row = figures["saebench"]["eval_result_metrics"]["meta_sae"]
+    assert row["decoder_fraction_variance_explained"] == 0.5

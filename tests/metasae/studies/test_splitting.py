@@ -113,6 +113,9 @@ def test_meta_latents_a_latent_are_counted_by_width(finding: Finding) -> None:
     }  # fmt: skip
     shares = finding.tables["shares"]
     assert shares.groupby("meta")["share"].sum().to_numpy() == pytest.approx(1.0)
+    # Meta-latent 0 is all of one of three latents, and √½ of two of six.
+    of_first = shares[(shares["meta"] == 0) & (shares["width"] == 3)]["share"].item()
+    assert of_first == pytest.approx((1 / 3) / (1 / 3 + 2 * 0.5**0.5 / 6))
     # Meta-latent 4 is in latents of the larger SAE alone.
     assert shares[(shares["meta"] == 4) & (shares["width"] == 3)]["share"].item() == 0.0
 

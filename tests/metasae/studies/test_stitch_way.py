@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasae.studies.insertion import activations
+from metasae.studies.firing import activations
 from metasae.studies.stitch_way import Coded, Families, families, steadiest, walk, way
 from tests.builders import random_sae, unit_rows
 from tests.metasae.studies.planted import sae_of, sums_of

@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import silent
-from metasae.studies import held_out_text
+from metasae.studies import held_out_text, stitching
+from metasae.studies.firing import activations
 from metasae.studies.held_out_text import Change
-from metasae.studies.stitching import Configuration, run
+from metasae.studies.stitch_way import Coded
+from metasae.studies.stitching import Configuration, insertions, run
 from metasae.studies.study import Material
 from tests import small_lab as planted_lab
 from tests.builders import one_sentence
-from tests.metasae.studies.planted import D_MODEL, material_of
+from tests.metasae.studies.planted import D_MODEL, material_of, sae_of, sums_of
 from tests.metasae.studies.test_held_out_text import text_of
 
 LATENTS = ((0,), (1,), (2,), (3,), (4,), (5,), (6,))
@@ -176,9 +180,39 @@ def test_a_preset_of_one_width_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"smaller_share": 1.0}, {"threshold": 0.0}, {"threshold": 1.0}, {"windows": 0}, {"steps": 1}],
+    [
+        {"smaller_share": 1.0},
+        {"threshold": 0.0},
+        {"threshold": 1.0},
+        {"windows": 0},
+        {"steps": 1},
+        {"steps": 1001},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError) as raised:
         Configuration(**wrong)  # type: ignore[arg-type]
     one_sentence(raised)
+
+
+def test_controls_have_the_latents_length_and_what_is_left_on_other_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 2 is left of every token along axis 3, and the latent fires at 2 and writes three times that:
+    # too much, while it would be novel if it wrote once or against what is left.
+    monkeypatch.setattr(stitching, "gaussian_like", lambda rows, seed: normalize(rows))
+    rows = rows_of([(3,)] * 4)
+    larger, smaller = sae_of(sums_of([(3,)])), sae_of(sums_of([(0,)]))
+    for length, novel in ((3.0, False), (1.0, True)):
+        long = Coded(replace(larger, W_dec=length * larger.W_dec), activations(larger, rows))
+        found = insertions(
+            long, Coded(smaller, activations(smaller, rows)), rows, np.random.default_rng(0)
+        )
+        ours = found[["novel", "novel_random", "novel_shuffled"]].to_numpy().tolist()
+        assert ours == [[novel, novel, novel]]
+    monkeypatch.setattr(stitching, "gaussian_like", lambda rows, seed: -normalize(rows))
+    other = insertions(long, Coded(smaller, activations(smaller, rows)), rows,
+                       np.random.default_rng(0))  # fmt: skip
+    assert other[["novel", "novel_random", "novel_shuffled"]].to_numpy().tolist() == [
+        [True, False, True]
+    ]
