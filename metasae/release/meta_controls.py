@@ -63,7 +63,7 @@ def meta_controls(
         return rows, rows
 
     kinds: dict[str, tuple[str, Any, Callable[[], Rows]]] = {
-        "gaussian": ("Gaussian rows", 0, lambda: (gaussian_like(decoder),) * 2),
+        "gaussian": ("Gaussian rows", "apart", lambda: (gaussian_like(decoder),) * 2),
         "residuals": ("residuals", about_text, residuals),
         "left_out": ("some directions", about_decoder, lambda: (decoder[~last], decoder[last])),
     }

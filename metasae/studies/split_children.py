@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.training.controls import APART
 
 MEASURES = ("kept", "whole", "explained")
 """See the module."""
@@ -121,8 +122,7 @@ def with_controls(
         narrow, wide: unit directions of two widths.
         pairs: as `children` gives them.
     """
-    # Trainings draw a random start from their seed itself: the same rows would be no control.
-    draw = torch.Generator().manual_seed(2**32 + seed)
+    draw = torch.Generator().manual_seed(APART + seed)
     parent, child = (torch.tensor(pairs[name].tolist()).long() for name in ("parent", "child"))
     cosine = torch.tensor(pairs["cosine"].tolist())
     donors = of_other_families(pairs["parent"].to_numpy(), np.random.default_rng(seed))

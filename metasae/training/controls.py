@@ -15,10 +15,19 @@ from metasae.training.meta_sae import train_meta_sae
 from metasae.training.rows import Rows, TensorRows, parts_of, width_of
 from metasae.training.trainer import Watch
 
+APART = 2**31
+"""Added to a control's seed: a training of the same seed draws from the same stream of numbers, and
+would start from the very rows it is to explain. (Seeds are below it; torch reads 32 bits of one.)
+"""
+
 
 def gaussian_like(directions: Float[Tensor, "N D"], seed: int = 0) -> Float[Tensor, "N D"]:
-    """Random unit directions, of the same shape as some given ones."""
-    rows = torch.randn(directions.shape, generator=torch.Generator().manual_seed(seed))
+    """Random unit directions, of the same shape as some given ones.
+
+    Args:
+        seed: of the draw; no training's start of any seed is drawn from the same stream.
+    """
+    rows = torch.randn(directions.shape, generator=torch.Generator().manual_seed(APART + seed))
     return rows / rows.norm(dim=1, keepdim=True)
 
 

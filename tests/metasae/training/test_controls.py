@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metasae.saes.directions import Directions
-from metasae.training.controls import principal_components
+from metasae.training.controls import gaussian_like, principal_components
 from metasae.training.rows import TensorRows
 from metasae.training.trainer import Trainer
 from tests.metasae.training.planted import CONFIG
@@ -27,3 +27,13 @@ def test_principal_components_by_hand() -> None:
     found = principal_components(TensorRows(x), 1)
     assert found["fve"] == pytest.approx((9 + 16 + 4 + 4) / (9 + 16 + 5 + 5))
     assert principal_components(TensorRows(x), 3)["fve"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 42])
+def test_gaussian_rows_are_no_trainings_start(seed: int) -> None:
+    rows = gaussian_like(torch.empty(500, 64), seed)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(500))
+    recipe = replace(CONFIG, width=100, batch=100, start="random", seed=seed)
+    start = Trainer(TensorRows(rows), recipe).p
+    for begun in (start.W_dec, start.W_enc / start.W_enc.norm(dim=1, keepdim=True)):
+        assert (begun @ rows.T).abs().max() < 0.7
