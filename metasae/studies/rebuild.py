@@ -306,4 +306,11 @@ STUDY = Study(
     "latents of smaller SAEs only slightly less.",
     configuration=Configuration,
     run=run,
+    words={
+        "rows": "ways to rebuild the decoder",
+        "way": "rebuilt from",
+        "parts_of": "parts to choose from",
+        "latents": "directions",
+        "encoder_steps": "steps the encoders were trained for",
+    },
 )

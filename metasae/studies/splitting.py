@@ -302,4 +302,18 @@ STUDY = Study(
     published="On GPT-2 latent 8326 (“talk”) splits into seven that share its one meta-latent.",
     configuration=Configuration,
     run=run,
+    words={
+        "control": "a random remainder",
+        "threshold": "cosine above which a latent is a child",
+        "families": "latents that split",
+        "added": "meta-latents a child adds",
+        "kept": "parent's activation kept %",
+        "whole": "has all the parent's meta-latents %",
+        "explained": "remainder explained by added ones %",
+        "seeds": "each start of the meta-SAE",
+        "kept_other": "parent's activation kept, another family's remainder %",
+        "whole_other": "has all the parent's, another family's remainder %",
+        "explained_other": "remainder explained, another family's %",
+        "meta_latents_a_latent": "meta-latents a latent, SAE of",
+    },
 )

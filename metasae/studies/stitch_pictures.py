@@ -75,8 +75,11 @@ def way(path: pd.DataFrame, swaps_begin: int) -> Any:
         .encode(
             alt.X("step:Q", title="step"),
             alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            alt.Color("way:N", title=None, sort=ways, legend=alt.Legend(orient="top")),
-            alt.StrokeDash("way:N", sort=ways, legend=None),
+            # The same colours where there is no control.
+            alt.Color(
+                "way:N", title=None, scale=alt.Scale(domain=ways), legend=alt.Legend(orient="top")
+            ),
+            alt.StrokeDash("way:N", scale=alt.Scale(domain=ways), legend=None),
             tooltip=["what", "way", "step", alt.Tooltip("value:Q", format=".4f")],
         )
     )

@@ -32,6 +32,8 @@ from metasae.studies.parts import Parts
 if TYPE_CHECKING:
     import altair as alt
 
+_TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
+
 RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
 
@@ -230,6 +232,9 @@ class Study:
         configuration: a frozen dataclass of plain values with defaults; raises UserError for values
             that make no sense.
         run: answers it.
+        words: a figure's or a column's name → how it is read, "group.name" within a group;
+            "control" says what the controls are. A name whose words end in " %" is a share, read
+            as percent.
     """
 
     name: str
@@ -238,6 +243,7 @@ class Study:
     published: str
     configuration: type
     run: Callable[[Material, Any, Progress], Finding]
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def answer(
         self, material: Material, configuration: Any = None, progress: Progress = silent
@@ -269,11 +275,10 @@ class Study:
                 )
             kind = type(usual[name])
             try:
-                usual[name] = kind(text)
-            except ValueError as error:
-                raise UserError(
-                    f'{name} is "{text}"; give a {"whole number" if kind is int else "number"}.'
-                ) from error
+                usual[name] = _TRUTHS[text.lower()] if kind is bool else kind(text)
+            except (ValueError, KeyError) as error:
+                wanted = {bool: "yes or no", int: "a whole number"}.get(kind, "a number")
+                raise UserError(f'{name} is "{text}"; give {wanted}.') from error
             if name == "seed" and not 0 <= usual[name] < 2**31:
                 raise UserError(f"seed is {text}; give a whole number from 0 to {2**31 - 1:,}.")
         return self.configuration(**usual)

@@ -17,7 +17,7 @@ from metasae.studies.runs import Run, all_runs, begin
 from metasae.studies.study import Finding, Material
 from tests.builders import cut_off
 from tests.pages.opening import open_page, query, until
-from workbench.studies import jobs
+from workbench.studies import ask, jobs
 
 pytestmark = pytest.mark.usefixtures("on_small")
 
@@ -101,7 +101,7 @@ def test_all_studies_are_listed_with_what_they_ask(on_small: Lab) -> None:
 
 def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
     app = studies_page(study="max-cosine")
-    assert any("has not been run here before" in one for one in said(app))
+    assert any("isn't known yet: it would be the first time" in one for one in said(app))
     app.text_input(key="set-max-cosine--threshold").set_value("0.6").run()
     app.button(key="run-max-cosine").click().run()
     run = ended(app)
@@ -144,6 +144,51 @@ def test_an_unknown_run_is_said_and_the_study_shown(identity: str) -> None:
     assert "There is no run" in error and "<b>" not in error.replace("\\<b", "")
     assert query(app)["study"] == "graphs" and "run" not in query(app)
     assert app.button(key="run-graphs").label == "Run"
+
+
+def test_settings_that_are_not_asked_yet_are_in_the_link(on_small: Lab) -> None:
+    app = studies_page(study="max-cosine")
+    assert "set" not in query(app) and "seeds" not in query(app)
+    app.text_input(key="set-max-cosine--threshold").set_value("0.6").run()
+    app.number_input(key="seeds-max-cosine-").set_value(3).run()
+    link = query(app)
+    assert link["set"] == "threshold:0.6" and link["seeds"] == "3"
+    again = studies_page(study="max-cosine", set=link["set"], seeds=link["seeds"])
+    assert again.text_input(key="set-max-cosine--threshold").value == "0.6"
+    assert again.number_input(key="seeds-max-cosine-").value == 3 and query(again) == link
+    again.text_input(key="set-max-cosine--threshold").set_value("0.7").run()
+    assert "set" not in query(again)
+    # Beside a run it is what differs from the run's own.
+    run = finished(on_small, threshold="0.6")
+    app = studies_page(run=run.identity, set="threshold:0.7,seed:5")
+    assert query(app)["set"] == "threshold:0.7,seed:5" and query(app)["run"] == run.identity
+    app.button(key="all-studies").click().run()
+    assert "set" not in query(app) and "seeds" not in query(app)
+
+
+@pytest.mark.parametrize(
+    ("typed", "seeds"),
+    [("nonsense", "99"), ("threshold", "x"), ("seed:x,colour:red", ""), (",:,", "-1"),
+     ("seed:99999999999999999999999", "²")],
+)  # fmt: skip
+def test_a_link_with_settings_there_are_none_of_is_the_usual(typed: str, seeds: str) -> None:
+    app = studies_page(study="max-cosine", set=typed, seeds=seeds)
+    assert not app.error and app.number_input(key="seeds-max-cosine-").value == 1
+    assert app.text_input(key="set-max-cosine--threshold").value == "0.7"
+    assert app.number_input(key="set-max-cosine--seed").value == 0
+    assert "set" not in query(app) and "seeds" not in query(app)
+
+
+def test_what_further_meta_saes_take_is_timed_before_they_are_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ask, "missing", lambda lab, count: count - 1)
+    monkeypatch.setattr(jobs, "seconds_of_training", lambda lab: 100.0)
+    app = studies_page(study="max-cosine")
+    assert not any("timed here" in one for one in said(app))
+    app.number_input(key="seeds-max-cosine-").set_value(3).run()
+    (told,) = [one for one in said(app) if "timed here" in one]
+    assert "2 more meta-SAEs are trained, about 3 min 20 s" in told
 
 
 def test_an_unknown_study_is_said_and_all_are_shown() -> None:

@@ -11,7 +11,7 @@ from metasae.studies.study import Study
 from workbench.frame import failed
 from workbench.studies import jobs
 from workbench.studies.place import go
-from workbench.studies.result import pictures
+from workbench.studies.result import glimpse
 from workbench.text import escape, plain
 
 
@@ -54,7 +54,7 @@ def _card(study: Study, runs: list[Run]) -> None:
         else:
             st.markdown(f"**Here:** {escape(found.verdict)}")
             if found.charts:
-                pictures(found, next(iter(found.charts)), f"card-{study.name}", most=2, narrow=230)
+                glimpse(found, next(iter(found.charts)), f"card-{study.name}")
     else:
         st.caption("Not asked of this SAE yet.")
     st.button(

@@ -1,5 +1,7 @@
 """The material of a study, its settings, and intervals."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,30 @@ def test_settings_are_read_by_their_kind(name: str) -> None:
         with pytest.raises(UserError) as raised:
             one.configured(given)
         one_sentence(raised)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a study with a setting of yes or no."""
+
+    whole: bool = True
+    seed: int = 0
+
+
+def test_yes_and_no_are_read_and_nothing_else() -> None:
+    one = replace(study("graphs"), configuration=Settings)
+    for text, value in (("yes", True), ("True", True), ("no", False), ("False", False)):
+        assert one.configured({"whole": text}).whole is value
+    for text in ("", "0", "maybe"):
+        with pytest.raises(UserError) as raised:
+            one.configured({"whole": text})
+        assert "give yes or no" in one_sentence(raised)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_words_for_figures_say_something(name: str) -> None:
+    words = study(name).words
+    assert words and all(text == text.strip() != "" for text in words.values())
 
 
 def test_an_interval_holds_the_mean_and_narrows_with_more_latents() -> None:
