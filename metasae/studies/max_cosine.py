@@ -167,6 +167,8 @@ def _picture(histograms: pd.DataFrame, threshold: float) -> Any:
     table = histograms.assign(
         pair=histograms["from"] + " → " + histograms["to"], end=histograms["cosine"] + BIN
     )
+    # Meta-latents first: the question is how close they are.
+    table = table.sort_values("from", key=lambda kinds: kinds != META, kind="stable")
     bars = (
         alt.Chart()
         .mark_bar()
@@ -202,7 +204,7 @@ STUDY = Study(
         "control": "random directions",
         "pairs": "how close the directions of one kind are to those of another",
         "threshold": "cosine above which directions count as close",
-        "share": "share above that cosine %",
-        "median": "median of the largest cosine",
+        "share": "share close %",
+        "median": "median cosine",
     },
 )

@@ -120,9 +120,9 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         },
         charts={
             "kept and explained": split_pictures.measures(found),
-            "largest lineages": _flow(lines, taken, config.drawn),
             "meta-latents by width": split_pictures.counts(counts),
             "widths by meta-latent": split_pictures.shares(shares),
+            "largest lineages": _flow(lines, taken, config.drawn),
         },
     )  # fmt: skip
 

@@ -77,7 +77,10 @@ def way(path: pd.DataFrame, swaps_begin: int) -> Any:
             alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
             # The same colours where there is no control.
             alt.Color(
-                "way:N", title=None, scale=alt.Scale(domain=ways), legend=alt.Legend(orient="top")
+                "way:N",
+                title=None,
+                scale=alt.Scale(domain=ways),
+                legend=alt.Legend(orient="top", symbolType="stroke"),
             ),
             alt.StrokeDash("way:N", scale=alt.Scale(domain=ways), legend=None),
             tooltip=["what", "way", "step", alt.Tooltip("value:Q", format=".4f")],

@@ -232,9 +232,9 @@ class Study:
         configuration: a frozen dataclass of plain values with defaults; raises UserError for values
             that make no sense.
         run: answers it.
-        words: a figure's or a column's name → how it is read, "group.name" within a group;
-            "control" says what the controls are. A name whose words end in " %" is a share, read
-            as percent.
+        words: a figure's or a column's name → how it is read, "group.name" within a group or a
+            list; "control" says what the controls are. A name whose words end in " %" is a share,
+            read as percent.
     """
 
     name: str

@@ -1,7 +1,9 @@
 """Studies in a real browser: one is asked, watched, read, opened by its link; one is cancelled."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.scanning import findings
@@ -13,9 +15,26 @@ SOON = 20_000
 LONG = 240_000
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test on errors of its scripts.
+
+    Not on what the console notes: opened by its link, Streamlit looks for its own files below the
+    page's path before it finds them.
+    """
+    complaints: list[str] = []
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
+        page = profile.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+    assert complaints == []
+
+
 def opened(address: str, page: Page, traffic: Traffic, place: str = "") -> None:
     page.goto(f"{address}/studies{place}")
-    expect(page.get_by_role("heading", level=3).first).to_be_visible(timeout=FIRST_START)
+    expect(page.get_by_role("heading", name="What holds for this SAE?")).to_be_visible()
+    # A study's name, once the model is loaded.
+    expect(page.locator("h2, h3").first).to_be_visible(timeout=FIRST_START)
     traffic.settle()
 
 

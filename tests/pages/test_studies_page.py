@@ -18,6 +18,7 @@ from metasae.studies.study import Finding, Material
 from tests.builders import cut_off
 from tests.pages.opening import open_page, query, until
 from workbench.studies import ask, jobs
+from workbench.studies.result import headline
 
 pytestmark = pytest.mark.usefixtures("on_small")
 
@@ -48,6 +49,11 @@ def said(app: AppTest) -> list[str]:
     """All that is written, without the marks that keep it from being Markdown."""
     written = [*app.main.markdown, *app.main.subheader, *app.main.caption, *app.info, *app.error]
     return [one.value.replace("\\", "") for one in written]
+
+
+def found_is_said(app: AppTest, run: Run) -> bool:
+    """Whether a run's whole verdict is on screen."""
+    return {one for one in headline(run.result().verdict) if one} <= set(said(app))
 
 
 def with_column(app: AppTest, name: str) -> list[pd.DataFrame]:
@@ -89,10 +95,11 @@ def test_all_studies_are_listed_with_what_they_ask(on_small: Lab) -> None:
     for name in STUDIES:
         assert f"**{study(name).question}**" in texts
     # What was found here stands on its card; the others are not asked yet.
-    assert f"**Here:** {run.result().verdict}" in texts
+    first, rest = headline(run.result().verdict)
+    assert f"**Here:** {first}" in texts and rest in texts
     assert texts.count("Not asked of this SAE yet.") == len(STUDIES) - 1
     app.button(key="open-max-cosine").click().run()
-    assert query(app)["run"] == run.identity and run.result().verdict in said(app)
+    assert query(app)["run"] == run.identity and found_is_said(app, run)
     app.button(key="all-studies").click().run()
     assert "study" not in query(app)
     app.button(key="open-graphs").click().run()
@@ -108,7 +115,8 @@ def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
     assert run.asked.configuration["threshold"] == 0.6 and run.asked.made == on_small.provenance
     assert query(app)["study"] == "max-cosine" and query(app)["run"] == run.identity
     found = run.result()
-    assert app.main.subheader[0].value.replace("\\", "") == found.verdict
+    assert app.main.subheader[0].value.replace("\\", "") == headline(found.verdict)[0]
+    assert found_is_said(app, run)
     code = [one.value for one in app.main.code]
     assert found.code.strip() in code and any(
         one.startswith("python -m metasae study") for one in code
@@ -123,7 +131,7 @@ def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
 def test_a_link_opens_a_run_again(on_small: Lab) -> None:
     first, second = finished(on_small), finished(on_small, threshold="0.6")
     app = studies_page(study="max-cosine", run=second.identity)
-    assert second.result().verdict in said(app) and not app.error
+    assert found_is_said(app, second) and not app.error
     assert query(app)["run"] == second.identity
     # Its tables are drawn when they are looked at.
     key = f"tables-{second.identity}"
@@ -264,7 +272,7 @@ def test_a_damaged_run_is_said_and_can_be_worked_out_again(on_small: Lab) -> Non
     assert any("damaged" in one.value for one in studies_page().error)
     app.button(key=f"go-on-{run.identity}").click().run()
     ended(app)
-    assert run.result().verdict in said(app)
+    assert found_is_said(app, run)
     write_json(run.folder / "asked.json", read_json(run.folder / "asked.json") | {"format": 9})
     app = studies_page(run=run.identity)
     assert any("another version" in one.value for one in app.error)
@@ -282,3 +290,17 @@ def test_a_study_that_fails_says_why(
     ended(app)
     assert any("did not succeed" in one.value for one in app.error)
     assert not any("only a terminal" in one for one in said(app))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "first", "rest"),
+    [
+        ("It is over.", "It is over.", ""),
+        ("60% (1 to 2; 3 at random) are; of others 1%.", "60% (1 to 2; 3 at random) are.",
+         "Of others 1%."),
+        ("A is 0.5. Of B none; C.", "A is 0.5.", "Of B none; C."),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_verdict_begins_with_its_first_statement(verdict: str, first: str, rest: str) -> None:
+    assert headline(verdict) == (first, rest)

@@ -60,8 +60,16 @@ def test_a_study_says_what_its_figures_are_called_and_which_are_shares() -> None
     words = {
         "control": "random rows", "novel": "novel %", "kept": "kept by children %",
         "often.latents": "latents that fire often", "way": "step by step",
+        "way.tokens": "tokens changed %",
     }  # fmt: skip
-    row = {"meta": 2088, "nats": 3.0, "nats_low": 2.5, "nats_high": 3.5, "novel": 0.004}
+    row = {
+        "meta": 2088,
+        "nats": 3.0,
+        "nats_low": 2.5,
+        "nats_high": 3.5,
+        "novel": 0.004,
+        "tokens": 0.5,
+    }
     figures = {
         "novel": {"value": 0.25, "low": 0.125, "high": 0.5}, "novel_random": 0.0,
         "often": {"latents": 1545, "novel": 0.5},
@@ -78,6 +86,7 @@ def test_a_study_says_what_its_figures_are_called_and_which_are_shares() -> None
     assert lists(figures, words)["step by step"].to_dict("records")[0] == {
         "meta-latent": "2088", "cross-entropy, nats a token": "3.00",
         "cross-entropy, nats a token, 95 %": "2.50 to 3.50", "novel": "0.40%",
+        "tokens changed": "50.0%",
     }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def numbers(figures: Mapping[str, Any], words: Words = _WORDS) -> pd.DataFrame:
 def lists(figures: Mapping[str, Any], words: Words = _WORDS) -> dict[str, pd.DataFrame]:
     """Name → table of a list of several records, an interval in one column."""
     return {
-        readable(name, words): pd.DataFrame([_row(one, words) for one in values])
+        readable(name, words): pd.DataFrame([_row(one, name, words) for one in values])
         for name, values in figures.items()
         if _records(values) and len(values) > 1
     }
@@ -110,7 +110,8 @@ def _alone(figures: Mapping[str, Any], words: Words) -> Iterator[Found]:
             yield (readable(name, words), *_three(own[name]))
         elif _records(value) and len(value) == 1:
             for key, *found in _found(value[0]):
-                yield (readable(key, words), *_three(found))
+                label = words.get(f"{name}.{key}") or readable(key, words)
+                yield (label, *_three(found))
         elif isinstance(value, Mapping) and "value" not in value and _is_flat(value):
             for key, *found in _found(value):
                 yield (_label(name, key, words), *_three(found))
@@ -182,10 +183,10 @@ def _control(name: str, names: list[str]) -> str | None:
     return next((way for way in ways if way in names), None)
 
 
-def _row(record: Mapping[str, Any], words: Words) -> dict[str, str]:
+def _row(record: Mapping[str, Any], of: str, words: Words) -> dict[str, str]:
     row = {}
     for name, value, interval, control in _found(record):
-        label = readable(name, words)
+        label = words.get(f"{of}.{name}") or readable(name, words)
         column = label.removesuffix(_SHARE)
         row[column] = said(value, label)
         if interval is not None:

@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -27,18 +28,22 @@ from workbench.text import escape
 _NUMBERS = 760
 """Pixels that the table of figures takes where there are so many."""
 
+_SMALL = 400
+"""Pixels of a chart that can still be read at a little more than half of them."""
+
 _MOST_ROWS = 1000
 """Rows of a table that are shown; all are in its file."""
 
 
 def result(lab: Lab, study: Study, run: Run, found: StoredFinding) -> None:
     """The whole result."""
-    st.subheader(escape(found.verdict), anchor=False)
+    first, rest = headline(found.verdict)
+    st.subheader(escape(first), anchor=False)
+    if rest:
+        st.markdown(escape(rest))
     said(found.left_out)
     said(_other_weights(lab, found))
-    with st.container(horizontal=True, gap="medium"):
-        for name in found.charts:
-            _picture(found, name, f"chart-{run.identity}")
+    _pictures(found, f"chart-{run.identity}")
     _numbers(study, found)
     _tables(run, found)
     _code(found)
@@ -46,24 +51,45 @@ def result(lab: Lab, study: Study, run: Run, found: StoredFinding) -> None:
     st.caption(escape(_made(found)))
 
 
-def _picture(found: StoredFinding, name: str, key: str) -> None:
-    """One of its pictures under its name, each chart as wide as it needs to be."""
-    widths = rooms(found.charts[name])
+def headline(verdict: str) -> tuple[str, str]:
+    """A verdict's first statement, and what it says beside it; together they are all of it."""
+    depth = 0
+    for at, letter in enumerate(verdict):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and verdict.startswith(("; ", ". "), at):
+            rest = verdict[at + 2 :]
+            return f"{verdict[:at]}.", rest[:1].upper() + rest[1:]
+    return verdict, ""
+
+
+def _pictures(found: StoredFinding, key: str) -> None:
+    """All pictures under their names, beside each other where there is room."""
+    rows = groupby(found.charts, lambda name: len(rooms(found.charts[name])) == 1)
+    for is_one_chart, names in rows:
+        if is_one_chart:
+            with st.container(horizontal=True, gap="medium"):
+                for name in names:
+                    (width,) = rooms(found.charts[name])
+                    with st.container(width=width, gap="xxsmall"):
+                        _name(name)
+                        _charts(found, name, key, ["stretch"])
+            continue
+        for name in names:
+            with st.container(gap="xxsmall"):
+                _name(name)
+                with st.container(horizontal=True):
+                    _charts(found, name, key, rooms(found.charts[name]))
+
+
+def _name(name: str) -> None:
     title = figures.readable(name)
-    if len(widths) == 1:
-        with st.container(width=widths[0], gap="xxsmall"):
-            st.caption(escape(title[:1].upper() + title[1:]))
-            _charts(found, name, key, widths)
-        return
-    with st.container(gap="xxsmall"):
-        st.caption(escape(title[:1].upper() + title[1:]))
-        with st.container(horizontal=True):
-            _charts(found, name, key, widths)
+    st.caption(escape(title[:1].upper() + title[1:]))
 
 
 def glimpse(found: StoredFinding, name: str, key: str) -> None:
     """The beginning of one of its pictures, in a card."""
-    if len(rooms(found.charts[name])) == 1:
+    widths = rooms(found.charts[name])
+    if len(widths) == 1 or widths[0] > _SMALL:
         _charts(found, name, key, ["stretch"])
         return
     with st.container(horizontal=True):
