@@ -432,7 +432,7 @@ def _picture(table: pd.DataFrame) -> Any:
         alt.Color("cities:N", sort=None, title=None),
     )
     points = base.mark_point(filled=True, size=60).encode(
-        alt.X("change:Q", title="log-probability of the right answer, change in nats"),
+        alt.X("change:Q", title="change of the right answer, nats"),
         tooltip=["asked", "edit", "cities", alt.Tooltip("change:Q", format="+.3f")],
     )
     ranges = base.mark_rule().encode(alt.X("low:Q"), alt.X2("high:Q"))

@@ -50,7 +50,7 @@ def test_a_study_is_asked_watched_read_and_opened_by_its_link(
     opened(address, page, traffic)
     page.locator(".st-key-open-saebench button").click()
     page.wait_for_url("**study=saebench**", timeout=SOON)
-    page.get_by_text("Settings", exact=True).click()
+    page.locator(".st-key-settings-saebench summary").click()
     fill(page, "Steps", "20")
     page.wait_for_url(re.compile("set=steps%3A20"), timeout=SOON)
     fill(page, "Starts", "1")

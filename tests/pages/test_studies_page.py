@@ -125,7 +125,9 @@ def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
     assert app.text_input(key=f"set-max-cosine-{run.identity}-threshold").value == "0.6"
     app.button(key="run-max-cosine").click().run()
     assert any("asked before" in one for one in said(app)) and len(all_runs()) == 1
-    assert any("took" in one and "1 meta-SAE " in one for one in said(app))
+    assert any("with the same settings and 1 meta-SAE took" in one for one in said(app))
+    app.text_input(key=f"set-max-cosine-{run.identity}-threshold").set_value("0.5").run()
+    assert any("with other settings and 1 meta-SAE took" in one for one in said(app))
 
 
 def test_a_link_opens_a_run_again(on_small: Lab) -> None:

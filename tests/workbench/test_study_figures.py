@@ -54,6 +54,7 @@ def test_values_as_they_are_read() -> None:
     assert told == ["yes", "1,234", "0.123", "12,346", "", "x", "-0.500"]
     assert between(None) == "" and between((0.1, None)) == "0.100 to "
     assert readable("l0_phi") == "L0 φ"
+    assert readable("meta-latents-by-width") == "meta-latents by width"
 
 
 def test_a_study_says_what_its_figures_are_called_and_which_are_shares() -> None:

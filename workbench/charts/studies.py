@@ -87,7 +87,8 @@ def _fitted(spec: Spec, ink: Ink) -> Spec:
     words = {"labelColor": ink.text, "titleColor": ink.text, "labelFontSize": 12}
     spec["config"] = {
         "axis": axis,
-        "legend": words | {"orient": "top"},
+        # In more than two columns names are cut off at 400 pixels.
+        "legend": words | {"orient": "top", "columns": 2},
         "title": {"color": ink.text, "fontSize": 13, "fontWeight": "normal", "anchor": "start"},
         "view": {"stroke": None},
         "mark": {"color": ink.source},

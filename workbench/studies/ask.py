@@ -59,7 +59,7 @@ def ask(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> di
     except UserError as error:
         failed(error)
         return link
-    takes = _takes(study, lab, seeds)
+    takes = _takes(study, lab, configuration, seeds)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Run it again" if run else "Run",
@@ -87,7 +87,10 @@ def _settings(
     """A widget a field, folded unless a link changes some; what they say."""
     meaning, texts = meanings(study.configuration), {}
     changed = bool(typed.keys() & begun.keys())
-    with st.expander("Settings", key=f"settings-{study.name}", expanded=changed):
+    with (
+        st.expander("Settings", key=f"settings-{study.name}", expanded=changed),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
         for name, usual in asdict(study.configuration()).items():
             key = f"set-{own}-{name}"
             if key not in st.session_state:
@@ -128,25 +131,33 @@ def _sentence(text: str, usual: object) -> str:
     return f"{escape(text[:1].upper() + text[1:])} Usually {escape(value)}."
 
 
-def _takes(study: Study, lab: Lab, seeds: int) -> str:
+def _takes(study: Study, lab: Lab, configuration: Any, seeds: int) -> str:
     """What is known of the time it takes here."""
-    return " ".join(filter(None, (_took(study, lab), _training(lab, seeds))))
+    return " ".join(filter(None, (_took(study, lab, configuration), _training(lab, seeds))))
 
 
-def _took(study: Study, lab: Lab) -> str:
-    """How long a former run took."""
-    ended = False
-    for run in all_runs(study.name):
-        if run.finished and run.asked.made.preset == lab.provenance.preset:
-            try:
-                found = jobs.result(run)
-            except UserError:
-                continue
-            if found.seconds is not None:
-                of = "1 meta-SAE" if found.seeds == 1 else f"{found.seeds} meta-SAEs"
-                return f"An earlier run with {of} took {duration(found.seconds)} here."
-            ended = True
-    if ended:
+def _took(study: Study, lab: Lab, configuration: Any) -> str:
+    """How long a former run took: one of the same settings, or the newest."""
+    former = [
+        run
+        for run in all_runs(study.name)
+        if run.finished and run.asked.made.preset == lab.provenance.preset
+    ]
+    former.sort(key=lambda run: run.asked.configuration != asdict(configuration))
+    for run in former:
+        try:
+            found = jobs.result(run)
+        except UserError:
+            continue
+        if found.seconds is not None:
+            of = "1 meta-SAE" if found.seeds == 1 else f"{found.seeds} meta-SAEs"
+            same = run.asked.configuration == asdict(configuration)
+            settings = "the same" if same else "other"
+            return (
+                f"An earlier run with {settings} settings and {of} took {duration(found.seconds)} "
+                "here."
+            )
+    if former:
         return f"Earlier runs were stopped in between, so how long one takes isn't known. {_TELLS}"
     return f"How long it takes here isn't known yet: it would be the first time. {_TELLS}"
 

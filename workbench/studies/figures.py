@@ -18,7 +18,7 @@ _WORDS = {
 }
 """What several studies have, where a study says nothing else."""
 
-_PARTS = {"fve": "variance explained", "l0": "L0", "phi": "φ", "meta": "meta", "roc": "ROC"}
+_PARTS = {"fve": "variance explained", "l0": "L0", "phi": "φ", "roc": "ROC"}
 """Parts of other names → how they are read."""
 
 _NUMBERS = frozenset({"meta", "latent", "parent", "seed", "other"})
@@ -60,7 +60,8 @@ def readable(name: str, words: Words = _WORDS) -> str:
     for known in (words, _WORDS):
         if name in known:
             return known[name]
-    return " ".join(_PARTS.get(part, part) for part in name.replace("-", "_").split("_"))
+    said = " ".join(_PARTS.get(part, part) for part in name.replace("-", "_").split("_"))
+    return said.replace("meta latent", "meta-latent")
 
 
 def said(value: object, label: str = "") -> str:

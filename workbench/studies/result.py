@@ -23,7 +23,7 @@ from workbench.charts.studies import on_screen, rooms
 from workbench.files import download
 from workbench.frame import ink, said
 from workbench.studies import figures
-from workbench.text import escape
+from workbench.text import escape, plain
 
 _NUMBERS = 760
 """Pixels that the table of figures takes where there are so many."""
@@ -124,6 +124,7 @@ def _numbers(study: Study, found: StoredFinding) -> None:
     table = figures.numbers(found.figures, study.words)
     if len(table):
         with st.container(width=_NUMBERS):
+            table["Figure"] = table["Figure"].map(plain)
             st.table(table.set_index("Figure"), border="horizontal")
     for name, several in figures.lists(found.figures, study.words).items():
         st.caption(escape(name[:1].upper() + name[1:]))
