@@ -89,7 +89,7 @@ def way(path: pd.DataFrame, swaps_begin: int) -> Any:
     begin = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(x=alt.datum(swaps_begin))
     return (
         alt.layer(lines, begin, data=long.assign(what=long["what"].map(named)))
-        .properties(width=420, height=130)
+        .properties(width=420, height=170)
         .facet(alt.Facet("what:N", title=None, sort=list(named.values())), columns=1)
         .resolve_scale(y="independent")
     )

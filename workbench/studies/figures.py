@@ -140,22 +140,22 @@ def _found(record: Mapping[str, Any]) -> Iterator[Found]:
     controls = {name: _control(name, names) for name in names}
     intervals = {name: _interval(name, names, record) for name in names}
     taken = set(filter(None, controls.values()))
-    for interval in filter(None, intervals.values()):
-        taken |= set(interval)
+    for both in filter(None, intervals.values()):
+        taken |= set(both)
     for name in names:
         value = record[name]
         if name in taken or not _plain(value):
             continue
+        interval: tuple[Any, Any] | None = None
         if isinstance(value, Mapping):
-            between: tuple[Any, Any] | None = (value.get(_LOW), value.get(_HIGH))
-        else:
-            ends = intervals[name]
-            between = (record[ends[0]], record[ends[1]]) if ends else None
-        if between is not None and any(_is_nothing(one) for one in between):
-            between = None
+            interval = value.get(_LOW), value.get(_HIGH)
+        elif ends := intervals[name]:
+            interval = record[ends[0]], record[ends[1]]
+        if interval is not None and any(map(_is_nothing, interval)):
+            interval = None
         control = controls[name]
         value = str(value) if name in _NUMBERS else value
-        yield name, value, between, record[control] if control else None
+        yield name, value, interval, record[control] if control else None
 
 
 def _interval(name: str, names: list[str], record: Mapping[str, Any]) -> tuple[str, str] | None:
