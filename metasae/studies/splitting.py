@@ -279,8 +279,8 @@ def _verdict(figures: dict[str, Any]) -> str:
         f"The meta-latents that a child adds explain {text} of what tells it from its parent; with "
         f"{random} of the same length {said(explained[random])}, with {other} "
         f"{said(explained[other])}. All of their parent's meta-latents are in "
-        f"{said(whole[own])} of {figures['children']:,} children, in {said(whole[random])} of those "
-        f"with {random} and in {said(whole[other])} of those with {other}."
+        f"{said(whole[own])} of {figures['children']:,} children, in {said(whole[random])} of "
+        f"those with {random} and in {said(whole[other])} of those with {other}."
     )
 
 
