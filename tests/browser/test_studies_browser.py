@@ -32,7 +32,6 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def opened(address: str, page: Page, traffic: Traffic, place: str = "") -> None:
     page.goto(f"{address}/studies{place}")
-    expect(page.get_by_role("heading", name="What holds for this SAE?")).to_be_visible()
     # A study's name, once the model is loaded.
     expect(page.locator("h2, h3").first).to_be_visible(timeout=FIRST_START)
     traffic.settle()
