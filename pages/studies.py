@@ -1,5 +1,7 @@
 """Studies: the research's questions, asked of the SAE that is open, with controls."""
 
+from dataclasses import replace
+
 from workbench import session
 from workbench.frame import begin
 from workbench.studies.overview import overview
@@ -19,11 +21,11 @@ def page() -> None:
         return
     here = place()
     session.show_notice()
-    session.write_link(**here.to_query())
     if here.study is None:
         overview(lab)
     else:
-        view(lab, here.study, here.run)
+        here = replace(here, typed=view(lab, here.study, here.run, here.typed))
+    session.write_link(**here.to_query())
 
 
 page()

@@ -279,20 +279,25 @@ def _by_cosine(pairs: pd.DataFrame) -> Any:
         ]
     )
     long["cosine"] = (long["cosine"] * 20).round() / 20
-    long = long.groupby(["pair", "cosine"], as_index=False).agg(phi=("phi", "mean"),
-                                                               pairs=("phi", "size"))  # fmt: skip
-    return (
-        alt.Chart(long)
-        .mark_line(point=True)
-        .encode(
-            alt.X("cosine:Q", title="cosine of the two directions"),
-            alt.Y("phi:Q", title="mean φ of their firing"),
-            alt.Color("pair:N", title=None, legend=alt.Legend(orient="top")),
-            alt.Shape("pair:N", title=None, legend=alt.Legend(orient="top")),
-            tooltip=["pair", "cosine", alt.Tooltip("phi:Q", format=".4f"), "pairs"],
-        )
-        .properties(width=420, height=220)
+    long = long.groupby(["pair", "cosine"], as_index=False).agg(
+        phi=("phi", "mean"), pairs=("phi", "size"), error=("phi", "sem")
     )
+    # Twice the standard error; of one pair there is none.
+    long["low"], long["high"] = long["phi"] - 2 * long["error"], long["phi"] + 2 * long["error"]
+    base = alt.Chart(long.drop(columns="error")).encode(
+        alt.X("cosine:Q", title="cosine of the two directions"),
+        alt.Color("pair:N", title=None, legend=alt.Legend(orient="top")),
+    )
+    lines = base.mark_line(point=True).encode(
+        alt.Y("phi:Q", title="mean φ of their firing"),
+        tooltip=["pair", "cosine", alt.Tooltip("phi:Q", format=".4f"), "pairs"],
+    )
+    ranges = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule()
+        .encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    )
+    return (lines + ranges).properties(width=420, height=220)
 
 
 def _by_density(groups: pd.DataFrame) -> Any:
@@ -304,6 +309,7 @@ def _by_density(groups: pd.DataFrame) -> Any:
             "density:Q",
             title="share of tokens a latent fires on",
             scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(format="~%"),
         )
     )
     scale = alt.Scale(zero=False)
@@ -324,4 +330,19 @@ STUDY = Study(
     published="",
     configuration=Configuration,
     run=run,
+    words={
+        "control": "each latent on tokens of its own",
+        "held_out": "text nothing was trained on",
+        "latents": "latents that fire often enough",
+        "mean_absolute_phi": "mean |φ| of all pairs",
+        "pairs": "pairs compared",
+        "phi_sharing": "φ of pairs that share a meta-latent",
+        "phi_same_cosine": "φ of equally close pairs that share none",
+        "difference": "difference of the two",
+        "cosine": "mean cosine of pairs that share one",
+        "cosine_same": "mean cosine of pairs that share none",
+        "composition": "the decoder from its meta-latents",
+        "density_explained_spearman": "rank correlation of how often a latent fires with how much "
+        "of it is explained",
+    },
 )

@@ -401,7 +401,7 @@ def _picture(table: pd.DataFrame) -> Any:
         alt.Color("cities:N", sort=None, title=None),
     )
     points = base.mark_point(filled=True, size=60).encode(
-        alt.X("change:Q", title="log-probability of the right answer, change in nats"),
+        alt.X("change:Q", title="change of the right answer, nats"),
         tooltip=["asked", "edit", "cities", alt.Tooltip("change:Q", format="+.3f")],
     )
     ranges = base.mark_rule().encode(alt.X("low:Q"), alt.X2("high:Q"))
@@ -415,4 +415,24 @@ STUDY = Study(
     published="",
     configuration=Configuration,
     run=run,
+    words={
+        "chosen": "meta-latents taken out",
+        "excess": "activation on the country's cities above that on others",
+        "windows": "windows of held-out text",
+        "cities_measured": "cities measured on",
+        "edits": "what each edit does",
+        "attributes": "by what was asked, change of the right answer in nats",
+        "decoder": "the whole decoder replaced",
+        "latents": "latents edited",
+        "edits.nats": "cost on other text, nats a token",
+        "edits.tokens": "tokens it changes %",
+        "here": "change on its cities, nats",
+        "elsewhere": "change on all others, nats",
+        "kept_here": "facts of its cities kept",
+        "known_here": "of those known",
+        "kept_elsewhere": "other facts kept",
+        "known_elsewhere": "of others known",
+        "way": "decoder",
+        "recovered": "cross-entropy recovered %",
+    },
 )

@@ -280,4 +280,17 @@ STUDY = Study(
     published="On GPT-2 28.92 % of the edges are shared.",
     configuration=Configuration,
     run=run,
+    words={
+        "control": "random graphs of the same degrees",
+        "graphs": "a meta-SAE a row",
+        "between_seeds": "meta-SAEs started elsewhere, with each other",
+        "other": "other start",
+        "commonest": "meta-latents in more of the latents than this join none %",
+        "edges_meta": "pairs that share a meta-latent",
+        "edges_cosine": "pairs joined by the smaller SAE",
+        "threshold": "cosine above which the smaller SAE joins",
+        "shared": "pairs joined by both",
+        "share": "of the pairs that share a meta-latent, joined by both %",
+        "jaccard": "joined by both, of those joined by either %",
+    },
 )

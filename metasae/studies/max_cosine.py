@@ -156,7 +156,8 @@ def _verdict(shares: pd.DataFrame, threshold: float, width: int) -> str:
     if width:
         text += f"; {of(META, SMALLER)} of the meta-latents have such a latent among {width:,}"
     chance = shares["random_share"].max()
-    return f"{text}. Of random directions at most {chance:.0%} are so close."
+    close = f"at most {chance:.1%} are" if chance else "none is"
+    return f"{text}. Of random directions {close} so close."
 
 
 def _picture(histograms: pd.DataFrame, threshold: float) -> Any:
@@ -166,6 +167,8 @@ def _picture(histograms: pd.DataFrame, threshold: float) -> Any:
     table = histograms.assign(
         pair=histograms["from"] + " → " + histograms["to"], end=histograms["cosine"] + BIN
     )
+    # Meta-latents first: the question is how close they are.
+    table = table.sort_values("from", key=lambda kinds: kinds != META, kind="stable")
     bars = (
         alt.Chart()
         .mark_bar()
@@ -197,4 +200,11 @@ STUDY = Study(
     published="The post draws the distributions for GPT-2 and takes 0.7 for “very similar”.",
     configuration=Configuration,
     run=run,
+    words={
+        "control": "random directions",
+        "pairs": "how close the directions of one kind are to those of another",
+        "threshold": "cosine above which directions count as close",
+        "share": "share close %",
+        "median": "median cosine",
+    },
 )

@@ -284,8 +284,8 @@ def _picture(table: pd.DataFrame) -> Any:
         alt.Y("way:N", sort=None, title=None, axis=alt.Axis(labelLimit=280))
     )
     bars = base.mark_bar().encode(
-        alt.X("fve:Q", title="variance of the decoder directions explained"),
-        tooltip=["way", alt.Tooltip("fve:Q", format=".3f"), alt.Tooltip("l0:Q", format=".2f")],
+        alt.X("fve:Q", title="variance of the decoder explained", axis=alt.Axis(format="%")),
+        tooltip=["way", alt.Tooltip("fve:Q", format=".1%"), alt.Tooltip("l0:Q", format=".2f")],
     )
     ranges = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high:Q"))
     return (bars + ranges).properties(width=420)
@@ -299,4 +299,11 @@ STUDY = Study(
     "latents of smaller SAEs only slightly less.",
     configuration=Configuration,
     run=run,
+    words={
+        "rows": "ways to rebuild the decoder",
+        "way": "rebuilt from",
+        "parts_of": "parts to choose from",
+        "latents": "directions",
+        "encoder_steps": "steps the encoders were trained for",
+    },
 )

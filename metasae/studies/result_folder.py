@@ -39,7 +39,8 @@ class StoredFinding:
         made: what its numbers come from, as `Provenance` has it.
         weights: their hashes, as `Weights` has them; empty where a former version wrote it.
         seconds: it took; None where it was stopped in between.
-        charts: Vega-Lite specifications.
+        tables, charts: in the study's order, the most telling first; charts as Vega-Lite
+            specifications.
     """
 
     study: str
@@ -139,6 +140,8 @@ def write(
                 "verdict": finding.verdict,
                 "figures": dict(finding.figures),
                 "left_out": list(finding.left_out),
+                "tables": [_file(name) for name in finding.tables],
+                "charts": [_file(name) for name in finding.charts],
                 "code": code(study, configuration, made.preset, seeds),
             },
         )
@@ -169,12 +172,12 @@ def read(folder: Path) -> StoredFinding:
             figures=dict(values["figures"]),
             left_out=tuple(map(str, values["left_out"])),
             tables={
-                path.stem: pd.read_parquet(path)
-                for path in sorted((folder / TABLES).glob("*.parquet"))
+                name: pd.read_parquet(path)
+                for name, path in _listed(folder / TABLES, ".parquet", values.get("tables", []))
             },
             charts={
-                path.name.removesuffix(_SPEC): read_json(path)
-                for path in sorted((folder / CHARTS).glob(f"*{_SPEC}"))
+                name: read_json(path)
+                for name, path in _listed(folder / CHARTS, _SPEC, values.get("charts", []))
             },
             code=str(values["code"]),
         )
@@ -182,6 +185,13 @@ def read(folder: Path) -> StoredFinding:
         raise UserError(
             f"{folder} holds no result of a study, or a damaged one; run the study again."
         ) from error
+
+
+def _listed(folder: Path, ending: str, order: list[str]) -> list[tuple[str, Path]]:
+    """The files with an ending: name → path, as the study has them, by name where it isn't said."""
+    found = {path.name.removesuffix(ending): path for path in sorted(folder.glob(f"*{ending}"))}
+    first = [name for name in order if name in found]
+    return [(name, found[name]) for name in dict.fromkeys([*first, *found])]
 
 
 def _file(name: str) -> str:

@@ -109,10 +109,10 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         "control_fve_centred": chance_mean, "starts": rows,
         "saebench": saebench_row(material, config, rows[0]["fve_centred"], made["seconds"][0]),
     }  # fmt: skip
+    spread = f" ({low:.3f} to {high:.3f} over {len(rows)} starts)" if len(rows) > 1 else ""
     verdict = (
         f"A meta-SAE of {width:,} at {K} active explains {mean:.3f} of the variance of the decoder "
-        f"directions ({low:.3f} to {high:.3f} over {len(rows)} starts), and of Gaussian rows "
-        f"{chance_mean:.3f}."
+        f"directions{spread}, and of Gaussian rows {chance_mean:.3f}."
     )
     return Finding(verdict, figures, {"starts": table}, {"by start": _picture(table)})
 
@@ -209,4 +209,11 @@ STUDY = Study(
     published="On Gemma ReLU SAEs 0.53, BatchTopK 0.49, Matryoshka 0.35.",
     configuration=Configuration,
     run=run,
+    words={
+        "control": "Gaussian rows",
+        "width": "meta-latents",
+        "k": "active meta-latents a latent in training",
+        "starts": "a start a row",
+        "dead": "meta-latents never active",
+    },
 )

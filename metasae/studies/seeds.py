@@ -3,6 +3,8 @@
 They are what a figure's spread over seeds is measured with. Each is trained once and kept.
 """
 
+from pathlib import Path
+
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
@@ -21,13 +23,25 @@ def meta_saes(lab: Lab, count: int, progress: Progress = silent) -> tuple[Sparse
     """
     if not 1 <= count <= MOST_SEEDS:
         raise UserError(f"{count} seeds; give a number from 1 to {MOST_SEEDS}.")
+    return tuple(_meta_sae(lab, seed, progress) for seed in _others(lab, count))
+
+
+def missing(lab: Lab, count: int) -> int:
+    """How many of the meta-SAEs beside the open one are still to be trained."""
+    return sum(not _folder(lab, seed).exists() for seed in _others(lab, count))
+
+
+def _others(lab: Lab, count: int) -> list[int]:
     noted = lab.decomposition.meta.metadata.get("training")
     own = noted.get("seed", 0) if isinstance(noted, dict) else 0
-    others = [seed for seed in range(count) if seed != own][: count - 1]
-    return tuple(_meta_sae(lab, seed, progress) for seed in others)
+    return [seed for seed in range(count) if seed != own][: count - 1]
+
+
+def _folder(lab: Lab, seed: int) -> Path:
+    return cache.seeded_meta_sae(lab.preset.kept_as, lab.provenance.meta_sae, seed)
 
 
 def _meta_sae(lab: Lab, seed: int, progress: Progress) -> SparseAutoencoder:
-    folder = cache.seeded_meta_sae(lab.preset.kept_as, lab.provenance.meta_sae, seed)
     directions = TensorRows(lab.decomposition.sae.W_dec)
-    return kept(folder, directions, recipe(lab, seed), f"Meta-SAE of seed {seed}", progress)
+    stage = f"Meta-SAE of seed {seed}"
+    return kept(_folder(lab, seed), directions, recipe(lab, seed), stage, progress)

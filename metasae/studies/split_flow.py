@@ -118,7 +118,7 @@ def picture(lineage: pd.DataFrame, pieces: dict[Latent, list[int]]) -> Any:
     tooltip = ["width", "latent", "shared", "added", alt.Tooltip("kept:Q", format=".0%")]
     kept = alt.Color(
         "kept:Q", title="parent's meta-latents it has", scale=alt.Scale(domain=[0, 1]),
-        legend=alt.Legend(format="%", orient="top"),
+        legend=alt.Legend(format="%", orient="top", columns=6),
     )  # fmt: skip
     lines = (
         alt.Chart(table[table["before"].notna()])

@@ -8,6 +8,8 @@ import pandas as pd
 
 from metasae.studies.split_children import KINDS, MEASURES
 
+_WIDTHS = alt.Legend(orient="top", columns=3)
+
 
 def measures(found: Mapping[str, Mapping[str, Any]]) -> Any:
     """Every measure of children and controls, with intervals."""
@@ -46,7 +48,7 @@ def counts(counts: pd.DataFrame) -> Any:
         .encode(
             alt.X("meta_latents:Q", title="meta-latents a latent"),
             alt.Y("share:Q", title="share of latents", axis=alt.Axis(format="%")),
-            alt.Color("SAE:O", sort=alt.EncodingSortField("width"), title="width"),
+            alt.Color("SAE:O", sort=alt.EncodingSortField("width"), title="width", legend=_WIDTHS),
             tooltip=["SAE", "meta_latents", "latents", alt.Tooltip("share:Q", format=".1%")],
         )
         .properties(width=420, height=220)
@@ -65,7 +67,7 @@ def shares(shares: pd.DataFrame) -> Any:
             alt.X("share:Q", title="share of a meta-latent's activation on latents of this width",
                   axis=alt.Axis(format="%")),
             alt.Y("meta_latents:Q", title="meta-latents"),
-            alt.Color("SAE:O", sort=alt.EncodingSortField("width"), title="width"),
+            alt.Color("SAE:O", sort=alt.EncodingSortField("width"), title="width", legend=_WIDTHS),
             tooltip=["SAE", alt.Tooltip("share:Q", format=".0%"), "meta_latents"],
         )
         .properties(width=420, height=220)

@@ -120,9 +120,9 @@ def run(material: Material, config: Configuration, progress: Progress) -> Findin
         },
         charts={
             "kept and explained": split_pictures.measures(found),
-            "largest lineages": _flow(lines, taken, config.drawn),
             "meta-latents by width": split_pictures.counts(counts),
             "widths by meta-latent": split_pictures.shares(shares),
+            "largest lineages": _flow(lines, taken, config.drawn),
         },
     )  # fmt: skip
 
@@ -279,8 +279,8 @@ def _verdict(figures: dict[str, Any]) -> str:
         f"The meta-latents that a child adds explain {text} of what tells it from its parent; with "
         f"{random} of the same length {said(explained[random])}, with {other} "
         f"{said(explained[other])}. All of their parent's meta-latents are in "
-        f"{said(whole[own])} of {figures['children']:,} children, and in {said(whole[random])} and "
-        f"{said(whole[other])} of those."
+        f"{said(whole[own])} of {figures['children']:,} children, in {said(whole[random])} of "
+        f"those with {random} and in {said(whole[other])} of those with {other}."
     )
 
 
@@ -302,4 +302,18 @@ STUDY = Study(
     published="On GPT-2 latent 8326 (“talk”) splits into seven that share its one meta-latent.",
     configuration=Configuration,
     run=run,
+    words={
+        "control": "a random remainder",
+        "threshold": "cosine above which a latent is a child",
+        "families": "latents that split",
+        "added": "meta-latents a child adds",
+        "kept": "parent's activation kept %",
+        "whole": "has all the parent's meta-latents %",
+        "explained": "remainder explained by added ones %",
+        "seeds": "each start of the meta-SAE",
+        "kept_other": "parent's activation kept, another family's remainder %",
+        "whole_other": "has all the parent's, another family's remainder %",
+        "explained_other": "remainder explained, another family's %",
+        "meta_latents_a_latent": "meta-latents a latent, SAE of",
+    },
 )

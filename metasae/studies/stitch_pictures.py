@@ -75,15 +75,21 @@ def way(path: pd.DataFrame, swaps_begin: int) -> Any:
         .encode(
             alt.X("step:Q", title="step"),
             alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            alt.Color("way:N", title=None, sort=ways, legend=alt.Legend(orient="top")),
-            alt.StrokeDash("way:N", sort=ways, legend=None),
+            # The same colours where there is no control.
+            alt.Color(
+                "way:N",
+                title=None,
+                scale=alt.Scale(domain=ways),
+                legend=alt.Legend(orient="top", symbolType="stroke"),
+            ),
+            alt.StrokeDash("way:N", scale=alt.Scale(domain=ways), legend=None),
             tooltip=["what", "way", "step", alt.Tooltip("value:Q", format=".4f")],
         )
     )
     begin = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(x=alt.datum(swaps_begin))
     return (
         alt.layer(lines, begin, data=long.assign(what=long["what"].map(named)))
-        .properties(width=420, height=130)
+        .properties(width=420, height=170)
         .facet(alt.Facet("what:N", title=None, sort=list(named.values())), columns=1)
         .resolve_scale(y="independent")
     )

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _MOST = 2**31 - 1
 """Of a setting: the largest number, and seed, there is."""
 
+_TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
+
 RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
 
@@ -245,6 +247,9 @@ class Study:
         configuration: a frozen dataclass of numbers, texts and bools with defaults, among them
             ``seed``; raises UserError for values that make no sense.
         run: answers it.
+        words: a figure's or a column's name → how it is read, "group.name" within a group or a
+            list; "control" says what the controls are. A name whose words end in " %" is a share,
+            read as percent.
     """
 
     name: str
@@ -253,6 +258,7 @@ class Study:
     published: str
     configuration: type
     run: Callable[[Material, Any, Progress], Finding]
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def answer(
         self, material: Material, configuration: Any = None, progress: Progress = silent
@@ -297,9 +303,9 @@ def _read(name: str, text: str, kind: type) -> Any:
     if kind is str:
         return text
     if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UserError(f'{name} is "{text}"; give true or false.')
-        return text.lower() == "true"
+        if text.lower() not in _TRUTHS:
+            raise UserError(f'{name} is "{text}"; give yes or no.')
+        return _TRUTHS[text.lower()]
     try:
         value = kind(text)
     except ValueError as error:

@@ -17,7 +17,8 @@ from metasae.studies.runs import Run, all_runs, begin
 from metasae.studies.study import Finding, Material
 from tests.builders import cut_off
 from tests.pages.opening import open_page, query, until
-from workbench.studies import jobs
+from workbench.studies import ask, jobs
+from workbench.studies.result import headline
 
 pytestmark = pytest.mark.usefixtures("on_small")
 
@@ -48,6 +49,11 @@ def said(app: AppTest) -> list[str]:
     """All that is written, without the marks that keep it from being Markdown."""
     written = [*app.main.markdown, *app.main.subheader, *app.main.caption, *app.info, *app.error]
     return [one.value.replace("\\", "") for one in written]
+
+
+def found_is_said(app: AppTest, run: Run) -> bool:
+    """Whether a run's whole verdict is on screen."""
+    return {one for one in headline(run.result().verdict) if one} <= set(said(app))
 
 
 def with_column(app: AppTest, name: str) -> list[pd.DataFrame]:
@@ -89,10 +95,11 @@ def test_all_studies_are_listed_with_what_they_ask(on_small: Lab) -> None:
     for name in STUDIES:
         assert f"**{study(name).question}**" in texts
     # What was found here stands on its card; the others are not asked yet.
-    assert f"**Here:** {run.result().verdict}" in texts
+    first, rest = headline(run.result().verdict)
+    assert f"**Here:** {first}" in texts and rest in texts
     assert texts.count("Not asked of this SAE yet.") == len(STUDIES) - 1
     app.button(key="open-max-cosine").click().run()
-    assert query(app)["run"] == run.identity and run.result().verdict in said(app)
+    assert query(app)["run"] == run.identity and found_is_said(app, run)
     app.button(key="all-studies").click().run()
     assert "study" not in query(app)
     app.button(key="open-graphs").click().run()
@@ -101,14 +108,15 @@ def test_all_studies_are_listed_with_what_they_ask(on_small: Lab) -> None:
 
 def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
     app = studies_page(study="max-cosine")
-    assert any("has not been run here before" in one for one in said(app))
+    assert any("isn't known yet: it would be the first time" in one for one in said(app))
     app.text_input(key="set-max-cosine--threshold").set_value("0.6").run()
     app.button(key="run-max-cosine").click().run()
     run = ended(app)
     assert run.asked.configuration["threshold"] == 0.6 and run.asked.made == on_small.provenance
     assert query(app)["study"] == "max-cosine" and query(app)["run"] == run.identity
     found = run.result()
-    assert app.main.subheader[0].value.replace("\\", "") == found.verdict
+    assert app.main.subheader[0].value.replace("\\", "") == headline(found.verdict)[0]
+    assert found_is_said(app, run)
     code = [one.value for one in app.main.code]
     assert found.code.strip() in code and any(
         one.startswith("python -m metasae study") for one in code
@@ -117,13 +125,15 @@ def test_a_study_is_chosen_run_and_its_verdict_read(on_small: Lab) -> None:
     assert app.text_input(key=f"set-max-cosine-{run.identity}-threshold").value == "0.6"
     app.button(key="run-max-cosine").click().run()
     assert any("asked before" in one for one in said(app)) and len(all_runs()) == 1
-    assert any("took" in one and "1 meta-SAE " in one for one in said(app))
+    assert any("with the same settings and 1 meta-SAE took" in one for one in said(app))
+    app.text_input(key=f"set-max-cosine-{run.identity}-threshold").set_value("0.5").run()
+    assert any("with other settings and 1 meta-SAE took" in one for one in said(app))
 
 
 def test_a_link_opens_a_run_again(on_small: Lab) -> None:
     first, second = finished(on_small), finished(on_small, threshold="0.6")
     app = studies_page(study="max-cosine", run=second.identity)
-    assert second.result().verdict in said(app) and not app.error
+    assert found_is_said(app, second) and not app.error
     assert query(app)["run"] == second.identity
     # Its tables are drawn when they are looked at.
     key = f"tables-{second.identity}"
@@ -144,6 +154,51 @@ def test_an_unknown_run_is_said_and_the_study_shown(identity: str) -> None:
     assert "There is no run" in error and "<b>" not in error.replace("\\<b", "")
     assert query(app)["study"] == "graphs" and "run" not in query(app)
     assert app.button(key="run-graphs").label == "Run"
+
+
+def test_settings_that_are_not_asked_yet_are_in_the_link(on_small: Lab) -> None:
+    app = studies_page(study="max-cosine")
+    assert "set" not in query(app) and "seeds" not in query(app)
+    app.text_input(key="set-max-cosine--threshold").set_value("0.6").run()
+    app.number_input(key="seeds-max-cosine-").set_value(3).run()
+    link = query(app)
+    assert link["set"] == "threshold:0.6" and link["seeds"] == "3"
+    again = studies_page(study="max-cosine", set=link["set"], seeds=link["seeds"])
+    assert again.text_input(key="set-max-cosine--threshold").value == "0.6"
+    assert again.number_input(key="seeds-max-cosine-").value == 3 and query(again) == link
+    again.text_input(key="set-max-cosine--threshold").set_value("0.7").run()
+    assert "set" not in query(again)
+    # Beside a run it is what differs from the run's own.
+    run = finished(on_small, threshold="0.6")
+    app = studies_page(run=run.identity, set="threshold:0.7,seed:5")
+    assert query(app)["set"] == "threshold:0.7,seed:5" and query(app)["run"] == run.identity
+    app.button(key="all-studies").click().run()
+    assert "set" not in query(app) and "seeds" not in query(app)
+
+
+@pytest.mark.parametrize(
+    ("typed", "seeds"),
+    [("nonsense", "99"), ("threshold", "x"), ("seed:x,colour:red", ""), (",:,", "-1"),
+     ("seed:99999999999999999999999", "²")],
+)  # fmt: skip
+def test_a_link_with_settings_there_are_none_of_is_the_usual(typed: str, seeds: str) -> None:
+    app = studies_page(study="max-cosine", set=typed, seeds=seeds)
+    assert not app.error and app.number_input(key="seeds-max-cosine-").value == 1
+    assert app.text_input(key="set-max-cosine--threshold").value == "0.7"
+    assert app.number_input(key="set-max-cosine--seed").value == 0
+    assert "set" not in query(app) and "seeds" not in query(app)
+
+
+def test_what_further_meta_saes_take_is_timed_before_they_are_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ask, "missing", lambda lab, count: count - 1)
+    monkeypatch.setattr(jobs, "seconds_of_training", lambda lab: 100.0)
+    app = studies_page(study="max-cosine")
+    assert not any("timed here" in one for one in said(app))
+    app.number_input(key="seeds-max-cosine-").set_value(3).run()
+    (told,) = [one for one in said(app) if "timed here" in one]
+    assert "2 more meta-SAEs are trained, about 3 min 20 s" in told
 
 
 def test_an_unknown_study_is_said_and_all_are_shown() -> None:
@@ -219,7 +274,7 @@ def test_a_damaged_run_is_said_and_can_be_worked_out_again(on_small: Lab) -> Non
     assert any("damaged" in one.value for one in studies_page().error)
     app.button(key=f"go-on-{run.identity}").click().run()
     ended(app)
-    assert run.result().verdict in said(app)
+    assert found_is_said(app, run)
     write_json(run.folder / "asked.json", read_json(run.folder / "asked.json") | {"format": 9})
     app = studies_page(run=run.identity)
     assert any("another version" in one.value for one in app.error)
@@ -237,3 +292,17 @@ def test_a_study_that_fails_says_why(
     ended(app)
     assert any("did not succeed" in one.value for one in app.error)
     assert not any("only a terminal" in one for one in said(app))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "first", "rest"),
+    [
+        ("It is over.", "It is over.", ""),
+        ("60% (1 to 2; 3 at random) are; of others 1%.", "60% (1 to 2; 3 at random) are.",
+         "Of others 1%."),
+        ("A is 0.5. Of B none; C.", "A is 0.5.", "Of B none; C."),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_verdict_begins_with_its_first_statement(verdict: str, first: str, rest: str) -> None:
+    assert headline(verdict) == (first, rest)

@@ -9,7 +9,7 @@ import pytest
 import vl_convert
 
 from workbench.charts.ink import DARK, LIGHT
-from workbench.charts.studies import WRAPPED, on_screen
+from workbench.charts.studies import WRAPPED, on_screen, rooms
 
 TABLE = pd.DataFrame({"pair": ["b", "a", "b"], "x": [1.0, 2.0, 3.0], "y": [1.0, 1.0, 2.0]})
 
@@ -44,6 +44,19 @@ def test_a_picture_in_facets_is_a_chart_for_each_value() -> None:
         assert one["width"] == "container" and "facet" not in one and len(one["layer"]) == 2
         assert one["transform"] == [{"filter": {"field": "pair", "equal": one["title"]}}]
         assert vl_convert.vegalite_to_svg(one | {"width": 360})
+
+
+def test_facets_in_rows_are_charts_too() -> None:
+    facets = bars().properties(width=360).facet(row=alt.Row("pair:N", title=None))
+    shown = on_screen(spec_of(facets), LIGHT)
+    assert [one["title"] for one in shown] == ["b", "a"]
+    assert rooms(spec_of(facets)) == [480, 480]
+
+
+def test_a_wide_picture_is_given_more_room_and_a_small_one_enough() -> None:
+    assert rooms(spec_of(bars().properties(width=420))) == [540]
+    both = alt.hconcat(bars().properties(width=100), bars().properties(width=560))
+    assert rooms(spec_of(both)) == [300, 680]
 
 
 @pytest.mark.parametrize("together", [alt.hconcat, alt.vconcat])

@@ -17,6 +17,9 @@ WRAPPED = 20
 _AROUND, _TITLE = 76, 24
 """Pixels of the axis and the legend around a plot, and of a title above it."""
 
+_WIDTH, _BESIDE, _NARROWEST = 420, 120, 300
+"""Pixels of a plot whose width isn't said, of what stands beside a plot, of a chart at least."""
+
 _MARKS = ("#009E73", "#CC79A7", "#F0E442")
 """Of the palette, after a theme's own."""
 
@@ -32,14 +35,22 @@ def on_screen(spec: Mapping[str, Any], ink: Ink = LIGHT) -> list[Spec]:
     return [_fitted(part, ink) for part in _parts(whole)]
 
 
+def rooms(spec: Mapping[str, Any]) -> list[int]:
+    """Pixels that each of the charts of `on_screen` is given where there are so many."""
+    widths = [part.get("width", _WIDTH) for part in _parts(copy.deepcopy(dict(spec)))]
+    return [max(_NARROWEST, width + _BESIDE) for width in widths]
+
+
 def _parts(spec: Spec) -> list[Spec]:
     shared = {name: spec[name] for name in ("data", "datasets", "transform") if name in spec}
     for way in ("hconcat", "vconcat", "concat"):
         if way in spec:
             return [part for one in spec[way] for part in _parts(shared | one)]
-    if "facet" not in spec or "field" not in spec["facet"]:
+    by = spec.get("facet", {})
+    by = by if "field" in by else by.get("row", by.get("column", {}))
+    if "field" not in by:
         return [spec]
-    field = spec["facet"]["field"]
+    field = by["field"]
     charts = []
     for value in _values(spec, field):
         kept = {"filter": {"field": field, "equal": value}}
@@ -76,7 +87,8 @@ def _fitted(spec: Spec, ink: Ink) -> Spec:
     words = {"labelColor": ink.text, "titleColor": ink.text, "labelFontSize": 12}
     spec["config"] = {
         "axis": axis,
-        "legend": words | {"orient": "top"},
+        # In more than two columns names are cut off at 400 pixels.
+        "legend": words | {"orient": "top", "columns": 2},
         "title": {"color": ink.text, "fontSize": 13, "fontWeight": "normal", "anchor": "start"},
         "view": {"stroke": None},
         "mark": {"color": ink.source},

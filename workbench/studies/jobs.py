@@ -4,9 +4,12 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.studies import runs
+from metasae.studies.kept_meta_saes import recipe
 from metasae.studies.result_folder import RESULT, StoredFinding
 from metasae.studies.runs import Run
-from workbench.background import Work
+from metasae.training.meta_sae import seconds_a_step
+from metasae.training.rows import TensorRows
+from workbench.background import Work, kept
 
 
 @st.cache_resource(show_spinner=False)
@@ -34,6 +37,21 @@ def start(lab: Lab, run: Run, name: str) -> None:
     work = _works().get(run.identity)
     if work is None or work.done:
         _works()[run.identity] = Work(lambda progress: run.answer(lab, progress), name)
+
+
+@kept(max_entries=4)
+def _seconds_of_step(meta_sae: str, _lab: Lab) -> Work[float]:
+    rows = TensorRows(_lab.decomposition.sae.W_dec)
+    return Work(lambda _: seconds_a_step(rows, recipe(_lab, 0)), "Timing a few steps")
+
+
+def seconds_of_training(lab: Lab) -> float:
+    """How long another meta-SAE like the open one takes here, by a few steps that are timed once.
+
+    Raises:
+        UserError: when none can be trained.
+    """
+    return _seconds_of_step(lab.provenance.meta_sae, lab) * recipe(lab, 0).steps
 
 
 def delete(run: Run) -> None:

@@ -11,7 +11,7 @@ from metasae.studies.study import Study
 from workbench.frame import failed
 from workbench.studies import jobs
 from workbench.studies.place import go
-from workbench.studies.result import pictures
+from workbench.studies.result import glimpse, headline
 from workbench.text import escape, plain
 
 
@@ -52,9 +52,12 @@ def _card(study: Study, runs: list[Run]) -> None:
         except UserError as error:
             failed(error)
         else:
-            st.markdown(f"**Here:** {escape(found.verdict)}")
+            first, rest = headline(found.verdict)
+            st.markdown(f"**Here:** {escape(first)}")
+            if rest:
+                st.caption(escape(rest))
             if found.charts:
-                pictures(found, next(iter(found.charts)), f"card-{study.name}", most=2, narrow=230)
+                glimpse(found, next(iter(found.charts)), f"card-{study.name}")
     else:
         st.caption("Not asked of this SAE yet.")
     st.button(

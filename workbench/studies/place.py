@@ -1,6 +1,7 @@
 """Which study is open, and which of its runs, as the address says it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import streamlit as st
 
@@ -12,6 +13,12 @@ from metasae.studies.runs import Run
 from metasae.studies.study import Study
 from workbench import navigation, session
 
+SEEDS, _SET = "seeds", "set"
+"""In the address: the number of meta-SAEs, and other settings as ``name:value,name:value``."""
+
+_LONGEST = 40
+"""Letters of a setting's value that are read from an address."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -19,15 +26,30 @@ class Place:
 
     Attributes:
         run: of the study.
+        typed: settings that were changed and are not asked yet, as text.
     """
 
     study: Study | None = None
     run: Run | None = None
+    typed: Mapping[str, str] = field(default_factory=dict)
 
     def to_query(self) -> dict[str, str]:
         """As query parameters."""
         query = {"study": self.study.name} if self.study else {}
-        return query | ({"run": self.run.identity} if self.run else {})
+        if self.run:
+            query["run"] = self.run.identity
+        settings = {name: text for name, text in self.typed.items() if name != SEEDS}
+        if settings:
+            query[_SET] = ",".join(f"{name}:{text}" for name, text in settings.items())
+        return query | ({SEEDS: self.typed[SEEDS]} if SEEDS in self.typed else {})
+
+
+def _typed() -> dict[str, str]:
+    """The settings an address says, whatever they are."""
+    parts = (one.partition(":") for one in st.query_params.get(_SET, "").split(","))
+    settings = {name: text[:_LONGEST] for name, found, text in parts if found}
+    seeds = st.query_params.get(SEEDS, "")[:_LONGEST]
+    return settings | ({SEEDS: seeds} if seeds else {})
 
 
 def place() -> Place:
@@ -44,7 +66,7 @@ def place() -> Place:
         # What can be opened of it is.
         with_study = named(name) if identity and name in STUDIES else None
         return Place(with_study)
-    return Place(study, run)
+    return Place(study, run, _typed() if study is not None else {})
 
 
 def go(study: str | None = None, run: str | None = None) -> None:

@@ -2,8 +2,11 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -15,51 +18,96 @@ from metasae.steering.provenance import WEIGHTS
 from metasae.studies import runs
 from metasae.studies.result_folder import StoredFinding, command
 from metasae.studies.runs import Run
-from workbench.charts.studies import on_screen
+from metasae.studies.study import Study
+from workbench.charts.studies import on_screen, rooms
 from workbench.files import download
 from workbench.frame import ink, said
 from workbench.studies import figures
-from workbench.text import escape
+from workbench.text import escape, plain
+
+_NUMBERS = 760
+"""Pixels that the table of figures takes where there are so many."""
+
+_SMALL = 400
+"""Pixels of a chart that can still be read at a little more than half of them."""
 
 _MOST_ROWS = 1000
 """Rows of a table that are shown; all are in its file."""
 
 
-def result(lab: Lab, run: Run, found: StoredFinding) -> None:
+def result(lab: Lab, study: Study, run: Run, found: StoredFinding) -> None:
     """The whole result."""
-    st.subheader(escape(found.verdict), anchor=False)
+    first, rest = headline(found.verdict)
+    st.subheader(escape(first), anchor=False)
+    if rest:
+        st.markdown(escape(rest))
     said(found.left_out)
     said(_other_weights(lab, found))
-    for name in found.charts:
-        pictures(found, name, f"chart-{run.identity}")
-    _numbers(found)
+    _pictures(found, f"chart-{run.identity}")
+    _numbers(study, found)
     _tables(run, found)
     _code(found)
     _files(run, found)
     st.caption(escape(_made(found)))
 
 
-def pictures(
-    found: StoredFinding, name: str, key: str, most: int | None = None, narrow: int = 300
-) -> None:
-    """One of its pictures, which may be several charts side by side.
+def headline(verdict: str) -> tuple[str, str]:
+    """A verdict's first statement, and what it says beside it; together they are all of it."""
+    depth = 0
+    for at, letter in enumerate(verdict):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and verdict.startswith(("; ", ". "), at):
+            rest = verdict[at + 2 :]
+            return f"{verdict[:at]}.", rest[:1].upper() + rest[1:]
+    return verdict, ""
 
-    Args:
-        most: of those that are shown.
-        narrow: pixels of one of several.
-    """
-    charts = on_screen(found.charts[name], ink())[:most]
-    alt = f"{name.replace('-', ' ')}: {found.verdict}"
-    if len(charts) == 1:
-        st.vega_lite_chart(charts[0], width="stretch", key=f"{key}-{name}", alt=alt)
+
+def _pictures(found: StoredFinding, key: str) -> None:
+    """All pictures under their names, beside each other where there is room."""
+    rows = groupby(found.charts, lambda name: len(rooms(found.charts[name])) == 1)
+    for is_one_chart, names in rows:
+        if is_one_chart:
+            with st.container(horizontal=True, gap="medium"):
+                for name in names:
+                    (width,) = rooms(found.charts[name])
+                    with st.container(width=width, gap="xxsmall"):
+                        _name(name)
+                        _charts(found, name, key, ["stretch"])
+            continue
+        for name in names:
+            with st.container(gap="xxsmall"):
+                _name(name)
+                with st.container(horizontal=True):
+                    _charts(found, name, key, rooms(found.charts[name]))
+
+
+def _name(name: str) -> None:
+    title = figures.readable(name)
+    st.caption(escape(title[:1].upper() + title[1:]))
+
+
+def glimpse(found: StoredFinding, name: str, key: str) -> None:
+    """The beginning of one of its pictures, in a card."""
+    widths = rooms(found.charts[name])
+    if len(widths) == 1 or widths[0] > _SMALL:
+        _charts(found, name, key, ["stretch"])
         return
     with st.container(horizontal=True):
-        for number, chart in enumerate(charts):
-            with st.container(width=narrow):
-                st.vega_lite_chart(
-                    chart, width="stretch", key=f"{key}-{name}-{number}",
-                    alt=f"{chart.get('title', '')}: {alt}",
-                )  # fmt: skip
+        _charts(found, name, key, [230, 230])
+
+
+def _charts(
+    found: StoredFinding, name: str, key: str, widths: Sequence[int | Literal["stretch"]]
+) -> None:
+    """So many charts of a picture, where they are wanted."""
+    alt = f"{figures.readable(name)}: {found.verdict}"
+    charts = on_screen(found.charts[name], ink())
+    for number, (chart, width) in enumerate(zip(charts, widths, strict=False)):
+        with st.container(width=width):
+            st.vega_lite_chart(
+                chart, width="stretch", key=f"{key}-{name}-{number}",
+                alt=f"{chart['title']}: {alt}" if "title" in chart else alt,
+            )  # fmt: skip
 
 
 def _other_weights(lab: Lab, found: StoredFinding) -> list[str]:
@@ -72,13 +120,15 @@ def _other_weights(lab: Lab, found: StoredFinding) -> list[str]:
     return []
 
 
-def _numbers(found: StoredFinding) -> None:
-    table = figures.numbers(found.figures)
+def _numbers(study: Study, found: StoredFinding) -> None:
+    table = figures.numbers(found.figures, study.words)
     if len(table):
-        st.dataframe(table, hide_index=True, height="content", width="content", key="figures")
-    for name, several in figures.lists(found.figures).items():
-        st.caption(escape(name.capitalize()))
-        st.dataframe(several, hide_index=True, height="content", key=f"figures-{name}")
+        with st.container(width=_NUMBERS):
+            table["Figure"] = table["Figure"].map(plain)
+            st.table(table.set_index("Figure"), border="horizontal")
+    for name, several in figures.lists(found.figures, study.words).items():
+        st.caption(escape(name[:1].upper() + name[1:]))
+        st.dataframe(several, hide_index=True, key=f"figures-{name}")
 
 
 def _tables(run: Run, found: StoredFinding) -> None:

@@ -1,5 +1,6 @@
 """One study: what it asks, the run that is open, how to ask it, its former runs."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import pandas as pd
@@ -22,20 +23,25 @@ from workbench.studies.result import result
 from workbench.text import escape
 
 
-def view(lab: Lab, study: Study, run: Run | None) -> None:
-    """Everything about one study."""
+def view(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> Mapping[str, str]:
+    """Everything about one study.
+
+    Args:
+        typed: settings that are not asked yet.
+
+    Returns:
+        Those there are now.
+    """
     st.button("All studies", key="all-studies", icon=":material/arrow_back:", on_click=go)
     st.header(escape(study.title), anchor=False)
     head(study)
-    if run is None:
-        ask(lab, study, None)
-    else:
-        _opened(lab, study, run)
+    typed = ask(lab, study, None, typed) if run is None else _opened(lab, study, run, typed)
     _former(study, run)
+    return typed
 
 
-def _opened(lab: Lab, study: Study, run: Run) -> None:
-    """How far a run is, or what it found."""
+def _opened(lab: Lab, study: Study, run: Run, typed: Mapping[str, str]) -> Mapping[str, str]:
+    """How far a run is, or what it found; the settings that are not asked yet."""
     work = jobs.work_of(run)
     if work is not None and not work.done:
         if work.cancelled:
@@ -43,22 +49,22 @@ def _opened(lab: Lab, study: Study, run: Run) -> None:
         else:
             watch(work)
             st.caption("It goes on while you look at other pages, and when this one is closed.")
-        return
+        return typed
     if run.finished:
         try:
-            result(lab, run, jobs.result(run))
+            result(lab, study, run, jobs.result(run))
         except UserError as error:
             failed(error)
             _go_on(lab, study, run, "Work it out again")
-            return
+            return typed
         st.subheader("Ask it otherwise", anchor=False)
-        ask(lab, study, run)
+        typed = ask(lab, study, run, typed)
         _delete(run, "This deletes what this run found.")
-        return
+        return typed
     if run.is_running:
         st.info("Another process works on this run. Come back later.")
         st.button("Look again", key="look-again")
-        return
+        return typed
     if work is not None:
         try:
             work.result()
@@ -70,6 +76,7 @@ def _opened(lab: Lab, study: Study, run: Run) -> None:
         else "It was stopped before anything was worked out that could be kept."
     )
     _go_on(lab, study, run, "Go on")
+    return typed
 
 
 def _go_on(lab: Lab, study: Study, run: Run, label: str) -> None:
@@ -132,7 +139,9 @@ def _row(run: Run) -> dict[str, object]:
         "Preset": run.asked.made.preset,
         "Meta-SAEs": run.asked.seeds,
         "Settings": ", ".join(
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+            f"{name.replace('_', ' ')} {value:g}"
+            if isinstance(value, float)
+            else f"{name.replace('_', ' ')} {value}"
             for name, value in run.asked.configuration.items()
         ),
         "Run": run.identity,

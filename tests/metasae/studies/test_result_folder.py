@@ -72,11 +72,20 @@ def test_every_picture_is_there_as_svg_that_says_what_it_is_of(folder: Path) -> 
 
 def test_a_result_of_a_former_version_is_read(folder: Path) -> None:
     values = read_json(folder / "result.json")
-    for later in ("weights", "seconds"):
+    for later in ("weights", "seconds", "tables", "charts"):
         del values[later]
     write_json(folder / "result.json", values)
     read = result_folder.read(folder)
     assert read.weights == {} and read.seconds is None
+
+
+def test_tables_and_pictures_come_in_the_studys_order(folder: Path) -> None:
+    read = result_folder.read(folder)
+    assert list(read.tables) == ["shares", "histograms"]
+    # Where it isn't said, as in a former version, or isn't of this folder: by name.
+    values = read_json(folder / "result.json") | {"tables": ["gone", "../result"]}
+    write_json(folder / "result.json", values)
+    assert list(result_folder.read(folder).tables) == ["histograms", "shares"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.studies import kept_meta_saes, seeds
 from metasae.studies.kept_meta_saes import recipe
-from metasae.studies.seeds import meta_saes
+from metasae.studies.seeds import meta_saes, missing
 from tests.builders import never, one_sentence
 
 
@@ -24,7 +24,9 @@ def test_seeds_differ_and_are_kept(
     monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
     small = replace(recipe(small_lab, 0), width=16, steps=20, batch=32, warmup=0)
     monkeypatch.setattr(seeds, "recipe", lambda lab, seed: replace(small, seed=seed))
+    assert [missing(small_lab, count) for count in (1, 2, 3)] == [0, 1, 2]
     first, second = meta_saes(small_lab, 3)
+    assert [missing(small_lab, count) for count in (3, 4)] == [0, 1]
     assert first.width == 16 and not torch.allclose(first.W_dec, second.W_dec)
     monkeypatch.setattr(kept_meta_saes, "train_meta_sae", never("they are kept"))
     again = meta_saes(small_lab, 3)

@@ -106,6 +106,21 @@ def test_settings_that_are_no_finite_number_or_too_large_are_refused(given: dict
     assert len(one_sentence(raised)) < 150
 
 
+def test_yes_and_no_are_read_and_nothing_else() -> None:
+    for text, value in (("yes", True), ("True", True), ("no", False), ("False", False)):
+        assert OWN.configured({"signed": text}).signed is value
+    for text in ("", "0", "maybe"):
+        with pytest.raises(UserError) as raised:
+            OWN.configured({"signed": text})
+        assert "give yes or no" in one_sentence(raised)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_words_for_figures_say_something(name: str) -> None:
+    words = study(name).words
+    assert words and all(text == text.strip() != "" for text in words.values())
+
+
 def test_an_interval_holds_the_mean_and_narrows_with_more_latents() -> None:
     few = share_with_interval(np.array([True, False] * 10))
     many = share_with_interval(np.array([True, False] * 1000))
