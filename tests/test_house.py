@@ -85,6 +85,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab",),
     ("search", "explorer"),
     ("studies",),
+    ("ravel",),
     ("release",),
     ("cli",),
 )

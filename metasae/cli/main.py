@@ -11,13 +11,22 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from metasae.cli import about, cities, exploring, searching, steering, studying, training
+from metasae.cli import (
+    about,
+    cities,
+    exploring,
+    ravelling,
+    searching,
+    steering,
+    studying,
+    training,
+)
 from metasae.cli.arguments import Command
 from metasae.errors import UserError
 from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
 
-_GROUPS = (about, training, cities, exploring, steering, searching, studying)
+_GROUPS = (about, training, cities, exploring, steering, searching, studying, ravelling)
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")
 """Libraries that announce themselves or warn of what is no concern of the person here."""

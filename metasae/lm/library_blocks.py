@@ -59,6 +59,16 @@ class LibraryBlocks:
         differ: Int[Tensor, " E"] | None = None,
     ) -> Float[Tensor, "N T D"]:
         """See `blocks.Blocks.run`."""
+        return self._run(resid, inputs, prefix, seen, only)
+
+    def _run(
+        self,
+        resid: Float[Tensor, "N T D"],
+        inputs: AttentionInputs,
+        prefix: Sequence[KeysValues] | None = None,
+        seen: list[KeysValues] | None = None,
+        only: Int[Tensor, " A"] | None = None,
+    ) -> Float[Tensor, "N T D"]:
         x, rows = resid.to(self.dtype), len(resid)
         at, mask = inputs.positions.expand(rows, -1), inputs.mask.expand(rows, -1, -1, -1)
         for number, layer in enumerate(self.layers):
@@ -71,6 +81,9 @@ class LibraryBlocks:
     @torch.inference_mode()
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         """See `blocks.Blocks.unembed`."""
+        return self._unembed(hidden)
+
+    def _unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
         normed = self.family.norm(self._hf)(hidden.to(self.dtype))
         logits: Tensor = self._hf.lm_head(normed)
         return logits if self._cap is None else self._cap * torch.tanh(logits / self._cap)
@@ -78,3 +91,26 @@ class LibraryBlocks:
     def next_tokens(self, place: Int[Tensor, " W"], token: Int[Tensor, " W"]) -> NextTokens:
         """See `blocks.Blocks.next_tokens`."""
         return WholeVocabulary(self.unembed, place, token)
+
+
+class DifferentiableBlocks(LibraryBlocks):
+    """The same blocks, through which gradients flow back to the residual stream.
+
+    What they are given must not be made in inference mode; see `prefill.Prefilled.differentiable`.
+    """
+
+    def run(
+        self,
+        resid: Float[Tensor, "N T D"],
+        inputs: AttentionInputs,
+        prefix: Sequence[KeysValues] | None = None,
+        seen: list[KeysValues] | None = None,
+        only: Int[Tensor, " A"] | None = None,
+        differ: Int[Tensor, " E"] | None = None,
+    ) -> Float[Tensor, "N T D"]:
+        """See `blocks.Blocks.run`."""
+        return self._run(resid, inputs, prefix, seen, only)
+
+    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+        """See `blocks.Blocks.unembed`."""
+        return self._unembed(hidden)

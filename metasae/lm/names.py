@@ -18,13 +18,20 @@ def name_position(model: LanguageModel, prompt: str, name: str) -> int:
             f'The prompt "{prompt}" does not mention {name}; write the name where the edit should '
             "act."
         )
-    encoded = model.tokenizer(prompt, add_special_tokens=False)
-    token = encoded.char_to_token(mentions[-1].end() - 1)
-    if token is None:
+    position = position_before(model, prompt, mentions[-1].end())
+    if position is None:
         raise UserError(
             f'{model.name} reads nothing of "{name}"; give a name of letters or digits.'
         )
-    return int(token) + 1
+    return position
+
+
+def position_before(model: LanguageModel, prompt: str, end: int) -> int | None:
+    """Position, the start token counted, of the token that holds the last of a prompt's first
+    ``end`` characters; None where no token does."""
+    encoded = model.tokenizer(prompt, add_special_tokens=False)
+    token = encoded.char_to_token(end - 1)
+    return None if token is None else int(token) + 1
 
 
 def token_in(model: LanguageModel, prompt: str, position: int) -> tuple[str, str, str]:

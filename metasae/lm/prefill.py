@@ -49,6 +49,21 @@ class Prefilled:
         prefix = tuple((key.to(blocks.dtype), value.to(blocks.dtype)) for key, value in self.prefix)
         return replace(self, blocks=blocks, prefix=prefix)
 
+    def differentiable(self, blocks: Blocks) -> "Prefilled":
+        """The same rows, run by blocks through which gradients flow."""
+        # What was made in inference mode can't take part in a gradient; a copy can.
+        return Prefilled(
+            blocks=blocks,
+            lock=self.lock,
+            slots=self.slots.clone(),
+            real=self.real.clone(),
+            resid=self.resid.clone(),
+            final=self.final.clone(),
+            prefix=tuple((key.clone(), value.clone()) for key, value in self.prefix),
+            attend=self.attend.clone(),
+            positions=self.positions.clone(),
+        )
+
     def finish(
         self,
         resid: Float[Tensor, "N T D"],

@@ -141,3 +141,8 @@ def study_runs() -> Path:
 def study_run(identity: str) -> Path:
     """The folder of a run of a study."""
     return study_runs() / identity
+
+
+def ravel(identity: str) -> Path:
+    """The folder of what an evaluation on RAVEL has worked out so far."""
+    return cache_dir() / "ravel" / identity

@@ -46,7 +46,7 @@ class PromptSet:
             raise UserError(f'The prompt "{question.prompt}" has no answers; give at least one.')
         continuations = []
         for answer in question.answers:
-            tokens = self.model.encode(" " + answer.text) if answer.text.strip() else []
+            tokens = self.model.encode(question.gap + answer.text) if answer.text.strip() else []
             if not tokens:
                 raise UserError(
                     f'The answer "{answer.text}" tokenises to nothing; give a word or two.'

@@ -95,11 +95,16 @@ def split_answers(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt and its candidate answers."""
+    """A prompt and its candidate answers.
+
+    Attributes:
+        gap: what stands between the prompt and an answer.
+    """
 
     attribute: str
     prompt: str
     answers: tuple[Answer, ...]
+    gap: str = " "
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able values that files hold."""

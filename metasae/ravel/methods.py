@@ -1,0 +1,267 @@
+"""Ways to edit a name so that one attribute moves: what RAVEL compares.
+
+To add one, write a function that learns what it needs from training names, and returns what its
+edit adds to the residual stream:
+
+    def fit(training, attribute, seed):
+        sources = torch.stack([one.mean for one in training.portraits])
+        axes = torch.linalg.svd(sources - sources.mean(0)).Vh[:8]
+        return Fitted(lambda pair: (pair.target.mean - pair.source.mean) @ axes.T @ axes)
+
+    mine = Method("first-axes", "what varies most among names, exchanged", fit)
+
+and give ``mine`` to `evaluation.evaluate` beside the others.
+
+Shapes: E edited places, D = d_model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metasae.ravel.atoms import Atoms
+from metasae.ravel.engine import Pair
+from metasae.ravel.learning import exchanged, mask_by_gradient, mask_greedily, rotation
+from metasae.ravel.pair_search import best_for_pair
+from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
+from metasae.ravel.training import Change, Training
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.steering.edit_space import EditSpace, Firing, Swapped
+from metasae.steering.edits import LatentSwap
+from metasae.studies.rebuild import whole
+from metasae.studies.study import Material
+from metasae.text.shares import share
+
+RANK = 16
+"""Dimensions of a learned subspace."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An edit that is ready for any pair.
+
+    Attributes:
+        change: what it adds to a pair's rows.
+        pieces: which pieces a mask takes; none for other edits.
+    """
+
+    change: Change
+    pieces: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to edit.
+
+    Attributes:
+        name: in tables and commands.
+        about: what it does, in words.
+        fit: training names, attribute, seed → the edit.
+        everywhere: whether it means anything at other tokens than the name's last.
+        by_attribute: whether it is another edit for each attribute.
+        slow: whether it takes minutes to learn, or needs a control that is trained anew.
+        smaller: whether it needs a smaller SAE of the same hook.
+    """
+
+    name: str
+    about: str
+    fit: Callable[[Training, str, int], Fitted]
+    everywhere: bool = True
+    by_attribute: bool = True
+    slow: bool = False
+    smaller: bool = False
+
+
+def _nothing(training: Training, attribute: str, seed: int) -> Fitted:
+    return Fitted(lambda pair: torch.zeros_like(pair.rows))
+
+
+def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
+    sae = training.decomposition.sae
+
+    def change(pair: Pair) -> Float[Tensor, "E D"]:
+        swapped = Swapped.of(pair.source.subject.swapped, pair.target.subject.swapped)
+        space = EditSpace(training.decomposition, (), (), swapped)
+        acts = pair.place.activations(sae)
+        firing = Firing(acts[:, []], acts[:, list(swapped.latents)], torch.zeros_like(pair.rows))
+        return space.compiled(LatentSwap()).change(firing)
+
+    return Fitted(change)
+
+
+def _every_piece(training: Training, attribute: str, seed: int) -> Fitted:
+    pieces = MetaPieces(training.decomposition, training.keep_residual)
+    return Fitted(lambda pair: pieces.change(pair, torch.ones(pieces.width)))
+
+
+MakePieces = Callable[[Training], Pieces]
+Learn = Callable[[Training, Pieces, str, str], Float[Tensor, " W"]]
+
+
+def _meta(training: Training) -> Pieces:
+    return MetaPieces(training.decomposition, training.keep_residual)
+
+
+def _latents(training: Training) -> Pieces:
+    return LatentPieces(training.decomposition.sae)
+
+
+def _smaller(training: Training) -> SparseAutoencoder:
+    """The preset's SAE that has about as many latents as there are meta-latents."""
+    material = Material.of(training.lab)
+    share = training.decomposition.n_meta / training.decomposition.n_latents
+    return material.smaller(material.nearest_width(share))
+
+
+def _smaller_latents(training: Training) -> Pieces:
+    return LatentPieces(_smaller(training))
+
+
+def _atoms(training: Training) -> Pieces:
+    both = training.decomposition
+    l0 = both.activations.values().numel() / both.n_latents
+    atoms = Atoms.of(both.sae, _smaller(training), whole(l0))
+    return MetaPieces(atoms, training.keep_residual)
+
+
+def _all_meta(training: Training) -> Pieces:
+    return AllMetaPieces(training.decomposition)
+
+
+def _random_meta(training: Training) -> Pieces:
+    return MetaPieces(training.random_meta(), training.keep_residual)
+
+
+def _random_all_meta(training: Training) -> Pieces:
+    return AllMetaPieces(training.random_meta())
+
+
+def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
+    def fit(training: Training, attribute: str, seed: int) -> Fitted:
+        pieces = make(training)
+        mask = training.kept(
+            f"{name} {attribute} {seed}", lambda: learn(training, pieces, attribute, name)
+        )
+        taken = tuple(mask.nonzero()[:, 0].tolist())
+        return Fitted(lambda pair: pieces.change(pair, mask), taken)
+
+    return fit
+
+
+def _best_per_pair(training: Training, attribute: str, seed: int) -> Fitted:
+    pieces = _meta(training)
+    found: dict[tuple[str, str], Tensor] = {}
+
+    def change(pair: Pair) -> Float[Tensor, "E D"]:
+        key = pair.source.name, pair.target.name
+        if key not in found:
+            found[key] = best_for_pair(training, pieces, attribute, pair.source, pair.target)
+        return pieces.change(pair, found[key])
+
+    return Fitted(change)
+
+
+def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
+    """For every pair as many of its pieces, at random, as a learned mask takes of them."""
+
+    def fit(training: Training, attribute: str, seed: int) -> Fitted:
+        pieces = make(training)
+        learned = torch.zeros(pieces.width)
+        learned[list(METHODS[of].fit(training, attribute, seed).pieces)] = 1.0
+
+        def change(pair: Pair) -> Float[Tensor, "E D"]:
+            present = pieces.present(pair)
+            key = f"{seed}/{attribute}/{pair.source.name}/{pair.target.name}"
+            draw = np.random.default_rng(int(share(key) * 2**48))
+            count = int(learned[present].sum())
+            drawn = torch.from_numpy(draw.permutation(len(present))[:count])
+            mask = torch.zeros(pieces.width)
+            mask[present[drawn]] = 1.0
+            return pieces.change(pair, mask)
+
+        return Fitted(change)
+
+    return fit
+
+
+def _difference_of_means(training: Training, attribute: str, seed: int) -> Fitted:
+    means = {
+        value: torch.stack([one.mean for one in some]).mean(0)
+        for (about, value), some in training.values.items()
+        if about == attribute
+    }
+
+    def change(pair: Pair) -> Float[Tensor, "E D"]:
+        sides = [means.get(one.entity.values[attribute][0]) for one in (pair.source, pair.target)]
+        source, target = sides
+        if source is None or target is None:
+            return torch.zeros_like(pair.rows)  # no training name has this value
+        return (target - source).expand_as(pair.rows)
+
+    return Fitted(change)
+
+
+def _whole_residual(training: Training, attribute: str, seed: int) -> Fitted:
+    return Fitted(lambda pair: pair.on_target - pair.rows)
+
+
+def _subspace(isolate: bool) -> Callable[..., Fitted]:
+    name = "MDAS" if isolate else "DAS"
+
+    def fit(training: Training, attribute: str, seed: int) -> Fitted:
+        basis = training.kept(
+            f"{name} {attribute} {seed} {RANK}",
+            lambda: rotation(training, attribute, RANK, seed, name, isolate),
+        )
+        return Fitted(lambda pair: exchanged(pair, basis))
+
+    return fit
+
+
+def _methods() -> tuple[Method, ...]:
+    grown, learned = mask_greedily, mask_by_gradient
+    return (
+        Method("nothing", "no edit", _nothing, by_attribute=False),
+        Method("latent-swap", "the source's latents set to 0, the target's to their activation",
+               _latent_swap, by_attribute=False),
+        Method("all-meta", "all of the source's own meta-latents exchanged for all of the target's",
+               _every_piece, by_attribute=False),
+        Method("mask-greedy", "meta-latents in a mask grown on training names, exchanged",
+               _masked("mask-greedy", _meta, grown), slow=True),
+        Method("mask-gradient", "meta-latents in a mask learned by gradient, exchanged",
+               _masked("mask-gradient", _meta, learned)),
+        Method("best-per-pair", "the meta-latents that do best for a pair on training prompts",
+               _best_per_pair, slow=True),
+        Method("random-pieces", "as many of the pair's meta-latents at random",
+               _random_pieces("mask-gradient", _meta)),
+        Method("random-meta-mask", "the same mask over meta-latents of a frozen random decoder",
+               _masked("random-meta-mask", _random_meta, learned), slow=True),
+        Method("all-active-mask", "a mask over the meta-latents of all active latents",
+               _masked("all-active-mask", _all_meta, learned)),
+        Method("all-active-random", "as many of the pair's meta-latents of all active latents",
+               _random_pieces("all-active-mask", _all_meta)),
+        Method("random-all-active-mask", "that mask over meta-latents of a frozen random decoder",
+               _masked("random-all-active-mask", _random_all_meta, learned), slow=True),
+        Method("latent-mask", "SAE latents in a mask learned by gradient, exchanged",
+               _masked("latent-mask", _latents, learned)),
+        Method("smaller-latent-mask", "that mask over the latents of an SAE of the meta-SAE's size",
+               _masked("smaller-latent-mask", _smaller_latents, learned), slow=True, smaller=True),
+        Method("atom-mask", "the mask over a smaller SAE's latents, by matching pursuit",
+               _masked("atom-mask", _atoms, learned), slow=True, smaller=True),
+        Method("difference-of-means", "mean residual of the target's value minus the source's",
+               _difference_of_means),
+        Method("whole-residual", "the target's residual in place of the source's",
+               _whole_residual, everywhere=False, by_attribute=False),
+        Method("DAS", "a learned subspace exchanged, for cause alone", _subspace(False),
+               everywhere=False),
+        Method("MDAS", "a learned subspace exchanged, with the isolate terms", _subspace(True),
+               everywhere=False),
+    )  # fmt: skip
+
+
+METHODS: Mapping[str, Method] = {one.name: one for one in _methods()}
+"""By name, in the order of the table."""

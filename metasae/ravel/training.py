@@ -1,0 +1,215 @@
+"""What an edit may be learned from: training names asked with training templates, and a loss.
+
+A *view* is one source asked once about every attribute, with a few targets. The loss of an edit for
+attribute A on a view is −log p(the target's answer) on the prompt about A, averaged with the mean
+of −log p(the source's answer) on all other prompts; both over the whole vocabulary, in nats.
+
+Shapes: N pairs of a view, E edited places, A answers of all prompts, D = d_model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from metasae.lab.lab import Lab
+from metasae.progress import Progress, silent
+from metasae.ravel.data import Template
+from metasae.ravel.engine import Asked, Pair
+from metasae.ravel.facts import Known
+from metasae.ravel.portraits import Portrait
+from metasae.saes.decomposition import Decomposition
+from metasae.studies.parts import Parts
+
+Change = Callable[[Pair], Float[Tensor, "E D"]]
+"""What an edit adds to a pair's rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One source asked once about every attribute, and its targets."""
+
+    asked: Asked
+    pairs: tuple[Pair, ...]
+
+    def owned(self, attribute: str, who: Portrait) -> Bool[Tensor, " A"]:
+        """Which answers of all prompts are right about somebody, on an attribute's prompt."""
+        right = who.entity.values[attribute]
+        return torch.tensor(
+            [
+                question.attribute == attribute and answer.text in right
+                for question, answer in self.asked.questions.answers
+            ]
+        )
+
+    def about(self, attribute: str) -> Bool[Tensor, " A"]:
+        """Which answers are those of an attribute's prompt."""
+        return torch.tensor(
+            [question.attribute == attribute for question, _ in self.asked.questions.answers]
+        )
+
+    def differing(self, attribute: str) -> tuple[Pair, ...]:
+        """The pairs whose answers about an attribute differ."""
+        return tuple(
+            pair for pair in self.pairs if pair.source.entity.differs(pair.target.entity, attribute)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What an edit may be learned from.
+
+    Attributes:
+        decomposition: the SAE with the meta-SAE whose pieces are exchanged.
+        portraits: of the training names.
+        templates: of the training split.
+        views: of them, in the order they are learned from.
+        random_meta: the SAE taken apart by a meta-SAE with a frozen random decoder.
+        steps: of learning by gradient.
+        keep_residual: whether rebuilt directions keep what the meta-SAE does not explain.
+        parts: keeps what is learned.
+        identity: tells what it is learned from.
+    """
+
+    lab: Lab
+    decomposition: Decomposition
+    portraits: tuple[Portrait, ...]
+    attributes: tuple[str, ...]
+    templates: tuple[Template, ...]
+    views: tuple[View, ...]
+    random_meta: Callable[[], Decomposition]
+    steps: int = 80
+    keep_residual: bool = False
+    parts: Parts = Parts()  # noqa: RUF009 - frozen
+    progress: Progress = silent
+    identity: str = ""
+
+    def kept(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """A tensor that takes long to learn: learned once in a run.
+
+        Args:
+            name: tells it from the run's other parts.
+        """
+
+        def table() -> pd.DataFrame:
+            made = make()
+            rows = made.reshape(len(made), -1).numpy()
+            return pd.DataFrame(rows, columns=[str(n) for n in range(rows.shape[1])])
+
+        stored = self.parts.table(f"{self.identity} {name}", table)
+        return torch.from_numpy(stored.to_numpy(np.float32).copy()).squeeze(1)
+
+    def loss(self, view: View, attribute: str, change: Change, isolate: bool = True) -> Tensor:
+        """The loss of an edit on a view (see the module), with gradients; in nats.
+
+        Args:
+            isolate: whether the other attributes count.
+        """
+        pairs = view.differing(attribute)
+        nats = view.asked.differentiable(torch.stack([change(pair) for pair in pairs]))
+        moved = torch.stack(
+            [
+                _any(row, view.owned(attribute, pair.target))
+                for row, pair in zip(nats, pairs, strict=True)
+            ]
+        )
+        if not isolate:
+            return -moved.mean()
+        stayed = [
+            torch.stack([_any(row, view.owned(other, view.asked.source)) for row in nats])
+            for other in self.attributes
+            if other != attribute
+        ]
+        return -(moved.mean() + torch.stack(stayed).mean()) / 2
+
+    def score(self, views: Sequence[View], attribute: str, change: Change) -> float:
+        """Mean probability, among a view's answers, of the target's answer on the attribute and of
+        the source's on all others, averaged: a smooth Disentangle on training names."""
+        moved, stayed = [], []
+        with torch.no_grad():
+            for view in views:
+                pairs = view.differing(attribute)
+                nats = view.asked.changed(torch.stack([change(pair) for pair in pairs])).logprobs
+                for row, pair in zip(nats, pairs, strict=True):
+                    moved.append(_share(row, view, attribute, pair.target))
+                    stayed += [
+                        _share(row, view, other, pair.source)
+                        for other in self.attributes
+                        if other != attribute
+                    ]
+        return (float(np.mean(moved)) + float(np.mean(stayed))) / 2
+
+    def of(self, attribute: str) -> tuple[View, ...]:
+        """The views in which some target's answer about an attribute differs."""
+        return tuple(one for one in self.views if one.differing(attribute))
+
+    @cached_property
+    def values(self) -> dict[tuple[str, str], tuple[Portrait, ...]]:
+        """Attribute and answer → the training names it is right about, by their usual answer."""
+        found: dict[tuple[str, str], list[Portrait]] = {}
+        for one in self.portraits:
+            for attribute in self.attributes:
+                found.setdefault((attribute, one.entity.values[attribute][0]), []).append(one)
+        return {key: tuple(some) for key, some in found.items()}
+
+
+def _any(nats: Float[Tensor, " A"], which: Bool[Tensor, " A"]) -> Tensor:
+    """Log-probability of the likeliest of some answers."""
+    return nats[which].max()
+
+
+def _share(nats: Float[Tensor, " A"], view: View, attribute: str, who: Portrait) -> float:
+    among = nats[view.about(attribute)].softmax(0)
+    return float(among[view.owned(attribute, who)[view.about(attribute)]].sum())
+
+
+def views(
+    lab: Lab,
+    known: Known,
+    portraits: Sequence[Portrait],
+    targets: int,
+    rounds: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[View, ...]:
+    """Every training name asked with templates drawn by seed, with targets drawn by seed.
+
+    Args:
+        portraits: of the training names.
+        targets: a view.
+        rounds: views a name.
+    """
+    draw = np.random.default_rng(seed)
+    attributes = known.data.attributes
+    made = []
+    total = rounds * len(portraits)
+    for number in range(total):
+        source = portraits[number % len(portraits)]
+        templates = known.templates(source.entity)
+        asked = []
+        for attribute in attributes:
+            mine = [one for one in templates if one.attribute == attribute]
+            asked.append(mine[int(draw.integers(len(mine)))])
+        others = [
+            one
+            for one in portraits
+            if one is not source
+            and any(source.entity.differs(one.entity, attribute) for attribute in attributes)
+        ]
+        some = [others[int(n)] for n in draw.permutation(len(others))[:targets]]
+        answers = {
+            attribute: sorted(
+                {text for one in (source, *some) for text in one.entity.values[attribute]}
+            )
+            for attribute in attributes
+        }
+        one = Asked(lab, source, asked, answers)
+        made.append(View(one, tuple(map(one.pair, some))))
+        progress("What edits are learned from", (number + 1) / total, source.name)
+    order = draw.permutation(len(made))
+    return tuple(made[int(number)] for number in order)

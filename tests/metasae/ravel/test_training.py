@@ -1,0 +1,100 @@
+"""The loss and the score of an edit are what their definitions say, on training names alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from metasae.lab.lab import Lab
+from metasae.progress import silent
+from metasae.ravel.engine import Pair
+from metasae.ravel.facts import Known
+from metasae.ravel.portraits import Portrait
+from metasae.ravel.training import Training, View, views
+from metasae.studies.parts import Parts
+from tests.builders import never
+from tests.oracle import answer_logprobs
+from tests.ravel_data import HELD_OUT
+
+
+def nothing(pair: Pair) -> torch.Tensor:
+    return torch.zeros_like(pair.rows)
+
+
+def test_nothing_held_out_is_learned_from(training: Training) -> None:
+    for view in training.views:
+        names = {view.asked.source.name, *(pair.target.name for pair in view.pairs)}
+        assert not names & set(HELD_OUT)
+        assert not any(template.held_out for template in view.asked.templates)
+        asked = [template.attribute for template in view.asked.templates]
+        assert asked == list(training.attributes)
+
+
+def by_hand(training: Training, view: View, attribute: str) -> tuple[float, float, float]:
+    """Loss, loss without isolation and score of no edit, by whole passes."""
+    model = training.lab.model
+    moved: list[float] = []
+    stayed: list[float] = []
+    sure_moved: list[float] = []
+    sure_stayed: list[float] = []
+    source = view.asked.source.entity
+    for pair in view.differing(attribute):
+        for question in view.asked.questions:
+            texts = [answer.text for answer in question.answers]
+            nats = answer_logprobs(model, question.prompt, texts)
+            about = question.attribute == attribute
+            who = pair.target.entity if about else source
+            right = [text in who.values[question.attribute] for text in texts]
+            best = float(nats[torch.tensor(right)].max())
+            share = float(nats.softmax(0)[torch.tensor(right)].sum())
+            (moved if about else stayed).append(best)
+            (sure_moved if about else sure_stayed).append(share)
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    both = -(mean(moved) + mean(stayed)) / 2
+    return both, -mean(moved), (mean(sure_moved) + mean(sure_stayed)) / 2
+
+
+@pytest.mark.parametrize("attribute", ["country", "currency"])
+def test_loss_and_score_are_those_of_whole_passes(training: Training, attribute: str) -> None:
+    view = training.of(attribute)[0]
+    loss, cause, score = by_hand(training, view, attribute)
+    assert float(training.loss(view, attribute, nothing)) == pytest.approx(loss, abs=1e-3)
+    alone = training.loss(view, attribute, nothing, isolate=False)
+    assert float(alone) == pytest.approx(cause, abs=1e-3)
+    assert training.score([view], attribute, nothing) == pytest.approx(score, abs=1e-4)
+
+
+def test_pairs_that_do_not_differ_do_not_count(training: Training) -> None:
+    for view in training.views:
+        for pair in view.differing("country"):
+            assert pair.source.entity.differs(pair.target.entity, "country")
+
+
+def test_names_by_their_value(training: Training) -> None:
+    names = {key[1]: {one.name for one in some} for key, some in training.values.items()}
+    assert names["Asia"] == {"Osaka"} and names["Europe"] == {"Marseille", "Paris"}
+
+
+def test_views_depend_on_the_seed_alone(
+    small_lab: Lab, known: Known, people: dict[str, Portrait]
+) -> None:
+    learned = [people[one.name] for one in known.entities(held_out=False)]
+
+    def drawn(seed: int) -> list[tuple[str, ...]]:
+        made = views(small_lab, known, learned, 2, 2, seed, silent)
+        return [(v.asked.source.name, *(p.target.name for p in v.pairs)) for v in made]
+
+    assert drawn(1) == drawn(1) and drawn(1) != drawn(2)
+
+
+def test_what_is_learned_is_kept(training: Training, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    kept = replace(training, parts=Parts(tmp_path))
+    for shape in ((5,), (4, 3)):
+        made = torch.randn(shape)
+        assert torch.equal(kept.kept(f"{shape}", lambda made=made: made), made)  # type: ignore[misc]
+        assert torch.equal(kept.kept(f"{shape}", never("it is kept")), made)
