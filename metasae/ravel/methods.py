@@ -31,7 +31,7 @@ from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
 from metasae.ravel.training import Change, Training
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.edit_space import EditSpace, Firing, Swapped
-from metasae.steering.edits import LatentSwap
+from metasae.steering.edits import NO_EDIT, Edit, LatentSwap
 from metasae.studies.rebuild import whole
 from metasae.studies.study import Material
 from metasae.text.shares import share
@@ -47,10 +47,12 @@ class Fitted:
     Attributes:
         change: what it adds to a pair's rows.
         pieces: which pieces a mask takes; none for other edits.
+        edit: the edit of Steer that does the same to a pair; None where there is none.
     """
 
     change: Change
     pieces: tuple[int, ...] = ()
+    edit: Callable[[Pair], Edit] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Method:
 
 
 def _nothing(training: Training, attribute: str, seed: int) -> Fitted:
-    return Fitted(lambda pair: torch.zeros_like(pair.rows))
+    return Fitted(lambda pair: torch.zeros_like(pair.rows), edit=lambda _: NO_EDIT)
 
 
 def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
@@ -87,15 +89,29 @@ def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
         swapped = Swapped.of(pair.source.subject.swapped, pair.target.subject.swapped)
         space = EditSpace(training.decomposition, (), (), swapped)
         acts = pair.place.activations(sae)
-        firing = Firing(acts[:, []], acts[:, list(swapped.latents)], torch.zeros_like(pair.rows))
+        error = torch.zeros_like(pair.rows)
+        firing = Firing(acts[:, []], acts[:, list(swapped.latents)], error, pair.rows)
         return space.compiled(LatentSwap()).change(firing)
 
-    return Fitted(change)
+    return Fitted(change, edit=lambda _: LatentSwap())
 
 
 def _every_piece(training: Training, attribute: str, seed: int) -> Fitted:
-    pieces = MetaPieces(training.decomposition, training.keep_residual)
-    return Fitted(lambda pair: pieces.change(pair, torch.ones(pieces.width)))
+    pieces = _meta(training)
+    return _exchange(training, pieces, lambda _: torch.ones(pieces.width))
+
+
+def _exchange(
+    training: Training, pieces: Pieces, mask: Callable[[Pair], Tensor], taken: tuple[int, ...] = ()
+) -> Fitted:
+    """The edit that exchanges what a mask takes of a pair's pieces."""
+    own = isinstance(pieces, MetaPieces) and pieces.decomposition is training.decomposition
+    steered = pieces.edit if isinstance(pieces, MetaPieces) and own else None
+    return Fitted(
+        lambda pair: pieces.change(pair, mask(pair)),
+        taken,
+        None if steered is None else lambda pair: steered(pair, mask(pair)),
+    )
 
 
 MakePieces = Callable[[Training], Pieces]
@@ -147,7 +163,7 @@ def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
             f"{name} {attribute} {seed}", lambda: learn(training, pieces, attribute, name)
         )
         taken = tuple(mask.nonzero()[:, 0].tolist())
-        return Fitted(lambda pair: pieces.change(pair, mask), taken)
+        return _exchange(training, pieces, lambda _: mask, taken)
 
     return fit
 
@@ -156,13 +172,13 @@ def _best_per_pair(training: Training, attribute: str, seed: int) -> Fitted:
     pieces = _meta(training)
     found: dict[tuple[str, str], Tensor] = {}
 
-    def change(pair: Pair) -> Float[Tensor, "E D"]:
+    def mask(pair: Pair) -> Tensor:
         key = pair.source.name, pair.target.name
         if key not in found:
             found[key] = best_for_pair(training, pieces, attribute, pair.source, pair.target)
-        return pieces.change(pair, found[key])
+        return found[key]
 
-    return Fitted(change)
+    return _exchange(training, pieces, mask)
 
 
 def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
@@ -173,7 +189,7 @@ def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
         learned = torch.zeros(pieces.width)
         learned[list(METHODS[of].fit(training, attribute, seed).pieces)] = 1.0
 
-        def change(pair: Pair) -> Float[Tensor, "E D"]:
+        def drawn_for(pair: Pair) -> Tensor:
             present = pieces.present(pair)
             key = f"{seed}/{attribute}/{pair.source.name}/{pair.target.name}"
             draw = np.random.default_rng(int(share(key) * 2**48))
@@ -181,9 +197,9 @@ def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
             drawn = torch.from_numpy(draw.permutation(len(present))[:count])
             mask = torch.zeros(pieces.width)
             mask[present[drawn]] = 1.0
-            return pieces.change(pair, mask)
+            return mask
 
-        return Fitted(change)
+        return _exchange(training, pieces, drawn_for)
 
     return fit
 

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
 
+_TRUTH = {"true": True, "yes": True, "false": False, "no": False}
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+"""What a value of each kind is called."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -52,6 +57,7 @@ class Material:
         provenance: what all numbers come from.
         parts: what the run has worked out before it was stopped.
         train_on_all: trains one meta-SAE on several SAEs' directions, from a seed.
+        lab: what all of it was opened from.
     """
 
     decomposition: Decomposition
@@ -66,6 +72,7 @@ class Material:
     train_on_all: (
         Callable[[Sequence[SparseAutoencoder], int, Progress], SparseAutoencoder] | None
     ) = None
+    lab: Lab | None = None
     _opened: dict[int, SparseAutoencoder] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -93,6 +100,7 @@ class Material:
             lab.provenance,
             parts,
             lambda saes, seed, progress: of_all_widths(lab, saes, seed, progress),
+            lab,
         )
 
     @property
@@ -269,11 +277,9 @@ class Study:
                 )
             kind = type(usual[name])
             try:
-                usual[name] = kind(text)
-            except ValueError as error:
-                raise UserError(
-                    f'{name} is "{text}"; give a {"whole number" if kind is int else "number"}.'
-                ) from error
+                usual[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+            except (KeyError, ValueError) as error:
+                raise UserError(f'{name} is "{text}"; give {_KINDS[kind]}.') from error
             if name == "seed" and not 0 <= usual[name] < 2**31:
                 raise UserError(f"seed is {text}; give a whole number from 0 to {2**31 - 1:,}.")
         return self.configuration(**usual)

@@ -46,10 +46,10 @@ def ask(lab: Lab, study: Study, run: Run | None) -> None:
             "Run it again" if run else "Run",
             type="secondary" if run else "primary",
             key=f"run-{study.name}",
-            on_click=_run,
+            on_click=begin_run,
             args=(lab, study, configuration, int(seeds)),
         )
-        st.caption(_takes(study, lab))
+        st.caption(takes(study, lab))
 
 
 def _settings(study: Study, own: str, begun: dict[str, Any]) -> dict[str, str]:
@@ -78,10 +78,15 @@ def _sentence(text: str, usual: object) -> str:
     return f"{escape(text[:1].upper() + text[1:])} Usually {escape(value)}."
 
 
-def _takes(study: Study, lab: Lab) -> str:
-    """What is known of the time it takes here."""
+def takes(study: Study, lab: Lab, **asked: object) -> str:
+    """What is known of the time it takes here.
+
+    Args:
+        asked: settings of the runs that it is known from.
+    """
     for run in all_runs(study.name):
-        if run.finished and run.asked.made.preset == lab.provenance.preset:
+        of_these = asked.items() <= run.asked.configuration.items()
+        if run.finished and run.asked.made.preset == lab.provenance.preset and of_these:
             try:
                 found = jobs.result(run)
             except UserError:
@@ -95,7 +100,7 @@ def _takes(study: Study, lab: Lab) -> str:
     )
 
 
-def _run(lab: Lab, study: Study, configuration: Any, seeds: int) -> None:
+def begin_run(lab: Lab, study: Study, configuration: Any, seeds: int) -> None:
     """Begin a run, or show the one that was asked the same (in a widget's callback)."""
     try:
         run = begin(lab, study, configuration, seeds)

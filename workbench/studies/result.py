@@ -2,8 +2,10 @@
 
 import io
 import zipfile
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -25,18 +27,30 @@ _MOST_ROWS = 1000
 """Rows of a table that are shown; all are in its file."""
 
 
-def result(lab: Lab, run: Run, found: StoredFinding) -> None:
-    """The whole result."""
+Body = Callable[[Lab, Run, StoredFinding], None]
+
+
+def result(lab: Lab, run: Run, found: StoredFinding, body: Body | None = None) -> None:
+    """The whole result.
+
+    Args:
+        body: draws what stands between the verdict and the tables, in place of pictures and
+            figures.
+    """
     st.subheader(escape(found.verdict), anchor=False)
     said(found.left_out)
     said(_other_weights(lab, found))
-    for name in found.charts:
-        pictures(found, name, f"chart-{run.identity}")
-    _numbers(found)
+    (body or _pictures_and_figures)(lab, run, found)
     _tables(run, found)
     _code(found)
     _files(run, found)
     st.caption(escape(_made(found)))
+
+
+def _pictures_and_figures(lab: Lab, run: Run, found: StoredFinding) -> None:
+    for name in found.charts:
+        pictures(found, name, f"chart-{run.identity}")
+    _numbers(found)
 
 
 def pictures(
@@ -136,13 +150,19 @@ def _made(found: StoredFinding) -> str:
     """What it was found with, in a line."""
     made = found.made
     of = "1 meta-SAE" if found.seeds == 1 else f"{found.seeds} meta-SAEs"
-    settings = ", ".join(
-        f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float)
-        else f"{name.replace('_', ' ')} {value}"
-        for name, value in found.configuration.items()
-    )  # fmt: skip
     took = f" Took {duration(found.seconds)}." if found.seconds is not None else ""
     return (
         f"{made['preset']}, {made['sae']}, {made['meta_sae']}, version {made['version']}; {of}; "
-        f"{settings}.{took}"
+        f"{settings_in_words(found.configuration)}.{took}"
     )
+
+
+def settings_in_words(configuration: Mapping[str, Any]) -> str:
+    """A study's settings in a line; empty texts, which ask for nothing, are left out."""
+    words = []
+    for name, value in configuration.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        if isinstance(value, bool):
+            text = figures.said(value)
+        words += [f"{name.replace('_', ' ')} {text}"] if text else []
+    return ", ".join(words)

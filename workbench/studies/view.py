@@ -1,5 +1,6 @@
 """One study: what it asks, the run that is open, how to ask it, its former runs."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
@@ -18,7 +19,7 @@ from workbench.studies import jobs
 from workbench.studies.ask import ask
 from workbench.studies.overview import head
 from workbench.studies.place import go
-from workbench.studies.result import result
+from workbench.studies.result import result, settings_in_words
 from workbench.text import escape
 
 
@@ -27,14 +28,30 @@ def view(lab: Lab, study: Study, run: Run | None) -> None:
     st.button("All studies", key="all-studies", icon=":material/arrow_back:", on_click=go)
     st.header(escape(study.title), anchor=False)
     head(study)
+    run_or_ask(lab, study, run)
+
+
+Ask = Callable[[Lab, Study, Run | None], None]
+Show = Callable[[Lab, Run, StoredFinding], None]
+
+
+def run_or_ask(
+    lab: Lab, study: Study, run: Run | None, ask: Ask = ask, show: Show = result
+) -> None:
+    """The run that is open, how to ask, the study's former runs.
+
+    Args:
+        ask: draws the settings and the button that asks the study.
+        show: draws what a run found.
+    """
     if run is None:
         ask(lab, study, None)
     else:
-        _opened(lab, study, run)
+        _opened(lab, study, run, ask, show)
     _former(study, run)
 
 
-def _opened(lab: Lab, study: Study, run: Run) -> None:
+def _opened(lab: Lab, study: Study, run: Run, ask: Ask, show: Show) -> None:
     """How far a run is, or what it found."""
     work = jobs.work_of(run)
     if work is not None and not work.done:
@@ -46,7 +63,7 @@ def _opened(lab: Lab, study: Study, run: Run) -> None:
         return
     if run.finished:
         try:
-            result(lab, run, jobs.result(run))
+            show(lab, run, jobs.result(run))
         except UserError as error:
             failed(error)
             _go_on(lab, study, run, "Work it out again")
@@ -131,10 +148,7 @@ def _row(run: Run) -> dict[str, object]:
         "State": state,
         "Preset": run.asked.made.preset,
         "Meta-SAEs": run.asked.seeds,
-        "Settings": ", ".join(
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in run.asked.configuration.items()
-        ),
+        "Settings": settings_in_words(run.asked.configuration),
         "Run": run.identity,
     }
 
