@@ -226,8 +226,9 @@ def survey(
             sure = set(knows[knows == len(attributes)].index)
             found += [one for one in chunk if one.name in sure]
             tables.append(asked)
-            note = f"{len(found)} of {size.names} {split} names"
-            progress("What the model knows", min(1.0, len(found) / size.names), note)
+            enough = min(len(found), size.names)
+            note = f"{enough} of {size.names} {split} names"
+            progress("What the model knows", enough / size.names, note)
             looked[split] = begin + len(chunk)
         kept += found[: size.names]
     if not kept or not {True, False} == {one.held_out for one in kept}:

@@ -96,11 +96,6 @@ def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
     return Fitted(change, edit=lambda _: LatentSwap())
 
 
-def _every_piece(training: Training, attribute: str, seed: int) -> Fitted:
-    pieces = _meta(training)
-    return _exchange(training, pieces, lambda _: torch.ones(pieces.width))
-
-
 def _exchange(
     training: Training, pieces: Pieces, mask: Callable[[Pair], Tensor], taken: tuple[int, ...] = ()
 ) -> Fitted:
@@ -116,6 +111,16 @@ def _exchange(
 
 MakePieces = Callable[[Training], Pieces]
 Learn = Callable[[Training, Pieces, str, str], Float[Tensor, " W"]]
+
+
+def _every(make: MakePieces) -> Callable[..., Fitted]:
+    """Every piece that either name has, exchanged."""
+
+    def fit(training: Training, attribute: str, seed: int) -> Fitted:
+        pieces = make(training)
+        return _exchange(training, pieces, lambda _: torch.ones(pieces.width))
+
+    return fit
 
 
 def _meta(training: Training) -> Pieces:
@@ -245,7 +250,11 @@ def _methods() -> tuple[Method, ...]:
         Method("latent-swap", "the source's latents set to 0, the target's to their activation",
                _latent_swap, by_attribute=False),
         Method("all-meta", "all of the source's own meta-latents exchanged for all of the target's",
-               _every_piece, by_attribute=False),
+               _every(_meta), by_attribute=False),
+        Method("all-active-meta", "all meta-latents of all active latents exchanged",
+               _every(_all_meta), by_attribute=False),
+        Method("all-latents", "all SAE latents set to their activation on the target",
+               _every(_latents), by_attribute=False),
         Method("mask-greedy", "meta-latents in a mask grown on training names, exchanged",
                _masked("mask-greedy", _meta, grown), slow=True),
         Method("mask-gradient", "meta-latents in a mask learned by gradient, exchanged",
