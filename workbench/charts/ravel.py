@@ -1,4 +1,4 @@
-"""The pictures of RAVEL: every method's score with its interval, and what moved between cities."""
+"""The picture of RAVEL city by city: what an edit moved, and what it left as it was."""
 
 import altair as alt
 import pandas as pd
@@ -17,40 +17,6 @@ BOTH, MOVED, STAYED, NEITHER = (
 """What an edit did to a pair, the best first."""
 
 _SIGNS = {BOTH: "✓", MOVED: "+", STAYED: "=", NEITHER: "×"}
-
-
-def scores_chart(scores: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
-    """Disentangle of every method with its interval, and the line of doing nothing.
-
-    Args:
-        scores: of one attribute, by one rule: columns ``about``, ``disentangle``, ``low``,
-            ``high``, ``cause``, ``isolate``, in the order they are shown.
-    """
-    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, labelFontSize=12, titleFontSize=12,
-                    gridColor=ink.faint)  # fmt: skip
-    rows = alt.Axis(labelColor=ink.text, labelFontSize=12, labelLimit=190, ticks=False,
-                    domain=False)  # fmt: skip
-    base = alt.Chart(scores).encode(
-        y=alt.Y("method:N", sort=list(scores["method"]), title=None, axis=rows),
-        tooltip=[
-            alt.Tooltip("method:N"),
-            *(alt.Tooltip(f"{name}:Q", format=".2f")
-              for name in ("cause", "isolate", "disentangle", "low", "high")),
-        ],
-    )  # fmt: skip
-    across = alt.X(
-        "low:Q", title="Disentangle", axis=axis, scale=alt.Scale(domain=[0, 1], nice=False)
-    )
-    ranges = base.mark_rule(color=ink.source, strokeWidth=2).encode(x=across, x2="high:Q")
-    points = base.mark_point(filled=True, size=70, color=ink.source, opacity=1).encode(
-        x="disentangle:Q"
-    )
-    nothing = (
-        alt.Chart(pd.DataFrame({"nothing": [0.5]}))
-        .mark_rule(color=ink.other, strokeDash=[4, 4])
-        .encode(x="nothing:Q")
-    )
-    return alt.layer(nothing, ranges, points).properties(width="container", height=alt.Step(24))
 
 
 def matrix_chart(cells: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:

@@ -1,15 +1,17 @@
 """What RAVEL found: scores, what the model knew, cities, single prompts, learned masks."""
 
+import json
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from metasae.lab.lab import Lab
+from metasae.ravel.picture import picture
 from metasae.ravel.scores import ALL, RULES
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.runs import Run
-from workbench.charts.ravel import scores_chart
+from workbench.charts.studies import on_screen
 from workbench.frame import ink
 from workbench.ravel.cities import cities
 from workbench.ravel.masks import learned_masks
@@ -50,12 +52,12 @@ def _scores(run: Run, found: StoredFinding) -> None:
             key=f"rule-{run.identity}",
         )  # fmt: skip
     table = pd.DataFrame(found.figures["methods"])
-    shown = table[(table["rule"] == rule) & (table["attribute"] == about)]
-    best = shown.loc[shown["disentangle"].astype(float).idxmax()] if len(shown) else None
-    said = "" if best is None else f", the best is {best['method']}"
-    st.altair_chart(
-        scores_chart(shown, ink()), key=f"scores-{run.identity}-{about}-{rule}", width="stretch",
-        alt=f"Disentangle of every method on {about}{said}",
+    table = table[table["rule"] == rule]
+    shown = table[table["attribute"] == about]
+    (chart,) = on_screen(json.loads(picture(shown, rule).to_json()), ink())
+    st.vega_lite_chart(
+        chart, width="stretch", key=f"scores-{run.identity}-{about}-{rule}",
+        alt=f"Disentangle of every method, on {about}: {found.verdict}",
     )  # fmt: skip
     st.caption("The dashed line is doing nothing. An interval holds the middle 95 % over cities.")
     words = found.figures["about"]
@@ -63,23 +65,42 @@ def _scores(run: Run, found: StoredFinding) -> None:
         pd.DataFrame([_row(one, words) for one in shown.to_dict("records")]),
         hide_index=True, height="content", key=f"methods-{run.identity}",
     )  # fmt: skip
+    with st.expander("Every attribute"):
+        st.dataframe(
+            _by_attribute(table, attributes), hide_index=True, height="content",
+            key=f"attributes-{run.identity}",
+        )  # fmt: skip
+
+
+def _by_attribute(scores: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
+    """Disentangle of every method on every attribute, with its interval in a cell."""
+    cells = scores.assign(
+        cell=[
+            f"{_share(one['disentangle'])} ({_share(one['low'])} to {_share(one['high'])})"
+            for one in scores.to_dict("records")
+        ]
+    )
+    wide = cells.pivot(index="method", columns="attribute", values="cell")
+    order = list(dict.fromkeys(scores["method"]))
+    return wide.loc[order, attributes].rename_axis("Method").reset_index()
+
+
+def _share(value: float | None) -> str:
+    """A share as it is read; there is none where nothing was asked."""
+    return "–" if value is None or pd.isna(value) else f"{value:.2f}"
 
 
 def _row(score: dict[str, Any], words: dict[str, str]) -> dict[str, str]:
-    def share(name: str) -> str:
-        value = score[name]
-        return "–" if pd.isna(value) else f"{value:.2f}"
-
     made = {
         "Method": score["method"],
-        "Disentangle": share("disentangle"),
-        "95 %": f"{share('low')} to {share('high')}",
-        "Cause": share("cause"),
-        "Isolate": share("isolate"),
+        "Disentangle": _share(score["disentangle"]),
+        "95 %": f"{_share(score['low'])} to {_share(score['high'])}",
+        "Cause": _share(score["cause"]),
+        "Isolate": _share(score["isolate"]),
     }
-    if "more" in score and not pd.isna(score["more"]):
-        between = f"{share('more_low')} to {share('more_high')}"
-        made["Learned mask scores more by"] = f"{share('more')} ({between})"
+    if "more" in score:
+        between = f"{_share(score['more_low'])} to {_share(score['more_high'])}"
+        made["Learned mask scores more by"] = f"{_share(score['more'])} ({between})"
     return made | {"Which is": words.get(score["method"], "")}
 
 
