@@ -13,7 +13,7 @@ def page() -> None:
     """The whole page."""
     lab = begin(
         "Does an edit move one fact and no other?",
-        "RAVEL edits a city towards another one and asks the model about both. **Cause** is how "
+        "RAVEL edits one city towards another and asks the model about it. **Cause** is how "
         "often the fact an edit is for becomes the other city's; **Isolate**, how often every "
         "other fact stays. **Disentangle** is their mean: doing nothing scores 0.50, a perfect "
         "edit 1.",
