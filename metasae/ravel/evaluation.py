@@ -278,7 +278,7 @@ class _Seed:
             portraits=tuple(people),
             attributes=known.data.attributes,
             templates=tuple(one for one in known.data.templates if not one.held_out),
-            views=views(
+            make_views=lambda: views(
                 lab, known, people, config.learned_towards, config.views, self.seed, self.progress
             ),
             random_meta=random_meta,

@@ -68,7 +68,7 @@ class Training:
         decomposition: the SAE with the meta-SAE whose pieces are exchanged.
         portraits: of the training names.
         templates: of the training split.
-        views: of them, in the order they are learned from.
+        make_views: of them, in the order they are learned from; called on first use.
         random_meta: the SAE taken apart by a meta-SAE with a frozen random decoder.
         steps: of learning by gradient.
         keep_residual: whether rebuilt directions keep what the meta-SAE does not explain.
@@ -81,13 +81,18 @@ class Training:
     portraits: tuple[Portrait, ...]
     attributes: tuple[str, ...]
     templates: tuple[Template, ...]
-    views: tuple[View, ...]
+    make_views: Callable[[], tuple[View, ...]]
     random_meta: Callable[[], Decomposition]
     steps: int = 80
     keep_residual: bool = False
     parts: Parts = Parts()  # noqa: RUF009 - frozen
     progress: Progress = silent
     identity: str = ""
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        """What is learned from, in that order."""
+        return self.make_views()
 
     def kept(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         """A tensor that takes long to learn: learned once in a run.

@@ -34,7 +34,7 @@ def training(small_lab: Lab, known: Known, people: dict[str, Portrait]) -> Train
         portraits=tuple(learned),
         attributes=known.data.attributes,
         templates=tuple(one for one in known.data.templates if not one.held_out),
-        views=views(small_lab, known, learned, 2, 2, 0, silent),
+        make_views=lambda: views(small_lab, known, learned, 2, 2, 0, silent),
         random_meta=lambda: Decomposition(
             small_lab.decomposition.sae, small_lab.decomposition.meta
         ),
