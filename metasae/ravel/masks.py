@@ -8,11 +8,13 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from pydantic import ConfigDict
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
@@ -22,6 +24,7 @@ from metasae.sources.files import read_json, remove, write_json
 from metasae.sources.records import from_values, to_values
 from metasae.steering.edit_space import Piece, exchanged
 from metasae.steering.edits import Edit, EditOptions, MetaLatentEdit
+from metasae.steering.link import quoted
 from metasae.steering.provenance import Provenance
 from metasae.studies.result_folder import StoredFinding
 
@@ -51,6 +54,8 @@ class Mask:
         cause, isolate, disentangle, low, high: what it scored on the held-out names, with the
             interval of disentangle; None where there was nothing to score.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     attribute: str
@@ -127,7 +132,7 @@ class Mask:
         """
         if not _NAME.fullmatch(self.name):
             raise UserError(
-                f'"{self.name[:60]}" is no name for a mask; give 1 to 60 letters, digits, spaces, '
+                f'"{quoted(self.name)}" is no name for a mask; give 1 to 60 letters, digits, spaces, '
                 "commas, parentheses or hyphens."
             )
         path = cache.mask(self.name)
@@ -227,10 +232,11 @@ def find(text: str) -> Mask:
     path = cache.mask(text)
     if _NAME.fullmatch(text) and path.is_file():
         return read(path)
-    if Path(text).is_file():
-        return read(Path(text))
+    with suppress(OSError, ValueError):  # a name that can't be a file's
+        if Path(text).is_file():
+            return read(Path(text))
     names = ", ".join(f'"{one.name}"' for one in saved()) or "none"
-    raise UserError(f'There is no mask "{text[:60]}", nor such a file; saved are: {names}.')
+    raise UserError(f'There is no mask "{quoted(text)}", nor such a file; saved are: {names}.')
 
 
 def read(path: Path) -> Mask:
