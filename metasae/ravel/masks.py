@@ -132,8 +132,8 @@ class Mask:
         """
         if not _NAME.fullmatch(self.name):
             raise UserError(
-                f'"{quoted(self.name)}" is no name for a mask; give 1 to 60 letters, digits, spaces, '
-                "commas, parentheses or hyphens."
+                f'"{quoted(self.name)}" is no name for a mask; give 1 to 60 letters, digits, '
+                "spaces, commas, parentheses or hyphens."
             )
         path = cache.mask(self.name)
         write_json(path, self.to_dict())

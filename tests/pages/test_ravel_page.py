@@ -136,7 +136,7 @@ def test_a_method_steer_does_not_have_opens_the_pair_unedited(on_small: Lab) -> 
     run = finished(on_small)
     app = ravel_page(run=run.identity)
     app.selectbox(key=f"method-{run.identity}").set_value("DAS").run()
-    assert any("can't make this method's edit" in one for one in said(app))
+    assert any("can't make this edit" in one for one in said(app))
     app.button(key="ravel-steer").click().run()
     assert not app.exception and "edit" not in query(app)
 

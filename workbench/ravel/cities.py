@@ -155,8 +155,11 @@ def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataF
         args=(found.made["preset"], row),
     )  # fmt: skip
     if not row["edit"]:
+        st.caption("Steer can't make this edit: it opens the pair and the prompt unedited.")
+    elif edit_from_text(row["edit"]).kind == "swap":
         st.caption(
-            "Steer can't make this method's edit: it opens the pair and the prompt unedited."
+            "Steer swaps what its table of cities says of the two; here they were looked up like "
+            "any name, so its numbers can differ a little."
         )
 
 
