@@ -9,6 +9,7 @@ from metasae.errors import UserError
 from metasae.progress import Progress
 from metasae.ravel import data, evaluation
 from metasae.ravel.data import RavelData
+from metasae.ravel.engine import Where
 from metasae.ravel.evaluation import Configuration
 from metasae.studies.study import Finding, Material, Study
 
@@ -41,7 +42,7 @@ class Settings:
     methods: str = ""
     sources: int = 0
     steps: int = 0
-    where: str = "last"
+    where: Where = "last"
     keep_error: bool = True
     keep_residual: bool = False
 

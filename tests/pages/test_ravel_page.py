@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -121,7 +122,7 @@ def test_steer_computes_what_the_triple_says(on_small: Lab, method: str) -> None
     from workbench.steer import experiments
 
     triples = finished(on_small).result().tables["triples"]
-    row = triples[triples["method"] == method].iloc[-1].to_dict()
+    row: Any = triples[triples["method"] == method].iloc[-1].to_dict()
     view = steer_view(on_small.provenance.preset, row)
     outcome = experiments.get_outcome(view.setting, view.edit)
     answers = [
@@ -187,9 +188,8 @@ def with_masks(lab: Lab) -> AppTest:
 def test_a_runs_mask_is_saved_and_ticks_pieces_on_steer(on_small: Lab) -> None:
     run = finished(on_small)
     app = ravel_page(run=run.identity)
-    app.text_input(key=next(
-        one.key for one in app.text_input if (one.key or "").startswith("mask-name-")
-    )).set_value("make it French").run()  # fmt: skip
+    (name,) = [one for one in app.text_input if one.label == "Name"]
+    name.set_value("make it French").run()
     app.button(key="save-mask").click().run()
     assert any("Saved as “make it French”" in one for one in said(app))
     (kept,) = masks.saved()

@@ -1,5 +1,7 @@
 """What RAVEL's edits did to pairs of cities, counted by hand, and the picture of it."""
 
+from typing import Any
+
 import pandas as pd
 
 from workbench.charts.ink import DARK
@@ -34,7 +36,7 @@ TRIPLES = pd.DataFrame(
 
 
 def test_what_moved_and_what_stayed_is_counted() -> None:
-    done = pairs(TRIPLES, "country").set_index("target")
+    done: Any = pairs(TRIPLES, "country").set_index("target")
     assert done["did"].to_dict() == {
         "Paris": BOTH, "Lyon": MOVED, "Rome": STAYED, "Cairo": NEITHER, "Osaka": STAYED,
     }  # fmt: skip
@@ -47,7 +49,7 @@ def test_what_moved_and_what_stayed_is_counted() -> None:
 
 def test_the_picture_has_a_cell_a_pair_with_its_sign() -> None:
     done = pairs(TRIPLES, "country")
-    spec = matrix_chart(done, DARK).to_dict()
+    spec: Any = matrix_chart(done, DARK).to_dict()
     rects, signs = spec["layer"]
     assert any(PICKED in str(one["name"]) for one in spec["params"])
     rows = spec["datasets"][signs["data"]["name"]]

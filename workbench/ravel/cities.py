@@ -122,14 +122,15 @@ def pairs(edits: pd.DataFrame, attribute: str, rule: str = "greedy") -> pd.DataF
 
 def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataFrame) -> None:
     """The prompts about one pair, one of them in full."""
-    texts = [one.template.replace(NAME, one.source) for one in own.itertuples()]
+    rows: list[Any] = own.to_dict("records")
+    texts = [one["template"].replace(NAME, one["source"]) for one in rows]
     at = st.selectbox(
         "Prompt", range(len(texts)), format_func=texts.__getitem__,
         key=f"prompt-{run.identity}-{own['source'].iloc[0]}-{own['target'].iloc[0]}",
     )  # fmt: skip
-    row: dict[str, Any] = own.iloc[at].to_dict()
+    row: dict[str, Any] = rows[at]
     unedited = before[before["template"] == row["template"]]
-    was: dict[str, Any] = unedited.iloc[0].to_dict() if len(unedited) else {}
+    was: Any = unedited.iloc[0].to_dict() if len(unedited) else {}
     sides = ("source", "target")
     table = pd.DataFrame(
         [
