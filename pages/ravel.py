@@ -4,8 +4,8 @@ from metasae.ravel.study import STUDY
 from workbench import session
 from workbench.frame import begin
 from workbench.ravel.ask import ask
-from workbench.ravel.place import open_run
 from workbench.ravel.result import result
+from workbench.studies.place import place
 from workbench.studies.view import run_or_ask
 
 
@@ -20,7 +20,7 @@ def page() -> None:
     )
     if lab is None:
         return
-    run = open_run()
+    run = place((STUDY.name,)).run
     session.show_notice()
     session.write_link(**({"run": run.identity} if run else {}))
     run_or_ask(lab, STUDY, run, ask, result)

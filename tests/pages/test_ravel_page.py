@@ -142,11 +142,15 @@ def test_a_method_steer_does_not_have_opens_the_pair_unedited(on_small: Lab) -> 
     assert not app.exception and "edit" not in query(app)
 
 
-def test_a_studys_run_is_said_to_be_elsewhere(on_small: Lab) -> None:
+def test_a_run_of_another_page_is_said_to_be_there(on_small: Lab) -> None:
     run = begin(on_small, study("max-cosine"), study("max-cosine").configuration(), 1)
     app = ravel_page(run=run.identity)
     assert any("on the page Studies" in one.value for one in app.error)
     assert "run" not in query(app) and app.button(key="run-ravel").label == "Run"
+    run = begin(on_small, STUDY, Settings(quick=True), 1)
+    app = open_page("studies", run=run.identity)
+    assert any("on the page RAVEL" in one.value for one in app.error)
+    assert not app.exception and "run" not in query(app)
 
 
 def test_a_folder_is_read_from_this_machine(
