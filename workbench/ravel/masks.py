@@ -15,6 +15,7 @@ from workbench import session
 from workbench.files import download
 from workbench.frame import failed
 from workbench.shared import meta_titles
+from workbench.steer.boxes import UNCLEAR
 from workbench.text import escape, joined
 
 _NAMED = 12
@@ -40,13 +41,14 @@ def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
         failed(error)
     else:
         title = meta_titles(lab)
-        names = [title(piece) for piece in mask.pieces[:_NAMED]]
+        # Those that are told best first.
+        names = sorted(map(title, mask.pieces), key=lambda one: one.endswith(UNCLEAR))[:_NAMED]
         more = len(mask.pieces) - len(names)
         names += [f"{more} more"] if more else []
         st.caption(f"It takes {escape(joined(names))}.")
     name = f"mask-name-{run.identity}-{mask.method}-{mask.attribute}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Name", mask.name, key=name, max_chars=60, width=260)
+        st.text_input("Save it as", mask.name, key=name, max_chars=60, width=260)
         st.button(
             "Save for Steer", type="primary", key="save-mask", on_click=_save, args=(mask, name)
         )

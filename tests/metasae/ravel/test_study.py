@@ -113,7 +113,7 @@ def test_a_run_is_read_back_with_its_masks_and_edits(
             ]
             expected = edit_from_text(row["edit"])
             if expected != NO_EDIT:
-                made = mask.added_to(NO_EDIT, small_lab.experiment(*sides).pieces)
+                made = mask.added_to(NO_EDIT, small_lab.experiment(sides[0], sides[1]).pieces)
                 assert made == expected
                 compared += 1
     assert compared
