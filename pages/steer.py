@@ -54,7 +54,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     session.write_link()
     view, experiment = session.view(), experiments.get_experiment(asked)
     steps = st.container(key="lesson")
-    controls.action_bar(experiment, view.edit)
+    controls.action_bar(lab, experiment, view.edit)
     controls.best_edits(asked, experiment, view.edit)
     # The headline stays in sight for as long as any of the bench is.
     with st.container(key="bench", gap="xsmall"):

@@ -13,6 +13,7 @@ pages = [
     st.Page("../pages/meta_latents.py", title="Meta-latents", url_path="meta-latents"),
     st.Page("../pages/graph.py", title="Graph"),
     st.Page("../pages/studies.py", title="Studies"),
+    st.Page("../pages/ravel.py", title="RAVEL"),
     st.Page("../pages/train.py", title="Train"),
 ]
 page = st.navigation(pages, position="top")

@@ -1,8 +1,7 @@
 """The command that scores edits on RAVEL."""
 
 import argparse
-import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,7 @@ from metasae.cli.arguments import Add, opened_lab, whole, writable
 from metasae.studies.registry import MOST_SEEDS
 
 if TYPE_CHECKING:
-    from metasae.steering.provenance import Provenance
-    from metasae.studies.study import Finding
+    from metasae.studies.result_folder import StoredFinding
 
 
 def register(add: Add) -> None:
@@ -41,7 +39,15 @@ def register(add: Add) -> None:
     )  # fmt: skip
     whole(one, "--sources", "held-out names that are edited, a seed", 1, 10_000)
     whole(one, "--steps", "of learning by gradient", 1, 100_000)
-    one.add_argument("--out", type=Path, help="folder to write: tables, picture, figures")
+    one.add_argument(
+        "--anew", action="store_true",
+        help="from the beginning, even if the same was asked before; else that is gone on with",
+    )  # fmt: skip
+    one.add_argument(
+        "--save-masks", action="store_true",
+        help="save the learned masks over meta-latents for Steer, by their attributes' names",
+    )  # fmt: skip
+    one.add_argument("--out", type=Path, help="folder to write: tables, picture, figures, code")
 
 
 @dataclass(frozen=True)
@@ -49,24 +55,28 @@ class Scored:
     """What RAVEL says of the methods.
 
     Attributes:
-        made: what the numbers come from.
+        run: names it in the workbench's links and in the cache.
         quick: whether it was a small sample.
+        masks: name → file of the masks that were saved.
         out: the folder it was written to, if any.
     """
 
-    finding: "Finding"
-    made: "Provenance"
+    run: str
+    finding: "StoredFinding"
     quick: bool
+    masks: dict[str, str]
     out: Path | None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
         return {
+            "run": self.run,
             "verdict": self.finding.verdict,
             "quick": self.quick,
             **self.finding.figures,
             "left_out": list(self.finding.left_out),
-            "made": asdict(self.made),
+            "made": self.finding.made,
+            "masks": self.masks,
             "out": None if self.out is None else str(self.out),
         }
 
@@ -79,46 +89,47 @@ class Scored:
         for row in self.finding.figures["methods"]:
             if row["attribute"] == "all":
                 lines.append(
-                    f"{row['rule']:7} {row['method']:22} cause {row['cause']:.2f}  isolate "
-                    f"{row['isolate']:.2f}  disentangle {row['disentangle']:.3f} "
-                    f"({row['low']:.3f} to {row['high']:.3f})"
+                    f"{row['rule']:7} {row['method']:22} cause {_share(row['cause'])}  isolate "
+                    f"{_share(row['isolate'])}  disentangle {_share(row['disentangle'], 3)} "
+                    f"({_share(row['low'], 3)} to {_share(row['high'], 3)})"
                 )
+        lines += [f'Saved the mask "{name}" as {path}.' for name, path in self.masks.items()]
         return "\n".join([*lines, f"Written to {self.out}."] if self.out else lines)
+
+
+def _share(value: float | None, digits: int = 2) -> str:
+    """A share as it is printed; there is none where nothing was asked."""
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def ravel(arguments: argparse.Namespace) -> Scored:
     """Score edits on RAVEL's names or this package's cities."""
-    from metasae.ravel.data import own_cities, read_ravel
-    from metasae.ravel.evaluation import QUICK, Configuration, evaluate
-    from metasae.ravel.files import write
-    from metasae.sources import cache
-    from metasae.studies.parts import Parts
+    from metasae.ravel.masks import masks_of
+    from metasae.ravel.study import STUDY, Settings, usual_seeds
+    from metasae.studies.runs import begin
 
     writable(arguments.out, folder=True)
-    config = QUICK if arguments.quick else Configuration()
-    changed: dict[str, Any] = {
-        "seeds": arguments.seeds,
-        "sources": arguments.sources,
-        "steps": arguments.steps,
-        "methods": None if arguments.methods is None else _names(arguments.methods),
-    }
-    config = replace(
-        config,
+    folder: Path | None = arguments.data
+    settings = Settings(
+        quick=arguments.quick,
+        data="" if folder is None else str(folder.resolve()),
+        kind=arguments.kind,
+        methods="" if arguments.methods is None else arguments.methods.strip() or ",",
+        sources=arguments.sources or 0,
+        steps=arguments.steps or 0,
         where=arguments.position,
         keep_error=not arguments.drop_error,
         keep_residual=arguments.keep_residual,
-        **{name: value for name, value in changed.items() if value is not None},
-    )
-    given = arguments.data
-    data = own_cities() if given is None else read_ravel(given, arguments.kind)
+    ).with_digest()
     lab = opened_lab(arguments)
-    text = f"{lab.provenance} {data}"
-    parts = Parts(cache.ravel(hashlib.sha256(text.encode()).hexdigest()[:16]))
-    finding = evaluate(lab, data, config, parts, progress.to_stream())
+    seeds = arguments.seeds or usual_seeds(arguments.quick)
+    run = begin(lab, STUDY, settings, seeds)
+    if arguments.anew:
+        run.delete()
+        run = begin(lab, STUDY, settings, seeds)
+    finding = run.answer(lab, progress.to_stream())
+    masks = masks_of(finding, run.identity) if arguments.save_masks else ()
+    saved = {mask.name: str(mask.save()) for mask in masks}
     if arguments.out is not None:
-        write(arguments.out, finding, lab.provenance, config)
-    return Scored(finding, lab.provenance, arguments.quick, arguments.out)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(None, (one.strip() for one in text.split(",")))))
+        run.copy_result(arguments.out)
+    return Scored(run.identity, finding, arguments.quick, saved, arguments.out)

@@ -49,6 +49,11 @@ def register(add: Add) -> None:
         "--strength", action="append", default=[], metavar="ID=V",
         help="scale a meta-latent: 0 is without it, 1 wholly; may be given several times",
     )  # fmt: skip
+    command.add_argument(
+        "--mask", action="append", default=[], metavar="NAME|FILE",
+        help="also exchange what a learned mask has of the two (see ravel --save-masks); may be "
+        "given several times",
+    )  # fmt: skip
     edit_options(command)
     command.add_argument(
         "--everywhere", action="store_true",
@@ -132,6 +137,8 @@ def _numbers(label: str, values: dict[str, Any]) -> str:
 def _edit(arguments: argparse.Namespace) -> "Edit":
     from metasae.steering.edits import edit_of_kind
 
+    if arguments.mask and (arguments.swap or arguments.everywhere):
+        raise UserError("--mask exchanges single pieces; leave out --swap and --everywhere.")
     if arguments.swap and (arguments.remove or arguments.add or arguments.strength):
         raise UserError("--swap swaps the latents whole; leave out --remove, --add and --strength.")
     if arguments.everywhere and (arguments.swap or arguments.add):
@@ -163,12 +170,13 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
 
 def steer(arguments: argparse.Namespace) -> Steered:
     """Make one edit."""
+    from metasae.ravel.masks import find, masked
     from metasae.steering.certainty import certainties
     from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
     from metasae.text.prompts import WORDINGS
 
     latents = own_latents(arguments)
-    edit = _edit(arguments)
+    edit, masks = _edit(arguments), [find(text) for text in arguments.mask]
     if (arguments.prompt is None) != (arguments.answers is None):
         raise UserError("Give --prompt and --answers together.")
     if (arguments.source is None) != (arguments.target is None):
@@ -184,6 +192,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
         questions = lab.questions(source, target, templates=WORDINGS[arguments.wording])
         instead = lab.misjudged(source.about, arguments.wording)
     experiment = lab.experiment(source, target, questions)
+    edit = masked(lab, edit, masks, experiment.pieces)
     side_effects = _side_effects(lab, experiment, edit) if edit.options.everywhere else None
     outcome = experiment.apply(edit)
     continuation = None

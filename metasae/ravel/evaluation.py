@@ -21,6 +21,7 @@ from metasae.progress import Progress, silent
 from metasae.ravel.data import Entity, RavelData
 from metasae.ravel.engine import Answered, Asked, Pair, Where
 from metasae.ravel.facts import Known, Size, survey
+from metasae.ravel.masks import with_scores
 from metasae.ravel.methods import METHODS, Fitted, Method
 from metasae.ravel.picture import picture
 from metasae.ravel.portraits import Portrait, portrait
@@ -28,6 +29,8 @@ from metasae.ravel.random_meta import random_meta_sae
 from metasae.ravel.scores import ALL, NOTHING, table
 from metasae.ravel.training import Training, views
 from metasae.saes.decomposition import Decomposition
+from metasae.steering.edits import NO_EDIT
+from metasae.steering.link import edit_to_text
 from metasae.studies.parts import Parts
 from metasae.studies.seeds import meta_saes
 from metasae.studies.study import Finding
@@ -132,10 +135,12 @@ def evaluate(
             f"The model knows {' and '.join(known.data.attributes)} alone of {data.name}, and "
             "whether an edit leaves others as they are takes at least two attributes."
         )
-    tables = []
+    tables, masks = [], pd.DataFrame()
     for seed, decomposition in enumerate(_decompositions(lab, config.seeds, progress)):
-        run = _Seed(lab, known, config, seed, decomposition, parts, progress)
-        tables.append(run.triples(chosen))
+        run = _Seed(lab, known, config, chosen, seed, decomposition, parts, progress)
+        tables.append(run.triples())
+        if decomposition is lab.decomposition:
+            masks = with_scores(run.masks(), tables[-1], known.data.attributes)
     triples = pd.concat(tables, ignore_index=True)
     learned = LEARNED if LEARNED in config.methods else ""
     scores = table(triples, known.data.attributes, learned)
@@ -148,9 +153,10 @@ def evaluate(
             "attributes": list(known.data.attributes),
             "triples": len(triples),
             "data": data.name,
+            "learned": learned,
             "configuration": asdict(config),
         },
-        tables={"scores": scores.drop(columns="seeds"), "triples": triples},
+        tables={"scores": scores.drop(columns="seeds"), "triples": triples, "masks": masks},
         charts={"scores": picture(scores)},
         left_out=(*known.left_out, *left_out.values()),
     )
@@ -180,12 +186,13 @@ class _Seed:
     lab: Lab
     known: Known
     config: Configuration
+    methods: Sequence[Method]
     seed: int
     decomposition: Decomposition
     parts: Parts
     progress: Progress
 
-    def triples(self, methods: Sequence[Method]) -> pd.DataFrame:
+    def triples(self) -> pd.DataFrame:
         """What every edit of this seed did."""
         config, known = self.config, self.known
         draw = np.random.default_rng(self.seed)
@@ -202,16 +209,12 @@ class _Seed:
             some = others[: max(config.targets, len(others) // 2)]
             picks = draw.permutation(len(some))[: config.targets]
             targets[source.name] = [some[int(n)] for n in picks]
-        named = self._identity(methods)
         drawn: dict[str, Portrait] = {}
-        fits: list[_Fit] | None = None
         made = []
         for number, source in enumerate(sources):
 
             def score(source: Entity = source) -> pd.DataFrame:
-                nonlocal fits
-                if fits is None:
-                    fits = self._fits(methods)
+                fits = self._fits
                 for one in (source, *targets[source.name]):
                     if one.name not in drawn:
                         drawn[one.name] = portrait(self.lab, one)
@@ -219,19 +222,43 @@ class _Seed:
                 return self._scored(drawn[source.name], others, fits)
 
             names = [one.name for one in targets[source.name]]
-            made.append(self.parts.table(f"{named} {source.name} {names}", score))
+            made.append(self.parts.table(f"{self._identity} {source.name} {names}", score))
             note = f"seed {self.seed}: {source.name}"
             self.progress("Edits scored", (number + 1) / len(sources), note)
         return pd.concat(made, ignore_index=True)
 
-    def _identity(self, methods: Sequence[Method]) -> str:
+    def masks(self) -> pd.DataFrame:
+        """The learned masks that are edits of Steer: columns method, attribute, pieces (their
+        numbers with points between) and learned_on, the number of names."""
+
+        def make() -> pd.DataFrame:
+            return pd.DataFrame(
+                [
+                    {
+                        "method": method.name,
+                        "attribute": attribute,
+                        "pieces": ".".join(map(str, fitted.pieces)),
+                        "learned_on": len(self.known.entities(held_out=False)),
+                    }
+                    for method, attribute, fitted in self._fits
+                    if fitted.pieces and fitted.edit is not None
+                ],
+                columns=["method", "attribute", "pieces", "learned_on"],
+            )
+
+        return self.parts.table(f"{self._identity} masks", make)
+
+    @functools.cached_property
+    def _identity(self) -> str:
         """Tells what is learned and scored here from that of other runs in the same folder."""
-        held = replace(self.config, methods=tuple(one.name for one in methods), seeds=1, sources=1)
+        methods = tuple(one.name for one in self.methods)
+        held = replace(self.config, methods=methods, seeds=1, sources=1)
         names = [one.name for one in self.known.data.entities]
         texts = [one.text for one in self.known.data.templates]
         return f"{self.lab.provenance} {held} {self.seed} {names} {texts}"
 
-    def _fits(self, methods: Sequence[Method]) -> list[_Fit]:
+    @functools.cached_property
+    def _fits(self) -> list[_Fit]:
         known, config, lab = self.known, self.config, self.lab
         people = []
         training_names = known.entities(held_out=False)
@@ -262,7 +289,7 @@ class _Seed:
             identity=self._learning_identity(),
         )
         fitted = []
-        for method in methods:
+        for method in self.methods:
             for attribute in known.data.attributes if method.by_attribute else (ALL,):
                 fitted.append((method, attribute, method.fit(training, attribute, self.seed)))
         return fitted
@@ -287,10 +314,13 @@ class _Seed:
         asked = Asked(self.lab, source, known.templates(source.entity), answers, self.config.where)
         pairs = [asked.pair(target) for target in targets]
         edits = [
-            (method.name, attribute, target, self._change(method, fitted, pair))
+            _Made(
+                method.name, attribute, target, self._change(method, fitted, pair),
+                self._of_steer(fitted, pair),
+            )
             for method, attribute, fitted in fits
             for target, pair in zip(targets, pairs, strict=True)
-        ]
+        ]  # fmt: skip
         who = [source.entity, *(one.entity for one in targets)]
         wanted = torch.tensor(
             [
@@ -299,8 +329,18 @@ class _Seed:
             ]
         )
         with torch.no_grad():
-            answered = asked.leading(torch.stack([change for *_, change in edits]), wanted)
+            answered = asked.leading(torch.stack([one.change for one in edits]), wanted)
         return _rows(asked, edits, answered, self.seed)
+
+    def _of_steer(self, fitted: Fitted, pair: Pair) -> str:
+        """The edit as a link has it; empty where Steer can't do the same."""
+        if fitted.edit is None or self.decomposition is not self.lab.decomposition:
+            return ""
+        edit = fitted.edit(pair)
+        if edit != NO_EDIT:
+            where = self.config.where
+            edit = edit.with_options(keep_error=self.config.keep_error, position=where)
+        return edit_to_text(edit)
 
     def _change(self, method: Method, fitted: Fitted, pair: Pair) -> Float[Tensor, "E D"]:
         with torch.no_grad():
@@ -311,10 +351,28 @@ class _Seed:
             return change - (pair.rows - sae.decode(pair.place.activations(sae)))
 
 
-def _rows(
-    asked: Asked, edits: Sequence[tuple[str, str, Portrait, Tensor]], answered: Answered, seed: int
-) -> pd.DataFrame:
-    """Whose answer came, of every edit and prompt; see `scores.table` for the columns."""
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """One edit of a source.
+
+    Attributes:
+        edited: the attribute it is for.
+        of_steer: see `_Seed._of_steer`.
+    """
+
+    method: str
+    edited: str
+    target: Portrait
+    change: Float[Tensor, "E D"]
+    of_steer: str
+
+
+def _rows(asked: Asked, edits: Sequence[_Made], answered: Answered, seed: int) -> pd.DataFrame:
+    """Whose answer came, of every edit and prompt; see `scores.table` for most columns.
+
+    Beside those: each side's likeliest answer with its log-probability in nats, each side's latents
+    and the edit as links of Steer have them.
+    """
     rows = []
     nats = asked.questions.split(answered.logprobs)
     says = asked.questions.split(answered.says)
@@ -322,23 +380,34 @@ def _rows(
     for number, template in enumerate(asked.templates):
         texts = [answer.text for answer in asked.questions[number].answers]
         own = torch.tensor([text in source.entity.values[template.attribute] for text in texts])
-        for row, (method, edited, target, _) in enumerate(edits):
+        for row, made in enumerate(edits):
+            target = made.target
             right = target.entity.values[template.attribute]
             theirs = torch.tensor([text in right for text in texts])
             said, scored = says[number][row], nats[number][row]
             best = int(scored.argmax())
+            mine, other = (
+                int(scored.masked_fill(~some, -torch.inf).argmax()) for some in (own, theirs)
+            )
             rows.append(
                 {
-                    "seed": seed, "method": method, "edited": edited, "source": source.name,
-                    "target": target.name, "asked": template.attribute, "template": template.text,
+                    "seed": seed, "method": made.method, "edited": made.edited,
+                    "source": source.name, "target": target.name,
+                    "asked": template.attribute, "template": template.text,
                     "differs": source.entity.differs(target.entity, template.attribute),
                     "greedy": _whose(bool(said[own].any()), bool(said[theirs].any())),
                     "choice": _whose(bool(own[best]), bool(theirs[best])),
-                    "source_nats": float(scored[own].max()),
-                    "target_nats": float(scored[theirs].max()),
+                    "source_answer": texts[mine], "source_nats": float(scored[mine]),
+                    "target_answer": texts[other], "target_nats": float(scored[other]),
+                    "source_latents": _numbers(source), "target_latents": _numbers(target),
+                    "edit": made.of_steer,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _numbers(who: Portrait) -> str:
+    return ".".join(map(str, who.subject.latents))
 
 
 def _whose(source: bool, target: bool) -> str:

@@ -31,7 +31,7 @@ from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
 from metasae.ravel.training import Change, Training
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.edit_space import EditSpace, Firing, Swapped
-from metasae.steering.edits import LatentSwap
+from metasae.steering.edits import NO_EDIT, Edit, LatentSwap
 from metasae.studies.rebuild import whole
 from metasae.studies.study import Material
 from metasae.text.shares import share
@@ -47,10 +47,12 @@ class Fitted:
     Attributes:
         change: what it adds to a pair's rows.
         pieces: which pieces a mask takes; none for other edits.
+        edit: the edit of Steer that does the same to a pair; None where there is none.
     """
 
     change: Change
     pieces: tuple[int, ...] = ()
+    edit: Callable[[Pair], Edit] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Method:
 
 
 def _nothing(training: Training, attribute: str, seed: int) -> Fitted:
-    return Fitted(lambda pair: torch.zeros_like(pair.rows))
+    return Fitted(lambda pair: torch.zeros_like(pair.rows), edit=lambda _: NO_EDIT)
 
 
 def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
@@ -91,7 +93,20 @@ def _latent_swap(training: Training, attribute: str, seed: int) -> Fitted:
         firing = Firing(acts[:, []], removed, torch.zeros_like(pair.rows), pair.rows)
         return space.compiled(LatentSwap()).change(firing)
 
-    return Fitted(change)
+    return Fitted(change, edit=lambda _: LatentSwap())
+
+
+def _exchange(
+    training: Training, pieces: Pieces, mask: Callable[[Pair], Tensor], taken: tuple[int, ...] = ()
+) -> Fitted:
+    """The edit that exchanges what a mask takes of a pair's pieces."""
+    own = isinstance(pieces, MetaPieces) and pieces.decomposition is training.decomposition
+    steered = pieces.edit if isinstance(pieces, MetaPieces) and own else None
+    return Fitted(
+        lambda pair: pieces.change(pair, mask(pair)),
+        taken,
+        None if steered is None else lambda pair: steered(pair, mask(pair)),
+    )
 
 
 MakePieces = Callable[[Training], Pieces]
@@ -103,7 +118,7 @@ def _every(make: MakePieces) -> Callable[..., Fitted]:
 
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
         pieces = make(training)
-        return Fitted(lambda pair: pieces.change(pair, torch.ones(pieces.width)))
+        return _exchange(training, pieces, lambda _: torch.ones(pieces.width))
 
     return fit
 
@@ -153,7 +168,7 @@ def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
             f"{name} {attribute} {seed}", lambda: learn(training, pieces, attribute, name)
         )
         taken = tuple(mask.nonzero()[:, 0].tolist())
-        return Fitted(lambda pair: pieces.change(pair, mask), taken)
+        return _exchange(training, pieces, lambda _: mask, taken)
 
     return fit
 
@@ -162,13 +177,13 @@ def _best_per_pair(training: Training, attribute: str, seed: int) -> Fitted:
     pieces = _meta(training)
     found: dict[tuple[str, str], Tensor] = {}
 
-    def change(pair: Pair) -> Float[Tensor, "E D"]:
+    def mask(pair: Pair) -> Tensor:
         key = pair.source.name, pair.target.name
         if key not in found:
             found[key] = best_for_pair(training, pieces, attribute, pair.source, pair.target)
-        return pieces.change(pair, found[key])
+        return found[key]
 
-    return Fitted(change)
+    return _exchange(training, pieces, mask)
 
 
 def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
@@ -179,7 +194,7 @@ def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
         learned = torch.zeros(pieces.width)
         learned[list(METHODS[of].fit(training, attribute, seed).pieces)] = 1.0
 
-        def change(pair: Pair) -> Float[Tensor, "E D"]:
+        def drawn_for(pair: Pair) -> Tensor:
             present = pieces.present(pair)
             key = f"{seed}/{attribute}/{pair.source.name}/{pair.target.name}"
             draw = np.random.default_rng(int(share(key) * 2**48))
@@ -187,9 +202,9 @@ def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
             drawn = torch.from_numpy(draw.permutation(len(present))[:count])
             mask = torch.zeros(pieces.width)
             mask[present[drawn]] = 1.0
-            return pieces.change(pair, mask)
+            return mask
 
-        return Fitted(change)
+        return _exchange(training, pieces, drawn_for)
 
     return fit
 

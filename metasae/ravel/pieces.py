@@ -20,8 +20,8 @@ from metasae.ravel.engine import Pair
 from metasae.ravel.portraits import mean_activations
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
-from metasae.steering.edit_space import EditSpace, Swapped
-from metasae.steering.edits import EditOptions
+from metasae.steering.edit_space import EditSpace, Swapped, exchanged
+from metasae.steering.edits import EditOptions, MetaLatentEdit
 
 _SIGN = {"source": -1.0, "target": 1.0, "shared": 0.0}
 
@@ -95,6 +95,12 @@ class MetaPieces:
         source = list(space.source)
         firing = pair.place.activations(sae)[:, source]
         return firing @ (made - sae.W_dec[source])
+
+    def edit(self, pair: Pair, mask: Float[Tensor, " W"]) -> MetaLatentEdit:
+        """The edit of Steer that does the same, where the mask is of zeros and ones."""
+        options = EditOptions(keep_residual=self.keep_residual)
+        taken = set(mask.nonzero()[:, 0].tolist())
+        return exchanged(self.space(pair).pieces, taken, MetaLatentEdit(options=options))
 
 
 class _Exchanged(ABC):

@@ -143,6 +143,11 @@ def study_run(identity: str) -> Path:
     return study_runs() / identity
 
 
-def ravel(identity: str) -> Path:
-    """The folder of what an evaluation on RAVEL has worked out so far."""
-    return cache_dir() / "ravel" / identity
+def masks() -> Path:
+    """The folder of the masks that were saved for Steer, a file each."""
+    return cache_dir() / "masks"
+
+
+def mask(name: str) -> Path:
+    """The file of a saved mask."""
+    return masks() / f"{name}.json"

@@ -3,7 +3,7 @@
 Shapes: T positions, D = d_model, S source latents, G swapped latents, P pieces.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -59,6 +59,16 @@ def pieces(
             side = "target"
         owned.append(Piece(meta, side, on_source, on_target))
     return tuple(sorted(owned, key=lambda p: -max(p.on_source, p.on_target)))
+
+
+def exchanged(pieces: Sequence[Piece], taken: Collection[int], edit: Edit) -> MetaLatentEdit:
+    """An edit that also exchanges some meta-latents: of those that are in ``taken`` the source's
+    own go and the target's own enter; what both have stays."""
+    made = edit.without_swap()
+    for piece in pieces:
+        if piece.meta in taken and piece.side != "shared":
+            made = made.with_strength(piece.meta, 1.0 - piece.default, piece.default)
+    return made
 
 
 def _strongest(decomposition: Decomposition, latents: Sequence[int]) -> dict[int, float]:

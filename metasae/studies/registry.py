@@ -26,6 +26,9 @@ STUDIES = {
 }
 """Name → module of this package, in the order they are shown."""
 
+ELSEWHERE = {"ravel": "metasae.ravel.study"}
+"""Likewise those of floors above, each with a page and a command of its own."""
+
 
 def study(name: str) -> "Study":
     """The study of a name.
@@ -33,7 +36,8 @@ def study(name: str) -> "Study":
     Raises:
         UserError: when there is none.
     """
-    if name not in STUDIES:
-        raise UserError(f"There is no study {name}; there are: {', '.join(STUDIES)}.")
-    made: Study = import_module(f"metasae.studies.{STUDIES[name]}").STUDY
+    modules = {one: f"metasae.studies.{module}" for one, module in STUDIES.items()} | ELSEWHERE
+    if name not in modules:
+        raise UserError(f"There is no study {name}; there are: {', '.join(modules)}.")
+    made: Study = import_module(modules[name]).STUDY
     return made

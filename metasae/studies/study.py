@@ -44,6 +44,9 @@ RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
 
 
+"""What a value of each kind is called."""
+
+
 @dataclass(frozen=True)
 class Material:
     """What a study works on.
@@ -60,6 +63,7 @@ class Material:
         provenance: what all numbers come from.
         parts: what the run has worked out before it was stopped.
         train_on_all: trains one meta-SAE on several SAEs' directions, from a seed.
+        lab: what all of it was opened from.
     """
 
     decomposition: Decomposition
@@ -74,6 +78,7 @@ class Material:
     train_on_all: (
         Callable[[Sequence[SparseAutoencoder], int, Progress], SparseAutoencoder] | None
     ) = None
+    lab: Lab | None = None
     _opened: dict[int, SparseAutoencoder] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -101,6 +106,7 @@ class Material:
             lab.provenance,
             parts,
             lambda saes, seed, progress: of_all_widths(lab, saes, seed, progress),
+            lab,
         )
 
     @property

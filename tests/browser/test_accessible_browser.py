@@ -12,7 +12,7 @@ from tests.browser.watching import BROWSER, FIRST_START, LOADED, Traffic
 
 pytestmark = BROWSER
 
-PAGES = ("Steer", "Enumerate", "Latents", "Meta-latents", "Graph", "Studies", "Train")
+PAGES = ("Steer", "Enumerate", "Latents", "Meta-latents", "Graph", "Studies", "RAVEL", "Train")
 
 Theme = Literal["light", "dark"]
 

@@ -21,7 +21,7 @@ from workbench.open_line import in_words
 from workbench.state import edit_to_text
 from workbench.steer.steps import measured
 
-PAGES = ("steer", "enumerate", "latents", "meta_latents", "graph", "train")
+PAGES = ("steer", "enumerate", "latents", "meta_latents", "graph", "studies", "ravel", "train")
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
 from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, LatentSwap
 from metasae.steering.experiment import Experiment
@@ -13,13 +14,14 @@ from workbench.edit_options import edit_options
 from workbench.frame import failed
 from workbench.state import Setting
 from workbench.steer import experiments
+from workbench.steer.masks import mask_menu
 from workbench.text import escape, joined
 
 _BEST, _BEST_BEFORE = "best-edits", "best-edits-before"
 
 
-def action_bar(experiment: Experiment, edit: Edit) -> None:
-    """One-click edits, undo and redo, pin, options."""
+def action_bar(lab: Lab, experiment: Experiment, edit: Edit) -> None:
+    """One-click edits, saved masks, undo and redo, pin, options."""
     steps = session.history()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="action-bar"):
         st.button(
@@ -31,6 +33,7 @@ def action_bar(experiment: Experiment, edit: Edit) -> None:
             on_click=lambda: session.change_edit(LatentSwap(options=_no_change().options)),
         )
         st.toggle("Best edits", key=_BEST, help="Search all combinations of their meta-latents")
+        mask_menu(lab, experiment)
         st.button(
             "Reset",
             key="reset",

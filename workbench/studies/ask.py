@@ -59,16 +59,16 @@ def ask(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> di
     except UserError as error:
         failed(error)
         return link
-    takes = _takes(study, lab, configuration, seeds)
+    time = takes(study, lab, asdict(configuration), seeds)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Run it again" if run else "Run",
             type="secondary" if run else "primary",
             key=f"run-{study.name}",
-            on_click=_run,
+            on_click=begin_run,
             args=(lab, study, configuration, seeds),
         )
-        st.caption(takes)
+        st.caption(time)
     return link
 
 
@@ -131,19 +131,23 @@ def _sentence(text: str, usual: object) -> str:
     return f"{escape(text[:1].upper() + text[1:])} Usually {escape(value)}."
 
 
-def _takes(study: Study, lab: Lab, configuration: Any, seeds: int) -> str:
-    """What is known of the time it takes here."""
-    return " ".join(filter(None, (_took(study, lab, configuration), _training(lab, seeds))))
+def takes(study: Study, lab: Lab, asked: Mapping[str, object], seeds: int) -> str:
+    """What is known of the time it takes here.
+
+    Args:
+        asked: the settings that it depends on.
+    """
+    return " ".join(filter(None, (_took(study, lab, asked), _training(lab, seeds))))
 
 
-def _took(study: Study, lab: Lab, configuration: Any) -> str:
-    """How long a former run took: one of the same settings, or the newest."""
+def _took(study: Study, lab: Lab, asked: Mapping[str, object]) -> str:
+    """How long a former run took: one of these settings, or the newest."""
     former = [
         run
         for run in all_runs(study.name)
         if run.finished and run.asked.made.preset == lab.provenance.preset
     ]
-    former.sort(key=lambda run: run.asked.configuration != asdict(configuration))
+    former.sort(key=lambda run: not asked.items() <= run.asked.configuration.items())
     for run in former:
         try:
             found = jobs.result(run)
@@ -151,7 +155,7 @@ def _took(study: Study, lab: Lab, configuration: Any) -> str:
             continue
         if found.seconds is not None:
             of = "1 meta-SAE" if found.seeds == 1 else f"{found.seeds} meta-SAEs"
-            same = run.asked.configuration == asdict(configuration)
+            same = asked.items() <= run.asked.configuration.items()
             settings = "the same" if same else "other"
             return (
                 f"An earlier run with {settings} settings and {of} took {duration(found.seconds)} "
@@ -174,7 +178,7 @@ def _training(lab: Lab, seeds: int) -> str:
     return f"Before it {which} trained, about {duration(seconds)}, timed here on a few steps."
 
 
-def _run(lab: Lab, study: Study, configuration: Any, seeds: int) -> None:
+def begin_run(lab: Lab, study: Study, configuration: Any, seeds: int) -> None:
     """Begin a run, or show the one that was asked the same (in a widget's callback)."""
     try:
         run = begin(lab, study, configuration, seeds)

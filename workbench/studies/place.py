@@ -1,13 +1,13 @@
 """Which study is open, and which of its runs, as the address says it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.studies import runs
-from metasae.studies.registry import STUDIES
+from metasae.studies.registry import ELSEWHERE, STUDIES
 from metasae.studies.registry import study as named
 from metasae.studies.runs import Run
 from metasae.studies.study import Study
@@ -52,8 +52,12 @@ def _typed() -> dict[str, str]:
     return settings | ({SEEDS: seeds} if seeds else {})
 
 
-def place() -> Place:
-    """What the address asks for; where there is no such study or run that is said."""
+def place(names: Collection[str] = tuple(STUDIES)) -> Place:
+    """What the address asks for; where there is no such study or run that is said.
+
+    Args:
+        names: of the studies that the page shows.
+    """
     name, identity = (st.query_params.get(key, "") for key in ("study", "run"))
     study, run = None, None
     try:
@@ -64,8 +68,12 @@ def place() -> Place:
     except UserError as error:
         session.notify(str(error))
         # What can be opened of it is.
-        with_study = named(name) if identity and name in STUDIES else None
+        with_study = named(name) if identity and name in names else None
         return Place(with_study)
+    if study is not None and study.name not in names:
+        page = study.title if study.name in ELSEWHERE else "Studies"
+        session.notify(f"“{study.title}” is asked and shown on the page {page}.")
+        return Place()
     return Place(study, run, _typed() if study is not None else {})
 
 

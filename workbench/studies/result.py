@@ -2,11 +2,11 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -35,16 +35,29 @@ _MOST_ROWS = 1000
 """Rows of a table that are shown; all are in its file."""
 
 
-def result(lab: Lab, study: Study, run: Run, found: StoredFinding) -> None:
-    """The whole result."""
+Body = Callable[[Lab, Run, StoredFinding], None]
+
+
+def result(
+    lab: Lab, study: Study, run: Run, found: StoredFinding, body: Body | None = None
+) -> None:
+    """The whole result.
+
+    Args:
+        body: draws what stands between the verdict and the tables, in place of pictures and
+            figures.
+    """
     first, rest = headline(found.verdict)
     st.subheader(escape(first), anchor=False)
     if rest:
         st.markdown(escape(rest))
     said(found.left_out)
     said(_other_weights(lab, found))
-    _pictures(found, f"chart-{run.identity}")
-    _numbers(study, found)
+    if body is not None:
+        body(lab, run, found)
+    else:
+        _pictures(found, f"chart-{run.identity}")
+        _numbers(study, found)
     _tables(run, found)
     _code(found)
     _files(run, found)
@@ -186,13 +199,19 @@ def _made(found: StoredFinding) -> str:
     """What it was found with, in a line."""
     made = found.made
     of = "1 meta-SAE" if found.seeds == 1 else f"{found.seeds} meta-SAEs"
-    settings = ", ".join(
-        f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float)
-        else f"{name.replace('_', ' ')} {value}"
-        for name, value in found.configuration.items()
-    )  # fmt: skip
     took = f" Took {duration(found.seconds)}." if found.seconds is not None else ""
     return (
         f"{made['preset']}, {made['sae']}, {made['meta_sae']}, version {made['version']}; {of}; "
-        f"{settings}.{took}"
+        f"{settings_in_words(found.configuration)}.{took}"
     )
+
+
+def settings_in_words(configuration: Mapping[str, Any]) -> str:
+    """A study's settings in a line; empty texts, which ask for nothing, are left out."""
+    words = []
+    for name, value in configuration.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        if isinstance(value, bool):
+            text = figures.said(value)
+        words += [f"{name.replace('_', ' ')} {text}"] if text else []
+    return ", ".join(words)

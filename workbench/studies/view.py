@@ -1,6 +1,6 @@
 """One study: what it asks, the run that is open, how to ask it, its former runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import pandas as pd
@@ -19,7 +19,7 @@ from workbench.studies import jobs
 from workbench.studies.ask import ask
 from workbench.studies.overview import head
 from workbench.studies.place import go
-from workbench.studies.result import result
+from workbench.studies.result import result, settings_in_words
 from workbench.text import escape
 
 
@@ -35,12 +35,37 @@ def view(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> M
     st.button("All studies", key="all-studies", icon=":material/arrow_back:", on_click=go)
     st.header(escape(study.title), anchor=False)
     head(study)
-    typed = ask(lab, study, None, typed) if run is None else _opened(lab, study, run, typed)
+    return run_or_ask(lab, study, run, typed)
+
+
+Typed = Mapping[str, str]
+"""Settings that were changed and are not asked yet, as text."""
+
+Ask = Callable[[Lab, Study, Run | None, Typed], Typed]
+Show = Callable[[Lab, Study, Run, StoredFinding], None]
+
+
+def run_or_ask(
+    lab: Lab, study: Study, run: Run | None, typed: Typed, ask: Ask = ask, show: Show = result
+) -> Typed:
+    """The run that is open, how to ask, the study's former runs.
+
+    Args:
+        ask: draws the settings and the button that asks the study.
+        show: draws what a run found.
+
+    Returns:
+        The settings that are not asked yet.
+    """
+    if run is None:
+        typed = ask(lab, study, None, typed)
+    else:
+        typed = _opened(lab, study, run, typed, ask, show)
     _former(study, run)
     return typed
 
 
-def _opened(lab: Lab, study: Study, run: Run, typed: Mapping[str, str]) -> Mapping[str, str]:
+def _opened(lab: Lab, study: Study, run: Run, typed: Typed, ask: Ask, show: Show) -> Typed:
     """How far a run is, or what it found; the settings that are not asked yet."""
     work = jobs.work_of(run)
     if work is not None and not work.done:
@@ -52,7 +77,7 @@ def _opened(lab: Lab, study: Study, run: Run, typed: Mapping[str, str]) -> Mappi
         return typed
     if run.finished:
         try:
-            result(lab, study, run, jobs.result(run))
+            show(lab, study, run, jobs.result(run))
         except UserError as error:
             failed(error)
             _go_on(lab, study, run, "Work it out again")
@@ -138,12 +163,7 @@ def _row(run: Run) -> dict[str, object]:
         "State": state,
         "Preset": run.asked.made.preset,
         "Meta-SAEs": run.asked.seeds,
-        "Settings": ", ".join(
-            f"{name.replace('_', ' ')} {value:g}"
-            if isinstance(value, float)
-            else f"{name.replace('_', ' ')} {value}"
-            for name, value in run.asked.configuration.items()
-        ),
+        "Settings": settings_in_words(run.asked.configuration),
         "Run": run.identity,
     }
 

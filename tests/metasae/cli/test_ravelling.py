@@ -1,15 +1,19 @@
 """``metasae ravel`` as a person calls it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from metasae.cli.main import main
 from metasae.lab.lab import Lab
-from metasae.ravel import evaluation
+from metasae.ravel import evaluation, masks
 from metasae.ravel.evaluation import Configuration
 from metasae.sources.cache import CACHE_VARIABLE
+from metasae.studies.runs import opened
+from tests.builders import never
+from tests.command_line import refused, run
 from tests.ravel_data import small_data
 
 
@@ -33,10 +37,63 @@ def test_a_table_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFi
         assert (row["cause"], row["isolate"], row["disentangle"]) == (0.0, 1.0, 0.5)
         assert {"low", "high", "seeds"} <= set(row)
     assert printed["quick"] and printed["facts"]["names"]["kept_held_out"] == 4
-    assert printed["made"]["preset"] and (tmp_path / "out" / "triples.parquet").exists()
+    assert printed["made"]["preset"] and (tmp_path / "out" / "tables" / "triples.parquet").exists()
+    assert printed["masks"] == {}
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "A quick sample" in text and "latent-swap" in text
+
+
+@pytest.mark.usefixtures("taught_cities")
+def test_the_same_is_read_back_unless_anew(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["ravel", "--quick", "--methods", "nothing,latent-swap", "--json"]
+    first = run(capsys, *words)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "evaluate", never("it is kept"))
+        assert run(capsys, *words) == first
+        # The same run by its other name, as the page's code says it.
+        settings = [f"--set={one}" for one in ("quick=True", "methods=nothing,latent-swap")]
+        assert run(capsys, "study", "ravel", *settings)["run"] == first["run"]
+    assert run(capsys, *words, "--anew")["methods"] == first["methods"]
+    assert opened(first["run"]).finished
+
+
+@pytest.mark.usefixtures("taught_cities")
+def test_saved_masks_are_edits_of_steer(
+    small_lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["ravel", "--quick", "--methods", "nothing,mask-gradient", "--save-masks"]
+    saved = run(capsys, *words)["masks"]
+    assert saved and set(saved) <= {"country", "language", "continent", "currency"}
+    assert main(words) == 0
+    assert f'Saved the mask "{next(iter(saved))}" as ' in capsys.readouterr().out
+    # The small lab's pieces are few: a mask of all of them takes something of any pair.
+    pair = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Lyon"))
+    own = [one for one in pair.pieces if one.side != "shared"]
+    first = replace(
+        masks.find(next(iter(saved))), name="first", pieces=tuple(one.meta for one in own[:1])
+    )
+    rest = replace(first, name="rest", pieces=tuple(one.meta for one in own[1:]))
+    first.save()
+    path = rest.save().rename(tmp_path / "rest.json")
+    steer = ["steer", "--source", "Tokyo", "--target", "Lyon"]
+    given = run(capsys, *steer, "--mask", "first", "--mask", str(path))
+    expected = {str(one.meta): 1.0 - one.default for one in own}
+    assert given["edit"]["strengths"] == expected
+    typed = run(capsys, *steer, "--mask", "first", "--strength", f"{own[0].meta}=0.5")
+    assert typed["edit"]["strengths"] == {str(own[0].meta): 0.5}
+    replace(first, name="foreign", meta_sae="0" * 64).save()
+    for bad, said in (
+        (["--mask", "nonsense"], "no mask"),
+        (["--mask", "foreign"], "meta-SAE"),
+        (["--mask", "first", "--swap"], "--swap"),
+        (["--mask", "first", "--everywhere"], "--everywhere"),
+    ):
+        assert said in refused(capsys, [*steer, *bad])
+    path.write_text("{", "utf-8")
+    assert "damaged" in refused(capsys, [*steer, "--mask", str(path)])
 
 
 @pytest.mark.usefixtures("taught_cities")

@@ -33,6 +33,7 @@ def test_a_mask_is_an_edit_of_its_pieces(
             edit = MetaLatentEdit(tuple(strengths.items()), options=options)
             expected = experiment.compiled(edit).change(experiment.firing(made.rows))
             torch.testing.assert_close(pieces.change(made, mask), expected)
+            assert pieces.edit(made, mask) == edit
 
 
 def test_a_mask_of_nothing_changes_nothing(

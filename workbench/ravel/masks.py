@@ -1,0 +1,78 @@
+"""The masks a run has learned: what they take, and saving them for Steer."""
+
+from dataclasses import replace
+from functools import partial
+
+import streamlit as st
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab
+from metasae.ravel.masks import Mask, masks_of, saved
+from metasae.sources.files import json_text
+from metasae.studies.result_folder import StoredFinding
+from metasae.studies.runs import Run
+from workbench import session
+from workbench.files import download
+from workbench.frame import failed
+from workbench.shared import meta_titles
+from workbench.steer.boxes import UNCLEAR
+from workbench.text import escape, joined
+
+_NAMED = 12
+"""Meta-latents of a mask that are called by name."""
+
+
+def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
+    """One mask at a time, with a name to save it under."""
+    masks = masks_of(found, run.identity)
+    if not masks:
+        st.caption("This run learned no mask over the open meta-SAE's meta-latents.")
+        return
+    mask = masks[
+        st.selectbox(
+            "Mask", range(len(masks)), format_func=lambda at: masks[at].name,
+            key=f"mask-{run.identity}", width=320,
+        )
+    ]  # fmt: skip
+    st.markdown(f"{escape(mask.sentence)}.")
+    try:
+        mask.check_opened(lab)
+    except UserError as error:
+        failed(error)
+    else:
+        title = meta_titles(lab)
+        # Those that are told best first.
+        names = sorted(map(title, mask.pieces), key=lambda one: one.endswith(UNCLEAR))[:_NAMED]
+        more = len(mask.pieces) - len(names)
+        names += [f"{more} more"] if more else []
+        st.caption(f"It takes {escape(joined(names))}.")
+    name = f"mask-name-{run.identity}-{mask.method}-{mask.attribute}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Save it as", mask.name, key=name, max_chars=60, width=260)
+        st.button(
+            "Save for Steer", type="primary", key="save-mask", on_click=_save, args=(mask, name)
+        )
+        download(
+            "JSON", partial(json_text, mask.to_dict()), f"mask-{mask.name}.json",
+            "application/json", "mask-json",
+        )  # fmt: skip
+    kept = ", ".join(f"“{one.name}”" for one in saved())
+    if kept:
+        st.caption(f"Saved so far: {escape(kept)}. They are on Steer under “Masks”.")
+
+
+def _save(mask: Mask, key: str) -> None:
+    """Save a mask under the name that stands beside it (in a widget's callback)."""
+    named = replace(mask, name=" ".join(st.session_state[key].split()))
+    before = {one.name: one for one in saved()}
+    try:
+        named.save()
+    except UserError as error:
+        session.notify(str(error))
+        return
+    instead = before.get(named.name, named) != named
+    session.notify(
+        f"Saved as “{named.name}”" + (", in the place of another." if instead else ".")
+        + " On Steer, under “Masks”, it ticks the pieces of any pair.",
+        wrong=False,
+    )  # fmt: skip
