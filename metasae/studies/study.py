@@ -44,9 +44,6 @@ RESAMPLED = 1000
 """Times latents are drawn again for an interval."""
 
 
-"""What a value of each kind is called."""
-
-
 @dataclass(frozen=True)
 class Material:
     """What a study works on.

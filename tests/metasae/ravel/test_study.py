@@ -52,7 +52,7 @@ def test_settings_come_as_text_too() -> None:
     assert made == Settings(quick=True, keep_error=False, sources=4)
     with pytest.raises(UserError) as raised:
         STUDY.configured({"quick": "perhaps"})
-    assert "true or false" in one_sentence(raised)
+    assert "yes or no" in one_sentence(raised)
 
 
 @pytest.mark.parametrize("change", [{"where": "first"}, {"sources": -1}])
