@@ -288,7 +288,7 @@ def _picture(table: pd.DataFrame) -> Any:
         tooltip=["way", alt.Tooltip("fve:Q", format=".1%"), alt.Tooltip("l0:Q", format=".2f")],
     )
     ranges = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high:Q"))
-    return (bars + ranges).properties(width=420)
+    return (bars + ranges).properties(width=420, height=alt.Step(30))
 
 
 STUDY = Study(
