@@ -180,7 +180,7 @@ def main() -> None:
     quick = arguments.quick
     # First of all: a child process starts out with its parent's largest size.
     by_graphs = graphs(12_288 if quick else LATENTS, 2048 if quick else 6144)
-    by_pursuit = pursuit(2048 if quick else 18_432, 2 if quick else 5)
+    by_pursuit = pursuit(2048 if quick else 18_432, 2 if quick else 3)
     figures = {"graphs": by_graphs, "pursuit": by_pursuit, "threads": torch.get_num_threads()}
     print_figures(figures, arguments.json)
 

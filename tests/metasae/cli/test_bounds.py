@@ -75,10 +75,10 @@ def needed(command: str, tmp_path: Path) -> list[str]:
 def test_every_command_with_numbers_is_tried() -> None:
     assert {command for command, _ in numeric()} == {
         "steer", "search", "graph", "decompose", "latents", "describe", "train-meta", "train-sae",
-        "study",
+        "study", "ravel",
     }  # fmt: skip
     assert set(with_out()) == {
-        "build", "describe", "graph", "search", "study", "train-meta", "train-sae"
+        "build", "describe", "graph", "ravel", "search", "study", "train-meta", "train-sae"
     }  # fmt: skip
 
 
