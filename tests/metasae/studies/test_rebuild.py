@@ -1,12 +1,14 @@
 """What is rebuilt of directions that are known sums."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from metasae.errors import UserError
 from metasae.progress import silent
+from metasae.saes import formats
 from metasae.studies.rebuild import (
     Configuration,
     by_nearest,
@@ -94,8 +96,27 @@ def test_controls_have_as_many_parts_as_the_open_meta_sae() -> None:
 
 def test_without_a_smaller_sae_the_rest_is_found_and_it_is_said() -> None:
     finding = run(material_of(LATENTS), QUICK, silent)
-    assert len(finding.left_out) == 1 and "100.0%" in finding.verdict
+    assert "no smaller SAE" in finding.left_out[0] and "elsewhere" in finding.left_out[1]
+    assert len(finding.left_out) == 2 and "100.0%" in finding.verdict
     assert not finding.tables["rows"]["way"].str.startswith("nearest").any()
+
+
+def test_an_sae_started_elsewhere_takes_part(tmp_path: Path) -> None:
+    formats.save(sae_of(torch.eye(8)[:4]), tmp_path / "other")
+    config = replace(QUICK, elsewhere=str(tmp_path / "other"))
+    finding = run(material_of(LATENTS), config, silent)
+    (row,) = [one for one in finding.figures["rows"] if "elsewhere" in one["way"]]
+    # Axes 0 to 3 rebuild three of the eight latents whole and two by half.
+    assert (row["parts_of"], row["fve"]) == (4, pytest.approx(4 / 8))
+    assert not any("elsewhere" in one for one in finding.left_out)
+
+
+def test_an_sae_of_another_hook_or_none_is_refused(tmp_path: Path) -> None:
+    formats.save(sae_of(torch.eye(3)), tmp_path / "other")
+    for folder, said in ((tmp_path / "other", "width 3"), (tmp_path / "none", "none")):
+        with pytest.raises(UserError) as raised:
+            run(material_of(LATENTS), replace(QUICK, elsewhere=str(folder)), silent)
+        assert said in one_sentence(raised)
 
 
 @pytest.mark.parametrize("wrong", [{"smallest": 1.0}, {"steps": -1}, {"batch": 0}])
