@@ -13,7 +13,6 @@ is compared.
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from benchmarks.peer import seconds
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import to_stream
-from metasae.ravel.data import Entity, RavelData, Template, own_cities
+from metasae.ravel.data import Entity, RavelData, Template, answers_about, own_cities
 from metasae.ravel.engine import Asked, name_end
 from metasae.ravel.portraits import Portrait, portrait
 
@@ -64,12 +63,6 @@ class Peer:
         return torch.cat(made).float().log_softmax(-1)
 
 
-def answers(data: RavelData, people: Sequence[Portrait]) -> dict[str, tuple[str, ...]]:
-    """Attribute → the answers that are right about somebody."""
-    some = replace(data, entities=tuple(one.entity for one in people))
-    return {one: some.answers(one) for one in data.attributes}
-
-
 def chosen(data: RavelData, each: int) -> tuple[Template, ...]:
     """So many templates of each attribute."""
     return tuple(
@@ -102,7 +95,10 @@ def measure(sources: int, edits: int, each: int, rows: tuple[int, ...]) -> dict[
     lab, data = open_lab(progress=to_stream()), own_cities()
     names = [one for one in data.entities if one.name in lab.records]
     people = [portrait(lab, one) for one in names[:NAMES]]
-    templates, all_answers = chosen(data, each), answers(data, people)
+    templates, all_answers = (
+        chosen(data, each),
+        answers_about((one.entity for one in people), data.attributes),
+    )
     peers = configurations(rows)
     mine, theirs = list[float](), {peer.name: list[float]() for peer in peers}
     worst = 0.0

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
-from metasae.cli.arguments import Add, opened_lab, whole, writable
+from metasae.cli.arguments import Add, opened_lab, whole
+from metasae.cli.studying import place_of_result, run_options
 from metasae.studies.registry import MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -40,14 +41,10 @@ def register(add: Add) -> None:
     whole(one, "--sources", "held-out names that are edited, a seed", 1, 10_000)
     whole(one, "--steps", "of learning by gradient", 1, 100_000)
     one.add_argument(
-        "--anew", action="store_true",
-        help="from the beginning, even if the same was asked before; else that is gone on with",
-    )  # fmt: skip
-    one.add_argument(
         "--save-masks", action="store_true",
         help="save the learned masks over meta-latents for Steer, by their attributes' names",
     )  # fmt: skip
-    one.add_argument("--out", type=Path, help="folder to write: tables, picture, figures, code")
+    run_options(one)
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def ravel(arguments: argparse.Namespace) -> Scored:
     from metasae.ravel.study import STUDY, Settings, usual_seeds
     from metasae.studies.runs import begin
 
-    writable(arguments.out, folder=True)
+    out = place_of_result(arguments)
     folder: Path | None = arguments.data
     settings = Settings(
         quick=arguments.quick,
@@ -123,13 +120,10 @@ def ravel(arguments: argparse.Namespace) -> Scored:
     ).with_digest()
     lab = opened_lab(arguments)
     seeds = arguments.seeds or usual_seeds(arguments.quick)
-    run = begin(lab, STUDY, settings, seeds)
-    if arguments.anew:
-        run.delete()
-        run = begin(lab, STUDY, settings, seeds)
+    run = begin(lab, STUDY, settings, seeds, arguments.anew)
     finding = run.answer(lab, progress.to_stream())
     masks = masks_of(finding, run.identity) if arguments.save_masks else ()
     saved = {mask.name: str(mask.save()) for mask in masks}
-    if arguments.out is not None:
-        run.copy_result(arguments.out)
-    return Scored(run.identity, finding, arguments.quick, saved, arguments.out)
+    if out is not None:
+        run.copy_result(out)
+    return Scored(run.identity, finding, arguments.quick, saved, out)

@@ -28,11 +28,31 @@ def register(add: Add) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the study; may be given several times",
     )  # fmt: skip
-    one.add_argument(
+    run_options(one)
+
+
+def run_options(command: argparse.ArgumentParser) -> None:
+    """Declare what all commands take that run a study."""
+    command.add_argument(
         "--anew", action="store_true",
         help="from the beginning, even if the same was asked before; else that is gone on with",
     )  # fmt: skip
-    one.add_argument("--out", type=Path, help="folder to write: tables, pictures, figures, code")
+    command.add_argument(
+        "--out", type=Path, help="folder to write: tables, pictures, figures, code"
+    )
+
+
+def place_of_result(arguments: argparse.Namespace) -> Path | None:
+    """The folder a result will be written to, if any, once it is seen that it can.
+
+    Raises:
+        UserError: when it can't, or the folder holds something else.
+    """
+    from metasae.studies.result_folder import check_place
+
+    if out := writable(arguments.out, folder=True):
+        check_place(out)
+    return out
 
 
 @dataclass(frozen=True)
@@ -103,20 +123,15 @@ def study(arguments: argparse.Namespace) -> Listed | Answered:
     """Answer a question of the research."""
     from metasae.studies.registry import STUDIES
     from metasae.studies.registry import study as named
-    from metasae.studies.result_folder import check_place
     from metasae.studies.runs import begin
 
     if arguments.list or arguments.name is None:
         return Listed(tuple(map(named, STUDIES)))
     asked = named(arguments.name)
     configuration = asked.configured(dict(map(_setting, arguments.set)))
-    if out := writable(arguments.out, folder=True):
-        check_place(out)
+    out = place_of_result(arguments)
     lab, report = opened_lab(arguments), progress.to_stream()
-    run = begin(lab, asked, configuration, arguments.seeds)
-    if arguments.anew:
-        run.delete()
-        run = begin(lab, asked, configuration, arguments.seeds)
+    run = begin(lab, asked, configuration, arguments.seeds, arguments.anew)
     finding = run.answer(lab, report)
     if out is not None:
         run.copy_result(out)

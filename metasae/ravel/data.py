@@ -5,7 +5,7 @@ currency. Both hold some names and some prompts out: what chooses or learns an e
 of the training split, what scores it only those of the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +100,18 @@ class RavelData:
 
     def answers(self, attribute: str) -> tuple[str, ...]:
         """Every accepted answer about an attribute, over all names, each once, sorted."""
-        return tuple(sorted({text for one in self.entities for text in one.values[attribute]}))
+        return answers_about(self.entities, (attribute,))[attribute]
+
+
+def answers_about(
+    entities: Iterable[Entity], attributes: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Attribute → every accepted answer about some names, each once, sorted."""
+    some = tuple(entities)
+    return {
+        attribute: tuple(sorted({text for one in some for text in one.values[attribute]}))
+        for attribute in attributes
+    }
 
 
 def own_cities() -> RavelData:

@@ -20,7 +20,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel, padded
-from metasae.lm.library_blocks import DifferentiableBlocks
+from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.names import position_before
 from metasae.ravel.data import Template
 from metasae.ravel.portraits import Portrait
@@ -153,9 +153,9 @@ class Asked:
 
     def _tails(self, prepared: PreparedPrompts, numbers: Sequence[int]) -> "_Tails":
         """Some of the prompts, by number, and which of the source's places each of theirs is."""
-        if self.where == "all":
-            return _Tails.of(prepared)
         made = _Tails.of(prepared)
+        if self.where == "all":
+            return made
         places = torch.empty(len(made.edited), dtype=torch.int64)
         places[made.own_place] = self._own_place[list(numbers)]
         return replace(made, places=places)
@@ -245,7 +245,7 @@ class Asked:
     @cached_property
     def _differentiable(self) -> PreparedPrompts:
         upper = range(self._model.hook_layer, self._model.n_layers)
-        blocks = DifferentiableBlocks(self._model.hf, upper)
+        blocks = LibraryBlocks(self._model.hf, upper, differentiable=True)
         prepared = self._whole.prepared
         return replace(prepared, prefilled=prepared.prefilled.differentiable(blocks))
 
@@ -254,9 +254,7 @@ class Asked:
         prepared = self._differentiable
         resid = prepared.prefilled.resid + self._whole.added(changes * self.touched[:, None])
         hidden = prepared.prefilled.finish(resid, only=prepared.only)
-        nats = prepared.prefilled.blocks.unembed(hidden).log_softmax(-1)
-        picked = nats[:, prepared.which, prepared.token]
-        return picked.new_zeros(len(picked), prepared.count).index_add(1, prepared.answer, picked)
+        return prepared.answers(prepared.next_logprobs(hidden))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
-from metasae.ravel.data import Entity, RavelData
+from metasae.ravel.data import Entity, RavelData, answers_about
 from metasae.ravel.engine import Answered, Asked, Pair, Where
 from metasae.ravel.facts import Known, Size, survey
 from metasae.ravel.masks import with_scores
@@ -33,7 +33,7 @@ from metasae.steering.edits import NO_EDIT
 from metasae.steering.link import edit_to_text
 from metasae.studies.parts import Parts
 from metasae.studies.seeds import meta_saes
-from metasae.studies.study import Finding
+from metasae.studies.study import Finding, Material
 
 LEARNED = "mask-gradient"
 """The method that the others are compared to."""
@@ -136,7 +136,8 @@ def evaluate(
             "whether an edit leaves others as they are takes at least two attributes."
         )
     tables, masks = [], pd.DataFrame()
-    for seed, decomposition in enumerate(_decompositions(lab, config.seeds, progress)):
+    material = Material.of(lab, meta_saes(lab, config.seeds, progress))
+    for seed, decomposition in enumerate(material.decompositions):
         run = _Seed(lab, known, config, chosen, seed, decomposition, parts, progress)
         tables.append(run.triples())
         if decomposition is lab.decomposition:
@@ -166,13 +167,6 @@ def _method(name: str, methods: Mapping[str, Method]) -> Method:
     if name not in methods:
         raise UserError(f'There is no method "{name}"; there are: {", ".join(methods)}.')
     return methods[name]
-
-
-def _decompositions(lab: Lab, seeds: int, progress: Progress) -> tuple[Decomposition, ...]:
-    """The SAE taken apart by the meta-SAE of each seed, the open one first."""
-    sae = lab.decomposition.sae
-    others = meta_saes(lab, seeds, progress)
-    return (lab.decomposition, *(Decomposition(sae, meta) for meta in others))
 
 
 _Fit = tuple[Method, str, Fitted]
@@ -307,10 +301,7 @@ class _Seed:
         """What every edit of one source did, prompt by prompt."""
         known = self.known
         held_out = known.entities(held_out=True)
-        answers = {
-            attribute: sorted({text for one in held_out for text in one.values[attribute]})
-            for attribute in known.data.attributes
-        }
+        answers = answers_about(held_out, known.data.attributes)
         asked = Asked(self.lab, source, known.templates(source.entity), answers, self.config.where)
         pairs = [asked.pair(target) for target in targets]
         edits = [

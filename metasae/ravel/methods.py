@@ -117,7 +117,7 @@ def _every(make: MakePieces) -> Callable[..., Fitted]:
     """Every piece that either name has, exchanged."""
 
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
-        pieces = make(training)
+        pieces = training.once(make)
         return _exchange(training, pieces, lambda _: torch.ones(pieces.width))
 
     return fit
@@ -139,13 +139,13 @@ def _smaller(training: Training) -> SparseAutoencoder:
 
 
 def _smaller_latents(training: Training) -> Pieces:
-    return LatentPieces(_smaller(training))
+    return LatentPieces(training.once(_smaller))
 
 
 def _atoms(training: Training) -> Pieces:
     both = training.decomposition
     l0 = both.activations.values().numel() / both.n_latents
-    atoms = Atoms.of(both.sae, _smaller(training), whole(l0))
+    atoms = Atoms.of(both.sae, training.once(_smaller), whole(l0))
     return MetaPieces(atoms, training.keep_residual)
 
 
@@ -163,7 +163,7 @@ def _random_all_meta(training: Training) -> Pieces:
 
 def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
-        pieces = make(training)
+        pieces = training.once(make)
         mask = training.kept(
             f"{name} {attribute} {seed}", lambda: learn(training, pieces, attribute, name)
         )
@@ -174,7 +174,7 @@ def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
 
 
 def _best_per_pair(training: Training, attribute: str, seed: int) -> Fitted:
-    pieces = _meta(training)
+    pieces = training.once(_meta)
     found: dict[tuple[str, str], Tensor] = {}
 
     def mask(pair: Pair) -> Tensor:
@@ -190,7 +190,7 @@ def _random_pieces(of: str, make: MakePieces) -> Callable[..., Fitted]:
     """For every pair as many of its pieces, at random, as a learned mask takes of them."""
 
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
-        pieces = make(training)
+        pieces = training.once(make)
         learned = torch.zeros(pieces.width)
         learned[list(METHODS[of].fit(training, attribute, seed).pieces)] = 1.0
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from metasae.ravel.data import answers_about
 from metasae.ravel.engine import Asked
 from metasae.ravel.pieces import Pieces
 from metasae.ravel.portraits import Portrait
@@ -50,10 +51,7 @@ def _views(training: Training, source: Portrait, target: Portrait) -> tuple[View
         [one for one in training.templates if one.attribute == attribute]
         for attribute in training.attributes
     ]
-    answers = {
-        attribute: sorted({*source.entity.values[attribute], *target.entity.values[attribute]})
-        for attribute in training.attributes
-    }
+    answers = answers_about((source.entity, target.entity), training.attributes)
     views = []
     for number in range(max(map(len, by_attribute))):
         templates = [some[number % len(some)] for some in by_attribute]

@@ -6,16 +6,11 @@ score of learned pieces says nothing without it.
 
 from dataclasses import replace
 
-import torch
-
 from metasae.lab.lab import Lab
-from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress
-from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.sources import cache
-from metasae.studies.seeds import recipe
-from metasae.training.meta_sae import train_meta_sae
+from metasae.studies.kept_meta_saes import kept, recipe
 from metasae.training.rows import TensorRows
 
 
@@ -27,17 +22,8 @@ def random_meta_sae(lab: Lab, seed: int, progress: Progress) -> SparseAutoencode
     """
     made_of = f"{lab.provenance.meta_sae}-random-decoder"
     folder = cache.seeded_meta_sae(lab.preset.kept_as, made_of, seed)
-    if folder.exists():
-        return formats.load(folder)
-    checkpoint = folder.with_name(f"{folder.name}.checkpoint")
-    made = train_meta_sae(
-        TensorRows(lab.decomposition.sae.W_dec),
-        replace(recipe(lab, seed), train_decoder=False),
-        progress=progress,
-        stage=f"Meta-SAE with a random decoder, seed {seed}",
-        checkpoint=checkpoint,
-        dtype=fast_dtype(),
+    directions = TensorRows(lab.decomposition.sae.W_dec)
+    config = replace(recipe(lab, seed), train_decoder=False)
+    return kept(
+        folder, directions, config, f"Meta-SAE with a random decoder, seed {seed}", progress
     )
-    formats.save(made, folder, torch.float32)
-    checkpoint.unlink(missing_ok=True)
-    return made

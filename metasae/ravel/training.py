@@ -8,8 +8,9 @@ Shapes: N pairs of a view, E edited places, A answers of all prompts, D = d_mode
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,14 @@ from torch import Tensor
 
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
-from metasae.ravel.data import Template
+from metasae.ravel.data import Template, answers_about
 from metasae.ravel.engine import Asked, Pair
 from metasae.ravel.facts import Known
 from metasae.ravel.portraits import Portrait
 from metasae.saes.decomposition import Decomposition
 from metasae.studies.parts import Parts
+
+T = TypeVar("T")
 
 Change = Callable[[Pair], Float[Tensor, "E D"]]
 """What an edit adds to a pair's rows."""
@@ -88,6 +91,15 @@ class Training:
     parts: Parts = Parts()  # noqa: RUF009 - frozen
     progress: Progress = silent
     identity: str = ""
+    _once: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, make: "Callable[[Training], T]") -> T:
+        """What a function makes of this training, made on first use: the same pieces serve all
+        attributes and methods."""
+        if make not in self._once:
+            self._once[make] = make(self)
+        made: T = self._once[make]
+        return made
 
     @cached_property
     def views(self) -> tuple[View, ...]:
@@ -106,8 +118,12 @@ class Training:
             rows = made.reshape(len(made), -1).numpy()
             return pd.DataFrame(rows, columns=[str(n) for n in range(rows.shape[1])])
 
-        stored = self.parts.table(f"{self.identity} {name}", table)
-        return torch.from_numpy(stored.to_numpy(np.float32).copy()).squeeze(1)
+        if name not in self._once:
+            stored = self.parts.table(f"{self.identity} {name}", table)
+            found = torch.from_numpy(stored.to_numpy(np.float32).copy())
+            self._once[name] = found.squeeze(1)
+        kept: Tensor = self._once[name]
+        return kept
 
     def loss(self, view: View, attribute: str, change: Change, isolate: bool = True) -> Tensor:
         """The loss of an edit on a view (see the module), with gradients; in nats.
@@ -207,12 +223,7 @@ def views(
             and any(source.entity.differs(one.entity, attribute) for attribute in attributes)
         ]
         some = [others[int(n)] for n in draw.permutation(len(others))[:targets]]
-        answers = {
-            attribute: sorted(
-                {text for one in (source, *some) for text in one.entity.values[attribute]}
-            )
-            for attribute in attributes
-        }
+        answers = answers_about((one.entity for one in (source, *some)), attributes)
         one = Asked(lab, source, asked, answers)
         made.append(View(one, tuple(map(one.pair, some))))
         progress("What edits are learned from", (number + 1) / total, source.name)

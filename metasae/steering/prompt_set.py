@@ -194,14 +194,14 @@ class PreparedPrompts:
         """Sum over each answer's tokens, from hidden states at ``only``."""
         return self._summed(self._next_tokens(hidden))
 
-    def _summed(self, picked: Float[Tensor, "N W"]) -> Float[Tensor, "N A"]:
-        return torch.zeros(len(picked), self.count).index_add_(1, self.answer, picked)
+    def _summed(self, picked: Float[Tensor, "*N W"]) -> Float[Tensor, "*N A"]:
+        none = torch.zeros(*picked.shape[:-1], self.count)
+        return none.index_add_(-1, self.answer, picked)
 
     def own(self, tops: Int[Tensor, "*N P"]) -> OwnTokens:
         """What a model itself goes on with, from the likeliest of all tokens at ``only``."""
-        missed = (tops[..., self.which] != self.token).float()
-        count = torch.zeros(*tops.shape[:-1], self.count).index_add_(-1, self.answer, missed)
-        return OwnTokens(top=tops[..., self.ends], says=count == 0)
+        missed = self._summed((tops[..., self.which] != self.token).float())
+        return OwnTokens(top=tops[..., self.ends], says=missed == 0)
 
     @cached_property
     def unedited_next(self) -> Float[Tensor, "P V"]:
@@ -228,11 +228,10 @@ class PreparedPrompts:
         """The unedited model's log-probability of every next token after each prompt."""
         return self.unedited_next[self.ends]
 
-    def next_logprobs(self, hidden: Float[Tensor, "P D"]) -> Float[Tensor, "P V"]:
-        """Log-probability of every next token, from one edit's hidden states at ``only``."""
+    def next_logprobs(self, hidden: Float[Tensor, "*N P D"]) -> Float[Tensor, "*N P V"]:
+        """Log-probability of every next token, from hidden states at ``only``."""
         return self.prefilled.blocks.unembed(hidden).log_softmax(-1)
 
-    def answers(self, next_logprobs: Float[Tensor, "P V"]) -> Float[Tensor, " A"]:
+    def answers(self, next_logprobs: Float[Tensor, "*N P V"]) -> Float[Tensor, "*N A"]:
         """Sum over each answer's tokens, in the questions' order."""
-        picked = next_logprobs[self.which, self.token]
-        return torch.zeros(self.count).index_add_(0, self.answer, picked)
+        return self._summed(next_logprobs[..., self.which, self.token])

@@ -10,6 +10,7 @@ import logging
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,21 +196,25 @@ class Run:
         remove(self.folder)
 
 
-def begin(lab: Lab, study: Study, configuration: Any, seeds: int) -> Run:
+def begin(lab: Lab, study: Study, configuration: Any, seeds: int, anew: bool = False) -> Run:
     """The run of a question, on disk from now on; the one that is there where it was asked before.
 
     Args:
         configuration: of the study.
         seeds: meta-SAEs it is asked of.
+        anew: delete what was found or worked out before.
 
     Raises:
-        UserError: when the disk is full or can't be written.
+        UserError: when the disk is full or can't be written, or a process works on what is to be
+            deleted.
     """
     asked = Asked(study.name, asdict(configuration), seeds, lab.provenance)
-    try:
+    run = Run(asked, datetime.now(UTC).isoformat(timespec="seconds"))
+    if anew:
+        run.delete()
+    # What is not there, or damaged, is written: what it says follows from its name.
+    with suppress(UserError):
         return opened(asked.identity)
-    except UserError:  # not there, or damaged: what it says follows from its name
-        run = Run(asked, datetime.now(UTC).isoformat(timespec="seconds"))
     write_json(run.folder / ASKED, {"format": FORMAT, "began": run.began} | to_values(asked))
     return run
 

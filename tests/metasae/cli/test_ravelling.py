@@ -61,6 +61,18 @@ def test_the_same_is_read_back_unless_anew(
 
 
 @pytest.mark.usefixtures("taught_cities")
+def test_a_folder_of_other_files_is_refused_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "one.txt").write_text("Dear")
+    monkeypatch.setattr("metasae.lab.lab.open_lab", never("the folder is looked at first"))
+    said = refused(capsys, ["ravel", "--quick", "--out", str(tmp_path / "letters")])
+    assert "holds other files" in said
+    assert (tmp_path / "letters" / "one.txt").read_text() == "Dear"
+
+
+@pytest.mark.usefixtures("taught_cities")
 def test_saved_masks_are_edits_of_steer(
     small_lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

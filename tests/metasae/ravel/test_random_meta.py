@@ -10,7 +10,8 @@ from metasae.lab.lab import Lab
 from metasae.progress import silent
 from metasae.ravel import random_meta
 from metasae.ravel.random_meta import random_meta_sae
-from metasae.studies.seeds import recipe
+from metasae.studies import kept_meta_saes
+from metasae.studies.kept_meta_saes import recipe
 from tests.builders import never
 
 
@@ -27,7 +28,7 @@ def test_the_decoder_stays_random_and_is_kept(
 
     steps(30)
     made = random_meta_sae(small_lab, 0, silent)
-    monkeypatch.setattr(random_meta, "train_meta_sae", never("it is kept"))
+    monkeypatch.setattr(kept_meta_saes, "train_meta_sae", never("it is kept"))
     assert torch.equal(random_meta_sae(small_lab, 0, silent).W_dec, made.W_dec)
     monkeypatch.undo()
     monkeypatch.setenv("METASAE_CACHE", str(tmp_path / "other"))

@@ -1,5 +1,6 @@
 """The loss and the score of an edit are what their definitions say, on training names alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,18 @@ def test_what_is_learned_is_kept(training: Training, tmp_path: Path) -> None:
         made = torch.randn(shape)
         assert torch.equal(kept.kept(f"{shape}", lambda made=made: made), made)  # type: ignore[misc]
         assert torch.equal(kept.kept(f"{shape}", never("it is kept")), made)
+
+
+def test_what_is_made_of_a_training_is_made_once(training: Training) -> None:
+    fresh = replace(training, parts=Parts(), _once={})
+    made: list[Training] = []
+
+    def pieces(one: Training) -> object:
+        made.append(one)
+        return object()
+
+    assert fresh.once(pieces) is fresh.once(pieces)
+    assert made == [fresh]
+    learned = fresh.kept("a mask", lambda: torch.tensor([0.0, 1.0]))
+    assert torch.equal(fresh.kept("a mask", never("it is kept")), learned)
+    assert learned.tolist() == [0.0, 1.0]
