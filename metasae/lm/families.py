@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
+from packaging.version import Version
 from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lm.blocks import KeysValues, behind
+
+_CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
+"""What transformers calls the keys and values before a block; it warns at every call of the old
+name."""
 
 
 class PrefixCache:
@@ -65,8 +71,8 @@ def _rotary(
         x,
         attention_mask=mask,
         position_ids=at,
-        past_key_values=cache,
         position_embeddings=base.rotary_emb(x, at),
+        **{_CACHE: cache},
     )
     return out
 
@@ -78,8 +84,8 @@ def _two_rotaries(
         x,
         attention_mask=mask,
         position_ids=at,
-        past_key_values=cache,
         position_embeddings=base.rotary_emb(x, at, base.config.layer_types[layer]),
+        **{_CACHE: cache},
     )
     return out
 
@@ -87,7 +93,7 @@ def _two_rotaries(
 def _learned(
     base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache
 ) -> Tensor:
-    out: Tensor = base.h[layer](x, past_key_values=cache, attention_mask=mask, use_cache=True)
+    out: Tensor = base.h[layer](x, attention_mask=mask, use_cache=True, **{_CACHE: cache})
     return out
 
 
