@@ -85,7 +85,7 @@ class Configuration:
 QUICK = Configuration(
     methods=tuple(one.name for one in METHODS.values() if not one.slow),
     seeds=1,
-    facts=Size(probed=12, tried=5, templates=2, names=14, asked=192),
+    facts=Size(probed=12, tried=5, templates=2, names=14, held_out=14, asked=192),
     sources=8,
     targets=2,
     views=2,

@@ -50,7 +50,9 @@ def right(
     rows: list[dict[str, object]] = []
     for begin in range(0, len(entities), _TOGETHER):
         rows += _right(model, template, entities[begin : begin + _TOGETHER], answers, least)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        rows, columns=["name", "attribute", "template", "split", "greedy", "choice"]
+    )
 
 
 def _right(
@@ -149,7 +151,8 @@ class Size:
         probed: names of the training split that templates are judged by.
         tried: templates that are judged, of each attribute and split.
         templates: of those how many are kept at most.
-        names: names that are kept at most, of each split.
+        names: names that are kept at most to learn from.
+        held_out: names that are kept at most to be scored on.
         asked: names that are asked about at most, of each split.
         least: share of the probed names a kept template must be right about.
     """
@@ -157,8 +160,9 @@ class Size:
     probed: int = 24
     tried: int = 12
     templates: int = 2
-    names: int = 40
-    asked: int = 640
+    names: int = 160
+    held_out: int = 60
+    asked: int = 1200
     least: float = 0.15
 
 
@@ -203,7 +207,8 @@ def survey(
 
     A template is kept when it is right about at least ``size.least`` of the probed names, the best
     first; a name when at least one kept template of its split is right about it for every
-    attribute. Names are taken in an order that depends on nothing but their letters.
+    attribute; of a name that can't be kept any more nothing further is asked. Names are taken in an
+    order that depends on nothing but their letters.
 
     Raises:
         UserError: when nothing remains.
@@ -212,25 +217,30 @@ def survey(
     templates, probes, left_out = _templates(model, data, order, size, parts, progress)
     attributes = tuple(dict.fromkeys(one.attribute for one in templates))
     tables, kept, looked = [], [], {}
-    for split, held_out in (("training", False), ("held-out", True)):
+    splits = ("training", False, size.names), ("held-out", True, size.held_out)
+    for split, held_out, most in splits:
         some = [one for one in templates if one.held_out == held_out]
         mine = [one for one in order if one.held_out == held_out][: size.asked]
         found: list[Entity] = []
         for begin in range(0, len(mine), _TOGETHER):
-            if len(found) >= size.names or not attributes:
+            if len(found) >= most or not attributes:
                 break
             chunk = mine[begin : begin + _TOGETHER]
-            asked = pd.concat([_kept_right(model, data, one, chunk, parts) for one in some])
-            good = asked[asked["greedy"] & asked["choice"]]
-            knows = good.groupby("name")["attribute"].nunique()
-            sure = set(knows[knows == len(attributes)].index)
-            found += [one for one in chunk if one.name in sure]
-            tables.append(asked)
-            enough = min(len(found), size.names)
-            note = f"{enough} of {size.names} {split} names"
-            progress("What the model knows", enough / size.names, note)
+            left = list(chunk)
+            for attribute in attributes:
+                about = [one for one in some if one.attribute == attribute]
+                asked = pd.concat([_kept_right(model, data, one, left, parts) for one in about])
+                good = set(asked.loc[asked["greedy"] & asked["choice"], "name"])
+                left = [one for one in left if one.name in good]
+                tables.append(asked)
+                if not left:
+                    break
+            found += left
+            enough = min(len(found), most)
+            note = f"{enough} of {most} {split} names"
+            progress("What the model knows", enough / most, note)
             looked[split] = begin + len(chunk)
-        kept += found[: size.names]
+        kept += found[:most]
     if not kept or not {True, False} == {one.held_out for one in kept}:
         raise UserError(
             f"The model is right about too little of {data.name} to score an edit: in one of the "

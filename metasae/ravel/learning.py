@@ -3,6 +3,7 @@
 Shapes: W pieces, D = d_model, R rank.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from metasae.ravel.engine import Pair
 from metasae.ravel.pieces import Pieces
-from metasae.ravel.training import Training, View
+from metasae.ravel.training import Change, Training, View
 
 RATE = 0.3
 """Adam's rate on a mask's logits: a few dozen steps take a weight from a half to near 0 or 1."""
+
+SUBSPACE_RATE = 1e-2
+"""Adam's rate on a subspace's columns, which start at length 1."""
 
 SPARSITY = 0.05
 """Nats a mask that takes every piece of a pair costs more than one that takes none."""
@@ -34,76 +38,105 @@ ParametricChange = Callable[[Pair, Tensor], Float[Tensor, "E D"]]
 
 def descend(
     training: Training,
-    attribute: str,
     start: Tensor,
     change: ParametricChange,
     *,
+    used: Callable[[Tensor], Tensor],
     rate: float,
     stage: str,
     isolate: bool = True,
-    penalty: Callable[[View, Tensor], Tensor] | None = None,
-) -> Tensor:
-    """Parameters that Adam makes of a start, one view a step.
+    penalty: Callable[[View, str, Tensor], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Parameters that Adam makes of a start for every attribute, one view a step.
+
+    The attributes' edits share nothing but the pass through the model. The rate falls to zero.
 
     Args:
-        change: what the edit adds, from a pair and the parameters.
+        change: what the edit adds, from a pair and the parameters as they are used.
+        used: what is used of the parameters.
         isolate: whether the other attributes count.
-        penalty: added to a view's loss.
+        penalty: added to a view's loss for an attribute, from the parameters as they are used.
+
+    Returns:
+        Attribute → its parameters as they are used.
     """
-    views = training.of(attribute)
-    parameters = start.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([parameters], lr=rate)
+    made = {about: start.clone().requires_grad_(True) for about in training.attributes}
+    optimiser = torch.optim.Adam(made.values(), lr=rate)
+    falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: 1 - n / training.steps)
     for step in range(training.steps):
-        view = views[step % len(views)]
+        view = training.views[step % len(training.views)]
         optimiser.zero_grad()
-        loss = training.loss(view, attribute, lambda pair: change(pair, parameters), isolate)
+        now = {about: used(parameters) for about, parameters in made.items()}
+        edits: dict[str, Change] = {
+            about: functools.partial(_with, change, some) for about, some in now.items()
+        }
+        loss = training.loss(view, edits, isolate)
         if penalty is not None:
-            loss = loss + penalty(view, parameters)
-        loss.backward()
+            added = [penalty(view, about, some) for about, some in now.items()]
+            loss = loss + torch.stack(added).sum()
+        if loss.requires_grad:
+            loss.backward()
         optimiser.step()
-        progress_note = f"{attribute}, loss {loss.item():.2f} nats"
-        training.progress(stage, (step + 1) / training.steps, progress_note)
-    return parameters.detach()
+        falling.step()
+        note = f"loss {loss.item() / len(made):.2f} nats an attribute"
+        training.progress(stage, (step + 1) / training.steps, note)
+    return {about: used(parameters.detach()) for about, parameters in made.items()}
 
 
-def mask_by_gradient(training: Training, pieces: Pieces, attribute: str, stage: str) -> Tensor:
-    """A mask of zeros and ones over pieces: soft while it is learned, then cut.
+def _with(change: ParametricChange, used: Tensor, pair: Pair) -> Float[Tensor, "E D"]:
+    return change(pair, used)
+
+
+def masks_by_gradient(training: Training, pieces: Pieces, stage: str) -> dict[str, Tensor]:
+    """A mask of zeros and ones over pieces for every attribute: soft while it is learned, then cut.
 
     A piece that no training pair has stays out.
     """
-    met = torch.zeros(pieces.width, dtype=torch.bool)
-    for view in training.of(attribute):
-        for pair in view.differing(attribute):
-            met[pieces.present(pair)] = True
 
-    def spread(view: View, logits: Tensor) -> Tensor:
+    def spread(view: View, attribute: str, weights: Tensor) -> Tensor:
         shares = [
-            logits[pieces.present(pair)].sigmoid().mean()
+            weights[pieces.present(pair)].mean()
             for pair in view.differing(attribute)
             if len(pieces.present(pair))
         ]
-        return SPARSITY * torch.stack(shares).mean() if shares else logits.sum() * 0
+        return SPARSITY * torch.stack(shares).mean() if shares else weights.sum() * 0
 
-    logits = descend(
+    learned = descend(
         training,
-        attribute,
         torch.zeros(pieces.width),
-        lambda pair, some: pieces.change(pair, some.sigmoid()),
+        pieces.change,
+        used=torch.sigmoid,
         rate=RATE,
         stage=stage,
         penalty=spread,
     )
-    masks = [((logits.sigmoid() > cut) & met).float() for cut in CUTS]
-    views = training.of(attribute)[:_JUDGED]
-    scores = [_score(training, pieces, attribute, mask, views) for mask in masks]
+    return {about: _cut(training, pieces, about, some) for about, some in learned.items()}
+
+
+def _cut(
+    training: Training, pieces: Pieces, attribute: str, weights: Float[Tensor, " W"]
+) -> Float[Tensor, " W"]:
+    """Zeros and ones of weights, at the cut that is best on training names."""
+    met = torch.zeros(pieces.width, dtype=torch.bool)
+    views = training.of(attribute)
+    for view in views:
+        for pair in view.differing(attribute):
+            met[pieces.present(pair)] = True
+    masks = [((weights > cut) & met).float() for cut in CUTS]
+    scores = [_score(training, pieces, attribute, mask, views[:_JUDGED]) for mask in masks]
     return masks[int(np.argmax(scores))]
 
 
-def mask_greedily(training: Training, pieces: Pieces, attribute: str, stage: str) -> Tensor:
-    """A mask that grows by the pieces whose gradient promises most, while it scores better.
+def masks_grown(training: Training, pieces: Pieces, stage: str) -> dict[str, Tensor]:
+    """A mask for every attribute that grows by the pieces whose gradient promises most, while it
+    scores better.
 
     The gradient is taken at the present mask; what it promises is verified exactly.
     """
+    return {about: _grown(training, pieces, about, stage) for about in training.attributes}
+
+
+def _grown(training: Training, pieces: Pieces, attribute: str, stage: str) -> Tensor:
     views = training.of(attribute)[:_JUDGED]
     mask, step = torch.zeros(pieces.width), _FIRST
     best = _score(training, pieces, attribute, mask, views)
@@ -135,7 +168,7 @@ def _gradient(
 ) -> Float[Tensor, " W"]:
     weights = mask.clone().requires_grad_(True)
     for view in views:
-        loss = training.loss(view, attribute, lambda pair: pieces.change(pair, weights))
+        loss = training.loss(view, {attribute: lambda pair: pieces.change(pair, weights)})
         loss.backward()
     return torch.zeros_like(mask) if weights.grad is None else weights.grad
 
@@ -150,23 +183,22 @@ def _score(
     return training.score(views, attribute, lambda pair: pieces.change(pair, mask))
 
 
-def rotation(
-    training: Training, attribute: str, rank: int, seed: int, stage: str, isolate: bool
-) -> Float[Tensor, "D R"]:
-    """Orthonormal columns that span what is exchanged between two names' residuals."""
+def subspaces(
+    training: Training, rank: int, seed: int, stage: str, isolate: bool
+) -> dict[str, Float[Tensor, "D R"]]:
+    """For every attribute orthonormal columns that span what is exchanged between two names'
+    residuals."""
     width = training.lab.model.d_model
     start = torch.randn(width, rank, generator=torch.Generator().manual_seed(seed)) / width**0.5
-    found = descend(
+    return descend(
         training,
-        attribute,
         start,
-        lambda pair, some: exchanged(pair, torch.linalg.qr(some).Q),
-        rate=3e-3,
+        exchanged,
+        used=lambda some: torch.linalg.qr(some).Q,
+        rate=SUBSPACE_RATE,
         stage=stage,
         isolate=isolate,
     )
-    basis: Tensor = torch.linalg.qr(found).Q
-    return basis
 
 
 def exchanged(pair: Pair, basis: Float[Tensor, "D R"]) -> Float[Tensor, "E D"]:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from metasae.ravel.atoms import Atoms
 from metasae.ravel.engine import Pair
-from metasae.ravel.learning import exchanged, mask_by_gradient, mask_greedily, rotation
+from metasae.ravel.learning import exchanged, masks_by_gradient, masks_grown, subspaces
 from metasae.ravel.pair_search import best_for_pair
 from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
 from metasae.ravel.training import Change, Training
@@ -110,7 +110,7 @@ def _exchange(
 
 
 MakePieces = Callable[[Training], Pieces]
-Learn = Callable[[Training, Pieces, str, str], Float[Tensor, " W"]]
+Learn = Callable[[Training, Pieces, str], Mapping[str, Float[Tensor, " W"]]]
 
 
 def _every(make: MakePieces) -> Callable[..., Fitted]:
@@ -164,9 +164,8 @@ def _random_all_meta(training: Training) -> Pieces:
 def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
         pieces = training.once(make)
-        mask = training.kept(
-            f"{name} {attribute} {seed}", lambda: learn(training, pieces, attribute, name)
-        )
+        masks = training.kept(f"{name} {seed}", lambda: learn(training, pieces, name))
+        mask = masks[attribute]
         taken = tuple(mask.nonzero()[:, 0].tolist())
         return _exchange(training, pieces, lambda _: mask, taken)
 
@@ -234,17 +233,17 @@ def _subspace(isolate: bool) -> Callable[..., Fitted]:
     name = "MDAS" if isolate else "DAS"
 
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
-        basis = training.kept(
-            f"{name} {attribute} {seed} {RANK}",
-            lambda: rotation(training, attribute, RANK, seed, name, isolate),
+        found = training.kept(
+            f"{name} {seed} {RANK}", lambda: subspaces(training, RANK, seed, name, isolate)
         )
+        basis = found[attribute].reshape(-1, RANK)
         return Fitted(lambda pair: exchanged(pair, basis))
 
     return fit
 
 
 def _methods() -> tuple[Method, ...]:
-    grown, learned = mask_greedily, mask_by_gradient
+    grown, learned = masks_grown, masks_by_gradient
     return (
         Method("nothing", "no edit", _nothing, by_attribute=False),
         Method("latent-swap", "the source's latents set to 0, the target's to their activation",

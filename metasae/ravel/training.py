@@ -7,7 +7,7 @@ of −log p(the source's answer) on all other prompts; both over the whole vocab
 Shapes: N pairs of a view, E edited places, A answers of all prompts, D = d_model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -106,47 +106,61 @@ class Training:
         """What is learned from, in that order."""
         return self.make_views()
 
-    def kept(self, name: str, make: Callable[[], Tensor]) -> Tensor:
-        """A tensor that takes long to learn: learned once in a run.
+    def kept(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What takes long to learn, attribute by attribute: learned once in a run.
 
         Args:
             name: tells it from the run's other parts.
+            make: attribute → numbers; all of as many.
+
+        Returns:
+            They as vectors, whatever shape they had.
         """
 
         def table() -> pd.DataFrame:
-            made = make()
-            rows = made.reshape(len(made), -1).numpy()
-            return pd.DataFrame(rows, columns=[str(n) for n in range(rows.shape[1])])
+            return pd.DataFrame({about: one.flatten().numpy() for about, one in make().items()})
 
         if name not in self._once:
             stored = self.parts.table(f"{self.identity} {name}", table)
-            found = torch.from_numpy(stored.to_numpy(np.float32).copy())
-            self._once[name] = found.squeeze(1)
-        kept: Tensor = self._once[name]
+            columns = stored.astype(np.float32).items()
+            self._once[name] = {
+                str(about): torch.from_numpy(one.to_numpy().copy()) for about, one in columns
+            }
+        kept: dict[str, Tensor] = self._once[name]
         return kept
 
-    def loss(self, view: View, attribute: str, change: Change, isolate: bool = True) -> Tensor:
-        """The loss of an edit on a view (see the module), with gradients; in nats.
+    def loss(self, view: View, changes: Mapping[str, Change], isolate: bool = True) -> Tensor:
+        """The losses of edits on a view (see the module), summed, with gradients; in nats.
+
+        They go through the model together. An attribute in which nobody differs here adds nothing.
 
         Args:
+            changes: attribute → the edit for it.
             isolate: whether the other attributes count.
         """
-        pairs = view.differing(attribute)
-        nats = view.asked.differentiable(torch.stack([change(pair) for pair in pairs]))
-        moved = torch.stack(
-            [
-                _any(row, view.owned(attribute, pair.target))
-                for row, pair in zip(nats, pairs, strict=True)
-            ]
-        )
+        made = [(about, pair) for about in changes for pair in view.differing(about)]
+        if not made:
+            return torch.zeros(())
+        nats = view.asked.differentiable(torch.stack([changes[about](pair) for about, pair in made]))
+        rows: dict[str, list[tuple[Tensor, Pair]]] = {}
+        for row, (about, pair) in zip(nats, made, strict=True):
+            rows.setdefault(about, []).append((row, pair))
+        return torch.stack([self._loss(view, *some, isolate) for some in rows.items()]).sum()
+
+    def _loss(
+        self, view: View, attribute: str, rows: Sequence[tuple[Tensor, Pair]], isolate: bool
+    ) -> Tensor:
+        """Of one edit, from its log-probabilities (A) on each pair."""
+        moved = [_any(row, view.owned(attribute, pair.target)) for row, pair in rows]
         if not isolate:
-            return -moved.mean()
+            return -torch.stack(moved).mean()
         stayed = [
-            torch.stack([_any(row, view.owned(other, view.asked.source)) for row in nats])
+            _any(row, view.owned(other, view.asked.source))
             for other in self.attributes
             if other != attribute
+            for row, _ in rows
         ]
-        return -(moved.mean() + torch.stack(stayed).mean()) / 2
+        return -(torch.stack(moved).mean() + torch.stack(stayed).mean()) / 2
 
     def score(self, views: Sequence[View], attribute: str, change: Change) -> float:
         """Mean probability, among a view's answers, of the target's answer on the attribute and of

@@ -76,6 +76,15 @@ def test_what_the_model_does_not_know_is_left_out(small_lab: Lab) -> None:
     assert "mayor" not in known.data.attributes
     assert len(known.left_out) == 1 and known.left_out[0].startswith("mayor is left out: ")
     assert "Kyoto" not in {one.name for one in known.data.entities}
+    by_attribute = known.counts["by_attribute"]
+    assert isinstance(by_attribute, dict)
+    assert by_attribute["language"]["asked"] == by_attribute["country"]["asked"] - 1  # Kyoto
+
+
+def test_so_many_names_are_kept_of_each_split(small_lab: Lab) -> None:
+    size = Size(names=2, held_out=1)
+    known = survey(small_lab.model, small_data(), size, Parts(), silent)
+    assert [len(known.entities(held_out)) for held_out in (False, True)] == [2, 1]
 
 
 def test_a_survey_goes_on_where_it_stopped(

@@ -7,20 +7,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from metasae.ravel.learning import exchanged, mask_by_gradient, mask_greedily, rotation
+from metasae.ravel.learning import exchanged, masks_by_gradient, masks_grown, subspaces
 from metasae.ravel.pieces import LatentPieces, MetaPieces, Pieces
 from metasae.ravel.training import Training
 
-Learn = Callable[[Any, Any, str, str], Tensor]
+Learn = Callable[[Any, Any, str], dict[str, Tensor]]
 
 
 class Planted:
-    """Pieces of which the first three are wanted; the last one no pair has.
+    """Pieces of which the first three are wanted for a country, the fourth for a language; the last
+    one no pair has.
 
     It is a training's views, a view's pairs and the pieces in one.
     """
 
     width, steps = 8, 40
+    attributes = ("country", "language")
+
+    @property
+    def views(self) -> list["Planted"]:
+        return self.of("country")
 
     def of(self, attribute: str) -> list["Planted"]:
         return [self] * 12
@@ -34,26 +40,26 @@ class Planted:
     def change(self, pair: object, weights: Tensor) -> Tensor:
         return weights[:-1]
 
-    def loss(self, view: object, attribute: str, change: Any, isolate: bool = True) -> Tensor:
-        wanted = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
-        missed: Tensor = (change(self) - wanted).square().sum()
-        return missed
+    def loss(self, view: object, changes: dict[str, Any], isolate: bool = True) -> Tensor:
+        wanted = {"country": [1.0, 1.0, 1.0, 0.0], "language": [0.0, 0.0, 0.0, 1.0]}
+        missed = [
+            (change(self) - torch.tensor([*wanted[about], 0.0, 0.0, 0.0])).square().sum()
+            for about, change in changes.items()
+        ]
+        return torch.stack(missed).sum()
 
     def score(self, views: object, attribute: str, change: Any) -> float:
-        return -float(self.loss(None, attribute, change))
+        return -float(self.loss(None, {attribute: change}))
 
     def progress(self, stage: str, share: float, note: str) -> None:
-        assert 0 < share <= 1 and attribute_of(note) == "country"
+        assert 0 < share <= 1 and note
 
 
-def attribute_of(note: str) -> str:
-    return note.partition(",")[0]
-
-
-@pytest.mark.parametrize("learn", [mask_by_gradient, mask_greedily])
+@pytest.mark.parametrize("learn", [masks_by_gradient, masks_grown])
 def test_a_mask_takes_what_helps_and_nothing_it_never_met(learn: Learn) -> None:
     planted = Planted()
-    assert learn(planted, planted, "country", "learning").tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+    masks = {about: mask.tolist() for about, mask in learn(planted, planted, "learning").items()}
+    assert masks == {"country": [1, 1, 1, 0, 0, 0, 0, 0], "language": [0, 0, 0, 1, 0, 0, 0, 0]}
 
 
 @pytest.mark.parametrize("kind", [MetaPieces, lambda both: LatentPieces(both.sae)])
@@ -62,7 +68,7 @@ def test_a_greedy_mask_is_never_worse_than_none(
 ) -> None:
     pieces = kind(training.decomposition)
     views = training.of("country")
-    mask = mask_greedily(training, pieces, "country", "learning")
+    mask = masks_grown(training, pieces, "learning")["country"]
     scores = [
         training.score(views, "country", lambda pair, some=some: pieces.change(pair, some))  # type: ignore[misc]
         for some in (mask, torch.zeros(pieces.width))
@@ -72,15 +78,16 @@ def test_a_greedy_mask_is_never_worse_than_none(
 
 def test_learning_is_the_same_again(training: Training) -> None:
     pieces = MetaPieces(training.decomposition)
-    masks = [mask_by_gradient(training, pieces, "country", "learning") for _ in range(2)]
-    assert torch.equal(*masks)
+    masks = [masks_by_gradient(training, pieces, "learning") for _ in range(2)]
+    for about in training.attributes:
+        assert torch.equal(*(one[about] for one in masks))
 
 
 @pytest.mark.parametrize("isolate", [True, False])
 def test_a_subspace_is_orthonormal_and_beats_a_random_one(
     training: Training, isolate: bool
 ) -> None:
-    basis = rotation(training, "country", 4, 0, "learning", isolate)
+    basis = subspaces(training, 4, 0, "learning", isolate)["country"]
     torch.testing.assert_close(basis.T @ basis, torch.eye(4), atol=1e-5, rtol=0)
     draw = torch.Generator().manual_seed(0)
     start = torch.linalg.qr(torch.randn(basis.shape, generator=draw)).Q
@@ -89,7 +96,7 @@ def test_a_subspace_is_orthonormal_and_beats_a_random_one(
         views = training.of("country")
         with torch.no_grad():
             losses = [
-                training.loss(view, "country", lambda pair: exchanged(pair, some), isolate)
+                training.loss(view, {"country": lambda pair: exchanged(pair, some)}, isolate)
                 for view in views
             ]
         return float(torch.stack(losses).mean())

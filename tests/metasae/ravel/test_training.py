@@ -62,10 +62,26 @@ def by_hand(training: Training, view: View, attribute: str) -> tuple[float, floa
 def test_loss_and_score_are_those_of_whole_passes(training: Training, attribute: str) -> None:
     view = training.of(attribute)[0]
     loss, cause, score = by_hand(training, view, attribute)
-    assert float(training.loss(view, attribute, nothing)) == pytest.approx(loss, abs=1e-3)
-    alone = training.loss(view, attribute, nothing, isolate=False)
-    assert float(alone) == pytest.approx(cause, abs=1e-3)
+    edit = {attribute: nothing}
+    assert float(training.loss(view, edit)) == pytest.approx(loss, abs=1e-3)
+    assert float(training.loss(view, edit, isolate=False)) == pytest.approx(cause, abs=1e-3)
     assert training.score([view], attribute, nothing) == pytest.approx(score, abs=1e-4)
+
+
+def test_losses_of_several_edits_are_summed(training: Training) -> None:
+    def towards(pair: Pair) -> torch.Tensor:
+        return pair.on_target - pair.rows
+
+    view = next(one for one in training.of("country") if one.differing("currency"))
+    edits = {"country": towards, "currency": nothing}
+    alone = [float(training.loss(view, {about: edit})) for about, edit in edits.items()]
+    assert float(training.loss(view, edits)) == pytest.approx(sum(alone), abs=1e-3)
+    assert alone[0] != pytest.approx(alone[1], abs=0.01)
+
+
+def test_where_nobody_differs_there_is_no_loss(training: Training) -> None:
+    asked = training.views[0].asked
+    assert float(training.loss(View(asked, ()), {"country": nothing})) == 0
 
 
 def test_pairs_that_do_not_differ_do_not_count(training: Training) -> None:
@@ -96,9 +112,12 @@ def test_what_is_learned_is_kept(training: Training, tmp_path: Path) -> None:
 
     kept = replace(training, parts=Parts(tmp_path))
     for shape in ((5,), (4, 3)):
-        made = torch.randn(shape)
-        assert torch.equal(kept.kept(f"{shape}", lambda made=made: made), made)  # type: ignore[misc]
-        assert torch.equal(kept.kept(f"{shape}", never("it is kept")), made)
+        made = {"country": torch.randn(shape), "language": torch.randn(shape)}
+        first = kept.kept(f"{shape}", lambda made=made: made)  # type: ignore[misc]
+        again = replace(kept, _once={}).kept(f"{shape}", never("it is kept"))
+        for found in (first, again):
+            assert list(found) == list(made)
+            assert all(torch.equal(found[about].reshape(shape), made[about]) for about in made)
 
 
 def test_what_is_made_of_a_training_is_made_once(training: Training) -> None:
@@ -111,6 +130,6 @@ def test_what_is_made_of_a_training_is_made_once(training: Training) -> None:
 
     assert fresh.once(pieces) is fresh.once(pieces)
     assert made == [fresh]
-    learned = fresh.kept("a mask", lambda: torch.tensor([0.0, 1.0]))
-    assert torch.equal(fresh.kept("a mask", never("it is kept")), learned)
-    assert learned.tolist() == [0.0, 1.0]
+    learned = fresh.kept("a mask", lambda: {"country": torch.tensor([0.0, 1.0])})
+    assert fresh.kept("a mask", never("it is kept")) is learned
+    assert learned["country"].tolist() == [0.0, 1.0]
