@@ -77,6 +77,7 @@ class Training:
         keep_residual: whether rebuilt directions keep what the meta-SAE does not explain.
         parts: keeps what is learned.
         identity: tells what it is learned from.
+        tensors: what is learned already, by name; `kept` adds to it.
     """
 
     lab: Lab
@@ -91,6 +92,7 @@ class Training:
     parts: Parts = Parts()  # noqa: RUF009 - frozen
     progress: Progress = silent
     identity: str = ""
+    tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _once: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def once(self, make: "Callable[[Training], T]") -> T:
@@ -118,12 +120,11 @@ class Training:
             rows = made.reshape(len(made), -1).numpy()
             return pd.DataFrame(rows, columns=[str(n) for n in range(rows.shape[1])])
 
-        if name not in self._once:
+        if name not in self.tensors:
             stored = self.parts.table(f"{self.identity} {name}", table)
             found = torch.from_numpy(stored.to_numpy(np.float32).copy())
-            self._once[name] = found.squeeze(1)
-        kept: Tensor = self._once[name]
-        return kept
+            self.tensors[name] = found.squeeze(1)
+        return self.tensors[name]
 
     def loss(self, view: View, attribute: str, change: Change, isolate: bool = True) -> Tensor:
         """The loss of an edit on a view (see the module), with gradients; in nats.
