@@ -74,11 +74,12 @@ def over_ray(preset: Opened, address: str = LOCAL, threads: int = 1) -> Spread:
         threads: of each worker.
 
     Raises:
-        UserError: when Ray is not installed; while it works also when the cluster can't be reached
-            or has no machine of so many processors, a worker can't open the preset or dies, and
+        UserError: when Ray is not installed or nothing answers at the address; while it works also
+            when no machine has so many processors, a worker can't open the preset or dies, and
             whatever the work raises.
     """
     _ray()
+    _check_answers(address)
 
     def spread(
         prepare: Callable[[Lab], Callable[[W], R]], works: Sequence[W]
@@ -86,13 +87,7 @@ def over_ray(preset: Opened, address: str = LOCAL, threads: int = 1) -> Spread:
         if not works:
             return
         ray = _ray()
-        try:
-            _connect(ray, address)
-        except Exception as error:  # Ray raises whatever its layers raise.
-            raise UserError(
-                f"No Ray cluster answers at {address} ({_line(error)}); start one with: ray start "
-                f'--head, or use "{LOCAL}".'
-            ) from error
+        _connect(ray, address)
         try:
             count = min(_room(ray, address, threads), len(works))
             remote = ray.remote(num_cpus=threads)(Worker)
@@ -147,16 +142,34 @@ def _ray() -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == LOCAL:
-        # The address "local" never joins a cluster that happens to run here.
-        ray.init(address="local", include_dashboard=False, **quiet)
-        return
+    _check_answers(address)
+    # The address "local" never joins a cluster that happens to run here.
+    alone = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
+    except Exception as error:  # Ray raises whatever its layers raise.
+        raise _no_cluster(address, error) from error
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nothing answers; Ray itself would wait for minutes.
+
+    Raises:
+        UserError: for it.
+    """
     if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
-        # Ray itself waits for minutes.
-        with socket.create_connection((place[1], int(place[2])), timeout=PATIENCE):
-            pass
-    ray.init(address=address, **quiet)
+        try:
+            with socket.create_connection((place[1], int(place[2])), timeout=PATIENCE):
+                pass
+        except (OSError, OverflowError) as error:
+            raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> UserError:
+    return UserError(
+        f"No Ray cluster answers at {address} ({_line(error)}); start one with: ray start --head, "
+        f'or use "{LOCAL}".'
+    )
 
 
 def _line(error: Exception) -> str:

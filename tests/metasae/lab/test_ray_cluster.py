@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -207,12 +208,22 @@ def test_what_is_wrong_with_a_preset_is_said_once(mine: Lab, tmp_path: Path) -> 
     assert not list(tmp_path.glob("pair-*"))
 
 
-@pytest.mark.parametrize("address", ["localhost:1", "ray://localhost:1"])
-def test_no_cluster_is_said_in_seconds(address: str) -> None:
+@pytest.mark.parametrize("address", ["localhost:1", "ray://localhost:1", "localhost:99999"])
+def test_no_cluster_is_said_in_seconds_before_anything_is_done(address: str) -> None:
     with pytest.raises(UserError, match=f"No Ray cluster answers at {address} ") as raised:
-        next(over_ray(MINE, address)(never("no worker"), [SPEC]))
+        over_ray(MINE, address)
     one_sentence(raised)
 
 
-def test_nothing_to_do_starts_no_cluster() -> None:
-    assert list(over_ray(MINE, "localhost:1")(never("no worker"), [])) == []
+def test_a_cluster_that_is_gone_is_said_in_seconds() -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        address = f"localhost:{server.getsockname()[1]}"
+        spread = over_ray(MINE, address)
+    with pytest.raises(UserError, match=f"No Ray cluster answers at {address} ") as raised:
+        next(spread(never("no worker"), [SPEC]))
+    one_sentence(raised)
+
+
+def test_nothing_to_do_starts_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.init", never("there is nothing to do"))
+    assert list(over_ray(MINE)(never("no worker"), [])) == []
