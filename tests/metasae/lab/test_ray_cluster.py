@@ -20,6 +20,7 @@ from metasae.lab.lab import Lab, open_lab
 from metasae.lab.preset_files import META_SAE
 from metasae.lab.ray_cluster import over_ray
 from metasae.lm.matmul import Choices, fast_dtype, laid_out_is_faster
+from metasae.progress import Progress
 from metasae.ravel import evaluation
 from metasae.ravel.evaluation import Configuration, evaluate
 from metasae.ravel.methods import METHODS, Fitted, Method
@@ -93,6 +94,16 @@ def exactly(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
+def noting(shares: list[float]) -> Progress:
+    """Progress that notes how much of a seed's sources was scored."""
+
+    def progress(stage: str, fraction: float, note: str = "") -> None:
+        if stage == "Edits scored":
+            shares.append(fraction)
+
+    return progress
+
+
 @pytest.mark.slow
 def test_ravels_numbers_are_those_of_this_process_to_the_last_bit(
     mine: Lab, cluster: str, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
@@ -140,7 +151,7 @@ def test_a_run_goes_on_elsewhere_after_half_of_the_sources(
     shares: list[float] = []
     found = evaluate(
         mine, small_data(), config, parts,
-        lambda stage, share, note="": shares.append(share) if stage == "Edits scored" else None,
+        noting(shares),
         spread=over_ray(MINE, cluster),
     )  # fmt: skip
     assert shares == [0.75, 1.0]
@@ -176,7 +187,7 @@ def test_a_worker_that_dies_is_said_and_what_was_finished_is_kept(
     shares: list[float] = []
     found = evaluate(
         mine, small_data(), config, parts,
-        lambda stage, share, note="": shares.append(share) if stage == "Edits scored" else None,
+        noting(shares),
         methods=methods,
     )  # fmt: skip
     assert kept and shares == [0.5, 0.75, 1.0]
