@@ -15,6 +15,7 @@ from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
 if TYPE_CHECKING:
     from metasae.explorer.explorer import Explorer
     from metasae.lab.lab import Lab
+    from metasae.lab.spread import Spread
 
 SEEDS = 2**31 - 1
 """Largest seed."""
@@ -176,6 +177,33 @@ def writable(path: Path | None, folder: bool = False) -> Path | None:
 
         check_writable(path, folder)
     return path
+
+
+def over_machines(command: argparse.ArgumentParser, what: str) -> None:
+    """Declare where the pieces of long work are done.
+
+    Args:
+        what: the pieces.
+    """
+    command.add_argument(
+        "--ray", metavar="ADDRESS", help=f'spread {what} over a Ray cluster; "local": this machine'
+    )
+
+
+def spread_of(arguments: argparse.Namespace, threads: int = 1) -> "Spread | None":
+    """Where `over_machines` says that pieces are done; None: here.
+
+    Args:
+        threads: of each worker.
+
+    Raises:
+        UserError: when Ray is not installed.
+    """
+    if arguments.ray is None:
+        return None
+    from metasae.lab.ray_cluster import over_ray
+
+    return over_ray(preset_of(arguments.preset).opened, arguments.ray, threads)
 
 
 def opened_lab(arguments: argparse.Namespace) -> "Lab":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
-from metasae.cli.arguments import Add, opened_lab, whole
+from metasae.cli.arguments import Add, opened_lab, over_machines, spread_of, whole
 from metasae.cli.studying import place_of_result, run_options
 from metasae.studies.registry import MOST_SEEDS
 
@@ -44,6 +44,7 @@ def register(add: Add) -> None:
         "--save-masks", action="store_true",
         help="save the learned masks over meta-latents for Steer, by their attributes' names",
     )  # fmt: skip
+    over_machines(one, "the names that are edited")
     run_options(one)
 
 
@@ -101,6 +102,8 @@ def _share(value: float | None, digits: int = 2) -> str:
 
 def ravel(arguments: argparse.Namespace) -> Scored:
     """Score edits on RAVEL's names or this package's cities."""
+    import torch
+
     from metasae.ravel.masks import masks_of
     from metasae.ravel.study import STUDY, Settings, usual_seeds
     from metasae.studies.runs import begin
@@ -118,10 +121,12 @@ def ravel(arguments: argparse.Namespace) -> Scored:
         keep_error=not arguments.drop_error,
         keep_residual=arguments.keep_residual,
     ).with_digest()
+    # Another number of threads may round sums otherwise.
+    spread = spread_of(arguments, torch.get_num_threads())
     lab = opened_lab(arguments)
     seeds = arguments.seeds or usual_seeds(arguments.quick)
     run = begin(lab, STUDY, settings, seeds, arguments.anew)
-    finding = run.answer(lab, progress.to_stream())
+    finding = run.answer(lab, progress.to_stream(), spread)
     masks = masks_of(finding, run.identity) if arguments.save_masks else ()
     saved = {mask.name: str(mask.save()) for mask in masks}
     if out is not None:

@@ -10,8 +10,10 @@ from metasae.cli.arguments import (
     Add,
     edit_options,
     opened_lab,
+    over_machines,
     own_latents,
     pair,
+    spread_of,
     whole,
     wording,
 )
@@ -61,7 +63,7 @@ def register(add: Add) -> None:
         action="store_true",
         help="with --all-pairs: side effects and controls too, a few seconds a pair",
     )
-    command.add_argument("--ray", metavar="ADDRESS", help='spread the pairs; "local": this machine')
+    over_machines(command, "the pairs")
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,7 @@ def search(arguments: argparse.Namespace) -> Searched:
         return Searched(
             report.search_pair(job, most, arguments.out, more_ways=arguments.ways, progress=shown)
         )
-    spread = None
-    if arguments.ray is not None:
-        from metasae.search.ray_cluster import over_ray
-
-        spread = over_ray(arguments.ray)
+    spread = spread_of(arguments)
     cities = [city for city in arguments.cities.split(",") if city.strip()]
     pairs = all_pairs(opened_lab(arguments), cities, spec, most=most)
     return Searched(

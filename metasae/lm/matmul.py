@@ -9,6 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,39 @@ _log = logging.getLogger(__name__)
 
 _ROWS = 256
 """Number of rows for which oneDNN chooses a weight's layout; other numbers work as well."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was fastest where it was timed. Sums are rounded by it, so a process that is to compute
+    the same numbers as another takes the other's.
+
+    Attributes:
+        dtype: see `fast_dtype`.
+        of_products: see `fast_dtype_of_products`.
+        laid_out: the precisions for which `laid_out_is_faster`.
+    """
+
+    dtype: torch.dtype
+    of_products: torch.dtype
+    laid_out: frozenset[torch.dtype]
+
+    @staticmethod
+    def here() -> "Choices":
+        """This process's own, timed where they were not yet."""
+        both = (torch.float32, torch.bfloat16)
+        laid_out = frozenset(filter(laid_out_is_faster, both))
+        return Choices(fast_dtype(), fast_dtype_of_products(), laid_out)
+
+    def take(self) -> None:
+        """Make them this process's, before it opens a model."""
+        _taken[:] = [self]
+        for choice in (fast_dtype, fast_dtype_of_products, laid_out_is_faster):
+            choice.cache_clear()
+
+
+_taken: list[Choices] = []
+"""Those of another process, if any were taken."""
 
 
 def seconds(run: Callable[[], object], repeats: int = 5) -> float:
@@ -38,6 +72,8 @@ def fast_dtype() -> torch.dtype:
 
     Timed once a process, so that everything in it is computed in the same precision.
     """
+    if _taken:
+        return _taken[0].dtype
     a = torch.randn(1024, 1024)
     b = a.bfloat16()
     return _faster(lambda: b @ b, lambda: a @ a)
@@ -46,6 +82,8 @@ def fast_dtype() -> torch.dtype:
 @functools.cache
 def fast_dtype_of_products() -> torch.dtype:
     """The same choice as `fast_dtype` for a `Product`, which may be faster than others in fp32."""
+    if _taken:
+        return _taken[0].of_products
     a = torch.randn(1024, 1024)
     fp32, bf16, b = Product(a), Product(a.bfloat16()), a.bfloat16()
     return _faster(lambda: bf16(b), lambda: fp32(a))
@@ -58,6 +96,8 @@ def _faster(bf16: Callable[[], object], fp32: Callable[[], object]) -> torch.dty
 @functools.cache
 def laid_out_is_faster(dtype: torch.dtype) -> bool:
     """Whether oneDNN's own layout of a weight makes products faster than PyTorch's choice."""
+    if _taken:
+        return dtype in _taken[0].laid_out
     with torch.inference_mode():
         x = torch.randn(_ROWS, 1024).to(dtype)
         weight = torch.randn(1024, 1024).to(dtype)

@@ -2,11 +2,17 @@
 
 Everything that chooses or learns an edit sees training names asked with training templates alone;
 every score is of held-out names asked with held-out templates. A run goes on where it stopped.
+
+What is learned is learned by the process that asks, which alone writes. The edits of one name are a
+piece of work by itself, done here or spread over others (see `lab.spread`), who are sent what was
+learned. Floats are summed in an order that depends on the number of threads: whoever computes with
+as many, on the same kind of processor, finds the same numbers to the last bit.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +23,7 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.spread import Spread, here
 from metasae.progress import Progress, silent
 from metasae.ravel.data import Entity, RavelData, answers_about
 from metasae.ravel.engine import Answered, Asked, Pair, Where
@@ -28,9 +35,11 @@ from metasae.ravel.portraits import Portrait, portrait
 from metasae.ravel.random_meta import random_meta_sae
 from metasae.ravel.scores import ALL, NOTHING, table
 from metasae.ravel.training import Training, views
+from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edits import NO_EDIT
 from metasae.steering.link import edit_to_text
+from metasae.steering.provenance import Provenance
 from metasae.studies.parts import Parts
 from metasae.studies.seeds import meta_saes
 from metasae.studies.study import Finding, Material
@@ -102,15 +111,17 @@ def evaluate(
     parts: Parts = Parts(),  # noqa: B008 - frozen
     progress: Progress = silent,
     methods: Mapping[str, Method] = METHODS,
+    spread: Spread | None = None,
 ) -> Finding:
     """Score every method on every attribute the model knows.
 
     Args:
         methods: by name, further ones included.
+        spread: where edits are scored; here when left out.
 
     Raises:
         UserError: for a method there is none of, when the model knows too little, and as
-            `seeds.meta_saes`.
+            `seeds.meta_saes` and the spread. What was scored is kept.
     """
     chosen = [_method(name, methods) for name in config.methods]
     left_out = {
@@ -139,7 +150,7 @@ def evaluate(
     material = Material.of(lab, meta_saes(lab, config.seeds, progress))
     for seed, decomposition in enumerate(material.decompositions):
         run = _Seed(lab, known, config, chosen, seed, decomposition, parts, progress)
-        tables.append(run.triples())
+        tables.append(run.triples(spread or here(lab)))
         if decomposition is lab.decomposition:
             masks = with_scores(run.masks(), tables[-1], known.data.attributes)
     triples = pd.concat(tables, ignore_index=True)
@@ -173,6 +184,25 @@ _Fit = tuple[Method, str, Fitted]
 """A method, the attribute its edit is for, and that edit."""
 
 
+_Work = tuple[Entity, Sequence[Entity]]
+"""A source, and the targets it is edited towards."""
+
+
+@dataclass(eq=False)
+class _Learned:
+    """What takes long to make and is made once, as plain values.
+
+    Attributes:
+        portraits: by name.
+        tensors: see `Training`.
+        random_meta: the meta-SAE with a random decoder, once a method asked for it.
+    """
+
+    portraits: dict[str, Portrait] = field(default_factory=dict)
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    random_meta: SparseAutoencoder | None = None
+
+
 @dataclass(frozen=True)
 class _Seed:
     """What is learned and scored with one seed."""
@@ -183,43 +213,59 @@ class _Seed:
     methods: Sequence[Method]
     seed: int
     decomposition: Decomposition
-    parts: Parts
-    progress: Progress
+    parts: Parts = Parts()  # noqa: RUF009 - frozen
+    progress: Progress = silent
+    learned: _Learned = field(default_factory=_Learned, repr=False)
 
-    def triples(self) -> pd.DataFrame:
+    def triples(self, spread: Spread) -> pd.DataFrame:
         """What every edit of this seed did."""
+        works = self._works()
+        names = [
+            f"{self._identity} {source.name} {[one.name for one in targets]}"
+            for source, targets in works
+        ]
+        found = {place: self.parts.found(name) for place, name in enumerate(names)}
+        made = {place: table for place, table in found.items() if table is not None}
+        missing = [place for place in range(len(works)) if place not in made]
+        if missing:
+            _ = self._fits  # what is learned is there before it is sent
+        with closing(spread(_Scoring.of(self), [works[place] for place in missing])) as coming:
+            for at, table in coming:
+                place = missing[at]
+                made[place] = self.parts.keep(names[place], table)
+                note = f"seed {self.seed}: {works[place][0].name}"
+                self.progress("Edits scored", len(made) / len(works), note)
+        return pd.concat([made[place] for place in range(len(works))], ignore_index=True)
+
+    def _works(self) -> list[_Work]:
+        """The sources in order, each with its targets."""
         config, known = self.config, self.known
         draw = np.random.default_rng(self.seed)
         held_out = known.entities(held_out=True)
         order = [held_out[int(n)] for n in draw.permutation(len(held_out))]
-        sources = order[: config.sources]
         attributes = known.data.attributes
-        targets = {}
-        for source in sources:
+        works: list[_Work] = []
+        for source in order[: config.sources]:
             others = [one for one in order if one is not source]
             others = [others[int(n)] for n in draw.permutation(len(others))]
             # Those who differ in most first: their prompts count most.
             others.sort(key=lambda one: -sum(source.differs(one, a) for a in attributes))
             some = others[: max(config.targets, len(others) // 2)]
             picks = draw.permutation(len(some))[: config.targets]
-            targets[source.name] = [some[int(n)] for n in picks]
-        drawn: dict[str, Portrait] = {}
-        made = []
-        for number, source in enumerate(sources):
+            works.append((source, [some[int(n)] for n in picks]))
+        return works
 
-            def score(source: Entity = source) -> pd.DataFrame:
-                fits = self._fits
-                for one in (source, *targets[source.name]):
-                    if one.name not in drawn:
-                        drawn[one.name] = portrait(self.lab, one)
-                others = [drawn[one.name] for one in targets[source.name]]
-                return self._scored(drawn[source.name], others, fits)
+    def score(self, work: _Work) -> pd.DataFrame:
+        """What every edit of one source did."""
+        source, targets = work
+        fits = self._fits
+        return self._scored(self._portrait(source), list(map(self._portrait, targets)), fits)
 
-            names = [one.name for one in targets[source.name]]
-            made.append(self.parts.table(f"{self._identity} {source.name} {names}", score))
-            note = f"seed {self.seed}: {source.name}"
-            self.progress("Edits scored", (number + 1) / len(sources), note)
-        return pd.concat(made, ignore_index=True)
+    def _portrait(self, one: Entity) -> Portrait:
+        drawn = self.learned.portraits
+        if one.name not in drawn:
+            drawn[one.name] = portrait(self.lab, one)
+        return drawn[one.name]
 
     def masks(self) -> pd.DataFrame:
         """The learned masks that are edits of Steer: columns method, attribute, pieces (their
@@ -257,14 +303,15 @@ class _Seed:
         people = []
         training_names = known.entities(held_out=False)
         for number, one in enumerate(training_names):
-            people.append(portrait(lab, one))
+            people.append(self._portrait(one))
             self.progress("Names' latents", (number + 1) / len(training_names), one.name)
 
         @functools.cache
         def random_meta() -> Decomposition:
-            return Decomposition(
-                lab.decomposition.sae, random_meta_sae(lab, self.seed, self.progress)
-            )
+            learned = self.learned
+            if learned.random_meta is None:
+                learned.random_meta = random_meta_sae(lab, self.seed, self.progress)
+            return Decomposition(lab.decomposition.sae, learned.random_meta)
 
         training = Training(
             lab=lab,
@@ -281,6 +328,7 @@ class _Seed:
             parts=self.parts,
             progress=self.progress,
             identity=self._learning_identity(),
+            tensors=self.learned.tensors,
         )
         fitted = []
         for method in self.methods:
@@ -340,6 +388,61 @@ class _Seed:
                 return change
             sae = self.decomposition.sae
             return change - (pair.rows - sae.decode(pair.place.activations(sae)))
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What scores the sources of a seed on any lab of the same weights; see `Spread`.
+
+    Attributes:
+        meta: the seed's meta-SAE; None: the lab's own.
+        learned: all that takes long, made already.
+        made: what the lab is to be.
+        here: the seed itself, in the process that asks alone.
+    """
+
+    known: Known
+    config: Configuration
+    methods: Sequence[Method]
+    seed: int
+    meta: SparseAutoencoder | None
+    learned: _Learned
+    made: Provenance
+    here: _Seed | None
+
+    @staticmethod
+    def of(one: _Seed) -> "_Scoring":
+        """What scores a seed's sources."""
+        own = one.decomposition is one.lab.decomposition
+        return _Scoring(
+            one.known, one.config, one.methods, one.seed, None if own else one.decomposition.meta,
+            one.learned, one.lab.provenance, one,
+        )  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A lab is too large to be sent, and everybody opens one.
+        return vars(self) | {"here": None}
+
+    def __call__(self, lab: Lab) -> Callable[[_Work], pd.DataFrame]:
+        """See `Spread`.
+
+        Raises:
+            UserError: for a lab of other weights.
+        """
+        if self.here is not None:
+            return self.here.score
+        if change := self.made.change(lab.provenance):
+            what, mine, theirs = change
+            raise UserError(
+                f"A worker has the {what} {theirs}, and the process that asks {mine}; give all "
+                "machines the same."
+            )
+        sae = lab.decomposition.sae
+        both = lab.decomposition if self.meta is None else Decomposition(sae, self.meta)
+        seed = _Seed(
+            lab, self.known, self.config, self.methods, self.seed, both, learned=self.learned
+        )
+        return seed.score
 
 
 @dataclass(frozen=True, eq=False)

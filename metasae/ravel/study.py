@@ -107,7 +107,9 @@ def _run(material: Material, settings: Settings, progress: Progress) -> Finding:
     if material.lab is None:
         raise UserError("RAVEL asks a model; open a preset.")
     config = settings.configuration(len(material.decompositions))
-    return evaluation.evaluate(material.lab, settings.names(), config, material.parts, progress)
+    return evaluation.evaluate(
+        material.lab, settings.names(), config, material.parts, progress, spread=material.spread
+    )
 
 
 STUDY = Study(

@@ -77,6 +77,7 @@ class Training:
         keep_residual: whether rebuilt directions keep what the meta-SAE does not explain.
         parts: keeps what is learned.
         identity: tells what it is learned from.
+        tensors: what is learned already, by name and attribute; `kept` adds to it.
     """
 
     lab: Lab
@@ -91,6 +92,7 @@ class Training:
     parts: Parts = Parts()  # noqa: RUF009 - frozen
     progress: Progress = silent
     identity: str = ""
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
     _once: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def once(self, make: "Callable[[Training], T]") -> T:
@@ -120,14 +122,13 @@ class Training:
         def table() -> pd.DataFrame:
             return pd.DataFrame({about: one.flatten().numpy() for about, one in make().items()})
 
-        if name not in self._once:
+        if name not in self.tensors:
             stored = self.parts.table(f"{self.identity} {name}", table)
             columns = stored.astype(np.float32).items()
-            self._once[name] = {
+            self.tensors[name] = {
                 str(about): torch.from_numpy(one.to_numpy().copy()) for about, one in columns
             }
-        kept: dict[str, Tensor] = self._once[name]
-        return kept
+        return self.tensors[name]
 
     def loss(self, view: View, changes: Mapping[str, Change], isolate: bool = True) -> Tensor:
         """The losses of edits on a view (see the module), summed, with gradients; in nats.

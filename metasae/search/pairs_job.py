@@ -4,10 +4,10 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.spread import Spread, here
 from metasae.progress import Progress, silent
 from metasae.search.estimate import estimated, usual_budget
 from metasae.search.exhaustive import MOST_EXACT, bf16_is_fast, check_size, search
@@ -69,11 +70,6 @@ class PairResult:
         return PairResult(Summary.from_dict(values))
 
 
-Spread = Callable[[Sequence[Spec], int, bool], Generator[tuple[int, PairResult], None, None]]
-"""``spread(specs, most, fast)``: searches them somewhere and yields the place and result of each as
-it is done; `fast` says whether long ones are screened in bf16."""
-
-
 def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -> PairResult:
     """Search one pair in memory; a pair that can't be searched gives its problem and raises
     nothing."""
@@ -93,16 +89,13 @@ def searched(lab: Lab, spec: Spec, most: int = MOST_EXACT, fast: bool = False) -
     return PairResult(Summary(patterns, len(combinations), scored, seconds, screened))
 
 
-def here(lab: Lab) -> Spread:
-    """A `Spread` that searches one pair after the other in this process."""
+def search_each(most: int, fast: bool, lab: Lab) -> Callable[[Spec], PairResult]:
+    """What searches a pair on a lab, as a `Spread` takes it; see `searched`.
 
-    def spread(
-        specs: Sequence[Spec], most: int, fast: bool
-    ) -> Generator[tuple[int, PairResult], None, None]:
-        for place, spec in enumerate(specs):
-            yield place, searched(lab, spec, most, fast)
-
-    return spread
+    Args:
+        fast: whether long searches are screened in bf16.
+    """
+    return lambda spec: searched(lab, spec, most, fast)
 
 
 def all_pairs(
@@ -249,7 +242,8 @@ class PairsJob:
         done = len(self.pairs())
         missing = [place for place in range(len(self.specs)) if place not in self._pairs]
         specs = [self.specs[place] for place in missing]
-        with closing((spread or here(self.lab))(specs, self.most, fast)) as coming:
+        each = partial(search_each, self.most, fast)
+        with closing((spread or here(self.lab))(each, specs)) as coming:
             for at, pair in coming:
                 write_json(self._path(missing[at]), pair.to_dict())
                 done += 1

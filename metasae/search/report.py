@@ -8,10 +8,11 @@ from typing import Any
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.spread import Spread
 from metasae.progress import Progress, silent
 from metasae.search.controls import Control, control, draws_for
 from metasae.search.job import Job
-from metasae.search.pairs_job import PairsJob, Spread
+from metasae.search.pairs_job import PairsJob
 from metasae.search.patterns import FoundEdit
 from metasae.search.side_effects import SideEffectProbe, SideEffects
 from metasae.search.spec import experiment_of

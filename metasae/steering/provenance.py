@@ -36,6 +36,15 @@ class Provenance:
                 )
         return ""
 
+    def change(self, now: "Provenance") -> tuple[str, str, str] | None:
+        """The first thing that another provenance has otherwise, in words, with what it is here
+        and there; None where both are the same."""
+        mine, theirs = vars(self), vars(now)
+        for name in mine:
+            if mine[name] != theirs[name]:
+                return WEIGHTS.get(name, name), mine[name], theirs[name]
+        return None
+
 
 @dataclass(frozen=True)
 class Weights:

@@ -33,16 +33,36 @@ class Parts:
         Raises:
             UserError: when the folder can't be written, and whatever ``make`` raises.
         """
+        found = self.found(name)
+        return self.keep(name, make()) if found is None else found
+
+    def found(self, name: str) -> pd.DataFrame | None:
+        """A table that is kept; None when it is not, or damaged.
+
+        Args:
+            name: see `table`.
+        """
         if self.folder is None:
-            return make()
-        path = self._path(name).with_suffix(".parquet")
+            return None
         try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError):  # not made yet, or damaged
-            made = make()
-        with written_whole(path) as part:
-            made.to_parquet(part, index=False)
-        path.with_suffix(_CHECKPOINT).unlink(missing_ok=True)
+            return pd.read_parquet(self._file(name))
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, name: str, made: pd.DataFrame) -> pd.DataFrame:
+        """Keep a table that was made; returned as it is.
+
+        Args:
+            name: see `table`.
+
+        Raises:
+            UserError: when the folder can't be written.
+        """
+        if self.folder is not None:
+            path = self._file(name)
+            with written_whole(path) as part:
+                made.to_parquet(part, index=False)
+            path.with_suffix(_CHECKPOINT).unlink(missing_ok=True)
         return made
 
     def checkpoint(self, name: str) -> Path | None:
@@ -52,6 +72,9 @@ class Parts:
             name: tells it from the run's other trainings; any text.
         """
         return None if self.folder is None else self._path(name).with_suffix(_CHECKPOINT)
+
+    def _file(self, name: str) -> Path:
+        return self._path(name).with_suffix(".parquet")
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

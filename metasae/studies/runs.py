@@ -18,13 +18,14 @@ from typing import Any
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.spread import Spread
 from metasae.progress import Progress, silent
 from metasae.search.job_files import digest
 from metasae.sources import cache
 from metasae.sources.files import read_json, remove, write_json, written_whole
 from metasae.sources.locks import claimed, is_claimed
 from metasae.sources.records import from_values, to_values
-from metasae.steering.provenance import WEIGHTS, Provenance
+from metasae.steering.provenance import Provenance
 from metasae.studies import result_folder
 from metasae.studies.parts import Parts
 from metasae.studies.registry import study as named
@@ -130,13 +131,17 @@ class Run:
             raise UserError(f"The run {self.identity} was stopped before its end; go on with it.")
         return result_folder.read(self.folder / RESULT)
 
-    def answer(self, lab: Lab, progress: Progress = silent) -> StoredFinding:
+    def answer(
+        self, lab: Lab, progress: Progress = silent, spread: Spread | None = None
+    ) -> StoredFinding:
         """Work it out, from where it was stopped; what is finished is read back.
 
         A result that can't be read is worked out anew.
 
         Args:
             lab: what it was begun with.
+            spread: where pieces of work are done, by studies that have such; here when left out.
+                The run is the same wherever it goes on.
 
         Raises:
             UserError: when another process works on it, the lab is another one, the disk is full
@@ -150,9 +155,11 @@ class Run:
         self.check_opened(lab)
         study, configuration = named(self.asked.study), self.configuration
         with claimed(self.folder / _LOCK, f"The run {self.identity} is under way already."):
-            weights, whole, clock = lab.weights, not self.begun, time.perf_counter()
+            # What it takes here is measured by runs that were made here, in one go.
+            whole = spread is None and not self.begun
+            weights, clock = lab.weights, time.perf_counter()
             seeds = meta_saes(lab, self.asked.seeds, progress)
-            material = Material.of(lab, seeds, progress, self.parts)
+            material = Material.of(lab, seeds, progress, self.parts, spread)
             finding = study.answer(material, configuration, progress)
             took = time.perf_counter() - clock
             result_folder.write(
@@ -178,11 +185,11 @@ class Run:
         Raises:
             UserError: for it.
         """
-        was, now = asdict(self.asked.made), asdict(lab.provenance)
-        if other := next((name for name in was if was[name] != now[name]), None):
+        if change := self.asked.made.change(lab.provenance):
+            what, was, now = change
             raise UserError(
-                f"The run {self.identity} was begun with the {WEIGHTS.get(other, other)} "
-                f"{was[other]}, and now it is {now[other]}; ask the study anew."
+                f"The run {self.identity} was begun with the {what} {was}, and now it is {now}; "
+                "ask the study anew."
             )
 
     def delete(self) -> None:

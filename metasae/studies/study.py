@@ -20,6 +20,7 @@ import scipy.sparse as sp
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.spread import Spread
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -61,6 +62,7 @@ class Material:
         parts: what the run has worked out before it was stopped.
         train_on_all: trains one meta-SAE on several SAEs' directions, from a seed.
         lab: what all of it was opened from.
+        spread: where a study that can does its pieces of work; None: here.
     """
 
     decomposition: Decomposition
@@ -76,6 +78,7 @@ class Material:
         Callable[[Sequence[SparseAutoencoder], int, Progress], SparseAutoencoder] | None
     ) = None
     lab: Lab | None = None
+    spread: Spread | None = None
     _opened: dict[int, SparseAutoencoder] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -84,12 +87,14 @@ class Material:
         seeds: tuple[SparseAutoencoder, ...] = (),
         progress: Progress = silent,
         parts: Parts = Parts(),  # noqa: B008 - frozen
+        spread: Spread | None = None,
     ) -> "Material":
         """A lab's SAE and meta-SAE, and its preset's smaller SAEs.
 
         Args:
             seeds: see `seeds.meta_saes`.
             parts: of the run.
+            spread: where pieces of work are done; here when left out.
         """
         preset = lab.preset
         return Material(
@@ -104,6 +109,7 @@ class Material:
             parts,
             lambda saes, seed, progress: of_all_widths(lab, saes, seed, progress),
             lab,
+            spread,
         )
 
     @property

@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from metasae.cli.main import main
 from metasae.lab.lab import Lab
+from metasae.lab.spread import Spread, here
 from metasae.ravel import evaluation, masks
 from metasae.ravel.evaluation import Configuration
 from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.presets import EMBEDDED, Opened
 from metasae.studies.runs import opened
 from tests.builders import never
 from tests.command_line import refused, run
@@ -106,6 +109,34 @@ def test_saved_masks_are_edits_of_steer(
         assert said in refused(capsys, [*steer, *bad])
     path.write_text("{", "utf-8")
     assert "damaged" in refused(capsys, [*steer, "--mask", str(path)])
+
+
+@pytest.mark.usefixtures("taught_cities")
+def test_no_cluster_is_said_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install 'metasae[ray]'")
+    monkeypatch.setattr("metasae.lab.lab.open_lab", never("the cluster is looked for first"))
+    said = refused(capsys, ["ravel", "--quick", "--ray", "localhost:1"])
+    assert "No Ray cluster answers at localhost:1 " in said
+
+
+@pytest.mark.usefixtures("taught_cities")
+def test_names_are_spread_where_it_says_with_as_many_threads_as_here(
+    small_lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread_by: list[object] = []
+
+    def over_ray(*given: object) -> Spread:
+        spread_by.append(given)
+        return here(small_lab)
+
+    monkeypatch.setattr("metasae.lab.ray_cluster.over_ray", over_ray)
+    words = ["ravel", "--quick", "--methods", "nothing,latent-swap", "--json"]
+    first = run(capsys, *words, "--ray", "node:6379")
+    assert spread_by == [(Opened(EMBEDDED.name), "node:6379", torch.get_num_threads())]
+    # Where it was worked out is no part of the question.
+    assert run(capsys, *words) == first
 
 
 @pytest.mark.usefixtures("taught_cities")

@@ -7,6 +7,7 @@ import torch
 
 from metasae.lm import matmul
 from metasae.lm.matmul import (
+    Choices,
     Product,
     fast_dtype,
     fast_dtype_of_products,
@@ -77,3 +78,25 @@ def test_the_precision_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = fast_dtype()
     monkeypatch.setattr(matmul, "seconds", lambda run: pytest.fail("timed again"))
     assert fast_dtype() == chosen
+
+
+@pytest.mark.parametrize("other", [torch.float32, torch.bfloat16])
+def test_anothers_choices_are_taken_whatever_is_fast_here(
+    monkeypatch: pytest.MonkeyPatch, other: torch.dtype
+) -> None:
+    timed = Choices.here()
+    assert timed.dtype == fast_dtype() and timed.of_products == fast_dtype_of_products()
+    assert (torch.float32 in timed.laid_out) == laid_out_is_faster(torch.float32)
+    monkeypatch.setattr(matmul, "_taken", [])
+    monkeypatch.setattr(matmul, "seconds", lambda run: pytest.fail("timed again"))
+    theirs = Choices(other, other, frozenset({other}))
+    try:
+        theirs.take()
+        assert (fast_dtype(), fast_dtype_of_products()) == (other, other)
+        both = (torch.float32, torch.bfloat16)
+        assert [one for one in both if laid_out_is_faster(one)] == [other]
+        assert Choices.here() == theirs
+    finally:
+        matmul._taken.clear()
+        for choice in (fast_dtype, fast_dtype_of_products, laid_out_is_faster):
+            choice.cache_clear()

@@ -114,14 +114,14 @@ def test_what_is_learned_is_kept(training: Training, tmp_path: Path) -> None:
     for shape in ((5,), (4, 3)):
         made = {"country": torch.randn(shape), "language": torch.randn(shape)}
         first = kept.kept(f"{shape}", lambda made=made: made)  # type: ignore[misc]
-        again = replace(kept, _once={}).kept(f"{shape}", never("it is kept"))
+        again = replace(kept, tensors={}).kept(f"{shape}", never("it is kept"))
         for found in (first, again):
             assert list(found) == list(made)
             assert all(torch.equal(found[about].reshape(shape), made[about]) for about in made)
 
 
 def test_what_is_made_of_a_training_is_made_once(training: Training) -> None:
-    fresh = replace(training, parts=Parts(), _once={})
+    fresh = replace(training, parts=Parts(), _once={}, tensors={})
     made: list[Training] = []
 
     def pieces(one: Training) -> object:

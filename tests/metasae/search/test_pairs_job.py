@@ -13,13 +13,13 @@ import pytest
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from metasae.search import pairs_job
+from metasae.lab.spread import Spread, here
 from metasae.search import spec as spec_module
 from metasae.search.estimate import usual_budget
 from metasae.search.exhaustive import search
 from metasae.search.job import Job
 from metasae.search.job_files import Cost, State
-from metasae.search.pairs_job import PairsJob, all_pairs, here, searched
+from metasae.search.pairs_job import PairsJob, all_pairs
 from metasae.search.spec import Spec, combinations_of
 from metasae.sources.files import read_json
 from metasae.steering.edits import Edit
@@ -84,15 +84,13 @@ def test_all_pairs_are_as_many_searches(
         assert mine["problem"].isna().all()
 
 
-def only(calls: list[Spec], lab: Lab) -> pairs_job.Spread:
+def only(calls: list[Spec], lab: Lab) -> Spread:
     """`here`, and what it was asked."""
 
-    def spread(
-        specs: Sequence[Spec], most: int, fast: bool
-    ) -> Iterator[tuple[int, pairs_job.PairResult]]:
-        for place, spec in enumerate(specs):
-            calls.append(spec)
-            yield place, searched(lab, spec, most, fast)
+    def spread(prepare: Any, works: Sequence[Spec]) -> Iterator[tuple[int, Any]]:
+        for done in here(lab)(prepare, works):
+            calls.append(works[done[0]])
+            yield done
 
     return spread  # type: ignore[return-value]
 
@@ -123,8 +121,8 @@ def test_pairs_go_on_where_they_were(
 def test_pairs_may_be_done_in_any_order(
     pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
 ) -> None:
-    def backwards(specs: Sequence[Spec], most: int, fast: bool) -> Iterator[Any]:
-        yield from reversed(list(here(lab)(specs, most, fast)))
+    def backwards(prepare: Any, works: Sequence[Spec]) -> Iterator[Any]:
+        yield from reversed(list(here(lab)(prepare, works)))
 
     frame = all_pairs(lab, cities, template, tmp_path).run(spread=backwards)  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(timeless(frame), timeless(pairs.results()), atol=1e-4)

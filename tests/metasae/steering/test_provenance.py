@@ -1,5 +1,7 @@
 """Which weights a file was made with, by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from metasae.steering.provenance import Provenance
@@ -22,3 +24,18 @@ SAME = {"model": "a model", "sae": "an SAE", "meta_sae": "a meta-SAE"}
 )
 def test_other_weights_are_named(changes: dict[str, str], said: str) -> None:
     assert OPEN.other_than(SAME | changes) == (f"This file was made {said}" if said else "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({}, None),
+        ({"meta_sae": "b", "version": "2"}, ("meta-SAE", "a meta-SAE", "b")),
+        ({"version": "2"}, ("version", "1.0", "2")),
+        ({"hook": "b"}, ("hook", "a hook", "b")),
+    ],
+)
+def test_the_first_thing_that_is_another_is_named(
+    changes: dict[str, str], first: tuple[str, ...] | None
+) -> None:
+    assert OPEN.change(replace(OPEN, **changes)) == first

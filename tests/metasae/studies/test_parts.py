@@ -52,3 +52,13 @@ def test_trainings_have_files_of_their_own(tmp_path: Path) -> None:
     one, other = parts.checkpoint("seed 1"), parts.checkpoint("seed 2")
     assert one is not None and one != other and one.parent == tmp_path
     assert one == Parts(tmp_path).checkpoint("seed 1")
+
+
+def test_what_others_made_is_kept_and_found(tmp_path: Path) -> None:
+    parts = Parts(tmp_path)
+    assert parts.found("one") is None
+    assert parts.keep("one", table(3)).equals(table(3))
+    found = parts.found("one")
+    assert found is not None and found.equals(table(3))
+    assert parts.table("one", never("it is kept")).equals(table(3))
+    assert Parts().keep("one", table(3)).equals(table(3)) and Parts().found("one") is None

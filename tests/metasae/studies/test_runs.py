@@ -11,6 +11,7 @@ import pytest
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lab.spread import here
 from metasae.progress import Progress, silent
 from metasae.sources import cache
 from metasae.sources.cache import CACHE_VARIABLE
@@ -92,6 +93,25 @@ def test_a_killed_run_goes_on_from_its_parts(small_lab: Lab, counting: Counting)
     # What was stopped in between has no time of its own.
     assert found.seconds is None
     assert again.finished and not (again.folder / "parts").exists()
+
+
+def test_a_study_is_given_where_its_pieces_are_done(
+    small_lab: Lab, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    run, spread = asked(small_lab), here(small_lab)
+
+    def noting(material: Material, config: Configuration, progress: Progress) -> Finding:
+        given.append(material.spread)
+        return counting.run(material, config, progress)
+
+    study = Study("counting", "Counting", "How many?", "", Configuration, noting)
+    monkeypatch.setattr(runs, "named", lambda name: study)
+    # What it takes elsewhere says nothing of what it takes here.
+    assert run.answer(small_lab, spread=spread).seconds is None
+    run.delete()
+    assert asked(small_lab).answer(small_lab).seconds is not None
+    assert given == [spread, None]
 
 
 def test_an_identical_run_is_read_back(small_lab: Lab, counting: Counting) -> None:
