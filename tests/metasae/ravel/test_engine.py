@@ -9,6 +9,7 @@ from metasae.lm.names import name_position
 from metasae.ravel.data import Template
 from metasae.ravel.engine import Asked, last_token_residuals
 from metasae.ravel.facts import Known
+from metasae.ravel.judging import Judged
 from metasae.ravel.portraits import Portrait
 from tests.oracle import answer_logprobs
 from tests.ravel_data import ANSWERS
@@ -127,27 +128,37 @@ def several(lab: Lab, one: Asked) -> list[bool]:
     ]
 
 
+LONGER = {name: (*some, "Tokyo in Japan", "Paris of all") for name, some in ANSWERS.items()}
+"""Answers of several tokens besides, which random edits often make likely."""
+
+
+def two_sides(one: Asked, count: int) -> torch.Tensor:
+    """Of each edit a few answers about each attribute, other ones from edit to edit."""
+    draw = torch.Generator().manual_seed(3)
+    return torch.rand(count, len(one.questions.answers), generator=draw) < 0.4
+
+
+@pytest.mark.parametrize("screened", [True, False])
 @pytest.mark.parametrize("where", ["last", "all"])
-def test_what_leads_is_told_without_working_out_all(
-    small_lab: Lab, known: Known, people: dict[str, Portrait], where: str
+@pytest.mark.parametrize("name", ["Tokyo", "Cairo"])
+def test_what_became_of_answers_is_what_all_of_them_tell(
+    small_lab: Lab, known: Known, people: dict[str, Portrait], name: str, where: str, screened: bool
 ) -> None:
-    longer = {name: (*some, "Tokyo in Japan", "Paris of all") for name, some in ANSWERS.items()}
-    who = people["Tokyo"]
-    one = Asked(small_lab, who, known.templates(who.entity), longer, where)  # type: ignore[arg-type]
-    changes = draws(40, one)
-    wanted = torch.tensor([answer.text == "Paris of all" for _, answer in one.questions.answers])
-    whole, quick = one.changed(changes), one.leading(changes, wanted)
+    who = people[name]
+    one = Asked(small_lab, who, known.templates(who.entity), LONGER, where)  # type: ignore[arg-type]
     assert any(several(small_lab, one))
-    worked_out = quick.logprobs > -torch.inf
-    assert worked_out[:, wanted].all()
+    changes = draws(120, one) * torch.linspace(0, 2, 120)[:, None, None]
+    sides = two_sides(one, len(changes))
+    whole, quick = one.changed(changes), one.judged(changes, sides, screened)
+    told = Judged.exactly(one.questions, whole)
+    # Neither rule is tested by edits that bring about a single outcome.
+    longer = torch.tensor(several(small_lab, one))
+    for expected, found in ((told.leads, quick.leads), (told.says, quick.says)):
+        assert (expected & sides & longer).any() and (expected & sides & ~longer).any()
+        assert torch.equal(found, expected & sides)
+    worked_out = ~quick.nats.isnan()
     torch.testing.assert_close(
-        quick.logprobs[worked_out], whole.logprobs[worked_out], atol=2e-4, rtol=1e-4
+        quick.nats[worked_out], whole.logprobs[worked_out], atol=2e-4, rtol=1e-4
     )
-    assert torch.equal(quick.says, whole.says)
-    pairs = zip(
-        one.questions.split(quick.logprobs), one.questions.split(whole.logprobs), strict=True
-    )
-    for found, expected in pairs:
-        assert torch.equal(found.argmax(1), expected.argmax(1))
     if where == "last":
         assert not worked_out.all()  # something was spared
