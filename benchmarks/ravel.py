@@ -8,15 +8,14 @@ nothing is padded), in every precision, and score the next token alone. All see 
 the residual stream. What ours tells is compared with what all log-probabilities in fp32 tell, and
 what it says of answers of one token with a peer's.
 
-By default this package's cities and prompts are asked, with ``--data`` RAVEL's own: held-out names
-and prompts, drawn as the evaluation draws them, but not filtered by what the model knows. "At peak"
-is the ratio that would be reached if the products of the shortest tails, the prompts without any
-answer, ran in bf16 at the speed of one large product, and nothing else took time.
+By default this package's cities and prompts are asked, with ``--data`` RAVEL's own; the held-out
+names, prompts and answers are those that the evaluation keeps. "At peak" is the ratio that would be
+reached if the products of the shortest tails, the prompts without any answer, ran in bf16 at the
+speed of one large product, and nothing else took time.
 
     python -m benchmarks.ravel [--data DIR] [--quick] [--json]
 """
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,14 +33,16 @@ from metasae.lm.language_model import LanguageModel
 from metasae.progress import to_stream
 from metasae.ravel.data import RavelData, Template, answers_about, own_cities, read_ravel
 from metasae.ravel.engine import Asked, name_end
+from metasae.ravel.evaluation import QUICK
+from metasae.ravel.facts import Known, Size, survey
 from metasae.ravel.judging import Judged
 from metasae.ravel.portraits import Portrait, portrait
-from metasae.text.shares import share
+from metasae.studies.parts import Parts
 
 ROWS = (64, 128, 256)
 
-NAMES, TARGETS, EDITS = 40, 2, 96
-"""Whose answers are scored; the targets of a source; its edits: methods × attributes × targets."""
+TARGETS, EDITS = 2, 96
+"""The targets of a source, and its edits: methods × attributes × targets."""
 
 
 class Peer:
@@ -70,17 +71,6 @@ class Peer:
             )
             made.append(whole_pass(self.lab.model, configuration, tokens, write, places))
         return torch.cat(made).float().log_softmax(-1)
-
-
-def chosen(data: RavelData, each: int) -> tuple[Template, ...]:
-    """So many held-out templates of each attribute, in an order that depends on their letters."""
-    order = sorted(data.templates, key=lambda one: share(one.text))
-    held_out = [one for one in order if one.held_out]
-    return tuple(
-        one
-        for attribute in data.attributes
-        for one in [one for one in held_out if one.attribute == attribute][:each]
-    )
 
 
 def apart(
@@ -116,22 +106,33 @@ class Clock:
 
 
 class Ours:
-    """The evaluation's scoring of one source."""
+    """The evaluation's scoring of one source.
+
+    Args:
+        off: what each edit adds; they belong to the targets in turn.
+    """
 
     def __init__(
-        self, lab: Lab, source: Portrait, targets: Sequence[Portrait], off: Float[Tensor, "N D"]
+        self, lab: Lab, known: Known, source: Portrait, targets: Sequence[Portrait], off: Tensor
     ) -> None:
         self.lab, self.source, self.targets, self.off = lab, source, targets, off
+        self.templates = known.templates(source.entity)
+        self.answers = answers_about(known.entities(held_out=True), known.data.attributes)
 
-    def score(self, templates: Sequence[Template], answers: dict[str, tuple[str, ...]]) -> None:
+    def score(self) -> None:
         """Whose answer came, of all edits and templates."""
-        self.asked = Asked(self.lab, self.source, templates, answers)
+        self.asked = Asked(self.lab, self.source, self.templates, self.answers)
         self.changes = self.off[:, None].expand(-1, len(self.asked.place.rows), -1)
         own = self.asked.answers_of(self.source.entity)
         theirs = [self.asked.answers_of(one.entity) for one in self.targets]
         self.sides = torch.stack([own | theirs[n % len(theirs)] for n in range(len(self.off))])
         with torch.no_grad():
             self.judged = self.asked.judged(self.changes, self.sides)
+
+    @property
+    def exact_nats(self) -> Float[Tensor, "N A"]:
+        """Log-probabilities of answers that were looked at in fp32; NaN elsewhere."""
+        return self.judged.nats.where(self.judged.exact, torch.nan)
 
     def wrong(self) -> int:
         """Verdicts, by both rules, that are not what all log-probabilities in fp32 tell."""
@@ -149,29 +150,34 @@ class Ours:
 
 
 def measure(
-    data: RavelData, sources: int, edits: int, each: int, rows: tuple[int, ...]
+    data: RavelData, size: Size, sources: int, edits: int, rows: tuple[int, ...]
 ) -> dict[str, Any]:
-    """Time both, source by source, in turn."""
+    """Time both, source by source, in turn.
+
+    Args:
+        size: how much is asked of the unedited model, to keep what it knows.
+    """
     lab = open_lab(progress=to_stream())
-    names = sorted((one for one in data.entities if one.held_out), key=lambda one: share(one.name))
+    known = survey(lab.model, data, size, Parts(), to_stream())
+    names = known.entities(held_out=True)
     people = [portrait(lab, one) for one in names[: sources + TARGETS]]
-    templates = chosen(data, each)
-    answers = answers_about(names[:NAMES], data.attributes)
     peers = configurations(rows)
     mine, theirs = Clock(), {peer.name: Clock() for peer in peers}
-    worst, wrong, work = 0.0, 0, 0
+    worst, wrong, work, count, tokens = 0.0, 0, 0, 0, list[int]()
     large = product_speed(torch.bfloat16)
     for number, source in enumerate(people[:sources]):
         targets = [one for one in people if one is not source][:TARGETS]
         # As many edits as methods, attributes and targets make, all different.
         towards = torch.stack([one.mean - source.mean for one in targets])
         off = towards.repeat(edits // TARGETS, 1) * torch.linspace(0.1, 1.5, edits)[:, None]
-        ours = Ours(lab, source, targets, off)
+        ours = Ours(lab, known, source, targets, off)
         if number == 0:  # the first call of a process also makes products' kernels
-            ours.score(templates, answers)
-        mine.time(lambda ours=ours: ours.score(templates, answers))  # type: ignore[misc]
-        wrong, work = wrong + ours.wrong(), ours.work()
-        passes = [Peer(lab, one, source) for one in templates]
+            ours.score()
+        mine.time(ours.score)
+        wrong += ours.wrong()
+        work, count = work + edits * ours.work(), count + edits * len(ours.templates)
+        passes = [Peer(lab, one, source) for one in ours.templates]
+        tokens += [one.tokens.shape[1] for one in passes]
         for peer in peers:
             found: list[Tensor] = []
 
@@ -187,11 +193,10 @@ def measure(
                 passes[0].next_logprobs(peer, off)
             theirs[peer.name].time(run)
             if number == 0 and peer.precision == FP32:
-                worst = max(worst, apart(lab.model, ours.asked, found, ours.judged.nats))
-    count = edits * len(templates)
-    rate, busy = (count / statistics.median(took) for took in (mine.wall, mine.processor))
-    rates = {name: count / statistics.median(clock.wall) for name, clock in theirs.items()}
-    processor = {name: count / statistics.median(one.processor) for name, one in theirs.items()}
+                worst = max(worst, apart(lab.model, ours.asked, found, ours.exact_nats))
+    rate, busy = count / sum(mine.wall), count / sum(mine.processor)
+    rates = {name: count / sum(clock.wall) for name, clock in theirs.items()}
+    processor = {name: count / sum(one.processor) for name, one in theirs.items()}
     lens = [name for name in rates if name.startswith("TransformerLens")]
     best, best_lens = max(rates, key=rates.__getitem__), max(lens, key=rates.__getitem__)
     return {
@@ -203,19 +208,18 @@ def measure(
         "best_transformer_lens": best_lens,
         "ratio_best_transformer_lens": rate / rates[best_lens],
         "ratio_best_transformer_lens_processor": busy / max(processor[one] for one in lens),
-        "ratio_best_transformer_lens_at_peak": len(templates) * large / work / rates[best_lens],
+        "ratio_best_transformer_lens_at_peak": count * large / work / rates[best_lens],
         "best_peer": best,
         "ratio_best": rate / rates[best],
         "ratio_best_processor": busy / max(processor.values()),
         "wrong_verdicts": wrong,
         "max_abs_diff_nats": worst,
         "gflops_large_product_bf16": large / 1e9,
-        "gflop_per_evaluation": work / len(templates) / 1e9,
-        "tokens_of_prompts": [len(lab.model.prompt_tokens(one.prompt(people[0].name)))
-                              for one in templates],
-        "answers_scored": sum(len(answers[one.attribute]) for one in templates),
-        "sources": sources, "edits": edits, "names": len(names[:NAMES]),
-        "templates": len(templates), "threads": torch.get_num_threads(),
+        "gflop_per_evaluation": work / count / 1e9,
+        "tokens_of_a_prompt": sum(tokens) / len(tokens),
+        "answers": {attribute: len(some) for attribute, some in ours.answers.items()},
+        "sources": sources, "edits": edits, "names": len(names),
+        "evaluations": count, "threads": torch.get_num_threads(),
     }  # fmt: skip
 
 
@@ -225,8 +229,11 @@ def main() -> None:
     words.add_argument("--data", type=Path, help="folder of RAVEL's files; else our own cities")
     arguments = words.parse_args()
     data = own_cities() if arguments.data is None else read_ravel(arguments.data)
-    size = (1, EDITS, 1, ROWS[:1]) if arguments.quick else (3, EDITS, 2, ROWS)
-    print_figures(measure(data, *size), arguments.json)
+    if arguments.quick:
+        figures = measure(data, QUICK.facts, 1, EDITS, ROWS[:1])
+    else:
+        figures = measure(data, Size(), 4, EDITS, ROWS)
+    print_figures(figures, arguments.json)
 
 
 if __name__ == "__main__":

@@ -359,13 +359,16 @@ class _Made:
 def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd.DataFrame:
     """Whose answer came, of every edit and prompt; see `scores.table` for most columns.
 
-    Beside those: each side's likeliest answer with its log-probability in nats, NaN where telling
-    took none; each side's latents and the edit as links of Steer have them.
+    Beside those: each side's likeliest answer with its log-probability in nats (NaN where telling
+    took none) and whether it is fp32's; each side's latents and the edit as links of Steer have
+    them.
     """
     rows = []
     leads, says, nats = map(asked.questions.split, (judged.leads, judged.says, judged.nats))
     source = asked.source
-    for number, template in enumerate(asked.templates):
+    for number, (template, part) in enumerate(
+        zip(asked.templates, asked.questions.slices, strict=True)
+    ):
         texts = [answer.text for answer in asked.questions[number].answers]
         for row, made in enumerate(edits):
             target = made.target
@@ -374,7 +377,8 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
                 {texts[n] for n in one[number][row].nonzero()[:, 0]} for one in (leads, says)
             ]
             scored = dict(zip(texts, nats[number][row].tolist(), strict=True))
-            (mine, my_nats), (other, other_nats) = (_likeliest(side, scored) for side in sides)
+            exact = dict(zip(texts, judged.exact[row, part].tolist(), strict=True))
+            mine, other = (_likeliest(side, scored) for side in sides)
             rows.append(
                 {
                     "seed": seed, "method": made.method, "edited": made.edited,
@@ -383,8 +387,9 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
                     "differs": source.entity.differs(target.entity, template.attribute),
                     "greedy": _whose(*(not said.isdisjoint(side) for side in sides)),
                     "choice": _whose(*(not led.isdisjoint(side) for side in sides)),
-                    "source_answer": mine, "source_nats": my_nats,
-                    "target_answer": other, "target_nats": other_nats,
+                    "source_answer": mine, "source_nats": scored[mine],
+                    "target_answer": other, "target_nats": scored[other],
+                    "source_exact": exact[mine], "target_exact": exact[other],
                     "source_latents": _numbers(source), "target_latents": _numbers(target),
                     "edit": made.of_steer,
                 }
@@ -392,11 +397,10 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
     return pd.DataFrame(rows)
 
 
-def _likeliest(side: Sequence[str], nats: Mapping[str, float]) -> tuple[str, float]:
-    """The likeliest answer of a side that was worked out; else the usual one, and NaN."""
+def _likeliest(side: Sequence[str], nats: Mapping[str, float]) -> str:
+    """The likeliest answer of a side that was worked out, else the usual one."""
     known = [text for text in side if not math.isnan(nats[text])]
-    text = max(known, key=nats.__getitem__) if known else side[0]
-    return text, nats[text]
+    return max(known, key=nats.__getitem__) if known else side[0]
 
 
 def _numbers(who: Portrait) -> str:

@@ -7,7 +7,7 @@ both are told:
 
 - No text is likelier than its beginning. So only the first tokens are looked at to begin with, and
   an answer of several tokens is read on only where it may still decide something.
-- A look in bf16 leaves `HALF` nats on either side of what it says. Where that tells nothing, the
+- A look in bf16 leaves `OFF` nats on either side of what it says. Where that tells nothing, the
   same prompt is looked at once more in fp32.
 
 What is told is what fp32 tells of all answers, as long as bf16 is within those bounds. Whatever is
@@ -28,7 +28,7 @@ from metasae.lm.blocks import Blocks
 from metasae.ravel.tails import Answered, Tails
 from metasae.steering.questions import Questions
 
-HALF = 0.25
+OFF = 0.25
 """Nats by which a log-probability may be off in bf16. The largest seen among the likely answers
 was 0.15 (`benchmarks.ravel`)."""
 
@@ -49,12 +49,14 @@ class Judged:
     Attributes:
         leads: it is the likeliest of the answers to its prompt.
         says: the model writes it by itself.
-        nats: log-probabilities in fp32; NaN where it took none to tell.
+        nats: log-probabilities; NaN where it took none to tell.
+        exact: where they are fp32's; elsewhere bf16 was enough to tell.
     """
 
     leads: Bool[Tensor, "N A"]
     says: Bool[Tensor, "N A"]
     nats: Float[Tensor, "N A"]
+    exact: Bool[Tensor, "N A"]
 
     @staticmethod
     def exactly(questions: Questions, answered: Answered) -> "Judged":
@@ -62,11 +64,12 @@ class Judged:
         leads = torch.zeros_like(answered.says)
         for part, nats in zip(questions.slices, questions.split(answered.logprobs), strict=True):
             leads[:, part].scatter_(1, nats.argmax(1, keepdim=True), True)
-        return Judged(leads, answered.says, answered.logprobs)
+        return Judged(leads, answered.says, answered.logprobs, torch.ones_like(leads))
 
     def of(self, edits: Int[Tensor, " n"], sides: Bool[Tensor, "n A"]) -> "Judged":
         """Some edits, and what became of some answers alone."""
-        return Judged(self.leads[edits] & sides, self.says[edits] & sides, self.nats[edits])
+        leads, says = self.leads[edits] & sides, self.says[edits] & sides
+        return Judged(leads, says, self.nats[edits], self.exact[edits])
 
 
 @dataclass(frozen=True)
@@ -90,21 +93,23 @@ class _Bounds:
     Attributes:
         low, high: of its log-probability.
         written, missed: as in `_Look`, of the whole answer.
-        exact: its log-probability in fp32; NaN where unknown.
+        nats: what the last look said of the whole answer; NaN where none did.
+        exact: whether that look was in fp32.
     """
 
     low: Float[Tensor, "N A"]
     high: Float[Tensor, "N A"]
     written: Bool[Tensor, "N A"]
     missed: Bool[Tensor, "N A"]
-    exact: Float[Tensor, "N A"]
+    nats: Float[Tensor, "N A"]
+    exact: Bool[Tensor, "N A"]
 
     @staticmethod
     def of(count: int, answers: int) -> "_Bounds":
         """Nothing is known yet."""
         none = torch.zeros(count, answers, dtype=torch.bool)
         nats = torch.zeros(count, answers)
-        return _Bounds(nats - torch.inf, nats.clone(), none, none.clone(), nats + torch.nan)
+        return _Bounds(nats - torch.inf, nats, none, none.clone(), nats + torch.nan, none.clone())
 
     def open(
         self, sides: Bool[Tensor, "N a"], part: slice, read: Bool[Tensor, "N a"]
@@ -144,20 +149,21 @@ class _Bounds:
         Raises:
             _Contradicted: where a log-probability is not where bf16 had it.
         """
-        off = HALF * torch.where(whole, tokens, 1) if rough is not None else torch.zeros(())
+        off = OFF * torch.where(whole, tokens, 1) if rough is not None else torch.zeros(())
         low, high = self.low[rows, part], self.high[rows, part]
         if rough is None:
             may_lead = whole & (high >= low.amax(1, keepdim=True))
             outside = (look.nats < low - ROUNDING) | (look.nats > high + ROUNDING)
             if (may_lead & outside).any():
                 raise _Contradicted
-            self.exact[rows, part] = torch.where(whole, look.nats, self.exact[rows, part])
+            self.exact[rows, part] |= whole
             low = torch.where(whole, look.nats, low)
             high = torch.where(whole, look.nats, high.minimum(look.nats))
         else:
             low = torch.where(whole, low.maximum(look.nats - off), low)
             high = high.minimum(look.nats + off)
         self.low[rows, part], self.high[rows, part] = low, high
+        self.nats[rows, part] = torch.where(whole, look.nats, self.nats[rows, part])
         self.written[rows, part] |= look.written & whole
         self.missed[rows, part] |= look.missed
 
@@ -209,7 +215,7 @@ class Judge:
         leads = torch.zeros_like(sides)
         for part in self.questions.slices:
             leads[:, part].scatter_(1, bounds.low[:, part].argmax(1, keepdim=True), True)
-        return Judged(leads, bounds.written, bounds.exact)
+        return Judged(leads, bounds.written, bounds.nats, bounds.exact)
 
     def _look_closer(
         self,
@@ -314,5 +320,5 @@ def _tops(
     second = torch.where(alone, second, best)
     unseen = 1 - torch.zeros_like(none).scatter_add(1, place, picked.exp())
     rival = torch.maximum(second, (unseen.clamp(min=0) + _UNSEEN).log())
-    top = first & (picked - rival.gather(1, place) > 2 * HALF)
-    return top, best.gather(1, place) - picked > 2 * HALF
+    top = first & (picked - rival.gather(1, place) > 2 * OFF)
+    return top, best.gather(1, place) - picked > 2 * OFF
