@@ -89,7 +89,7 @@ def test_where_bf16_is_contradicted_all_is_looked_at_in_fp32(
         return judging._Look(nats, best, ~best)
 
     monkeypatch.setattr(judging, "_look", looked)
-    judge = Judge(questions, torch.tensor([1, 1]), Prompts(), lambda *_: Prompts())  # type: ignore[arg-type, return-value]
+    judge = Judge(questions, torch.tensor([1, 1]), Prompts(), lambda *_: Prompts())  # type: ignore[arg-type]
     sides = torch.ones(2, 2, dtype=torch.bool)
     found = judge.judged(torch.tensor([[0.0], [1.0]]), sides, rough)  # type: ignore[arg-type]
     assert found.leads.tolist() == found.says.tolist() == [[False, True], [True, False]]
