@@ -125,7 +125,8 @@ class Ours:
         self.changes = self.off[:, None].expand(-1, len(self.asked.place.rows), -1)
         own = self.asked.answers_of(self.source.entity)
         theirs = [self.asked.answers_of(one.entity) for one in self.targets]
-        self.sides = torch.stack([own | theirs[n % len(theirs)] for n in range(len(self.off))])
+        others = torch.stack([theirs[n % len(theirs)] for n in range(len(self.off))])
+        self.sides = torch.stack([own.expand_as(others), others])
         with torch.no_grad():
             self.judged = self.asked.judged(self.changes, self.sides)
 
@@ -137,9 +138,11 @@ class Ours:
     def wrong(self) -> int:
         """Verdicts, by both rules, that are not what all log-probabilities in fp32 tell."""
         with torch.no_grad():
-            told = Judged.exactly(self.asked.questions, self.asked.changed(self.changes))
+            answered = self.asked.changed(self.changes)
+        exact = torch.ones_like(answered.says)
+        told = Judged.of(self.asked.questions, self.sides, answered, exact)
         pairs = (told.leads, self.judged.leads), (told.says, self.judged.says)
-        return sum(int(((a ^ b) & self.sides).sum()) for a, b in pairs)
+        return sum(int((a ^ b).sum()) for a, b in pairs)
 
     def work(self) -> int:
         """Multiply-adds ×2 of one edit in the upper blocks: the tails of all prompts."""

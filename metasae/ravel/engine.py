@@ -200,30 +200,32 @@ class Asked:
     def judged(
         self,
         changes: Float[Tensor, "N E D"],
-        sides: Bool[Tensor, "N A"],
+        sides: Bool[Tensor, "G N A"],
         screened: bool | None = None,
     ) -> Judged:
-        """What became of some answers, worked out no further than that takes; see `judging`.
+        """What became of sides of answers, worked out no further than that takes; see `judging`.
 
         Args:
-            sides: the answers asked about under each edit.
+            sides: which answers are a side's under each edit.
             screened: look in bf16 first; by default where there is much to do and bf16 is fast.
         """
         changes = changes * self.touched[:, None]
         if self.where == "all":
-            return Judged.exactly(self.questions, self._whole.answered(changes))
+            answered = self._whole.answered(changes)
+            exact = torch.ones_like(answered.says)
+            return Judged.of(self.questions, sides, answered, exact)
         # Edits that add the same are one.
-        distinct, back = changes.flatten(1).unique(dim=0, return_inverse=True)
-        asked = torch.zeros(len(distinct), sides.shape[1], dtype=torch.int64)
-        asked.index_add_(0, back, sides.long())
+        keys = torch.cat([changes.flatten(1), *sides.to(changes.dtype)], dim=1)
+        distinct, back = keys.unique(dim=0, return_inverse=True)
+        first = torch.empty(len(distinct), dtype=torch.int64)
+        first[back] = torch.arange(len(changes))
         if screened is None:
             much = len(distinct) * len(self.questions) >= _MUCH
             screened = much and fast_dtype_of_products() == torch.bfloat16
         tokens = torch.tensor(self._set.answer_tokens)
         judge = Judge(self.questions, tokens, self._beginnings, self._read_on)
         rough = self._model.blocks(torch.bfloat16) if screened else None
-        found = judge.judged(distinct.view(-1, *changes.shape[1:]), asked > 0, rough)
-        return found.of(back, sides)
+        return judge.judged(changes[first], sides[:, first], rough).edits(back)
 
     @cached_property
     def _beginnings(self) -> Tails:

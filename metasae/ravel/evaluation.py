@@ -316,7 +316,9 @@ class _Seed:
         ]  # fmt: skip
         mine = asked.answers_of(source.entity)
         theirs = {one.name: asked.answers_of(one.entity) for one in targets}
-        sides = torch.stack([mine | theirs[one.target.name] for one in edits])
+        sides = torch.stack(
+            [mine.expand(len(edits), -1), torch.stack([theirs[one.target.name] for one in edits])]
+        )
         with torch.no_grad():
             judged = asked.judged(torch.stack([one.change for one in edits]), sides)
         return _rows(asked, edits, judged, self.seed)
@@ -364,7 +366,6 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
     them.
     """
     rows = []
-    leads, says, nats = map(asked.questions.split, (judged.leads, judged.says, judged.nats))
     source = asked.source
     for number, (template, part) in enumerate(
         zip(asked.templates, asked.questions.slices, strict=True)
@@ -373,10 +374,7 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
         for row, made in enumerate(edits):
             target = made.target
             sides = [one.entity.values[template.attribute] for one in (source, target)]
-            led, said = [
-                {texts[n] for n in one[number][row].nonzero()[:, 0]} for one in (leads, says)
-            ]
-            scored = dict(zip(texts, nats[number][row].tolist(), strict=True))
+            scored = dict(zip(texts, judged.nats[row, part].tolist(), strict=True))
             exact = dict(zip(texts, judged.exact[row, part].tolist(), strict=True))
             mine, other = (_likeliest(side, scored) for side in sides)
             rows.append(
@@ -385,8 +383,8 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
                     "source": source.name, "target": target.name,
                     "asked": template.attribute, "template": template.text,
                     "differs": source.entity.differs(target.entity, template.attribute),
-                    "greedy": _whose(*(not said.isdisjoint(side) for side in sides)),
-                    "choice": _whose(*(not led.isdisjoint(side) for side in sides)),
+                    "greedy": _whose(*judged.says[:, row, number].tolist()),
+                    "choice": _whose(*judged.leads[:, row, number].tolist()),
                     "source_answer": mine, "source_nats": scored[mine],
                     "target_answer": other, "target_nats": scored[other],
                     "source_exact": exact[mine], "target_exact": exact[other],

@@ -1,9 +1,9 @@
 """Whose answer an edit brings about, worked out no further than it takes to tell.
 
-Two questions are asked of some answers, the *sides*: does it lead, that is, is it the likeliest of
-all answers about its attribute; and is it written, each of its tokens the likeliest of the whole
-vocabulary? Every answer's log-probability is kept between two bounds that are drawn closer until
-both are told:
+A *side* is a set of answers, such as those right about the source. Two questions are asked of it:
+does it lead, that is, is one of its answers the likeliest of all about the attribute; and does the
+model write one, each of its tokens the likeliest of the whole vocabulary? Every answer's
+log-probability is kept between two bounds that are drawn closer until both are told:
 
 - No text is likelier than its beginning. So only the first tokens are looked at to begin with, and
   an answer of several tokens is read on only where it may still decide something.
@@ -13,12 +13,12 @@ both are told:
 What is told is what fp32 tells of all answers, as long as bf16 is within those bounds. Whatever is
 looked at twice tests them: where one look contradicts another, bf16 is given up for the source.
 
-Shapes: N edits, E edited places, Q prompts, A answers of all prompts, a of one, W answer tokens,
-P places they follow, U different tokens after places, D = d_model.
+Shapes: G sides, N edits, E edited places, Q prompts, A answers of all prompts, a of one, W answer
+tokens, P places they follow, U different tokens after places, D = d_model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,7 +35,7 @@ was 0.15 (`benchmarks.ravel`)."""
 ROUNDING = 1e-3
 """Nats within which two ways to the same fp32 number differ."""
 
-_PROBES = 16
+_PROBES = 256
 """Tokens likeliest after a place unedited; an edited model's likeliest is mostly one of them."""
 
 _UNSEEN = 0.02
@@ -44,32 +44,38 @@ _UNSEEN = 0.02
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of some answers under some edits; of the others nothing is told.
+    """What became of the sides under some edits.
 
     Attributes:
-        leads: it is the likeliest of the answers to its prompt.
-        says: the model writes it by itself.
-        nats: log-probabilities; NaN where it took none to tell.
+        leads: the likeliest of all answers to a prompt is one of the side's.
+        says: the model writes an answer of the side by itself.
+        nats: log-probabilities of all answers; NaN where it took none to tell.
         exact: where they are fp32's; elsewhere bf16 was enough to tell.
     """
 
-    leads: Bool[Tensor, "N A"]
-    says: Bool[Tensor, "N A"]
+    leads: Bool[Tensor, "G N Q"]
+    says: Bool[Tensor, "G N Q"]
     nats: Float[Tensor, "N A"]
     exact: Bool[Tensor, "N A"]
 
     @staticmethod
-    def exactly(questions: Questions, answered: Answered) -> "Judged":
-        """What all log-probabilities tell, of all answers."""
-        leads = torch.zeros_like(answered.says)
-        for part, nats in zip(questions.slices, questions.split(answered.logprobs), strict=True):
-            leads[:, part].scatter_(1, nats.argmax(1, keepdim=True), True)
-        return Judged(leads, answered.says, answered.logprobs, torch.ones_like(leads))
+    def of(
+        questions: Questions, sides: Bool[Tensor, "G N A"], answered: Answered, exact: Tensor
+    ) -> "Judged":
+        """What log-probabilities tell, and what is written."""
+        leads, says = [], []
+        parts = (questions.split(one) for one in (answered.logprobs, answered.says, sides))
+        for nats, written, mine in zip(*parts, strict=True):
+            best = nats.argmax(1)
+            leads.append(mine[:, torch.arange(len(nats)), best])
+            says.append((mine & written).any(2))
+        return Judged(torch.stack(leads, 2), torch.stack(says, 2), answered.logprobs, exact)
 
-    def of(self, edits: Int[Tensor, " n"], sides: Bool[Tensor, "n A"]) -> "Judged":
-        """Some edits, and what became of some answers alone."""
-        leads, says = self.leads[edits] & sides, self.says[edits] & sides
-        return Judged(leads, says, self.nats[edits], self.exact[edits])
+    def edits(self, which: Int[Tensor, " n"]) -> "Judged":
+        """Some edits."""
+        return Judged(
+            self.leads[:, which], self.says[:, which], self.nats[which], self.exact[which]
+        )
 
 
 @dataclass(frozen=True)
@@ -112,24 +118,27 @@ class _Bounds:
         return _Bounds(nats - torch.inf, nats, none, none.clone(), nats + torch.nan, none.clone())
 
     def open(
-        self, sides: Bool[Tensor, "N a"], part: slice, read: Bool[Tensor, "N a"]
+        self, sides: Bool[Tensor, "G N a"], part: slice, read: Bool[Tensor, "N a"]
     ) -> tuple[Bool[Tensor, " N"], Bool[Tensor, "N a"]]:
-        """Under which edits a side of a prompt is not settled, and what to read whole to tell.
+        """Under which edits a prompt is not settled, and which answers to read whole to tell.
 
         Args:
             part: the prompt's answers.
             read: those that are read already.
         """
         low, high = self.low[:, part], self.high[:, part]
+        written, missed = self.written[:, part], self.missed[:, part]
         may_lead = high >= low.amax(1, keepdim=True)
-        first, second = _two_largest(high)
-        leads = low > torch.where(high == first, second, first)
-        undecided = sides & may_lead & ~leads
-        unsettled = undecided | sides & ~(self.written | self.missed)[:, part]
-        on = unsettled & ~read
+        inside = low.masked_fill(~sides, -torch.inf).amax(2, keepdim=True)
+        outside = high.masked_fill(sides, -torch.inf).amax(2, keepdim=True)
+        undecided = (sides & may_lead).any(2, keepdim=True) & (inside <= outside)
+        # One answer that is written is enough for its side.
+        unsaid = sides & ~(written | missed) & ~(sides & written).any(2, keepdim=True)
+        unsettled = (undecided & sides & may_lead) | unsaid
+        on = unsettled.any(0) & ~read
         # The sides first: then fewer of the others may still lead.
-        others = may_lead & ~sides & ~read & undecided.any(1, keepdim=True)
-        return unsettled.any(1), torch.where(on.any(1, keepdim=True), on, others)
+        others = may_lead & ~sides.any(0) & ~read & undecided.any(0)
+        return unsettled.any(0).any(1), torch.where(on.any(1, keepdim=True), on, others)
 
     def note(
         self,
@@ -168,12 +177,6 @@ class _Bounds:
         self.missed[rows, part] |= look.missed
 
 
-def _two_largest(values: Tensor) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N 1"]]:
-    """The largest of each row, and the second, −∞ where there is none."""
-    two = torch.nn.functional.pad(values, (0, 1), value=-torch.inf).topk(2).values
-    return two[:, :1], two[:, 1:]
-
-
 class _Contradicted(Exception):
     """A log-probability is not where bf16 had it."""
 
@@ -198,10 +201,10 @@ class Judge:
     def judged(
         self,
         changes: Float[Tensor, "N E D"],
-        sides: Bool[Tensor, "N A"],
+        sides: Bool[Tensor, "G N A"],
         rough: Blocks | None = None,
     ) -> Judged:
-        """What becomes of the sides; what it says of other answers means nothing.
+        """What becomes of the sides.
 
         Args:
             rough: blocks in bf16, which look first.
@@ -212,15 +215,14 @@ class Judge:
                 self._look_closer(changes, sides, bounds, blocks, first=number == 0)
         except _Contradicted:
             return self.judged(changes, sides)
-        leads = torch.zeros_like(sides)
-        for part in self.questions.slices:
-            leads[:, part].scatter_(1, bounds.low[:, part].argmax(1, keepdim=True), True)
-        return Judged(leads, bounds.written, bounds.nats, bounds.exact)
+        # Where one side leads, its lower bound is the highest; where none does, another's is.
+        told = Judged.of(self.questions, sides, Answered(bounds.low, bounds.written), bounds.exact)
+        return replace(told, nats=bounds.nats)
 
     def _look_closer(
         self,
         changes: Float[Tensor, "N E D"],
-        sides: Bool[Tensor, "N A"],
+        sides: Bool[Tensor, "G N A"],
         bounds: _Bounds,
         rough: Blocks | None,
         first: bool,
@@ -231,7 +233,7 @@ class Judge:
             first: whether nothing was looked at yet.
         """
         looked = torch.full((len(changes), len(self.questions)), first)
-        read = (self.tokens == 1).expand_as(sides).clone()
+        read = (self.tokens == 1).repeat(len(changes), 1)
         if first:
             look = _look(self.beginnings, changes, rough)
             bounds.note(
@@ -245,7 +247,7 @@ class Judge:
         while True:
             wanted = []
             for number, part in enumerate(self.questions.slices):
-                open_, on = bounds.open(sides[:, part], part, read[:, part])
+                open_, on = bounds.open(sides[..., part], part, read[:, part])
                 rows = (open_ & (on.any(1) | ~looked[:, number])).nonzero()[:, 0]
                 if len(rows):
                     wanted.append((number, rows, on[rows].any(0)))

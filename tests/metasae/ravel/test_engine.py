@@ -9,7 +9,6 @@ from metasae.lm.names import name_position
 from metasae.ravel.data import Template
 from metasae.ravel.engine import Asked, last_token_residuals
 from metasae.ravel.facts import Known
-from metasae.ravel.judging import Judged
 from metasae.ravel.portraits import Portrait
 from tests.oracle import answer_logprobs
 from tests.ravel_data import ANSWERS
@@ -133,9 +132,10 @@ LONGER = {name: (*some, "Tokyo in Japan", "Paris of all") for name, some in ANSW
 
 
 def two_sides(one: Asked, count: int) -> torch.Tensor:
-    """Of each edit a few answers about each attribute, other ones from edit to edit."""
+    """Of each edit two sides of a few answers about each attribute, other ones from edit to edit;
+    some answers are of both."""
     draw = torch.Generator().manual_seed(3)
-    return torch.rand(count, len(one.questions.answers), generator=draw) < 0.4
+    return torch.rand(2, count, len(one.questions.answers), generator=draw) < 0.25
 
 
 @pytest.mark.parametrize("screened", [True, False])
@@ -150,12 +150,16 @@ def test_what_became_of_answers_is_what_all_of_them_tell(
     changes = draws(120, one) * torch.linspace(0, 2, 120)[:, None, None]
     sides = two_sides(one, len(changes))
     whole, quick = one.changed(changes), one.judged(changes, sides, screened)
-    told = Judged.exactly(one.questions, whole)
-    for expected, found in ((told.leads, quick.leads), (told.says, quick.says)):
-        assert torch.equal(found, expected & sides)
-        # Neither rule is tested by edits that bring about answers of one length alone.
-        longer = (expected & sides)[:, torch.tensor(several(small_lab, one))]
-        assert where == "all" or 0 < int(longer.sum()) < int((expected & sides).sum())
+    longer, nats = torch.tensor(several(small_lab, one)), whole.logprobs
+    for number, part in enumerate(one.questions.slices):
+        lead = torch.zeros_like(whole.says[:, part])
+        lead.scatter_(1, nats[:, part].argmax(1, keepdim=True), True)
+        for found, each in ((quick.leads, lead), (quick.says, whole.says[:, part])):
+            expected = sides[..., part] & each
+            assert torch.equal(found[..., number], expected.any(2))
+    # Both rules were asked of answers of one token and of several.
+    for some in (longer, ~longer):
+        assert where == "all" or (whole.says & sides.any(0))[:, some].any()
     worked_out = ~quick.nats.isnan()
     for which, off in ((worked_out & quick.exact, 2e-4), (worked_out & ~quick.exact, 1.0)):
         torch.testing.assert_close(quick.nats[which], whole.logprobs[which], atol=off, rtol=1e-4)

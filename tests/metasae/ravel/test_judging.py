@@ -26,7 +26,8 @@ def noted(first: judging._Look, rough: bool = False) -> judging._Bounds:
 
 
 def opened(bounds: judging._Bounds, *sides: int) -> tuple[bool, list[int]]:
-    mine = torch.tensor([[n in sides for n in range(4)]])
+    """Each of the answers is a side by itself."""
+    mine = torch.tensor([[[n == side for n in range(4)]] for side in sides])
     is_open, on = bounds.open(mine, ALL, SINGLE)
     return bool(is_open), on[0].nonzero()[:, 0].tolist()
 
@@ -90,9 +91,10 @@ def test_where_bf16_is_contradicted_all_is_looked_at_in_fp32(
 
     monkeypatch.setattr(judging, "_look", looked)
     judge = Judge(questions, torch.tensor([1, 1]), Prompts(), lambda *_: Prompts())  # type: ignore[arg-type]
-    sides = torch.ones(2, 2, dtype=torch.bool)
+    sides = torch.eye(2, dtype=torch.bool)[:, None].expand(-1, 2, -1)
     found = judge.judged(torch.tensor([[0.0], [1.0]]), sides, rough)  # type: ignore[arg-type]
-    assert found.leads.tolist() == found.says.tolist() == [[False, True], [True, False]]
+    expected = [[[False], [True]], [[True], [False]]]
+    assert found.leads.tolist() == found.says.tolist() == expected
     assert found.exact.all() and torch.equal(found.nats, exact)
 
 
@@ -109,10 +111,23 @@ def test_tops_are_sure_only_with_room_to_all_that_was_looked_at_and_all_that_was
     assert gone.tolist() == [[False, True, False, False], [False, True, False, True]]
 
 
-def test_exactly_is_the_likeliest_and_what_is_written() -> None:
+def test_a_side_of_several_answers_needs_one_that_leads_and_one_that_is_written() -> None:
+    side = torch.tensor([[[True, True, False, True]]])
+    # Whichever of 0 and 1 is likelier, and however 3 goes on: the side leads.
+    bounds = noted(look(-0.8, -0.8, -3.0, -0.9, written=0), rough=True)
+    is_open, on = bounds.open(side, ALL, SINGLE)
+    assert not is_open and not on.any()
+    bounds = noted(look(-0.8, -0.8, -0.9, -3.0, written=0), rough=True)
+    is_open, on = bounds.open(side, ALL, SINGLE)
+    assert is_open and on.tolist() == [[False, False, True, False]]
+
+
+def test_the_likeliest_answer_is_its_sides() -> None:
     answers = tuple(Answer((), text) for text in "ab")
     questions = Questions((Question("one", "It is", answers), Question("two", "It was", answers)))
     nats = torch.tensor([[-1.0, -2.0, -3.0, -0.5]])
     says = torch.tensor([[False, False, False, True]])
-    told = Judged.exactly(questions, Answered(nats, says))
-    assert told.leads.tolist() == [[True, False, False, True]] and told.says is says
+    sides = torch.tensor([[[True, False, True, False]], [[False, True, False, True]]])
+    told = Judged.of(questions, sides, Answered(nats, says), says)
+    assert told.leads.tolist() == [[[True, False]], [[False, True]]]
+    assert told.says.tolist() == [[[False, False]], [[False, True]]]
