@@ -1,38 +1,48 @@
 """How many edits of a name, each asked about with one prompt, are scored a second (RAVEL).
 
-An evaluation is a source, an edit at its last token and a template: which answer comes. Ours asks
-every template about a source at once, runs the lower layers and what stands before the name once a
-source, and works out every answer that may lead, token by token, over the whole vocabulary. The
-peers run a whole pass over every prompt with the same change written at the hook, in batches of 64
-to 256 rows of one template (so that nothing is padded), in every precision, and score the next
-token alone. All see the same changes of the residual stream; what they say of answers of one token
-is compared.
+An evaluation is a source, an edit at its last token and a template: whose answer came, by both
+rules. Ours does what the evaluation does (`metasae.ravel.judging`), answers of several tokens
+included, on every template about a source at once. The peers run a whole pass over every prompt
+with the same change written at the hook, in batches of 64 to 256 rows of one template (so that
+nothing is padded), in every precision, and score the next token alone. All see the same changes of
+the residual stream. What ours tells is compared with what all log-probabilities in fp32 tell, and
+what it says of answers of one token with a peer's.
 
-    python -m benchmarks.ravel [--quick] [--json]
+By default this package's cities and prompts are asked, with ``--data`` RAVEL's own; the held-out
+names, prompts and answers are those that the evaluation keeps. "At peak" is the ratio that would be
+reached if the products of the shortest tails, the prompts without any answer, ran in bf16 at the
+speed of one large product, and nothing else took time.
+
+    python -m benchmarks.ravel [--data DIR] [--quick] [--json]
 """
 
-import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.batched import Configuration, configurations, whole_pass
+from benchmarks.batched import FP32, Configuration, configurations, whole_pass
 from benchmarks.figures import parser, print_figures
-from benchmarks.peer import seconds
+from benchmarks.peak import product_speed
 from metasae.lab.lab import Lab, open_lab
 from metasae.lm.language_model import LanguageModel
 from metasae.progress import to_stream
-from metasae.ravel.data import Entity, RavelData, Template, answers_about, own_cities
+from metasae.ravel.data import RavelData, Template, answers_about, own_cities, read_ravel
 from metasae.ravel.engine import Asked, name_end
+from metasae.ravel.evaluation import QUICK
+from metasae.ravel.facts import Known, Size, survey
+from metasae.ravel.judging import Judged
 from metasae.ravel.portraits import Portrait, portrait
+from metasae.studies.parts import Parts
 
 ROWS = (64, 128, 256)
 
-NAMES, TARGETS = 24, 2
-"""Whose answers are scored, and the targets of a source."""
+TARGETS, EDITS = 2, 96
+"""The targets of a source, and its edits: methods × attributes × targets."""
 
 
 class Peer:
@@ -63,15 +73,6 @@ class Peer:
         return torch.cat(made).float().log_softmax(-1)
 
 
-def chosen(data: RavelData, each: int) -> tuple[Template, ...]:
-    """So many templates of each attribute."""
-    return tuple(
-        one
-        for attribute in data.attributes
-        for one in [one for one in data.templates if one.attribute == attribute][:each]
-    )
-
-
 def apart(
     model: LanguageModel,
     asked: Asked,
@@ -85,51 +86,101 @@ def apart(
         for number, answer in enumerate(question.answers):
             tokens = model.encode(question.gap + answer.text)
             if len(tokens) == 1:
-                off = (ours[:, number] - theirs[:, tokens[0]]).abs().max()
-                worst = max(worst, float(off))
+                off = (ours[:, number] - theirs[:, tokens[0]]).abs()
+                worst = max(worst, float(off.nan_to_num().max()))
     return worst
 
 
-def measure(sources: int, edits: int, each: int, rows: tuple[int, ...]) -> dict[str, Any]:
-    """Time both, source by source, in turn."""
-    lab, data = open_lab(progress=to_stream()), own_cities()
-    names = [one for one in data.entities if one.name in lab.records]
-    people = [portrait(lab, one) for one in names[:NAMES]]
-    templates, all_answers = (
-        chosen(data, each),
-        answers_about((one.entity for one in people), data.attributes),
-    )
+class Clock:
+    """Wall-clock and processor seconds of calls."""
+
+    def __init__(self) -> None:
+        self.wall, self.processor = list[float](), list[float]()
+
+    def time(self, run: Callable[[], object]) -> None:
+        """Call something once."""
+        began, busy = time.perf_counter(), time.process_time()
+        run()
+        self.wall.append(time.perf_counter() - began)
+        self.processor.append(time.process_time() - busy)
+
+
+class Ours:
+    """The evaluation's scoring of one source.
+
+    Args:
+        off: what each edit adds; they belong to the targets in turn.
+    """
+
+    def __init__(
+        self, lab: Lab, known: Known, source: Portrait, targets: Sequence[Portrait], off: Tensor
+    ) -> None:
+        self.lab, self.source, self.targets, self.off = lab, source, targets, off
+        self.templates = known.templates(source.entity)
+        self.answers = answers_about(known.entities(held_out=True), known.data.attributes)
+
+    def score(self) -> None:
+        """Whose answer came, of all edits and templates."""
+        self.asked = Asked(self.lab, self.source, self.templates, self.answers)
+        self.changes = self.off[:, None].expand(-1, len(self.asked.place.rows), -1)
+        own = self.asked.answers_of(self.source.entity)
+        theirs = [self.asked.answers_of(one.entity) for one in self.targets]
+        others = torch.stack([theirs[n % len(theirs)] for n in range(len(self.off))])
+        self.sides = torch.stack([own.expand_as(others), others])
+        with torch.no_grad():
+            self.judged = self.asked.judged(self.changes, self.sides)
+
+    @property
+    def exact_nats(self) -> Float[Tensor, "N A"]:
+        """Log-probabilities of answers that were looked at in fp32; NaN elsewhere."""
+        return self.judged.nats.where(self.judged.exact, torch.nan)
+
+    def wrong(self) -> int:
+        """Verdicts, by both rules, that are not what all log-probabilities in fp32 tell."""
+        with torch.no_grad():
+            answered = self.asked.changed(self.changes)
+        exact = torch.ones_like(answered.says)
+        told = Judged.of(self.asked.questions, self.sides, answered, exact)
+        pairs = (told.leads, self.judged.leads), (told.says, self.judged.says)
+        return sum(int((a ^ b).sum()) for a, b in pairs)
+
+    def work(self) -> int:
+        """Multiply-adds ×2 of one edit in the upper blocks: the tails of all prompts."""
+        model = self.lab.model
+        layers = list(model.family.layers(model.hf))[model.hook_layer :]
+        weights = sum(p.numel() for one in layers for p in one.parameters() if p.dim() == 2)
+        return 2 * weights * self.asked.tail
+
+
+def measure(
+    data: RavelData, size: Size, sources: int, edits: int, rows: tuple[int, ...]
+) -> dict[str, Any]:
+    """Time both, source by source, in turn.
+
+    Args:
+        size: how much is asked of the unedited model, to keep what it knows.
+    """
+    lab = open_lab(progress=to_stream())
+    known = survey(lab.model, data, size, Parts(), to_stream())
+    names = known.entities(held_out=True)
+    people = [portrait(lab, one) for one in names[: sources + TARGETS]]
     peers = configurations(rows)
-    mine, theirs = list[float](), {peer.name: list[float]() for peer in peers}
-    worst = 0.0
+    mine, theirs = Clock(), {peer.name: Clock() for peer in peers}
+    worst, wrong, work, count, tokens = 0.0, 0, 0, 0, list[int]()
+    large = product_speed(torch.bfloat16)
     for number, source in enumerate(people[:sources]):
-        others = [one for one in people if one is not source][:TARGETS]
-        who = [one.entity for one in (source, *others)]
+        targets = [one for one in people if one is not source][:TARGETS]
         # As many edits as methods, attributes and targets make, all different.
-        towards = torch.stack([one.mean - source.mean for one in others])
-        off = towards.repeat(edits // TARGETS, 1)
-        off = off * torch.linspace(0.5, 1.5, len(off))[:, None]
-        made: list[tuple[Asked, Tensor]] = []
-
-        def ours(
-            source: Portrait = source,
-            off: Tensor = off,
-            made: list[tuple[Asked, Tensor]] = made,
-            who: list[Entity] = who,
-        ) -> None:
-            asked = Asked(lab, source, templates, all_answers)
-            changes = off[:, None].expand(-1, len(asked.place.rows), -1)
-            with torch.no_grad():
-                wanted = torch.tensor(
-                    [
-                        any(answer.text in one.values[question.attribute] for one in who)
-                        for question, answer in asked.questions.answers
-                    ]
-                )
-                made[:] = [(asked, asked.leading(changes, wanted).logprobs)]
-
-        mine.append(seconds(ours))
-        passes = [Peer(lab, one, source) for one in templates]
+        towards = torch.stack([one.mean - source.mean for one in targets])
+        off = towards.repeat(edits // TARGETS, 1) * torch.linspace(0.1, 1.5, edits)[:, None]
+        ours = Ours(lab, known, source, targets, off)
+        if number == 0:  # the first call of a process also makes products' kernels
+            ours.score()
+        mine.time(ours.score)
+        wrong += ours.wrong()
+        work, count = work + edits * ours.work(), count + edits * len(ours.templates)
+        passes = [Peer(lab, one, source) for one in ours.templates]
+        tokens += [one.tokens.shape[1] for one in passes]
         for peer in peers:
             found: list[Tensor] = []
 
@@ -141,32 +192,50 @@ def measure(sources: int, edits: int, each: int, rows: tuple[int, ...]) -> dict[
             ) -> None:
                 found[:] = [one.next_logprobs(peer, off) for one in passes]
 
-            theirs[peer.name].append(seconds(run))
-            if number == 0 and peer.precision == "fp32":
-                worst = max(worst, apart(lab.model, made[0][0], found, made[0][1]))
-    count = edits * len(templates)
-    rate = count / statistics.median(mine)
-    rates = {name: count / statistics.median(took) for name, took in theirs.items()}
-    usual = {name: one for name, one in rates.items() if name.startswith("TransformerLens")}
-    best, best_lens = (max(some, key=some.__getitem__) for some in (rates, usual))
+            if number == 0:
+                passes[0].next_logprobs(peer, off)
+            theirs[peer.name].time(run)
+            if number == 0 and peer.precision == FP32:
+                worst = max(worst, apart(lab.model, ours.asked, found, ours.exact_nats))
+    rate, busy = count / sum(mine.wall), count / sum(mine.processor)
+    rates = {name: count / sum(clock.wall) for name, clock in theirs.items()}
+    processor = {name: count / sum(one.processor) for name, one in theirs.items()}
+    lens = [name for name in rates if name.startswith("TransformerLens")]
+    best, best_lens = max(rates, key=rates.__getitem__), max(lens, key=rates.__getitem__)
     return {
+        "data": data.name,
         "evaluations_s": rate,
+        "evaluations_processor_s": busy,
         "peers_evaluations_s": rates,
+        "peers_evaluations_processor_s": processor,
         "best_transformer_lens": best_lens,
         "ratio_best_transformer_lens": rate / rates[best_lens],
+        "ratio_best_transformer_lens_processor": busy / max(processor[one] for one in lens),
+        "ratio_best_transformer_lens_at_peak": count * large / work / rates[best_lens],
         "best_peer": best,
         "ratio_best": rate / rates[best],
+        "ratio_best_processor": busy / max(processor.values()),
+        "wrong_verdicts": wrong,
         "max_abs_diff_nats": worst,
-        "answers_scored": sum(len(all_answers[one.attribute]) for one in templates),
-        "sources": sources, "edits": edits, "names": NAMES, "templates": len(templates),
-        "threads": torch.get_num_threads(),
+        "gflops_large_product_bf16": large / 1e9,
+        "gflop_per_evaluation": work / count / 1e9,
+        "tokens_of_a_prompt": sum(tokens) / len(tokens),
+        "answers": {attribute: len(some) for attribute, some in ours.answers.items()},
+        "sources": sources, "edits": edits, "names": len(names),
+        "evaluations": count, "threads": torch.get_num_threads(),
     }  # fmt: skip
 
 
 def main() -> None:
     """Print the figures."""
-    arguments = parser(__doc__).parse_args()
-    figures = measure(1, 64, 1, ROWS[:1]) if arguments.quick else measure(3, 128, 3, ROWS)
+    words = parser(__doc__)
+    words.add_argument("--data", type=Path, help="folder of RAVEL's files; else our own cities")
+    arguments = words.parse_args()
+    data = own_cities() if arguments.data is None else read_ravel(arguments.data)
+    if arguments.quick:
+        figures = measure(data, QUICK.facts, 1, EDITS, ROWS[:1])
+    else:
+        figures = measure(data, Size(), 4, EDITS, ROWS)
     print_figures(figures, arguments.json)
 
 

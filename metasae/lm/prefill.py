@@ -8,6 +8,7 @@ import functools
 import threading
 from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -48,6 +49,26 @@ class Prefilled:
         """The same rows, run by other blocks, such as ones of another precision."""
         prefix = tuple((key.to(blocks.dtype), value.to(blocks.dtype)) for key, value in self.prefix)
         return replace(self, blocks=blocks, prefix=prefix)
+
+    def part(self, tail: Int[Tensor, " t"]) -> "Prefilled":
+        """Some tail positions of the only row, ascending, with what they attend to.
+
+        Args:
+            tail: which; all that one of them attends to among them.
+        """
+        before = self.attend.shape[-1] - self.attend.shape[-2]
+        attend = self.attend[:, tail]
+        there = attend[0, :, :before].any(0).nonzero()[:, 0]
+        return replace(
+            self,
+            slots=self.slots[:, tail],
+            real=self.real[:, tail],
+            resid=self.resid[:, tail],
+            final=self.final[:, tail],
+            prefix=tuple((key[:, :, there], value[:, :, there]) for key, value in self.prefix),
+            attend=attend[..., torch.cat([there, before + tail])],
+            positions=self.positions[:, tail],
+        )
 
     def differentiable(self, blocks: Blocks) -> "Prefilled":
         """The same rows, run by blocks through which gradients flow."""

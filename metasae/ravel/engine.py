@@ -21,9 +21,12 @@ from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.library_blocks import LibraryBlocks
+from metasae.lm.matmul import fast_dtype_of_products
 from metasae.lm.names import position_before
-from metasae.ravel.data import Template
+from metasae.ravel.data import Entity, Template
+from metasae.ravel.judging import Judge, Judged
 from metasae.ravel.portraits import Portrait
+from metasae.ravel.tails import Answered, Tails
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.prompt_set import PreparedPrompts, PromptSet
 from metasae.steering.questions import Answer, Question, Questions
@@ -31,8 +34,9 @@ from metasae.steering.questions import Answer, Question, Questions
 Where = Literal["last", "all"]
 """At the name's last token, or at every token but the start token."""
 
-_TOKENS = 2048
-"""Tail tokens of all edits that are run together."""
+_MUCH = 256
+"""Edits × prompts from which on bf16 looks first; fewer do not ask whether it is fast, since
+measuring takes a moment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +96,6 @@ class Pair:
         return self.place.rows
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What a model answers under some edits.
-
-    Attributes:
-        logprobs: of every answer, summed over its tokens, in nats.
-        says: whether the model writes it by itself: each token the likeliest of all.
-    """
-
-    logprobs: Float[Tensor, "N A"]
-    says: Bool[Tensor, "N A"]
-
-
 class Asked:
     """Every prompt about one source, run as far as no edit reaches.
 
@@ -142,18 +133,13 @@ class Asked:
         self._set = PromptSet(lab.model, self.questions)
 
     @cached_property
-    def _whole(self) -> "_Tails":
+    def _whole(self) -> Tails:
         """All answers, token by token."""
         return self._tails(self._set.prepare(self._at), range(len(self.templates)))
 
-    @cached_property
-    def _beginnings(self) -> "_Tails":
-        """The first token of every answer."""
-        return _Tails.of(self._set.prepare(self._at, 1))
-
-    def _tails(self, prepared: PreparedPrompts, numbers: Sequence[int]) -> "_Tails":
+    def _tails(self, prepared: PreparedPrompts, numbers: Sequence[int]) -> Tails:
         """Some of the prompts, by number, and which of the source's places each of theirs is."""
-        made = _Tails.of(prepared)
+        made = Tails.of(prepared)
         if self.where == "all":
             return made
         places = torch.empty(len(made.edited), dtype=torch.int64)
@@ -161,7 +147,7 @@ class Asked:
         return replace(made, places=places)
 
     @property
-    def _source(self) -> "_Tails":
+    def _source(self) -> Tails:
         # Edits everywhere act on the answers' tokens too, so there are no places without them.
         return self._whole if self.where == "all" else self._beginnings
 
@@ -175,6 +161,11 @@ class Asked:
         """Where edits of the source act."""
         tails = self._source
         return Place(self.source, tails.prepared.resid[tails.edited].clone())
+
+    @property
+    def tail(self) -> int:
+        """Tokens that an edit reruns, those of the prompts alone."""
+        return len(self._source.prepared.resid)
 
     @property
     def _own_place(self) -> Int[Tensor, " Q"]:
@@ -197,50 +188,62 @@ class Asked:
         """What the model answers when something is added where edits act."""
         return self._whole.answered(changes * self.touched[:, None])
 
-    def leading(self, changes: Float[Tensor, "N E D"], wanted: Bool[Tensor, " A"]) -> Answered:
-        """The same as far as it takes to tell which answer leads, in a fraction of the time.
+    def answers_of(self, entity: Entity) -> Bool[Tensor, " A"]:
+        """Which answers are right about a name."""
+        return torch.tensor(
+            [
+                answer.text in entity.values[question.attribute]
+                for question, answer in self.questions.answers
+            ]
+        )
 
-        An answer is at most as likely as its first token. So those of several tokens are worked out
-        only for edits under which one of them may lead an attribute's prompt, or that are wanted.
+    def judged(
+        self,
+        changes: Float[Tensor, "N E D"],
+        sides: Bool[Tensor, "G N A"],
+        screened: bool | None = None,
+    ) -> Judged:
+        """What became of sides of answers, worked out no further than that takes; see `judging`.
 
         Args:
-            wanted: answers that are worked out whether they lead or not.
-
-        Returns:
-            As `changed`, with −∞ for answers that were not worked out, none of which leads.
+            sides: which answers are a side's under each edit.
+            screened: look in bf16 first; by default where there is much to do and bf16 is fast.
         """
-        if self.where == "all":
-            return self.changed(changes)
         changes = changes * self.touched[:, None]
-        first = self._beginnings.answered(changes)
-        several = torch.tensor(self._set.answer_tokens) > 1
-        nats = first.logprobs.masked_fill(several, -torch.inf)
-        best = torch.stack([some.amax(1) for some in self.questions.split(nats)], dim=1)
-        about = torch.tensor(
-            [n for n, question in enumerate(self.questions) for _ in question.answers]
-        )
-        open_ = several & (wanted | (first.logprobs >= best[:, about]))
-        rows, columns = (open_.any(side).nonzero()[:, 0] for side in (1, 0))
-        says = first.says & ~several
-        if len(columns):
-            found = self._some(columns, about).answered(changes[rows])
-            nats[rows[:, None], columns] = found.logprobs
-            says[rows[:, None], columns] = found.says
-        return Answered(nats, says)
+        if self.where == "all":
+            answered = self._whole.answered(changes)
+            exact = torch.ones_like(answered.says)
+            return Judged.of(self.questions, sides, answered, exact)
+        # Edits that add the same are one.
+        keys = torch.cat([changes.flatten(1), *sides.to(changes.dtype)], dim=1)
+        distinct, back = keys.unique(dim=0, return_inverse=True)
+        first = torch.empty(len(distinct), dtype=torch.int64)
+        first[back] = torch.arange(len(changes))
+        if screened is None:
+            much = len(distinct) * len(self.questions) >= _MUCH
+            screened = much and fast_dtype_of_products() == torch.bfloat16
+        tokens = torch.tensor(self._set.answer_tokens)
+        judge = Judge(self.questions, tokens, self._beginnings, self._read_on)
+        rough = self._model.blocks(torch.bfloat16) if screened else None
+        return judge.judged(changes[first], sides[:, first], rough).edits(back)
 
-    def _some(self, columns: Int[Tensor, " C"], about: Int[Tensor, " A"]) -> "_Tails":
-        """Some answers alone, and the prompts they are answers of."""
-        every = [answer for _, answer in self.questions.answers]
-        numbers = about[columns].unique().tolist()
-        questions = [
-            replace(
-                self.questions[number],
-                answers=tuple(every[n] for n in columns.tolist() if int(about[n]) == number),
-            )
-            for number in numbers
-        ]
-        at = None if self._at is None else [self._at[number] for number in numbers]
-        return self._tails(PromptSet(self._model, questions).prepare(at), numbers)
+    @cached_property
+    def _beginnings(self) -> Tails:
+        """Every prompt with the first token of every answer."""
+        return Tails.of(self._set.prepare(self._at, [1] * len(self._set.answer_tokens)))
+
+    def _read_on(self, numbers: Sequence[int], whole: Bool[Tensor, " A"]) -> Tails:
+        """Some prompts, with some answers whole and of the others the first token.
+
+        Args:
+            numbers: of the prompts.
+            whole: which of all prompts' answers.
+        """
+        longest = max(self._set.answer_tokens)
+        most = [longest if one else 1 for n in numbers for one in whole[self.questions.slices[n]]]
+        at = None if self._at is None else [self._at[n] for n in numbers]
+        chosen = PromptSet(self._model, [self.questions[n] for n in numbers])
+        return self._tails(chosen.prepare(at, most), numbers)
 
     @cached_property
     def _differentiable(self) -> PreparedPrompts:
@@ -255,43 +258,6 @@ class Asked:
         resid = prepared.prefilled.resid + self._whole.added(changes * self.touched[:, None])
         hidden = prepared.prefilled.finish(resid, only=prepared.only)
         return prepared.answers(prepared.next_logprobs(hidden))
-
-
-@dataclass(frozen=True)
-class _Tails:
-    """Prompts with some answers, as far as no edit reaches.
-
-    Attributes:
-        edited: tail tokens where edits act, E' of them.
-        own_place: of each prompt the number of its own among them.
-        places: which of the source's places each is; all in order when left out.
-    """
-
-    prepared: PreparedPrompts
-    edited: Int[Tensor, " E'"]
-    own_place: Int[Tensor, " Q"]
-    places: Int[Tensor, " E'"] | None = None
-
-    @staticmethod
-    def of(prepared: PreparedPrompts) -> "_Tails":
-        """Prepared prompts, whose places are the source's."""
-        edited = prepared.edited.nonzero()[:, 0]
-        return _Tails(prepared, edited, prepared.seen[:, edited].int().argmax(1))
-
-    def added(self, changes: Float[Tensor, "N E D"]) -> Float[Tensor, "N T D"]:
-        """What is added to every tail token."""
-        some = changes if self.places is None else changes[:, self.places]
-        whole = changes.new_zeros(len(changes), *self.prepared.resid.shape)
-        return whole.index_copy(1, self.edited, some)
-
-    def answered(self, changes: Float[Tensor, "N E D"]) -> Answered:
-        """What the model answers, many edits at a time."""
-        logprobs, says = [], []
-        for some in changes.split(max(1, _TOKENS // len(self.prepared.edited))):
-            picked, own = self.prepared.changed_with_own(self.added(some))
-            logprobs.append(picked)
-            says.append(own.says)
-        return Answered(torch.cat(logprobs), torch.cat(says))
 
 
 def name_end(model: LanguageModel, template: Template, name: str) -> int:

@@ -10,6 +10,7 @@ as many, on the same kind of processor, finds the same numbers to the last bit.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -26,8 +27,9 @@ from metasae.lab.lab import Lab
 from metasae.lab.spread import Spread, here
 from metasae.progress import Progress, silent
 from metasae.ravel.data import Entity, RavelData, answers_about
-from metasae.ravel.engine import Answered, Asked, Pair, Where
+from metasae.ravel.engine import Asked, Pair, Where
 from metasae.ravel.facts import Known, Size, survey
+from metasae.ravel.judging import Judged
 from metasae.ravel.masks import with_scores
 from metasae.ravel.methods import METHODS, Fitted, Method
 from metasae.ravel.picture import picture
@@ -360,16 +362,14 @@ class _Seed:
             for method, attribute, fitted in fits
             for target, pair in zip(targets, pairs, strict=True)
         ]  # fmt: skip
-        who = [source.entity, *(one.entity for one in targets)]
-        wanted = torch.tensor(
-            [
-                any(answer.text in one.values[question.attribute] for one in who)
-                for question, answer in asked.questions.answers
-            ]
+        mine = asked.answers_of(source.entity)
+        theirs = {one.name: asked.answers_of(one.entity) for one in targets}
+        sides = torch.stack(
+            [mine.expand(len(edits), -1), torch.stack([theirs[one.target.name] for one in edits])]
         )
         with torch.no_grad():
-            answered = asked.leading(torch.stack([one.change for one in edits]), wanted)
-        return _rows(asked, edits, answered, self.seed)
+            judged = asked.judged(torch.stack([one.change for one in edits]), sides)
+        return _rows(asked, edits, judged, self.seed)
 
     def _of_steer(self, fitted: Fitted, pair: Pair) -> str:
         """The edit as a link has it; empty where Steer can't do the same."""
@@ -461,43 +461,47 @@ class _Made:
     of_steer: str
 
 
-def _rows(asked: Asked, edits: Sequence[_Made], answered: Answered, seed: int) -> pd.DataFrame:
+def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd.DataFrame:
     """Whose answer came, of every edit and prompt; see `scores.table` for most columns.
 
-    Beside those: each side's likeliest answer with its log-probability in nats, each side's latents
-    and the edit as links of Steer have them.
+    Beside those: each side's likeliest answer with its log-probability in nats (NaN where telling
+    took none) and whether it is fp32's; each side's latents and the edit as links of Steer have
+    them.
     """
     rows = []
-    nats = asked.questions.split(answered.logprobs)
-    says = asked.questions.split(answered.says)
     source = asked.source
-    for number, template in enumerate(asked.templates):
+    for number, (template, part) in enumerate(
+        zip(asked.templates, asked.questions.slices, strict=True)
+    ):
         texts = [answer.text for answer in asked.questions[number].answers]
-        own = torch.tensor([text in source.entity.values[template.attribute] for text in texts])
         for row, made in enumerate(edits):
             target = made.target
-            right = target.entity.values[template.attribute]
-            theirs = torch.tensor([text in right for text in texts])
-            said, scored = says[number][row], nats[number][row]
-            best = int(scored.argmax())
-            mine, other = (
-                int(scored.masked_fill(~some, -torch.inf).argmax()) for some in (own, theirs)
-            )
+            sides = [one.entity.values[template.attribute] for one in (source, target)]
+            scored = dict(zip(texts, judged.nats[row, part].tolist(), strict=True))
+            exact = dict(zip(texts, judged.exact[row, part].tolist(), strict=True))
+            mine, other = (_likeliest(side, scored) for side in sides)
             rows.append(
                 {
                     "seed": seed, "method": made.method, "edited": made.edited,
                     "source": source.name, "target": target.name,
                     "asked": template.attribute, "template": template.text,
                     "differs": source.entity.differs(target.entity, template.attribute),
-                    "greedy": _whose(bool(said[own].any()), bool(said[theirs].any())),
-                    "choice": _whose(bool(own[best]), bool(theirs[best])),
-                    "source_answer": texts[mine], "source_nats": float(scored[mine]),
-                    "target_answer": texts[other], "target_nats": float(scored[other]),
+                    "greedy": _whose(*judged.says[:, row, number].tolist()),
+                    "choice": _whose(*judged.leads[:, row, number].tolist()),
+                    "source_answer": mine, "source_nats": scored[mine],
+                    "target_answer": other, "target_nats": scored[other],
+                    "source_exact": exact[mine], "target_exact": exact[other],
                     "source_latents": _numbers(source), "target_latents": _numbers(target),
                     "edit": made.of_steer,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _likeliest(side: Sequence[str], nats: Mapping[str, float]) -> str:
+    """The likeliest answer of a side that was worked out, else the usual one."""
+    known = [text for text in side if not math.isnan(nats[text])]
+    return max(known, key=nats.__getitem__) if known else side[0]
 
 
 def _numbers(who: Portrait) -> str:

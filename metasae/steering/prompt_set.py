@@ -60,19 +60,23 @@ class PromptSet:
         return tuple(len(tokens) for stem in self._stems for tokens in stem.continuations)
 
     def prepare(
-        self, at: Sequence[int] | None = None, most: int | None = None
+        self, at: Sequence[int] | None = None, most: Sequence[int] | None = None
     ) -> "PreparedPrompts":
         """Run the prompts and answers as far as no edit reaches.
 
         Args:
             at: for each question the position in its prompt (start token counted) where an edit
                 acts; everywhere but on the start token when left out.
-            most: of each answer the first tokens alone; all when left out.
+            most: of every answer how many tokens are read at most, from the first on; all when
+                left out.
         """
-        stems = [
-            replace(one, continuations=[tokens[:most] for tokens in one.continuations])
-            for one in self._stems
-        ]
+        stems = self._stems
+        if most is not None:
+            limits = iter(most)
+            stems = [
+                replace(one, continuations=[tokens[: next(limits)] for tokens in one.continuations])
+                for one in stems
+            ]
         if at is not None:
             stems = [replace(s, marked=place) for s, place in zip(stems, at, strict=True)]
         # All prompts and answers as one row: what they begin with alike is computed once, and they
@@ -167,18 +171,39 @@ class PreparedPrompts:
         """These prompts with their tails run by other blocks, such as ones of another precision."""
         return replace(self, prefilled=self.prefilled.to(blocks))
 
+    def alone(self, number: int, answers: slice) -> "PreparedPrompts":
+        """One of the questions; the tail positions of the others are left out.
+
+        Args:
+            answers: where its answers stand among all.
+        """
+        keep = self.seen[number].nonzero()[:, 0]
+        mine = (self.answer >= answers.start) & (self.answer < answers.stop)
+        read, which = self.which[mine].unique(return_inverse=True)
+        return PreparedPrompts(
+            prefilled=self.prefilled.part(keep),
+            edited=self.edited[keep],
+            only=torch.searchsorted(keep, self.only[read]),
+            which=which,
+            token=self.token[mine],
+            answer=self.answer[mine] - answers.start,
+            ends=torch.searchsorted(read, self.ends[number : number + 1]),
+            seen=self.seen[number : number + 1, keep],
+        )
+
     def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:
         """Log-probability of every answer when something is added where edits act."""
-        return self.read(self._finished(change))
+        return self.read(self.finished(change))
 
     def changed_with_own(
         self, change: Float[Tensor, "N T D"]
     ) -> tuple[Float[Tensor, "N A"], OwnTokens]:
         """The same, and what the model itself goes on with; takes a little longer."""
-        picked, tops = self._next_tokens.with_tops(self._finished(change))
-        return self._summed(picked), self.own(tops)
+        picked, tops = self._next_tokens.with_tops(self.finished(change))
+        return self.summed(picked), self.own(tops)
 
-    def _finished(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N P D"]:
+    def finished(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N P D"]:
+        """Hidden states after the last block at ``only``, when something is added."""
         resid = self.prefilled.resid + change
         return self.prefilled.finish(resid, only=self.only, differ=self._acted_at)
 
@@ -192,15 +217,16 @@ class PreparedPrompts:
 
     def read(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N A"]:
         """Sum over each answer's tokens, from hidden states at ``only``."""
-        return self._summed(self._next_tokens(hidden))
+        return self.summed(self._next_tokens(hidden))
 
-    def _summed(self, picked: Float[Tensor, "*N W"]) -> Float[Tensor, "*N A"]:
+    def summed(self, picked: Float[Tensor, "*N W"]) -> Float[Tensor, "*N A"]:
+        """Sum over each answer's tokens of a number of every token."""
         none = torch.zeros(*picked.shape[:-1], self.count)
         return none.index_add_(-1, self.answer, picked)
 
     def own(self, tops: Int[Tensor, "*N P"]) -> OwnTokens:
         """What a model itself goes on with, from the likeliest of all tokens at ``only``."""
-        missed = self._summed((tops[..., self.which] != self.token).float())
+        missed = self.summed((tops[..., self.which] != self.token).float())
         return OwnTokens(top=tops[..., self.ends], says=missed == 0)
 
     @cached_property
@@ -234,4 +260,4 @@ class PreparedPrompts:
 
     def answers(self, next_logprobs: Float[Tensor, "*N P V"]) -> Float[Tensor, "*N A"]:
         """Sum over each answer's tokens, in the questions' order."""
-        return self._summed(next_logprobs[..., self.which, self.token])
+        return self.summed(next_logprobs[..., self.which, self.token])

@@ -1,5 +1,6 @@
 """City by city: what an edit moved, as a matrix, and every single prompt with its answers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.ravel.data import NAME
+from metasae.ravel.judging import OFF
 from metasae.ravel.scores import ALL, NOTHING
 from metasae.sources.presets import Opened
 from metasae.steering.edits import NO_EDIT, Edit
@@ -137,8 +139,8 @@ def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataF
             {
                 "Answer": row[f"{side}_answer"],
                 "Whose": row[side],
-                "Before (nats)": settled(was[f"{side}_nats"]) if was else None,
-                "After (nats)": settled(row[f"{side}_nats"]),
+                "Before (nats)": _nats(was, side) if was else None,
+                "After (nats)": _nats(row, side),
             }
             for side in sides
         ]
@@ -148,6 +150,11 @@ def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataF
         table, hide_index=True, width="content", key=f"answers-{run.identity}",
         column_config={"Before (nats)": nats, "After (nats)": nats},
     )  # fmt: skip
+    if not all(one.get(f"{side}_exact", True) for one in (row, was) for side in sides):
+        st.caption(
+            f"Not all are exact: where bf16 told whose answer came, within {OFF:g} nats a token, a "
+            "log-probability is bf16's; where the answer's beginning told, there is none."
+        )
     whose = _WHOSE[row["greedy"]].format(source=row["source"], target=row["target"])
     st.caption(f"Log-probabilities of the whole answers. What the model says by itself: "
                f"{escape(whose)}.")  # fmt: skip
@@ -162,6 +169,11 @@ def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataF
             "Steer swaps what its table of cities says of the two; here they were looked up like "
             "any name, so its numbers can differ a little."
         )
+
+
+def _nats(row: Mapping[str, Any], side: str) -> float | None:
+    value = row[f"{side}_nats"]
+    return None if math.isnan(value) else settled(value)
 
 
 def steer_view(preset: str, row: Mapping[str, Any]) -> View:

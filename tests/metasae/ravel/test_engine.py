@@ -127,27 +127,42 @@ def several(lab: Lab, one: Asked) -> list[bool]:
     ]
 
 
+LONGER = {name: (*some, "Tokyo in Japan", "Paris of all") for name, some in ANSWERS.items()}
+"""Answers of several tokens besides, which random edits often make likely."""
+
+
+def two_sides(one: Asked, count: int) -> torch.Tensor:
+    """Of each edit two sides of a few answers about each attribute, other ones from edit to edit;
+    some answers are of both."""
+    draw = torch.Generator().manual_seed(3)
+    return torch.rand(2, count, len(one.questions.answers), generator=draw) < 0.25
+
+
+@pytest.mark.parametrize("screened", [True, False])
 @pytest.mark.parametrize("where", ["last", "all"])
-def test_what_leads_is_told_without_working_out_all(
-    small_lab: Lab, known: Known, people: dict[str, Portrait], where: str
+@pytest.mark.parametrize("name", ["Tokyo", "Cairo"])
+def test_what_became_of_answers_is_what_all_of_them_tell(
+    small_lab: Lab, known: Known, people: dict[str, Portrait], name: str, where: str, screened: bool
 ) -> None:
-    longer = {name: (*some, "Tokyo in Japan", "Paris of all") for name, some in ANSWERS.items()}
-    who = people["Tokyo"]
-    one = Asked(small_lab, who, known.templates(who.entity), longer, where)  # type: ignore[arg-type]
-    changes = draws(40, one)
-    wanted = torch.tensor([answer.text == "Paris of all" for _, answer in one.questions.answers])
-    whole, quick = one.changed(changes), one.leading(changes, wanted)
+    who = people[name]
+    one = Asked(small_lab, who, known.templates(who.entity), LONGER, where)  # type: ignore[arg-type]
     assert any(several(small_lab, one))
-    worked_out = quick.logprobs > -torch.inf
-    assert worked_out[:, wanted].all()
-    torch.testing.assert_close(
-        quick.logprobs[worked_out], whole.logprobs[worked_out], atol=2e-4, rtol=1e-4
-    )
-    assert torch.equal(quick.says, whole.says)
-    pairs = zip(
-        one.questions.split(quick.logprobs), one.questions.split(whole.logprobs), strict=True
-    )
-    for found, expected in pairs:
-        assert torch.equal(found.argmax(1), expected.argmax(1))
+    changes = draws(120, one) * torch.linspace(0, 2, 120)[:, None, None]
+    sides = two_sides(one, len(changes))
+    whole, quick = one.changed(changes), one.judged(changes, sides, screened)
+    longer, nats = torch.tensor(several(small_lab, one)), whole.logprobs
+    for number, part in enumerate(one.questions.slices):
+        lead = torch.zeros_like(whole.says[:, part])
+        lead.scatter_(1, nats[:, part].argmax(1, keepdim=True), True)
+        for found, each in ((quick.leads, lead), (quick.says, whole.says[:, part])):
+            expected = sides[..., part] & each
+            assert torch.equal(found[..., number], expected.any(2))
+    # Both rules were asked of answers of one token and of several.
+    for some in (longer, ~longer):
+        assert where == "all" or (whole.says & sides.any(0))[:, some].any()
+    worked_out = ~quick.nats.isnan()
+    for which, off in ((worked_out & quick.exact, 2e-4), (worked_out & ~quick.exact, 1.0)):
+        torch.testing.assert_close(quick.nats[which], whole.logprobs[which], atol=off, rtol=1e-4)
+    assert quick.exact[worked_out].all() or (screened and where == "last")
     if where == "last":
         assert not worked_out.all()  # something was spared
