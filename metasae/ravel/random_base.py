@@ -8,7 +8,7 @@ random decoder is to be compared with that twin, whatever SAEs the preset has.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -94,6 +94,21 @@ def quality(lab: Lab, seed: int, decoder: Decoder) -> dict[str, Any]:
         return {name: measured[name] for name in ("l0", "fve", "ce_recovered", "silent")}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def in_words(figures: Mapping[str, Any]) -> list[str]:
+    """A sentence on each of those that some methods of a run needed.
+
+    Args:
+        figures: of the run's finding.
+    """
+    return [
+        f"The SAE of {one['method']}, seed {one['seed']}, explains {one['fve']:.1%} of held-out "
+        f"text's variance and recovers {one['ce_recovered']:.1%} of its cross-entropy with "
+        f"{one['l0']:.1f} active latents a token; {one['silent']:,} latents are silent."
+        for one in figures.get("base_saes", ())
+        if "fve" in one
+    ]
 
 
 def lacking(lab: Lab, seeds: int, progress: Progress = silent) -> str:

@@ -15,7 +15,7 @@ from metasae.lab.lab import Lab
 from metasae.progress import silent
 from metasae.ravel import random_base
 from metasae.ravel.evaluation import Configuration, evaluate
-from metasae.ravel.random_base import Decoder, base_sae, lacking, quality, recipe
+from metasae.ravel.random_base import Decoder, base_sae, in_words, lacking, quality, recipe
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import read_json
@@ -159,8 +159,12 @@ def test_the_masks_over_both_are_scored(small_lab: Lab, place: Path) -> None:
         {"method": method, "seed": 0, **quality(small_lab, 0, decoder)}
         for method, decoder in zip(config.methods[1:], BOTH, strict=True)
     ]
+    words = in_words(finding.figures)
+    assert [one.split(",")[0] for one in words] == [
+        f"The SAE of {method}" for method in config.methods[1:]
+    ]
     alone = evaluate(small_lab, small_data(), replace(config, methods=("nothing",)))
-    assert "base_saes" not in alone.figures
+    assert "base_saes" not in alone.figures and in_words(alone.figures) == []
 
 
 @pytest.mark.parametrize(
