@@ -80,6 +80,8 @@ class Scored:
 
     def text(self) -> str:
         """See `arguments.Result`."""
+        from metasae.ravel.random_base import in_words
+
         lines = [self.finding.verdict]
         if self.quick:
             lines.append("A quick sample: its intervals are wide.")
@@ -91,6 +93,7 @@ class Scored:
                     f"{_share(row['isolate'])}  disentangle {_share(row['disentangle'], 3)} "
                     f"({_share(row['low'], 3)} to {_share(row['high'], 3)})"
                 )
+        lines += in_words(self.finding.figures)
         lines += [f'Saved the mask "{name}" as {path}.' for name, path in self.masks.items()]
         return "\n".join([*lines, f"Written to {self.out}."] if self.out else lines)
 

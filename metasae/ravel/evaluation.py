@@ -26,6 +26,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lab.spread import Spread, here
 from metasae.progress import Progress, silent
+from metasae.ravel import random_base
 from metasae.ravel.data import Entity, RavelData, answers_about
 from metasae.ravel.engine import Asked, Pair, Where
 from metasae.ravel.facts import Known, Size, survey
@@ -126,6 +127,8 @@ def evaluate(
             `seeds.meta_saes` and the spread. What was scored is kept.
     """
     chosen = [_method(name, methods) for name in config.methods]
+    trained = [one for one in chosen if one.decoder is not None]
+    no_base = random_base.lacking(lab, config.seeds, progress) if trained else ""
     left_out = {
         one.name: reason
         for one in chosen
@@ -137,6 +140,10 @@ def evaluate(
             (
                 one.smaller and min(lab.preset.widths) >= lab.n_latents,
                 f"{one.name} is left out: the preset has no smaller SAE.",
+            ),
+            (
+                bool(no_base) and one.decoder is not None,
+                f"{one.name} is left out, since no SAE can be trained for it. {no_base}",
             ),
         )
         if lacking
@@ -169,11 +176,23 @@ def evaluate(
             "data": data.name,
             "learned": learned,
             "configuration": asdict(config),
+            **_base_saes(lab, chosen, config.seeds),
         },
         tables={"scores": scores.drop(columns="seeds"), "triples": triples, "masks": masks},
         charts={"scores": picture(scores)},
         left_out=(*known.left_out, *left_out.values()),
     )
+
+
+def _base_saes(lab: Lab, methods: Sequence[Method], seeds: int) -> dict[str, Any]:
+    """What the base SAEs explain that were trained for some methods, where there are any."""
+    found = [
+        {"method": one.name, "seed": seed, **random_base.quality(lab, seed, one.decoder)}
+        for one in methods
+        if one.decoder is not None
+        for seed in range(seeds)
+    ]
+    return {"base_saes": found} if found else {}
 
 
 def _method(name: str, methods: Mapping[str, Method]) -> Method:
@@ -325,6 +344,7 @@ class _Seed:
                 lab, known, people, config.learned_towards, config.views, self.seed, self.progress
             ),
             random_meta=random_meta,
+            seed=self.seed,
             steps=config.steps,
             keep_residual=config.keep_residual,
             parts=self.parts,

@@ -28,6 +28,7 @@ from metasae.ravel.engine import Pair
 from metasae.ravel.learning import exchanged, masks_by_gradient, masks_grown, subspaces
 from metasae.ravel.pair_search import best_for_pair
 from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
+from metasae.ravel.random_base import Decoder, base_sae
 from metasae.ravel.training import Change, Training
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.steering.edit_space import EditSpace, Firing, Swapped
@@ -67,6 +68,7 @@ class Method:
         by_attribute: whether it is another edit for each attribute.
         slow: whether it takes minutes to learn, or needs a control that is trained anew.
         smaller: whether it needs a smaller SAE of the same hook.
+        decoder: of the base SAE that is trained for it (see `random_base`); None: it needs none.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Method:
     by_attribute: bool = True
     slow: bool = False
     smaller: bool = False
+    decoder: Decoder | None = None
 
 
 def _nothing(training: Training, attribute: str, seed: int) -> Fitted:
@@ -140,6 +143,14 @@ def _smaller(training: Training) -> SparseAutoencoder:
 
 def _smaller_latents(training: Training) -> Pieces:
     return LatentPieces(training.once(_smaller))
+
+
+def _random_base(training: Training) -> Pieces:
+    return LatentPieces(base_sae(training.lab, training.seed, "random", training.progress))
+
+
+def _learned_base(training: Training) -> Pieces:
+    return LatentPieces(base_sae(training.lab, training.seed, "learned", training.progress))
 
 
 def _atoms(training: Training) -> Pieces:
@@ -274,6 +285,10 @@ def _methods() -> tuple[Method, ...]:
                _masked("latent-mask", _latents, learned)),
         Method("smaller-latent-mask", "that mask over the latents of an SAE of the meta-SAE's size",
                _masked("smaller-latent-mask", _smaller_latents, learned), slow=True, smaller=True),
+        Method("random-latent-mask", "that mask over latents of an SAE whose decoder stays random",
+               _masked("random-latent-mask", _random_base, learned), slow=True, decoder="random"),
+        Method("twin-latent-mask", "that mask over latents of its twin whose decoder is learned",
+               _masked("twin-latent-mask", _learned_base, learned), slow=True, decoder="learned"),
         Method("atom-mask", "the mask over a smaller SAE's latents, by matching pursuit",
                _masked("atom-mask", _atoms, learned), slow=True, smaller=True),
         Method("difference-of-means", "mean residual of the target's value minus the source's",

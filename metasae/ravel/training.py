@@ -73,6 +73,7 @@ class Training:
         templates: of the training split.
         make_views: of them, in the order they are learned from; called on first use.
         random_meta: the SAE taken apart by a meta-SAE with a frozen random decoder.
+        seed: of what is learned.
         steps: of learning by gradient.
         keep_residual: whether rebuilt directions keep what the meta-SAE does not explain.
         parts: keeps what is learned.
@@ -87,6 +88,7 @@ class Training:
     templates: tuple[Template, ...]
     make_views: Callable[[], tuple[View, ...]]
     random_meta: Callable[[], Decomposition]
+    seed: int = 0
     steps: int = 80
     keep_residual: bool = False
     parts: Parts = Parts()  # noqa: RUF009 - frozen

@@ -97,6 +97,15 @@ def meta_sae_of_all_widths(name: str, meta_sae: str, digest: str, seed: int) -> 
     return cache_dir() / "all-widths" / name / f"{meta_sae}-{digest}-seed-{seed}"
 
 
+def control_sae(name: str, digest: str) -> Path:
+    """The folder of a base SAE that is trained as a control for a preset.
+
+    Args:
+        digest: of how it is trained and on what.
+    """
+    return cache_dir() / "controls" / name / digest
+
+
 def windows(name: str, own: bool) -> Path:
     """The file of a preset's text as token windows: the usual text, or the user's own."""
     return cache_dir() / "text" / name / ("own.npz" if own else "windows-2.npz")

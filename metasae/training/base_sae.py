@@ -86,10 +86,21 @@ def read_training_text(
     else:
         model = load_model(preset, progress)
         text = text_of(preset, model, progress=progress)
+    return training_text(preset, model, text, tokens, progress)
+
+
+def training_text(
+    preset: Preset, model: LanguageModel, text: Windows, tokens: int, progress: Progress = silent
+) -> TrainingText:
+    """About so many tokens of a text, drawn by seed, with their residuals, which are kept.
+
+    Raises:
+        UserError: when there is no space, or what is kept is damaged.
+    """
     order = np.random.default_rng(0).permutation(len(text.lengths))
     enough = int(np.searchsorted(text.lengths.numpy()[order].cumsum(), tokens)) + 1
-    text = text.some(torch.from_numpy(np.sort(order[:enough])))
-    return TrainingText(model, text, collect(model, text, residuals_folder(preset, text), progress))
+    some = text.some(torch.from_numpy(np.sort(order[:enough])))
+    return TrainingText(model, some, collect(model, some, residuals_folder(preset, some), progress))
 
 
 def residuals_folder(preset: Preset, text: Windows) -> Path:
@@ -105,6 +116,7 @@ def train_base_sae(
     initial: SparseAutoencoder | None = None,
     checkpoint: Path | None = None,
     progress: Progress = silent,
+    stage: str = "",
 ) -> SparseAutoencoder:
     """A base SAE trained on a text; a BatchTopK one has the threshold that gives its L0.
 
@@ -112,6 +124,7 @@ def train_base_sae(
         text: as `read_training_text` gives it.
         initial: SAE to start from, for ``config.start`` "sae".
         checkpoint: file that is written now and then, and that the training goes on from.
+        stage: name of the training in the progress; empty: its number of latents.
 
     Raises:
         UserError: as `config.check_config` and `config.check_initial`; for a checkpoint of another
@@ -131,7 +144,7 @@ def train_base_sae(
     trainer = Trainer(
         acts, config, directions, acts.mean, initial, scale=text.scale, dtype=fast_dtype()
     )
-    trainer.run(checkpoint, progress=progress, stage=f"SAE of {config.width:,} latents")
+    trainer.run(checkpoint, progress=progress, stage=stage or f"SAE of {config.width:,} latents")
     made = trainer.result()
     if config.selection == "topk":
         return made

@@ -185,7 +185,8 @@ class Trainer:
             group["lr"] = config.rate(self.step)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
-        p.W_dec /= p.W_dec.norm(dim=1, keepdim=True)
+        if config.train_decoder:  # a unit row divided by its norm need not be the same to the bit
+            p.W_dec /= p.W_dec.norm(dim=1, keepdim=True)
         self.silent += 1
         self.silent[result.active] = 0
         self.step += 1

@@ -8,6 +8,7 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.ravel.picture import picture
+from metasae.ravel.random_base import in_words
 from metasae.ravel.scores import ALL, RULES
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.runs import Run
@@ -66,6 +67,8 @@ def _scores(run: Run, found: StoredFinding) -> None:
         pd.DataFrame([_row(one, words) for one in shown.to_dict("records")]),
         hide_index=True, height="content", key=f"methods-{run.identity}",
     )  # fmt: skip
+    for sentence in in_words(found.figures):
+        st.caption(sentence)
     with st.expander("Every attribute"):
         st.dataframe(
             _by_attribute(table, attributes), hide_index=True, height="content",
