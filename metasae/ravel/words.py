@@ -308,15 +308,14 @@ def _telling(
     pair = own[(own["source"] == source) & (own["target"] == target)]
     moved = pair[(pair["asked"] == attribute) & pair["differs"] & (pair["greedy"] == "target")]
     # The surest is shown, where that was worked out.
-    at = max(range(len(moved)), key=lambda row: _probability(moved.iloc[row], "target") or 0.0)
-    triple: dict[Any, Any] = moved.iloc[at].to_dict()
+    triple = max(moved.to_dict("records"), key=lambda row: _probability(row, "target") or 0.0)
     unedited = triples[
         (triples["method"] == NOTHING)
         & (triples["seed"] == triple["seed"])
         & (triples["source"] == source)
         & (triples["target"] == target)
         & (triples["template"] == triple["template"])
-    ]
+    ].to_dict("records")
     attributes = [attribute, *(one for one in dict.fromkeys(pair["asked"]) if one != attribute)]
     return Telling(
         method=str(triple["method"]),
@@ -325,8 +324,8 @@ def _telling(
         target=target,
         score=float(score),
         prompt=str(triple["template"]).replace(NAME, source),
-        before=_probability(unedited.iloc[0], "source") if len(unedited) else None,
-        after=_probability(moved.iloc[at], "target"),
+        before=_probability(unedited[0], "source") if unedited else None,
+        after=_probability(triple, "target"),
         asked=tuple(_asked(pair[pair["asked"] == one], one) for one in attributes),
         triple={str(name): value for name, value in triple.items()},
     )
@@ -346,7 +345,7 @@ def _asked(rows: pd.DataFrame, attribute: str) -> Asked:
     )  # fmt: skip
 
 
-def _probability(row: "pd.Series[Any]", side: str) -> float | None:
+def _probability(row: Mapping[Any, Any], side: str) -> float | None:
     """Of a side's likeliest answer as a whole."""
     nats = row.get(f"{side}_nats")
     return None if nats is None or pd.isna(nats) else math.exp(float(nats))
