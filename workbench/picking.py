@@ -46,6 +46,7 @@ def choose_point(
     selection: str,
     picked: Callable[[Mapping[str, Any]], None],
     width: Literal["stretch", "content"] = "stretch",
+    alt_text: str | None = None,
 ) -> None:
     """A chart whose points lead somewhere.
 
@@ -54,6 +55,7 @@ def choose_point(
         picked: called once with a chosen point's fields, as a widget's callback; not for a point
             that has none of them, which leads nowhere.
         width: the page's, or the chart's own.
+        alt_text: what it shows, for who doesn't see it.
     """
     # A chart's selection can't be taken back: in another place it is another chart, without it.
     own = f"{key}-{navigation.here()}"
@@ -63,4 +65,6 @@ def choose_point(
         if points and all(value is not None for value in points[0].values()):
             picked(points[0])
 
-    st.altair_chart(chart, on_select=chosen, selection_mode=selection, key=own, width=width)
+    st.altair_chart(
+        chart, on_select=chosen, selection_mode=selection, key=own, width=width, alt=alt_text
+    )

@@ -144,10 +144,7 @@ def meta_titles(lab: Lab) -> Callable[[int], str]:
 
     @functools.cache
     def title(meta: int) -> str:
-        try:
-            return explorer().label(META, meta)
-        except UserError:  # a damaged file of labels, which the explorer's pages tell of
-            return lab.meta_card(meta).title
+        return explorer().meta_title(meta)
 
     return title
 

@@ -11,6 +11,8 @@ from metasae.cli.studying import place_of_result, run_options
 from metasae.studies.registry import MOST_SEEDS
 
 if TYPE_CHECKING:
+    from metasae.explorer.explorer import Explorer
+    from metasae.ravel.words import LearnedEdits
     from metasae.studies.result_folder import StoredFinding
 
 
@@ -54,6 +56,8 @@ class Scored:
 
     Attributes:
         run: names it in the workbench's links and in the cache.
+        learned: its masks in words.
+        explorer: names their meta-latents.
         quick: whether it was a small sample.
         masks: name → file of the masks that were saved.
         out: the folder it was written to, if any.
@@ -61,6 +65,8 @@ class Scored:
 
     run: str
     finding: "StoredFinding"
+    learned: "LearnedEdits"
+    explorer: "Explorer"
     quick: bool
     masks: dict[str, str]
     out: Path | None
@@ -72,6 +78,7 @@ class Scored:
             "verdict": self.finding.verdict,
             "quick": self.quick,
             **self.finding.figures,
+            "learned_edits": self.learned.to_dict(self.explorer.meta_title),
             "left_out": list(self.finding.left_out),
             "made": self.finding.made,
             "masks": self.masks,
@@ -94,6 +101,7 @@ class Scored:
                     f"({_share(row['low'], 3)} to {_share(row['high'], 3)})"
                 )
         lines += in_words(self.finding.figures)
+        lines += filter(None, [self.learned.text(self.explorer.meta_title)])
         lines += [f'Saved the mask "{name}" as {path}.' for name, path in self.masks.items()]
         return "\n".join([*lines, f"Written to {self.out}."] if self.out else lines)
 
@@ -107,8 +115,10 @@ def ravel(arguments: argparse.Namespace) -> Scored:
     """Score edits on RAVEL's names or this package's cities."""
     import torch
 
+    from metasae.explorer.explorer import open_explorer
     from metasae.ravel.masks import masks_of
     from metasae.ravel.study import STUDY, Settings, usual_seeds
+    from metasae.ravel.words import learned_edits
     from metasae.studies.runs import begin
 
     out = place_of_result(arguments)
@@ -134,4 +144,5 @@ def ravel(arguments: argparse.Namespace) -> Scored:
     saved = {mask.name: str(mask.save()) for mask in masks}
     if out is not None:
         run.copy_result(out)
-    return Scored(run.identity, finding, arguments.quick, saved, out)
+    learned = learned_edits(finding.tables["masks"], finding.tables["triples"])
+    return Scored(run.identity, finding, learned, open_explorer(lab), arguments.quick, saved, out)

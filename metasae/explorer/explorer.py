@@ -247,6 +247,13 @@ class Explorer:
             words = "" if table is None else str(table.at[index, "words"])
         return f"{words} (?)" if words and table is not None else words
 
+    def meta_title(self, index: int) -> str:
+        """What a meta-latent is called; by what its latents fire on where labels are damaged."""
+        try:
+            return self.label(META, index)
+        except UserError:  # of which the explorer's own pages and commands tell
+            return self.lab.meta_card(index).title
+
     def scored(self, kind: str, index: int) -> ScoredLabel:
         """What a latent or meta-latent is called, and how far that holds."""
         label, table = self.label(kind, index), self.table(kind)

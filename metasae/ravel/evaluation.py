@@ -33,6 +33,7 @@ from metasae.ravel.facts import Known, Size, survey
 from metasae.ravel.judging import Judged
 from metasae.ravel.masks import with_scores
 from metasae.ravel.methods import METHODS, Fitted, Method
+from metasae.ravel.moved import leak
 from metasae.ravel.picture import picture
 from metasae.ravel.portraits import Portrait, portrait
 from metasae.ravel.random_meta import random_meta_sae
@@ -173,6 +174,7 @@ def evaluate(
             "facts": dict(known.counts),
             "attributes": list(known.data.attributes),
             "triples": len(triples),
+            "leak": leak(triples, known.data.attributes).to_dict("records"),
             "data": data.name,
             "learned": learned,
             "configuration": asdict(config),

@@ -144,7 +144,9 @@ class Training:
         made = [(about, pair) for about in changes for pair in view.differing(about)]
         if not made:
             return torch.zeros(())
-        nats = view.asked.differentiable(torch.stack([changes[about](pair) for about, pair in made]))
+        nats = view.asked.differentiable(
+            torch.stack([changes[about](pair) for about, pair in made])
+        )
         rows: dict[str, list[tuple[Tensor, Pair]]] = {}
         for row, (about, pair) in zip(nats, made, strict=True):
             rows.setdefault(about, []).append((row, pair))

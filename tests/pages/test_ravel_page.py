@@ -12,6 +12,7 @@ from metasae.ravel import data, evaluation, masks
 from metasae.ravel.evaluation import Configuration
 from metasae.ravel.masks import Mask
 from metasae.ravel.study import STUDY, Settings
+from metasae.ravel.words import RULE, learned_edits
 from metasae.steering.edits import MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.link import edit_from_text
@@ -21,6 +22,7 @@ from metasae.studies.runs import Run, all_runs, begin
 from tests.pages.opening import open_page, query, until
 from tests.ravel_data import small_data, write_ravel
 from workbench.ravel.cities import steer_view
+from workbench.shared import meta_titles
 from workbench.studies import jobs
 from workbench.studies.result import headline
 
@@ -141,6 +143,36 @@ def test_a_method_steer_does_not_have_opens_the_pair_unedited(on_small: Lab) -> 
     assert any("can't make this edit" in one for one in said(app))
     app.button(key="ravel-steer").click().run()
     assert not app.exception and "edit" not in query(app)
+
+
+def test_learned_edits_are_told_in_words_and_lead_to_steer(on_small: Lab) -> None:
+    run = finished(on_small)
+    tables = run.result().tables
+    learned = learned_edits(tables["masks"], tables["triples"])
+    assert learned.telling and len(learned.masks) == 4
+    app = ravel_page(run=run.identity)
+    texts = said(app)
+    for one in learned.telling:
+        assert f"{one.text} ({one.method})" in texts
+    assert f"Those that tell most, by {RULE}." in texts
+    assert learned.masks[0].text(meta_titles(on_small)) in texts
+    app.selectbox(key=f"mask-{run.identity}").set_value(1).run()
+    assert learned.masks[1].text(meta_titles(on_small)) in said(app)
+    first = learned.telling[0]
+    app.button(key="telling-0").click().run()
+    assert not app.exception and not app.error
+    link = query(app)
+    assert (link["source"], link["target"]) == (first.source, first.target)
+    assert (link["ask"], link["edit"]) == (first.prompt, first.triple["edit"])
+
+
+def test_what_moves_together_is_shown_for_any_method(on_small: Lab) -> None:
+    run = finished(on_small)
+    app = ravel_page(run=run.identity)
+    assert app.selectbox(key=f"leak-method-{run.identity}").value == "mask-gradient"
+    app.selectbox(key=f"leak-method-{run.identity}").set_value("latent-swap").run()
+    assert not app.exception
+    assert any("full diagonal" in one for one in said(app))
 
 
 def test_a_run_of_another_page_is_said_to_be_there(on_small: Lab) -> None:

@@ -4,9 +4,20 @@ from typing import Any
 
 import pandas as pd
 
+from metasae.ravel.moved import leak
 from workbench.charts.ink import DARK
-from workbench.charts.ravel import BOTH, LEGEND, MOVED, NEITHER, PICKED, STAYED, matrix_chart
+from workbench.charts.ravel import (
+    BOTH,
+    LEGEND,
+    MOVED,
+    NEITHER,
+    PICKED,
+    STAYED,
+    leak_chart,
+    matrix_chart,
+)
 from workbench.ravel.cities import pairs
+from workbench.ravel.leak import in_words
 
 
 def prompts(target: str, moved: str, stayed: str, differs: bool = True) -> list[dict[str, object]]:
@@ -58,3 +69,21 @@ def test_the_picture_has_a_cell_a_pair_with_its_sign() -> None:
     }  # fmt: skip
     assert rects["encoding"]["color"]["scale"]["range"][0] == DARK.source
     assert all(f"{sign} " in LEGEND for sign in "✓+=×")
+
+
+def test_what_moves_together_is_drawn_and_said() -> None:
+    edits = TRIPLES.assign(method="mask", edited="country")
+    leaks = leak(edits, ("country", "language"))
+    leaks = leaks[leaks["rule"] == "greedy"]
+    # Of 8 answers on the country that differ 3 moved, of 12 on the language 1.
+    assert in_words(leaks) == "Edits for country move country 38%, language 8%."
+    spec: Any = leak_chart(leaks, DARK).to_dict()
+    rects, numbers = spec["layer"]
+    (rows,) = spec["datasets"].values()
+    assert [(row["edited"], row["asked"], row["prompts"]) for row in rows] == [
+        ("country", "country", 8),
+        ("country", "language", 12),
+    ]
+    assert rects["encoding"]["color"]["scale"]["domain"] == [0, 1]
+    assert numbers["encoding"]["text"]["format"] == ".0%"
+    assert rects["encoding"]["x"]["sort"] == ["country", "language"]

@@ -6,6 +6,7 @@ import pandas as pd
 from metasae.explorer.graph_chart import OKABE_ITO
 from metasae.steering.nats import nats
 from workbench.charts.ink import LIGHT, Ink
+from workbench.charts.matrix import number_matrix
 
 PICKED = "picked"
 """The selection of a picture's point or cell."""
@@ -92,27 +93,19 @@ def _drawn(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(reversed(kept))
 
 
-def pairs_chart(counts: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
+def pairs_chart(counts: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart:
     """Patterns each ordered pair reaches, as a matrix.
 
     Args:
         counts: columns ``source``, ``target``, ``patterns``.
     """
-    axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, labelFontSize=13, titleFontSize=13)
-    base = alt.Chart(counts).encode(
-        x=alt.X("target:N", title="target", axis=axis),
-        y=alt.Y("source:N", title="source", axis=axis),
-    )
-    cells = base.mark_rect(stroke=ink.paper, strokeWidth=2).encode(
-        color=alt.Color(
-            "patterns:Q",
-            scale=alt.Scale(domain=[0, 16], range=[ink.faint, ink.source]),
-            legend=None,
-        ),
+    return number_matrix(
+        counts,
+        alt.X("target:N", title="target"),
+        alt.Y("source:N", title="source"),
+        "patterns",
+        16,
+        ink,
         tooltip=["source:N", "target:N", "patterns:Q"],
+        cells=alt.selection_point(name=PICKED, fields=["source", "target"], on="click"),
     )
-    cells = cells.add_params(
-        alt.selection_point(name=PICKED, fields=["source", "target"], on="click")
-    )
-    numbers = base.mark_text(fontSize=15, color=ink.text).encode(text="patterns:Q")
-    return alt.layer(cells, numbers).properties(width=alt.Step(64), height=alt.Step(44))

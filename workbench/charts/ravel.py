@@ -1,9 +1,10 @@
-"""The picture of RAVEL city by city: what an edit moved, and what it left as it was."""
+"""The pictures of RAVEL: what an edit did city by city, and which answers move together."""
 
 import altair as alt
 import pandas as pd
 
 from workbench.charts.ink import LIGHT, Ink
+from workbench.charts.matrix import number_matrix
 
 PICKED = "cell"
 """Name of the matrix's point selection."""
@@ -63,3 +64,23 @@ def matrix_chart(cells: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | alt.
 
 LEGEND = " · ".join(f"{sign} {did}" for did, sign in _SIGNS.items())
 """What the signs of the matrix mean, in a line."""
+
+
+def leak_chart(leaks: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart:
+    """Which answers move, by what an edit is for and what is asked.
+
+    Args:
+        leaks: of one method and rule, as `metasae.ravel.moved.leak` has them.
+    """
+    orders = {name: list(dict.fromkeys(leaks[name])) for name in ("edited", "asked")}
+    shares = (alt.Tooltip("moved:Q", format=".0%"), alt.Tooltip("stayed:Q", format=".0%"))
+    return number_matrix(
+        leaks,
+        alt.X("asked:N", title="asked", sort=orders["asked"]),
+        alt.Y("edited:N", title="edit for", sort=orders["edited"]),
+        "moved",
+        1,
+        ink,
+        text=alt.Text("moved:Q", format=".0%"),
+        tooltip=["edited:N", "asked:N", *shares, "prompts:Q"],
+    )

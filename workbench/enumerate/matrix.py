@@ -73,7 +73,10 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
         return
     counts = table.drop_duplicates(["source", "target"])[["source", "target", "patterns"]]
     picture = f"pairs-picture-{searching.job.id}"
-    choose_point(pairs_chart(counts, ink()), picture, PICKED, _shown, width="content")
+    choose_point(
+        pairs_chart(counts, ink()), picture, PICKED, _shown, width="content",
+        alt_text="Patterns each pair can reach, source by target; the table below says the same",
+    )  # fmt: skip
     st.caption(
         "Patterns of moved traits each pair can reach, “nothing moves” included. Click a cell to "
         "see what they are."

@@ -11,7 +11,9 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.ravel.data import NAME
 from metasae.ravel.judging import OFF
+from metasae.ravel.moved import by_pair
 from metasae.ravel.scores import ALL, NOTHING
+from metasae.ravel.words import HALF
 from metasae.sources.presets import Opened
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.link import edit_from_text
@@ -32,9 +34,6 @@ _WHOSE = {
     "other": "neither",
 }
 
-HALF = 0.5
-"""Share of a pair's prompts from which on they count as moved, or as left as they were."""
-
 
 def cities(run: Run, found: StoredFinding) -> None:
     """A method and an attribute are chosen; then a pair, then a prompt."""
@@ -54,7 +53,7 @@ def cities(run: Run, found: StoredFinding) -> None:
     with st.container(horizontal=True, key="ravel-matrix"):
         choose_point(
             matrix_chart(done, ink()), f"matrix-{run.identity}-{method}-{attribute}-{seed}",
-            PICKED, picked, width="content",
+            PICKED, picked, width="content", alt_text=_counted(done, attribute),
         )  # fmt: skip
     st.caption(f"{LEGEND}. Click a cell for its prompts; empty cells were not asked.")
     names = [_named(str(one.source), str(one.target)) for one in done.itertuples()]
@@ -105,21 +104,27 @@ def pairs(edits: pd.DataFrame, attribute: str, rule: str = "greedy") -> pd.DataF
         Columns source, target, did, moved, stayed; the last two as "2 of 3".
     """
     rows = []
-    for (source, target), own in edits.groupby(["source", "target"], sort=False):
-        about = own["asked"] == attribute
-        wanted = own[about & own["differs"]][rule] == "target"
-        others = own[~about][rule] == "source"
-        moved = len(wanted) > 0 and wanted.mean() >= HALF
-        stayed = not len(others) or others.mean() >= HALF
+    counts: list[Any] = by_pair(edits, attribute, rule).to_dict("records")
+    for one in counts:
+        moved = one["wanted"] > 0 and one["moved"] >= HALF * one["wanted"]
+        stayed = one["stayed"] >= HALF * one["others"]
         did = (BOTH if stayed else MOVED) if moved else STAYED if stayed else NEITHER
         rows.append(
             {
-                "source": source, "target": target, "did": did,
-                "moved": f"{wanted.sum()} of {len(wanted)}",
-                "stayed": f"{others.sum()} of {len(others)}",
+                "source": one["source"], "target": one["target"], "did": did,
+                "moved": f"{one['moved']} of {one['wanted']}",
+                "stayed": f"{one['stayed']} of {one['others']}",
             }
         )  # fmt: skip
     return pd.DataFrame(rows, columns=["source", "target", "did", "moved", "stayed"])
+
+
+def _counted(done: pd.DataFrame, attribute: str) -> str:
+    """The matrix in a sentence."""
+    counts = done["did"].value_counts()
+    return f"Of {len(done)} pairs, for {attribute}: " + ", ".join(
+        f"{counts[did]} {did}" for did in (BOTH, MOVED, STAYED, NEITHER) if did in counts
+    )
 
 
 def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""The masks a run has learned: what they take, and saving them for Steer."""
+"""The masks a run has learned, in words: the most telling edits, each mask, saving it for Steer."""
 
 from dataclasses import replace
 from functools import partial
@@ -8,26 +8,26 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.ravel.masks import Mask, masks_of, saved
+from metasae.ravel.words import RULE, LearnedEdits, learned_edits
 from metasae.sources.files import json_text
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.runs import Run
 from workbench import session
 from workbench.files import download
 from workbench.frame import failed
+from workbench.ravel.cities import open_in_steer
 from workbench.shared import meta_titles
-from workbench.steer.boxes import UNCLEAR
-from workbench.text import escape, joined
-
-_NAMED = 12
-"""Meta-latents of a mask that are called by name."""
+from workbench.text import escape, plain
 
 
 def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
-    """One mask at a time, with a name to save it under."""
+    """The edits that tell most, then one mask at a time with a name to save it under."""
     masks = masks_of(found, run.identity)
+    learned = learned_edits(found.tables["masks"], found.tables["triples"])
     if not masks:
         st.caption("This run learned no mask over the open meta-SAE's meta-latents.")
         return
+    _telling(found, learned)
     mask = masks[
         st.selectbox(
             "Mask", range(len(masks)), format_func=lambda at: masks[at].name,
@@ -40,12 +40,9 @@ def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
     except UserError as error:
         failed(error)
     else:
-        title = meta_titles(lab)
-        # Those that are told best first.
-        names = sorted(map(title, mask.pieces), key=lambda one: one.endswith(UNCLEAR))[:_NAMED]
-        more = len(mask.pieces) - len(names)
-        names += [f"{more} more"] if more else []
-        st.caption(f"It takes {escape(joined(names))}.")
+        for one in learned.masks:
+            if (one.method, one.attribute) == (mask.method, mask.attribute):
+                st.markdown(escape(one.text(meta_titles(lab))))
     name = f"mask-name-{run.identity}-{mask.method}-{mask.attribute}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Save it as", mask.name, key=name, max_chars=60, width=260)
@@ -59,6 +56,21 @@ def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
     kept = ", ".join(f"“{one.name}”" for one in saved())
     if kept:
         st.caption(f"Saved so far: {escape(kept)}. They are on Steer under “Masks”.")
+
+
+def _telling(found: StoredFinding, learned: LearnedEdits) -> None:
+    """The edits that tell most, each with a way to Steer."""
+    if not learned.telling:
+        st.caption("No learned mask moved an answer it is for.")
+        return
+    for number, one in enumerate(learned.telling):
+        st.markdown(escape(f"{one.text} ({one.method})"))
+        st.button(
+            "Open in Steer", key=f"telling-{number}", icon=":material/open_in_new:",
+            help=plain(f"{one.source} towards {one.target}, for its {one.attribute}"),
+            on_click=open_in_steer, args=(found.made["preset"], one.triple),
+        )  # fmt: skip
+    st.caption(f"Those that tell most, by {RULE}.")
 
 
 def _save(mask: Mask, key: str) -> None:

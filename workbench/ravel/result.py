@@ -1,4 +1,4 @@
-"""What RAVEL found: scores, what the model knew, cities, single prompts, learned masks."""
+"""What RAVEL found: scores, what the model knew, what moves, cities, prompts, masks."""
 
 import json
 from typing import Any
@@ -16,6 +16,7 @@ from metasae.studies.study import Study
 from workbench.charts.studies import on_screen
 from workbench.frame import ink
 from workbench.ravel.cities import cities
+from workbench.ravel.leak import what_moves
 from workbench.ravel.masks import learned_masks
 from workbench.studies.result import result as whole
 from workbench.text import escape
@@ -34,16 +35,18 @@ def result(lab: Lab, study: Study, run: Run, found: StoredFinding) -> None:
 
 def body(lab: Lab, run: Run, found: StoredFinding) -> None:
     """What stands between the verdict and the files."""
-    _scores(run, found)
+    rule = _scores(run, found)
     _known(found)
+    st.subheader("What moves together", anchor=False)
+    what_moves(run, found, rule)
     st.subheader("City by city", anchor=False)
     cities(run, found)
-    st.subheader("Learned masks", anchor=False)
+    st.subheader("Learned edits in words", anchor=False)
     learned_masks(lab, run, found)
 
 
-def _scores(run: Run, found: StoredFinding) -> None:
-    """Methods × attributes, with intervals."""
+def _scores(run: Run, found: StoredFinding) -> str:
+    """Methods × attributes, with intervals; how an answer is read."""
     attributes = [ALL, *found.figures["attributes"]]
     with st.container(horizontal=True):
         about = st.segmented_control(
@@ -74,6 +77,7 @@ def _scores(run: Run, found: StoredFinding) -> None:
             _by_attribute(table, attributes), hide_index=True, height="content",
             key=f"attributes-{run.identity}",
         )  # fmt: skip
+    return str(rule)
 
 
 def _by_attribute(scores: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:

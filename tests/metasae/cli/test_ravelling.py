@@ -41,7 +41,10 @@ def test_a_table_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFi
         assert {"low", "high", "seeds"} <= set(row)
     assert printed["quick"] and printed["facts"]["names"]["kept_held_out"] == 4
     assert printed["made"]["preset"] and (tmp_path / "out" / "tables" / "triples.parquet").exists()
-    assert printed["masks"] == {}
+    assert printed["masks"] == {} and printed["learned_edits"]["masks"] == []
+    # Doing nothing moves nothing.
+    leaks = [row for row in printed["leak"] if row["method"] == "nothing"]
+    assert leaks and {(row["moved"], row["stayed"]) for row in leaks} == {(0.0, 1.0)}
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "A quick sample" in text and "latent-swap" in text
@@ -83,7 +86,13 @@ def test_saved_masks_are_edits_of_steer(
     saved = run(capsys, *words)["masks"]
     assert saved and set(saved) <= {"country", "language", "continent", "currency"}
     assert main(words) == 0
-    assert f'Saved the mask "{next(iter(saved))}" as ' in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f'Saved the mask "{next(iter(saved))}" as ' in text
+    learned = run(capsys, *words)["learned_edits"]
+    assert {one["attribute"] for one in learned["masks"]} >= set(saved)
+    for one in learned["masks"]:
+        assert f"{one['attribute']}, mask-gradient: {one['text']}" in text
+        assert all(taken["called"] in one["text"] for taken in one["most"])
     # The small lab's pieces are few: a mask of all of them takes something of any pair.
     pair = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Lyon"))
     own = [one for one in pair.pieces if one.side != "shared"]
