@@ -61,6 +61,8 @@ class Configuration:
         seeds: of the meta-SAE, of what is learned and of the pairs that are drawn.
         facts: how much is asked of the unedited model.
         sources: held-out names that are edited, a seed.
+        training_sources: training names that are edited too, a seed, asked with training prompts:
+            what scores badly on them as well was not to be learned.
         targets: of each.
         views: of each training name (see `training`).
         learned_towards: targets of a view.
@@ -76,7 +78,8 @@ class Configuration:
     methods: tuple[str, ...] = tuple(METHODS)
     seeds: int = 3
     facts: Size = Size()  # noqa: RUF009 - frozen
-    sources: int = 20
+    sources: int = 30
+    training_sources: int = 10
     targets: int = 2
     views: int = 2
     learned_towards: int = 4
@@ -88,7 +91,15 @@ class Configuration:
     def __post_init__(self) -> None:
         if self.where not in ("last", "all"):
             raise UserError(f'Edits are made at "last" or "all" tokens, not "{self.where}".')
-        for name in ("seeds", "sources", "targets", "views", "learned_towards", "steps"):
+        for name in (
+            "seeds",
+            "sources",
+            "training_sources",
+            "targets",
+            "views",
+            "learned_towards",
+            "steps",
+        ):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not self.methods:
@@ -100,6 +111,7 @@ QUICK = Configuration(
     seeds=1,
     facts=Size(probed=12, tried=5, templates=2, names=14, held_out=14, asked=192),
     sources=8,
+    training_sources=4,
     targets=2,
     views=2,
     learned_towards=3,
@@ -156,20 +168,23 @@ def evaluate(
             f"The model knows {' and '.join(known.data.attributes)} alone of {data.name}, and "
             "whether an edit leaves others as they are takes at least two attributes."
         )
-    tables, masks = [], pd.DataFrame()
+    tables, others, masks = [], [], pd.DataFrame()
     material = Material.of(lab, meta_saes(lab, config.seeds, progress))
     for seed, decomposition in enumerate(material.decompositions):
         run = _Seed(lab, known, config, chosen, seed, decomposition, parts, progress)
         tables.append(run.triples(spread or here(lab)))
+        others.append(run.triples(spread or here(lab), held_out=False))
         if decomposition is lab.decomposition:
             masks = with_scores(run.masks(), tables[-1], known.data.attributes)
     triples = pd.concat(tables, ignore_index=True)
     learned = LEARNED if LEARNED in config.methods else ""
     scores = table(triples, known.data.attributes, learned)
+    on_training = table(pd.concat(others, ignore_index=True), known.data.attributes, learned)
     return Finding(
         verdict=_verdict(scores, known, config),
         figures={
             "methods": scores.to_dict("records"),
+            "on_training_names": on_training.to_dict("records"),
             "about": {one.name: one.about for one in chosen},
             "facts": dict(known.counts),
             "attributes": list(known.data.attributes),
@@ -240,9 +255,9 @@ class _Seed:
     progress: Progress = silent
     learned: _Learned = field(default_factory=_Learned, repr=False)
 
-    def triples(self, spread: Spread) -> pd.DataFrame:
-        """What every edit of this seed did."""
-        works = self._works()
+    def triples(self, spread: Spread, held_out: bool = True) -> pd.DataFrame:
+        """What every edit of this seed did to held-out names, or to some it was learned from."""
+        works = self._works(held_out)
         names = [
             f"{self._identity} {source.name} {[one.name for one in targets]}"
             for source, targets in works
@@ -260,15 +275,15 @@ class _Seed:
                 self.progress("Edits scored", len(made) / len(works), note)
         return pd.concat([made[place] for place in range(len(works))], ignore_index=True)
 
-    def _works(self) -> list[_Work]:
+    def _works(self, held_out: bool) -> list[_Work]:
         """The sources in order, each with its targets."""
         config, known = self.config, self.known
         draw = np.random.default_rng(self.seed)
-        held_out = known.entities(held_out=True)
-        order = [held_out[int(n)] for n in draw.permutation(len(held_out))]
+        names = known.entities(held_out)
+        order = [names[int(n)] for n in draw.permutation(len(names))]
         attributes = known.data.attributes
         works: list[_Work] = []
-        for source in order[: config.sources]:
+        for source in order[: config.sources if held_out else config.training_sources]:
             others = [one for one in order if one is not source]
             others = [others[int(n)] for n in draw.permutation(len(others))]
             # Those who differ in most first: their prompts count most.
@@ -315,7 +330,7 @@ class _Seed:
     def _identity(self) -> str:
         """Tells what is learned and scored here from that of other runs in the same folder."""
         methods = tuple(one.name for one in self.methods)
-        held = replace(self.config, methods=methods, seeds=1, sources=1)
+        held = replace(self.config, methods=methods, seeds=1, sources=1, training_sources=1)
         names = [one.name for one in self.known.data.entities]
         texts = [one.text for one in self.known.data.templates]
         return f"{self.lab.provenance} {held} {self.seed} {names} {texts}"
@@ -372,8 +387,8 @@ class _Seed:
     ) -> pd.DataFrame:
         """What every edit of one source did, prompt by prompt."""
         known = self.known
-        held_out = known.entities(held_out=True)
-        answers = answers_about(held_out, known.data.attributes)
+        names = known.entities(source.entity.held_out)
+        answers = answers_about(names, known.data.attributes)
         asked = Asked(self.lab, source, known.templates(source.entity), answers, self.config.where)
         pairs = [asked.pair(target) for target in targets]
         edits = [

@@ -18,7 +18,7 @@ from tests.ravel_data import HELD_OUT, small_data
 
 SMALL = Configuration(
     methods=("nothing", "latent-swap", "mask-gradient", "DAS"),
-    seeds=1, sources=3, targets=2, views=1, learned_towards=2, steps=6,
+    seeds=1, sources=3, training_sources=2, targets=2, views=1, learned_towards=2, steps=6,
 )  # fmt: skip
 
 
@@ -32,6 +32,11 @@ def test_scores_are_of_held_out_names_and_nothing_is_a_half(small_lab: Lab) -> N
     swap = scores[(scores["method"] == "latent-swap") & (scores["attribute"] == "all")]
     assert (swap["cause"] > 0.5).all() and (swap["isolate"] < 0.5).all()
     assert finding.figures["triples"] == len(triples)
+    on_training = [row for row in finding.figures["on_training_names"] if row["rule"] == "greedy"]
+    assert {row["sources"] for row in on_training} == {SMALL.training_sources}
+    assert {row["disentangle"] for row in on_training if row["method"] == "nothing"} == {0.5}
+    own = {row["attribute"]: row["prompts_cause"] for row in scores.to_dict("records")}
+    assert own != {row["attribute"]: row["prompts_cause"] for row in on_training}
     assert "mask" in finding.verdict
 
 
