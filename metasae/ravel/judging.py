@@ -101,6 +101,7 @@ class _Bounds:
         written, missed: as in `_Look`, of the whole answer.
         nats: what the last look said of the whole answer; NaN where none did.
         exact: whether that look was in fp32.
+        screened: whether looks in bf16 come first, which may be contradicted.
     """
 
     low: Float[Tensor, "N A"]
@@ -109,13 +110,15 @@ class _Bounds:
     missed: Bool[Tensor, "N A"]
     nats: Float[Tensor, "N A"]
     exact: Bool[Tensor, "N A"]
+    screened: bool
 
     @staticmethod
-    def of(count: int, answers: int) -> "_Bounds":
+    def of(count: int, answers: int, screened: bool) -> "_Bounds":
         """Nothing is known yet."""
         none = torch.zeros(count, answers, dtype=torch.bool)
         nats = torch.zeros(count, answers)
-        return _Bounds(nats - torch.inf, nats, none, none.clone(), nats + torch.nan, none.clone())
+        low, unknown = nats - torch.inf, nats + torch.nan
+        return _Bounds(low, nats, none, none.clone(), unknown, none.clone(), screened)
 
     def open(
         self, sides: Bool[Tensor, "G N a"], part: slice, read: Bool[Tensor, "N a"]
@@ -156,14 +159,16 @@ class _Bounds:
             tokens: number of tokens of each.
 
         Raises:
-            _Contradicted: where a log-probability is not where bf16 had it.
+            _Contradicted: where fp32 tells otherwise than bf16 did.
         """
         off = OFF * torch.where(whole, tokens, 1) if rough is not None else torch.zeros(())
         low, high = self.low[rows, part], self.high[rows, part]
         if rough is None:
-            may_lead = whole & (high >= low.amax(1, keepdim=True))
-            outside = (look.nats < low - ROUNDING) | (look.nats > high + ROUNDING)
-            if (may_lead & outside).any():
+            may_lead = high >= low.amax(1, keepdim=True)
+            outside = (look.nats < low - ROUNDING) | (whole & (look.nats > high + ROUNDING))
+            written, missed = self.written[rows, part], self.missed[rows, part]
+            other = (look.written & whole & missed) | (look.missed & written)
+            if self.screened and (may_lead & outside | other).any():
                 raise _Contradicted
             self.exact[rows, part] |= whole
             low = torch.where(whole, look.nats, low)
@@ -178,7 +183,7 @@ class _Bounds:
 
 
 class _Contradicted(Exception):
-    """A log-probability is not where bf16 had it."""
+    """A look in fp32 tells otherwise than one in bf16 did."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,7 @@ class Judge:
         Args:
             rough: blocks in bf16, which look first.
         """
-        bounds = _Bounds.of(len(changes), len(self.tokens))
+        bounds = _Bounds.of(len(changes), len(self.tokens), rough is not None)
         try:
             for number, blocks in enumerate([rough, None] if rough is not None else [None]):
                 self._look_closer(changes, sides, bounds, blocks, first=number == 0)

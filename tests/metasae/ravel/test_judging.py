@@ -20,7 +20,7 @@ def look(*nats: float, written: int | None = None) -> judging._Look:
 
 
 def noted(first: judging._Look, rough: bool = False) -> judging._Bounds:
-    bounds = judging._Bounds.of(1, 4)
+    bounds = judging._Bounds.of(1, 4, rough)
     bounds.note(first, torch.tensor([0]), ALL, SINGLE, TOKENS, object() if rough else None)  # type: ignore[arg-type]
     return bounds
 
