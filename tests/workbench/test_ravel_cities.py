@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.charts.ink import DARK
 from metasae.ravel.moved import leak
+from workbench.charts.ink import DARK
 from workbench.charts.ravel import (
     BOTH,
     LEGEND,
