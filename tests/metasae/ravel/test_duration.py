@@ -16,7 +16,7 @@ def test_more_work_lies_between_the_smallest_and_the_largest_factor() -> None:
     # Three times the names, five times the steps.
     more = Settings(quick=True, methods="nothing,mask-gradient", sources=12, steps=50)
     assert more_work(more, 1, ONE, 1, 4) == (1.0, 5.0)
-    # 1 + 4 edits a pair against 1 + 1 + 4 × 2.
+    # Twice the methods that learn, in the usual 24 steps instead of 10; edits only double.
     wider = Settings(quick=True, methods="nothing,latent-swap,mask-gradient,DAS", sources=4)
     assert more_work(wider, 1, ONE, 1, 4)[1] == pytest.approx(24 / 10 * 2)
 
