@@ -9,13 +9,19 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.progress import duration
+from metasae.ravel.duration import in_words, more_work
+from metasae.ravel.methods import METHODS
 from metasae.ravel.study import Settings, usual_seeds
 from metasae.sources.files import expanded
 from metasae.studies.registry import MOST_SEEDS
 from metasae.studies.runs import Run
 from metasae.studies.study import Study
+from metasae.text.cities import ATTRIBUTES
 from workbench import session
-from workbench.studies.ask import begin_run, takes
+from workbench.studies import jobs
+from workbench.studies.ask import TELLS, begin_run, finished_here, training_before
+from workbench.text import escape
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -49,7 +55,7 @@ def ask(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> Ma
             on_click=_begin,
             args=(lab, study, settings, seeds),
         )
-        st.caption(takes(study, lab, {"quick": bool(quick)}, seeds))
+        st.caption(escape(_takes(study, lab, settings, seeds)))
     return {}
 
 
@@ -82,10 +88,50 @@ def _settings(
                 "Folder of RAVEL's own files", was.get("data", ""), key=f"ravel-data-{own}",
                 help="On this machine. Left empty, the names are this project's own cities.",
             ).strip()  # fmt: skip
-    for name in ("kind", "methods", "sources", "steps"):
-        if name in was:
-            said[name] = was[name]
+        chosen = st.multiselect(
+            "Methods", list(METHODS),
+            [one.strip() for one in was.get("methods", "").split(",") if one.strip() in METHODS],
+            key=f"ravel-methods-{own}", placeholder="as many as usual",
+            help="These alone. Without “nothing” there are no log-probabilities before the edit.",
+        )  # fmt: skip
+        said["methods"] = ",".join(chosen)
+        for name, label in (
+            ("sources", "Held-out names that are edited"),
+            ("steps", "Steps of learning"),
+        ):
+            said[name] = int(
+                st.number_input(
+                    label, 0, 100_000, was.get(name, 0), key=f"ravel-{name}-{own}", width=240,
+                    help="0: as many as usual",
+                )
+            )  # fmt: skip
+    if "kind" in was:
+        said["kind"] = was["kind"]
     return said, int(seeds)
+
+
+def _takes(study: Study, lab: Lab, said: dict[str, Any], seeds: int) -> str:
+    """What is known of the time it takes here: an earlier run's, times how much more it is."""
+    before = training_before(lab, seeds)
+    try:
+        settings = Settings(**said)
+        for run in finished_here(study, lab):
+            found = jobs.result(run)
+            if found.seconds is None:
+                continue
+            attributes = len(found.figures["attributes"])
+            more = more_work(settings, seeds, run.configuration, run.asked.seeds, attributes)
+            return (
+                f"Counted up from an earlier run, which took {duration(found.seconds)}: "
+                f"{in_words(found.seconds, more)}; methods that search or train anew take longer. "
+                f"{before}"
+            ).strip()
+        quick = Settings(quick=True)
+        least, most = more_work(settings, seeds, quick, usual_seeds(True), len(ATTRIBUTES))
+    except UserError:
+        return before
+    times = "" if said["quick"] else f" It is {least:.0f} to {most:.0f} times the work of Quick."
+    return f"No earlier run here was timed from end to end.{times} {TELLS} {before}".strip()
 
 
 def _begin(lab: Lab, study: Study, said: dict[str, Any], seeds: int) -> None:

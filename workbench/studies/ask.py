@@ -28,7 +28,8 @@ _SEEDS = (
 _MOST = 2**53
 """Whole numbers from here on a browser can't tell apart."""
 
-_TELLS = "It runs beside the page, says how far it is, and can be stopped and gone on with."
+TELLS = "It runs beside the page, says how far it is, and can be stopped and gone on with."
+"""What is true of every run."""
 
 
 def ask(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> dict[str, str]:
@@ -137,16 +138,12 @@ def takes(study: Study, lab: Lab, asked: Mapping[str, object], seeds: int) -> st
     Args:
         asked: the settings that it depends on.
     """
-    return " ".join(filter(None, (_took(study, lab, asked), _training(lab, seeds))))
+    return " ".join(filter(None, (_took(study, lab, asked), training_before(lab, seeds))))
 
 
 def _took(study: Study, lab: Lab, asked: Mapping[str, object]) -> str:
     """How long a former run took: one of these settings, or the newest."""
-    former = [
-        run
-        for run in all_runs(study.name)
-        if run.finished and run.asked.made.preset == lab.provenance.preset
-    ]
+    former = finished_here(study, lab)
     former.sort(key=lambda run: not asked.items() <= run.asked.configuration.items())
     for run in former:
         try:
@@ -162,11 +159,20 @@ def _took(study: Study, lab: Lab, asked: Mapping[str, object]) -> str:
                 "here."
             )
     if former:
-        return f"Earlier runs were stopped in between, so how long one takes isn't known. {_TELLS}"
-    return f"How long it takes here isn't known yet: it would be the first time. {_TELLS}"
+        return f"Earlier runs were stopped in between, so how long one takes isn't known. {TELLS}"
+    return f"How long it takes here isn't known yet: it would be the first time. {TELLS}"
 
 
-def _training(lab: Lab, seeds: int) -> str:
+def finished_here(study: Study, lab: Lab) -> list[Run]:
+    """The study's finished runs of what is open, those begun last first."""
+    return [
+        run
+        for run in all_runs(study.name)
+        if run.finished and run.asked.made.preset == lab.provenance.preset
+    ]
+
+
+def training_before(lab: Lab, seeds: int) -> str:
     """How long the meta-SAEs take that are not trained yet."""
     if not (count := missing(lab, seeds)):
         return ""
