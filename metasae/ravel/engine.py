@@ -21,7 +21,6 @@ from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.library_blocks import LibraryBlocks
-from metasae.lm.matmul import fast_dtype_of_products
 from metasae.lm.names import position_before
 from metasae.ravel.data import Entity, Template
 from metasae.ravel.judging import Judge, Judged
@@ -33,10 +32,6 @@ from metasae.steering.questions import Answer, Question, Questions
 
 Where = Literal["last", "all"]
 """At the name's last token, or at every token but the start token."""
-
-_MUCH = 256
-"""Edits × prompts from which on bf16 looks first; fewer do not ask whether it is fast, since
-measuring takes a moment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,13 +196,14 @@ class Asked:
         self,
         changes: Float[Tensor, "N E D"],
         sides: Bool[Tensor, "G N A"],
-        screened: bool | None = None,
+        screened: bool = False,
     ) -> Judged:
         """What became of sides of answers, worked out no further than that takes; see `judging`.
 
         Args:
             sides: which answers are a side's under each edit.
-            screened: look in bf16 first; by default where there is much to do and bf16 is fast.
+            screened: look in bf16 first: quicker, and tells the same as long as bf16 is off by no
+                more than `judging.OFF`; leaves its own log-probabilities where it told.
         """
         changes = changes * self.touched[:, None]
         if self.where == "all":
@@ -219,9 +215,6 @@ class Asked:
         distinct, back = keys.unique(dim=0, return_inverse=True)
         first = torch.empty(len(distinct), dtype=torch.int64)
         first[back] = torch.arange(len(changes))
-        if screened is None:
-            much = len(distinct) * len(self.questions) >= _MUCH
-            screened = much and fast_dtype_of_products() == torch.bfloat16
         tokens = torch.tensor(self._set.answer_tokens)
         judge = Judge(self.questions, tokens, self._beginnings, self._read_on)
         rough = self._model.blocks(torch.bfloat16) if screened else None

@@ -29,8 +29,8 @@ from metasae.ravel.tails import Answered, Tails
 from metasae.steering.questions import Questions
 
 OFF = 0.25
-"""Nats by which a log-probability may be off in bf16. The largest seen among the likely answers
-was 0.15 (`benchmarks.ravel`)."""
+"""Nats by which a log-probability may be off in bf16; `benchmarks.ravel` counts verdicts that are
+wrong all the same."""
 
 ROUNDING = 1e-3
 """Nats within which two ways to the same fp32 number differ."""

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from metasae.ravel.engine import Pair
 from metasae.ravel.portraits import mean_activations
@@ -22,6 +23,9 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.steering.edit_space import EditSpace, Swapped, exchanged
 from metasae.steering.edits import EditOptions, MetaLatentEdit
+
+_RIDGE = 0.05
+"""λ of `SpanPieces`: a direction of weight 1 is exchanged by 95 % or more."""
 
 _SIGN = {"source": -1.0, "target": 1.0, "shared": 0.0}
 
@@ -185,6 +189,44 @@ class AllMetaPieces(_Exchanged):
         """See `_Exchanged`."""
         off = _latents(self._decomposition.sae, pair)
         return (self._by_meta @ off.T).T.contiguous()
+
+
+class SpanPieces:
+    """Directions whose span is exchanged: what of the residual stream lies in it becomes the
+    target's, read at the target's last token in the same prompt.
+
+    With weights w the part is A (A + λ)⁻¹ of the residual stream, A = Σ w² r rᵀ over the unit rows
+    r: for weights of 0 and 1 the projection on the span, all but λ.
+
+    Args:
+        rows: directions, of any length.
+    """
+
+    def __init__(self, rows: Float[Tensor, "W D"]) -> None:
+        self._rows = normalize(rows)
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def width(self) -> int:
+        """Number of directions."""
+        return len(self._rows)
+
+    def present(self, pair: Pair) -> Int[Tensor, " n"]:
+        """See `Pieces`; every name has a part in every direction."""
+        return torch.arange(self.width)
+
+    def change(self, pair: Pair, weights: Float[Tensor, " W"]) -> Float[Tensor, "E D"]:
+        """See `Pieces`."""
+        made: Tensor = (pair.on_target - pair.rows) @ self._part(weights)
+        return made
+
+    def _part(self, weights: Float[Tensor, " W"]) -> Float[Tensor, "D D"]:
+        # The same weights are asked for pair after pair.
+        if self._last is None or self._last[0] is not weights:
+            spanned = self._rows.T @ (weights.square()[:, None] * self._rows)
+            ridge = _RIDGE * torch.eye(len(spanned))
+            self._last = weights, torch.linalg.solve(spanned + ridge, spanned)
+        return self._last[1]
 
 
 def _latents(sae: SparseAutoencoder, pair: Pair) -> Float[Tensor, "E F"]:
