@@ -149,7 +149,7 @@ def test_learned_edits_are_told_in_words_and_lead_to_steer(on_small: Lab) -> Non
     run = finished(on_small)
     tables = run.result().tables
     learned = learned_edits(tables["masks"], tables["triples"])
-    assert learned.telling and len(learned.masks) == 4
+    assert learned.telling and len(learned.masks) == len(tables["masks"]) > 1
     app = ravel_page(run=run.identity)
     texts = said(app)
     for one in learned.telling:

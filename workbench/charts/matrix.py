@@ -27,8 +27,6 @@ def number_matrix(
         text: what stands in a cell; the number where it is left out.
         cells: a selection of cells.
     """
-    axis = {"labelColor": ink.text, "titleColor": ink.text, "labelFontSize": 13,
-            "titleFontSize": 13}  # fmt: skip
     base = alt.Chart(table).encode(x, y)
     rects = base.mark_rect(stroke=ink.paper, strokeWidth=2).encode(
         color=alt.Color(
@@ -44,5 +42,7 @@ def number_matrix(
     return (
         alt.layer(rects, numbers)
         .properties(width=alt.Step(64), height=alt.Step(44))
-        .configure_axis(**axis)
+        .configure_axis(
+            labelColor=ink.text, titleColor=ink.text, labelFontSize=13, titleFontSize=13
+        )
     )
