@@ -21,9 +21,8 @@ RATE = 0.3
 SUBSPACE_RATE = 1e-2
 """Adam's rate on a subspace's columns, which start at length 1."""
 
-SPARSITY = 0.01
-"""What a mask that takes every piece of a pair costs more than one that takes none, in nats or, of
-the bounded loss, in probability."""
+SPARSITY = 0.05
+"""Nats a mask that takes every piece of a pair costs more than one that takes none."""
 
 CUTS = (0.35, 0.5, 0.65)
 """Weights above which a piece is taken; the best on training names is."""
@@ -50,9 +49,7 @@ def descend(
 ) -> dict[str, Tensor]:
     """Parameters that Adam makes of a start for every attribute, one view a step.
 
-    The attributes' edits share nothing but the pass through the model. The first half of the steps
-    takes the loss in nats, which leads from anywhere; the second the bounded one (see `training`),
-    which is nearer to what is scored. The rate falls to zero.
+    The attributes' edits share nothing but the pass through the model. The rate falls to zero.
 
     Args:
         change: what the edit adds, from a pair and the parameters as they are used.
@@ -73,7 +70,7 @@ def descend(
         edits: dict[str, Change] = {
             about: functools.partial(_with, change, some) for about, some in now.items()
         }
-        loss = training.loss(view, edits, isolate, bounded=step >= training.steps // 2)
+        loss = training.loss(view, edits, isolate)
         if penalty is not None:
             added = [penalty(view, about, some) for about, some in now.items()]
             loss = loss + torch.stack(added).sum()
@@ -81,7 +78,7 @@ def descend(
             loss.backward()
         optimiser.step()
         falling.step()
-        note = f"loss {loss.item() / len(made):.2f} an attribute"
+        note = f"loss {loss.item() / len(made):.2f} nats an attribute"
         training.progress(stage, (step + 1) / training.steps, note)
     return {about: used(parameters.detach()) for about, parameters in made.items()}
 

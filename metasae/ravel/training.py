@@ -2,9 +2,7 @@
 
 A *view* is one source asked once about every attribute, with a few targets. The loss of an edit for
 attribute A on a view is −log p(the target's answer) on the prompt about A, averaged with the mean
-of −log p(the source's answer) on all other prompts; both over the whole vocabulary, in nats. Such a
-loss is without bound where an answer is far from moving, and then outweighs any number of answers
-that are lost, which Disentangle counts alike; *bounded*, it is −p instead.
+of −log p(the source's answer) on all other prompts; both over the whole vocabulary, in nats.
 
 Shapes: N pairs of a view, E edited places, A answers of all prompts, D = d_model.
 """
@@ -134,13 +132,7 @@ class Training:
             }
         return self.tensors[name]
 
-    def loss(
-        self,
-        view: View,
-        changes: Mapping[str, Change],
-        isolate: bool = True,
-        bounded: bool = False,
-    ) -> Tensor:
+    def loss(self, view: View, changes: Mapping[str, Change], isolate: bool = True) -> Tensor:
         """The losses of edits on a view (see the module), summed, with gradients; in nats.
 
         They go through the model together. An attribute in which nobody differs here adds nothing.
@@ -148,7 +140,6 @@ class Training:
         Args:
             changes: attribute → the edit for it.
             isolate: whether the other attributes count.
-            bounded: −p in place of −log p.
         """
         made = [(about, pair) for about in changes for pair in view.differing(about)]
         if not made:
@@ -159,35 +150,22 @@ class Training:
         rows: dict[str, list[tuple[Tensor, Pair]]] = {}
         for row, (about, pair) in zip(nats, made, strict=True):
             rows.setdefault(about, []).append((row, pair))
-        losses = [self._loss(view, *some, isolate, bounded) for some in rows.items()]
-        return torch.stack(losses).sum()
+        return torch.stack([self._loss(view, *some, isolate) for some in rows.items()]).sum()
 
     def _loss(
-        self,
-        view: View,
-        attribute: str,
-        rows: Sequence[tuple[Tensor, Pair]],
-        isolate: bool,
-        bounded: bool,
+        self, view: View, attribute: str, rows: Sequence[tuple[Tensor, Pair]], isolate: bool
     ) -> Tensor:
         """Of one edit, from its log-probabilities (A) on each pair."""
-
-        def mean(nats: list[Tensor]) -> Tensor:
-            some = torch.stack(nats)
-            return some.exp().mean() if bounded else some.mean()
-
-        moved = mean([_any(row, view.owned(attribute, pair.target)) for row, pair in rows])
+        moved = [_any(row, view.owned(attribute, pair.target)) for row, pair in rows]
         if not isolate:
-            return -moved
-        stayed = mean(
-            [
-                _any(row, view.owned(other, view.asked.source))
-                for other in self.attributes
-                if other != attribute
-                for row, _ in rows
-            ]
-        )
-        return -(moved + stayed) / 2
+            return -torch.stack(moved).mean()
+        stayed = [
+            _any(row, view.owned(other, view.asked.source))
+            for other in self.attributes
+            if other != attribute
+            for row, _ in rows
+        ]
+        return -(torch.stack(moved).mean() + torch.stack(stayed).mean()) / 2
 
     def score(self, views: Sequence[View], attribute: str, change: Change) -> float:
         """Mean probability, among a view's answers, of the target's answer on the attribute and of

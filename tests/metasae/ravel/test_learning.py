@@ -40,9 +40,7 @@ class Planted:
     def change(self, pair: object, weights: Tensor) -> Tensor:
         return weights[:-1]
 
-    def loss(
-        self, view: object, changes: dict[str, Any], isolate: bool = True, bounded: bool = False
-    ) -> Tensor:
+    def loss(self, view: object, changes: dict[str, Any], isolate: bool = True) -> Tensor:
         wanted = {"country": [1.0, 1.0, 1.0, 0.0], "language": [0.0, 0.0, 0.0, 1.0]}
         missed = [
             (change(self) - torch.tensor([*wanted[about], 0.0, 0.0, 0.0])).square().sum()
