@@ -27,6 +27,7 @@ from metasae.lab.lab import Lab
 from metasae.lab.spread import Spread, here
 from metasae.progress import Progress, silent
 from metasae.ravel import random_base
+from metasae.ravel.certainty import by_certainty
 from metasae.ravel.data import Entity, RavelData, answers_about
 from metasae.ravel.engine import Asked, Pair, Where
 from metasae.ravel.facts import Known, Size, survey
@@ -78,12 +79,12 @@ class Configuration:
     methods: tuple[str, ...] = tuple(METHODS)
     seeds: int = 3
     facts: Size = Size()  # noqa: RUF009 - frozen
-    sources: int = 30
-    training_sources: int = 10
+    sources: int = 24
+    training_sources: int = 8
     targets: int = 2
-    views: int = 2
-    learned_towards: int = 4
-    steps: int = 60
+    views: int = 1
+    learned_towards: int = 2
+    steps: int = 50
     where: Where = "last"
     keep_error: bool = True
     keep_residual: bool = False
@@ -185,6 +186,7 @@ def evaluate(
         figures={
             "methods": scores.to_dict("records"),
             "on_training_names": on_training.to_dict("records"),
+            "by_certainty": by_certainty(triples, known.data.attributes),
             "about": {one.name: one.about for one in chosen},
             "facts": dict(known.counts),
             "attributes": list(known.data.attributes),

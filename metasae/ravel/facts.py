@@ -160,8 +160,8 @@ class Size:
     probed: int = 24
     tried: int = 12
     templates: int = 2
-    names: int = 160
-    held_out: int = 60
+    names: int = 100
+    held_out: int = 40
     asked: int = 1200
     least: float = 0.15
 

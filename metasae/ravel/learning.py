@@ -87,10 +87,15 @@ def _with(change: ParametricChange, used: Tensor, pair: Pair) -> Float[Tensor, "
     return change(pair, used)
 
 
-def masks_by_gradient(training: Training, pieces: Pieces, stage: str) -> dict[str, Tensor]:
+def masks_by_gradient(
+    training: Training, pieces: Pieces, stage: str, start: float = 0.0
+) -> dict[str, Tensor]:
     """A mask of zeros and ones over pieces for every attribute: soft while it is learned, then cut.
 
     A piece that no training pair has stays out.
+
+    Args:
+        start: logit of every piece's weight to begin with.
     """
 
     def spread(view: View, attribute: str, weights: Tensor) -> Tensor:
@@ -103,7 +108,7 @@ def masks_by_gradient(training: Training, pieces: Pieces, stage: str) -> dict[st
 
     learned = descend(
         training,
-        torch.zeros(pieces.width),
+        torch.full((pieces.width,), start),
         pieces.change,
         used=torch.sigmoid,
         rate=RATE,

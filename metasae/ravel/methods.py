@@ -15,6 +15,7 @@ and give ``mine`` to `evaluation.evaluate` beside the others.
 Shapes: E edited places, D = d_model.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ from metasae.ravel.atoms import Atoms
 from metasae.ravel.engine import Pair
 from metasae.ravel.learning import exchanged, masks_by_gradient, masks_grown, subspaces
 from metasae.ravel.pair_search import best_for_pair
-from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces
+from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, Pieces, SpanPieces
 from metasae.ravel.random_base import Decoder, base_sae
 from metasae.ravel.training import Change, Training
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -172,6 +173,14 @@ def _random_all_meta(training: Training) -> Pieces:
     return AllMetaPieces(training.random_meta())
 
 
+def _span(training: Training) -> Pieces:
+    return SpanPieces(training.decomposition.meta.W_dec)
+
+
+def _random_span(training: Training) -> Pieces:
+    return SpanPieces(training.random_meta().meta.W_dec)
+
+
 def _masked(name: str, make: MakePieces, learn: Learn) -> Callable[..., Fitted]:
     def fit(training: Training, attribute: str, seed: int) -> Fitted:
         pieces = training.once(make)
@@ -255,6 +264,8 @@ def _subspace(isolate: bool) -> Callable[..., Fitted]:
 
 def _methods() -> tuple[Method, ...]:
     grown, learned = masks_grown, masks_by_gradient
+    # The weights of a half of many directions already span everything.
+    spanned = functools.partial(masks_by_gradient, start=-3.0)
     return (
         Method("nothing", "no edit", _nothing, by_attribute=False),
         Method("latent-swap", "the source's latents set to 0, the target's to their activation",
@@ -281,6 +292,10 @@ def _methods() -> tuple[Method, ...]:
                _random_pieces("all-active-mask", _all_meta)),
         Method("random-all-active-mask", "that mask over meta-latents of a frozen random decoder",
                _masked("random-all-active-mask", _random_all_meta, learned), slow=True),
+        Method("span-mask", "what lies in the span of a mask's meta-latents, exchanged",
+               _masked("span-mask", _span, spanned), everywhere=False),
+        Method("random-span-mask", "the same of a frozen random decoder's directions",
+               _masked("random-span-mask", _random_span, spanned), everywhere=False, slow=True),
         Method("latent-mask", "SAE latents in a mask learned by gradient, exchanged",
                _masked("latent-mask", _latents, learned)),
         Method("smaller-latent-mask", "that mask over the latents of an SAE of the meta-SAE's size",

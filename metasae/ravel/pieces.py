@@ -204,7 +204,7 @@ class SpanPieces:
 
     def __init__(self, rows: Float[Tensor, "W D"]) -> None:
         self._rows = normalize(rows)
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: tuple[Tensor, int, Tensor] | None = None
 
     @property
     def width(self) -> int:
@@ -221,12 +221,13 @@ class SpanPieces:
         return made
 
     def _part(self, weights: Float[Tensor, " W"]) -> Float[Tensor, "D D"]:
-        # The same weights are asked for pair after pair.
-        if self._last is None or self._last[0] is not weights:
+        # The same weights are asked for pair after pair; a tensor counts what is written into it.
+        version = weights._version
+        if self._last is None or self._last[0] is not weights or self._last[1] != version:
             spanned = self._rows.T @ (weights.square()[:, None] * self._rows)
             ridge = _RIDGE * torch.eye(len(spanned))
-            self._last = weights, torch.linalg.solve(spanned + ridge, spanned)
-        return self._last[1]
+            self._last = weights, version, torch.linalg.solve(spanned + ridge, spanned)
+        return self._last[2]
 
 
 def _latents(sae: SparseAutoencoder, pair: Pair) -> Float[Tensor, "E F"]:

@@ -5,7 +5,7 @@ import torch
 from metasae.lab.lab import Lab
 from metasae.ravel.engine import Asked, Pair
 from metasae.ravel.facts import Known
-from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces
+from metasae.ravel.pieces import AllMetaPieces, LatentPieces, MetaPieces, SpanPieces
 from metasae.ravel.portraits import Portrait
 from metasae.steering.edits import EditOptions, MetaLatentEdit
 from tests.ravel_data import ANSWERS
@@ -88,3 +88,31 @@ def test_gradients_reach_the_weights_of_what_is_present(
         assert weights.grad is not None
         touched = set(weights.grad.nonzero()[:, 0].tolist())
         assert touched and touched <= set(pieces.present(made).tolist())
+
+
+def test_what_lies_in_a_span_becomes_the_targets(
+    small_lab: Lab, known: Known, people: dict[str, Portrait]
+) -> None:
+    made = pair(small_lab, known, people, "Tokyo", "Lyon")
+    rows = small_lab.decomposition.meta.W_dec
+    pieces = SpanPieces(3.0 * rows)  # lengths do not matter
+    mask = torch.zeros(pieces.width)
+    assert not pieces.change(made, mask).any()
+    mask[[2, 5]] = 1.0
+    basis = torch.linalg.qr(rows[[2, 5]].T).Q
+    off = made.on_target - made.rows
+    changed = pieces.change(made, mask)
+    # Nothing outside the span moves, and inside it nearly all.
+    torch.testing.assert_close(changed, changed @ basis @ basis.T, atol=1e-4, rtol=1e-4)
+    inside = off @ basis @ basis.T
+    assert (changed - inside).norm() < 0.2 * inside.norm()
+
+
+def test_a_span_has_gradients_for_every_direction(
+    small_lab: Lab, known: Known, people: dict[str, Portrait]
+) -> None:
+    made = pair(small_lab, known, people, "Tokyo", "Lyon")
+    pieces = SpanPieces(small_lab.decomposition.meta.W_dec)
+    weights = torch.full((pieces.width,), 0.1, requires_grad=True)
+    pieces.change(made, weights).square().sum().backward()
+    assert weights.grad is not None and weights.grad.all()
