@@ -4,7 +4,7 @@ Shapes: W pieces, D = d_model, R rank.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -128,7 +128,7 @@ def _cut(
         for pair in view.differing(attribute):
             met[pieces.present(pair)] = True
     masks = [((weights > cut) & met).float() for cut in CUTS]
-    scores = [_score(training, pieces, attribute, mask, views[:_JUDGED]) for mask in masks]
+    scores = _scores(training, pieces, attribute, masks, views[:_JUDGED])
     return masks[int(np.argmax(scores))]
 
 
@@ -144,7 +144,7 @@ def masks_grown(training: Training, pieces: Pieces, stage: str) -> dict[str, Ten
 def _grown(training: Training, pieces: Pieces, attribute: str, stage: str) -> Tensor:
     views = training.of(attribute)[:_JUDGED]
     mask, step = torch.zeros(pieces.width), _FIRST
-    best = _score(training, pieces, attribute, mask, views)
+    (best,) = _scores(training, pieces, attribute, [mask], views)
     for number in range(_ROUNDS):
         gain = -_gradient(training, pieces, attribute, mask, views)
         gain[mask > 0] = -torch.inf
@@ -152,7 +152,9 @@ def _grown(training: Training, pieces: Pieces, attribute: str, stage: str) -> Te
         order = order[gain[order] > 0]
         grown = mask.clone()
         grown[order] = 1.0
-        scored = _score(training, pieces, attribute, grown, views) if len(order) else -np.inf
+        (scored,) = (
+            _scores(training, pieces, attribute, [grown], views) if len(order) else [-np.inf]
+        )
         note = f"{attribute}, {int(mask.sum())} pieces, {best:.3f}"
         training.progress(stage, (number + 1) / _ROUNDS, note)
         if scored > best:
@@ -178,14 +180,15 @@ def _gradient(
     return torch.zeros_like(mask) if weights.grad is None else weights.grad
 
 
-def _score(
+def _scores(
     training: Training,
     pieces: Pieces,
     attribute: str,
-    mask: Float[Tensor, " W"],
-    views: tuple[View, ...],
-) -> float:
-    return training.score(views, attribute, lambda pair: pieces.change(pair, mask))
+    masks: Sequence[Float[Tensor, " W"]],
+    views: Sequence[View],
+) -> list[float]:
+    edits = [functools.partial(_with, pieces.change, mask) for mask in masks]
+    return training.scores(views, attribute, edits)
 
 
 def subspaces(

@@ -6,12 +6,14 @@ that is learned on other names.
 Shapes: W pieces.
 """
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from metasae.ravel.data import answers_about
-from metasae.ravel.engine import Asked
+from metasae.ravel.engine import Asked, Pair
 from metasae.ravel.pieces import Pieces
 from metasae.ravel.portraits import Portrait
 from metasae.ravel.training import Training, View
@@ -30,18 +32,22 @@ def best_for_pair(
     if not source.entity.differs(target.entity, attribute):
         return mask
 
-    def score(some: Float[Tensor, " W"]) -> float:
-        return training.score(views, attribute, lambda pair: pieces.change(pair, some))
+    def exchange(some: Float[Tensor, " W"], pair: Pair) -> Float[Tensor, "E D"]:
+        return pieces.change(pair, some)
 
-    best = score(mask)
+    def scores(some: list[Float[Tensor, " W"]]) -> list[float]:
+        edits = [functools.partial(exchange, one) for one in some]
+        return training.scores(views, attribute, edits)
+
+    (best,) = scores([mask])
     left = pieces.present(views[0].pairs[0]).tolist()
     while left:
-        tried = {piece: score(mask.index_fill(0, torch.tensor([piece]), 1.0)) for piece in left}
-        piece = max(left, key=lambda one: tried[one])
-        if tried[piece] <= best:
+        found = scores([mask.index_fill(0, torch.tensor([piece]), 1.0) for piece in left])
+        at = max(range(len(left)), key=found.__getitem__)
+        if found[at] <= best:
             break
-        mask[piece], best = 1.0, tried[piece]
-        left.remove(piece)
+        best = found[at]
+        mask[left.pop(at)] = 1.0
     return mask
 
 

@@ -167,22 +167,33 @@ class Training:
         ]
         return -(torch.stack(moved).mean() + torch.stack(stayed).mean()) / 2
 
-    def score(self, views: Sequence[View], attribute: str, change: Change) -> float:
-        """Mean probability, among a view's answers, of the target's answer on the attribute and of
-        the source's on all others, averaged: a smooth Disentangle on training names."""
-        moved, stayed = [], []
+    def scores(
+        self, views: Sequence[View], attribute: str, changes: Sequence[Change]
+    ) -> list[float]:
+        """Of each of some edits for an attribute, which go through the model together: the mean
+        probability, among a view's answers, of the target's answer on the attribute and of the
+        source's on all others, averaged. A smooth Disentangle on training names."""
+        moved, stayed = [list[float]() for _ in changes], [list[float]() for _ in changes]
         with torch.no_grad():
             for view in views:
-                pairs = view.differing(attribute)
-                nats = view.asked.changed(torch.stack([change(pair) for pair in pairs])).logprobs
-                for row, pair in zip(nats, pairs, strict=True):
-                    moved.append(_share(row, view, attribute, pair.target))
-                    stayed += [
+                made = [
+                    (number, pair)
+                    for number in range(len(changes))
+                    for pair in view.differing(attribute)
+                ]
+                added = torch.stack([changes[number](pair) for number, pair in made])
+                nats = view.asked.changed(added).logprobs
+                for row, (number, pair) in zip(nats, made, strict=True):
+                    moved[number].append(_share(row, view, attribute, pair.target))
+                    stayed[number] += [
                         _share(row, view, other, pair.source)
                         for other in self.attributes
                         if other != attribute
                     ]
-        return (float(np.mean(moved)) + float(np.mean(stayed))) / 2
+        return [
+            (float(np.mean(one)) + float(np.mean(other))) / 2
+            for one, other in zip(moved, stayed, strict=True)
+        ]
 
     def of(self, attribute: str) -> tuple[View, ...]:
         """The views in which some target's answer about an attribute differs."""

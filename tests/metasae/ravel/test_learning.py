@@ -48,8 +48,8 @@ class Planted:
         ]
         return torch.stack(missed).sum()
 
-    def score(self, views: object, attribute: str, change: Any) -> float:
-        return -float(self.loss(None, {attribute: change}))
+    def scores(self, views: object, attribute: str, changes: list[Any]) -> list[float]:
+        return [-float(self.loss(None, {attribute: change})) for change in changes]
 
     def progress(self, stage: str, share: float, note: str) -> None:
         assert 0 < share <= 1 and note
@@ -69,10 +69,11 @@ def test_a_greedy_mask_is_never_worse_than_none(
     pieces = kind(training.decomposition)
     views = training.of("country")
     mask = masks_grown(training, pieces, "learning")["country"]
-    scores = [
-        training.score(views, "country", lambda pair, some=some: pieces.change(pair, some))  # type: ignore[misc]
+    changes = [
+        lambda pair, some=some: pieces.change(pair, some)  # type: ignore[misc]
         for some in (mask, torch.zeros(pieces.width))
     ]
+    scores = training.scores(views, "country", changes)
     assert scores[0] >= scores[1]
 
 

@@ -15,7 +15,8 @@ def test_no_further_piece_helps(training: Training, people: dict[str, Portrait])
     assert all(not one.held_out for view in views for one in view.asked.templates)
 
     def score(mask: torch.Tensor) -> float:
-        return training.score(views, "country", lambda pair: pieces.change(pair, mask))
+        edits = [lambda pair: pieces.change(pair, mask)]
+        return training.scores(views, "country", edits)[0]
 
     mask = best_for_pair(training, pieces, "country", source, target)
     best = score(mask)

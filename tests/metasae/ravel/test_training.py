@@ -65,7 +65,7 @@ def test_loss_and_score_are_those_of_whole_passes(training: Training, attribute:
     edit = {attribute: nothing}
     assert float(training.loss(view, edit)) == pytest.approx(loss, abs=1e-3)
     assert float(training.loss(view, edit, isolate=False)) == pytest.approx(cause, abs=1e-3)
-    assert training.score([view], attribute, nothing) == pytest.approx(score, abs=1e-4)
+    assert training.scores([view], attribute, [nothing]) == pytest.approx([score], abs=1e-4)
 
 
 def test_losses_of_several_edits_are_summed(training: Training) -> None:
@@ -77,6 +77,16 @@ def test_losses_of_several_edits_are_summed(training: Training) -> None:
     alone = [float(training.loss(view, {about: edit})) for about, edit in edits.items()]
     assert float(training.loss(view, edits)) == pytest.approx(sum(alone), abs=1e-3)
     assert alone[0] != pytest.approx(alone[1], abs=0.01)
+
+
+def test_edits_are_scored_as_each_by_itself(training: Training) -> None:
+    def towards(pair: Pair) -> torch.Tensor:
+        return pair.on_target - pair.rows
+
+    views = training.of("country")[:2]
+    together = training.scores(views, "country", [towards, nothing])
+    alone = [training.scores(views, "country", [edit])[0] for edit in (towards, nothing)]
+    assert together == pytest.approx(alone, abs=1e-5)
 
 
 def test_where_nobody_differs_there_is_no_loss(training: Training) -> None:
