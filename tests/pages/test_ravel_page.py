@@ -166,6 +166,21 @@ def test_learned_edits_are_told_in_words_and_lead_to_steer(on_small: Lab) -> Non
     assert (link["ask"], link["edit"]) == (first.prompt, first.triple["edit"])
 
 
+def test_scores_are_shown_apart_by_how_sure_the_model_is(on_small: Lab) -> None:
+    run = finished(on_small)
+    app = ravel_page(run=run.identity)
+    (table,) = [one.value for one in app.dataframe if "On training names" in one.value]
+    rows = table.set_index("Method")
+    assert list(rows.index) == list(evaluation.QUICK.methods)
+    assert rows.loc["nothing", "On training names"] == "0.50"
+    (swap,) = [
+        one["disentangle"]
+        for one in run.result().figures["on_training_names"]
+        if (one["method"], one["rule"], one["attribute"]) == ("latent-swap", "greedy", "all")
+    ]
+    assert rows.loc["latent-swap", "On training names"] == f"{swap:.2f}"
+
+
 def test_what_moves_together_is_shown_for_any_method(on_small: Lab) -> None:
     run = finished(on_small)
     app = ravel_page(run=run.identity)

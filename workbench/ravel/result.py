@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from metasae.lab.lab import Lab
+from metasae.ravel.certainty import SURE
 from metasae.ravel.picture import picture
 from metasae.ravel.random_base import in_words
 from metasae.ravel.scores import ALL, RULES
@@ -72,6 +73,14 @@ def _scores(run: Run, found: StoredFinding) -> str:
     )  # fmt: skip
     for sentence in in_words(found.figures):
         st.caption(sentence)
+    apart = _apart(found, str(about), str(rule))
+    if len(apart):
+        with st.expander("Where the model is sure, and on names the edits were learned from"):
+            st.dataframe(apart, hide_index=True, height="content", key=f"apart-{run.identity}")
+            st.caption(
+                "Disentangle. An answer that leads by a hair is lost to almost any edit; what "
+                "scores badly on training names too was not to be learned from them."
+            )
     with st.expander("Every attribute"):
         st.dataframe(
             _by_attribute(table, attributes), hide_index=True, height="content",
@@ -91,6 +100,22 @@ def _by_attribute(scores: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
     wide = cells.pivot(index="method", columns="attribute", values="cell")
     order = list(dict.fromkeys(scores["method"]))
     return wide.loc[order, attributes].rename_axis("Method").reset_index()
+
+
+def _apart(found: StoredFinding, about: str, rule: str) -> pd.DataFrame:
+    """Disentangle by how sure the unedited model is, and on training names; nothing of runs that
+    were made before either was worked out."""
+    sides = {
+        f"Model at least {SURE:.0%} sure": ("by_certainty", {"sure": True}),
+        "Less sure": ("by_certainty", {"sure": False}),
+        "On training names": ("on_training_names", {}),
+    }
+    made: dict[str, dict[str, str]] = {}
+    for column, (figure, also) in sides.items():
+        for row in found.figures.get(figure, []):
+            if {"attribute": about, "rule": rule, **also}.items() <= row.items():
+                made.setdefault(row["method"], {})[column] = _share(row["disentangle"])
+    return pd.DataFrame([{"Method": name, **cells} for name, cells in made.items()])
 
 
 def _share(value: float | None) -> str:
