@@ -17,6 +17,7 @@ at the speed of one large product, and nothing else took time.
     python -m benchmarks.ravel [--data DIR] [--quick] [--json]
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -177,7 +178,7 @@ def measure(data: RavelData, sources: int, edits: int, rows: tuple[int, ...]) ->
         if number == 0:  # the first call of a process also makes products' kernels
             ours.score()
             ours.score(screened=True)
-        screened.time(lambda ours=ours: ours.score(screened=True))
+        screened.time(functools.partial(ours.score, screened=True))
         wrong += ours.wrong()
         mine.time(ours.score)
         work, count = work + edits * ours.work(), count + edits * len(ours.templates)

@@ -70,7 +70,7 @@ def test_a_greedy_mask_is_never_worse_than_none(
     views = training.of("country")
     mask = masks_grown(training, pieces, "learning")["country"]
     changes = [
-        lambda pair, some=some: pieces.change(pair, some)  # type: ignore[misc]
+        lambda pair, some=some: pieces.change(pair, some)
         for some in (mask, torch.zeros(pieces.width))
     ]
     scores = training.scores(views, "country", changes)
