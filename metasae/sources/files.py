@@ -169,11 +169,21 @@ def expanded(text: str) -> Path:
     """The path a user typed, with ``~`` replaced by the home folder.
 
     Raises:
-        UserError: for the home folder of a user this machine doesn't know.
+        UserError: for the home folder of a user this machine doesn't know, and for what can be the
+            name of no file: too long, or with characters that none has.
     """
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        path.stat()
     except RuntimeError as error:
         raise UserError(
             f'"{text}" begins with a home folder that isn\'t there; write the path in full.'
         ) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return path  # whoever opens it says why it can't be
+        shown = ascii(text[:40])[1:-1]
+        raise UserError(
+            f'"{shown}" can\'t be the name of a file or folder; write another path.'
+        ) from error
+    return path

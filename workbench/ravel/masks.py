@@ -11,7 +11,8 @@ from metasae.ravel.masks import Mask, masks_of, saved
 from metasae.sources.files import json_text
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.runs import Run
-from workbench import session
+from workbench import session, visitor
+from workbench.allowed import Right
 from workbench.files import download
 from workbench.frame import failed
 from workbench.shared import meta_titles
@@ -47,11 +48,13 @@ def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
         names += [f"{more} more"] if more else []
         st.caption(f"It takes {escape(joined(names))}.")
     name = f"mask-name-{run.identity}-{mask.method}-{mask.attribute}"
+    saving = visitor.may_or_said(Right.SAVING)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Save it as", mask.name, key=name, max_chars=60, width=260)
-        st.button(
-            "Save for Steer", type="primary", key="save-mask", on_click=_save, args=(mask, name)
-        )
+        if saving:
+            st.text_input("Save it as", mask.name, key=name, max_chars=60, width=260)
+            st.button(
+                "Save for Steer", type="primary", key="save-mask", on_click=_save, args=(mask, name)
+            )
         download(
             "JSON", partial(json_text, mask.to_dict()), f"mask-{mask.name}.json",
             "application/json", "mask-json",
@@ -61,6 +64,7 @@ def learned_masks(lab: Lab, run: Run, found: StoredFinding) -> None:
         st.caption(f"Saved so far: {escape(kept)}. They are on Steer under “Masks”.")
 
 
+@visitor.needs(Right.SAVING)
 def _save(mask: Mask, key: str) -> None:
     """Save a mask under the name that stands beside it (in a widget's callback)."""
     named = replace(mask, name=" ".join(st.session_state[key].split()))

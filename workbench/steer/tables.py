@@ -10,13 +10,14 @@ import pandas as pd
 from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.presets import Opened
-from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
 from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
 from metasae.text.prompts import wording_of
+from workbench import visitor
+from workbench.allowed import Refused
 from workbench.state import LinkError, Setting, View
 from workbench.text import share, visible
 
@@ -182,7 +183,9 @@ def _check_there(opened: Opened) -> None:
         UserError: when it isn't, or a meta-SAE of the user's that belongs to it.
     """
     try:
-        preset = preset_of(opened)
+        preset = visitor.preset(opened)
+    except Refused:
+        raise
     except UserError as error:
         raise UserError(
             f'This file was made with the preset "{opened}", which isn\'t there; add that preset '
