@@ -30,6 +30,7 @@ from metasae.explorer.held_out import Bag, HeldOut
 from metasae.explorer.labels import CLEAR, UNCLEAR, Label
 from metasae.progress import Progress, silent
 from metasae.sources.addresses import public_address
+from metasae.sources.files import parsed_json
 from metasae.sources.records import from_values, to_values
 
 KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
@@ -207,9 +208,9 @@ def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
         ValueError: for anything else.
     """
     try:
-        text = json.loads(content)["choices"][0]["message"]["content"]
+        text = parsed_json(content)["choices"][0]["message"]["content"]
         inside = re.search(r"\{.*\}", text, re.DOTALL)
-        values = json.loads(inside[0]) if inside else {}
+        values = parsed_json(inside[0]) if inside else {}
         label = " ".join(str(values["label"]).split())[:200]
         words = tuple(str(word).strip().lower()[:60] for word in values["words"])[:5]
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -295,7 +296,7 @@ def _kept(path: Path) -> Iterator[_Answer]:
         return
     for line in path.read_text("utf-8").splitlines():
         try:
-            yield from_values(_Answer, json.loads(line))
+            yield from_values(_Answer, parsed_json(line))
         except ValueError:
             # A line a killed run left half written is asked for again.
             _log.info("a line of %s is damaged", path, exc_info=True)

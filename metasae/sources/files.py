@@ -7,8 +7,9 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,19 @@ def read_json(path: Path) -> Any:
         OSError: when it can't be read.
         ValueError: when it holds no JSON.
     """
-    return json.loads(path.read_text("utf-8"))
+    return parsed_json(path.read_text("utf-8"))
+
+
+def parsed_json(content: str | bytes) -> Any:
+    """The values of a JSON text that somebody brought.
+
+    Raises:
+        ValueError: when it is none, or nested deeper than any that is meant.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("It is nested too deeply.") from error
 
 
 def write_json(path: Path, values: Any, dense: bool = False) -> None:
@@ -163,6 +176,28 @@ def check_writable(target: Path, folder: bool = False) -> None:
         raise UserError(
             f"{target} can't be written ({error.strerror}); choose another place."
         ) from error
+
+
+def check_place(out: Path, own: Collection[str], what: str) -> None:
+    """Refuse a folder that holds something else than what is about to be written there.
+
+    Args:
+        own: patterns of the names that belong there.
+        what: would take the place of others, as the middle of a sentence.
+
+    Raises:
+        UserError: for it.
+    """
+    if not out.is_dir():
+        return
+    others = sorted(
+        one.name for one in out.iterdir() if not any(fnmatchcase(one.name, name) for name in own)
+    )
+    if others:
+        raise UserError(
+            f'{out} holds other files ("{others[0]}"), and {what} would take their place; name a '
+            "new folder."
+        )
 
 
 def expanded(text: str) -> Path:
