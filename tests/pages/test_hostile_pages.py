@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from metasae.explorer.explorer import META
 from metasae.lab.lab import Lab
 from tests.pages.opening import open_page
-from tests.workbench.test_hostile import HOSTILE
+from tests.workbench.test_hostile import ALL, HOSTILE
 from workbench import shared
 
 MARKED = ("markdown", "caption", "title", "header", "subheader", "info", "error", "warning")
@@ -20,12 +20,6 @@ RAW = re.compile(
     r"|(?<!\\):red\[x|(?<!\\)`code|[\u202a-\u202e\u2066-\u2069]"
 )
 """What of the hostile strings would act where Markdown is read."""
-
-
-ALL = (
-    "<img src=x onerror=alert(1)>[x](javascript:alert(1))$x$ :material/delete: `code` \u202e:red[x]"
-)
-"""What a link says."""
 
 
 @pytest.fixture

@@ -37,6 +37,11 @@ HOSTILE = (
     "&lt;img&gt; &#x3c;",
 )
 
+ALL = (
+    "<img src=x onerror=alert(1)>[x](javascript:alert(1))$x$ :material/delete: `code` \u202e:red[x]"
+)
+"""What a link says."""
+
 ACTIVE = re.compile(
     r"(?<!\\)[<>\[\]`$|*_~]|(?<!\\):(?=\w)|(?<!\\)&(?=#?\w+;)|[\u202a-\u202e\u2066-\u2069]"
 )
