@@ -21,6 +21,12 @@ from workbench.text import escape
 
 P = ParamSpec("P")
 
+SEARCHES = 20
+"""Searches that a guest's session may begin."""
+
+_BEGUN = "searches-begun"
+"""Session key: how many it has begun."""
+
 
 def visitor() -> Allowed:
     """What whoever looks at the page may do.
@@ -71,6 +77,23 @@ def needs(*rights: Right) -> Callable[[Callable[P, object]], Callable[P, None]]:
         return deed
 
     return asking
+
+
+def search(start: Callable[[], object]) -> Callable[[], None]:
+    """Have a search's button count what a guest's session begins; the one too many is refused."""
+
+    def begun() -> None:
+        count = st.session_state.get(_BEGUN, 0)
+        if count >= SEARCHES and not may(Right.SEARCHES):
+            session.notify(
+                f"{SEARCHES} searches were begun in this session, as many as a guest may. "
+                f"{refusal(Right.SEARCHES)}"
+            )
+            return
+        st.session_state[_BEGUN] = count + 1
+        start()
+
+    return begun
 
 
 def preset(opened: Opened) -> Preset:

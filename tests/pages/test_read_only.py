@@ -284,6 +284,30 @@ def test_a_guest_writes_nothing(on_small: Lab) -> None:
     assert kinds <= {"searches", "text"}
 
 
+def test_a_guest_begins_so_many_searches(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn() -> None:
+        import streamlit as st
+
+        from workbench import visitor
+
+        st.session_state.setdefault("ran", 0)
+
+        def start() -> None:
+            st.session_state["ran"] += 1
+
+        st.button("Search", on_click=visitor.search(start))
+
+    monkeypatch.setattr(visitor, "SEARCHES", 2)
+    app = AppTest.from_function(drawn).run()
+    for _ in range(3):
+        app.button[0].click().run()
+    assert app.session_state["ran"] == 2
+    assert len(said) == 1 and said[0].endswith(refusal(Right.SEARCHES))
+    monkeypatch.setenv(ALLOW, "searches")
+    app.button[0].click().run()
+    assert app.session_state["ran"] == 3
+
+
 # Files a guest brings.
 
 
