@@ -4,8 +4,12 @@ The names below are the library's public face; each is imported when it is first
 ``import metasae`` costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Before any library reads it: nobody is told what is opened here, unless somebody wants that.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from metasae.errors import UserError

@@ -22,6 +22,7 @@ class Server(HTTPServer):
     answers: list[tuple[int, bytes]]
     asked: list[dict[str, Any]]
     retry_after: str | None = None
+    location: str | None = None
 
     @property
     def url(self) -> str:
@@ -34,13 +35,16 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Server)
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        server.asked.append(json.loads(body) | {"key": self.headers.get("Authorization")})
+        said = {"key": self.headers.get("Authorization"), "host": self.headers.get("Host")}
+        server.asked.append(json.loads(body) | said)
         status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
         if status == 0:
             return  # hangs up without a word
         self.send_response(status)
         if status == 429 and server.retry_after is not None:
             self.send_header("Retry-After", server.retry_after)
+        if server.location is not None:
+            self.send_header("Location", server.location)
         self.end_headers()
         self.wfile.write(content)
 

@@ -368,6 +368,43 @@ def test_the_app_is_reachable_from_this_machine_only() -> None:
     assert config["browser"]["gatherUsageStats"] is False
 
 
+def test_no_library_reports_what_is_opened() -> None:
+    check = (
+        "import metasae; from huggingface_hub import constants as hub; "
+        "assert hub.HF_HUB_DISABLE_TELEMETRY"
+    )
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+def test_in_the_app_one_module_alone_makes_endpoints() -> None:
+    """It asks whether the visitor may, and has a guest's be public."""
+    named = {
+        module_name(path) for path in APP
+        if any(name.startswith("metasae.explorer.label_server") for name in imports_of(path))
+    }  # fmt: skip
+    assert named == {"workbench.allowed"}
+
+
+def test_in_the_app_presets_are_found_where_it_is_asked_who_may() -> None:
+    finders = {"find_preset", "preset_of", "read_preset"}
+    named = {
+        module_name(path) for path in APP
+        if {name.rpartition(".")[2] for name in imports_of(path)} & finders
+    }  # fmt: skip
+    assert named == {"workbench.visitor"}
+
+
+def test_every_word_of_the_hosts_settings_is_explained() -> None:
+    from workbench import allowed
+
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    for word in (allowed.ALLOW, allowed.FOLDER, allowed.PASSWORD, allowed.READ_ONLY):
+        assert word in page
+    for right in allowed.Right:
+        assert f"`{right}`" in page
+    assert "docs/security.md" in README
+
+
 def first_line(path: Path) -> str:
     return (ast.get_docstring(parsed(path)) or "").split("\n")[0]
 

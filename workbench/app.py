@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from workbench import look, navigation
+from workbench import door, look, navigation
 from workbench.frame import ink
 
 look.configure()
@@ -16,7 +16,9 @@ pages = [
     st.Page("../pages/ravel.py", title="RAVEL"),
     st.Page("../pages/train.py", title="Train"),
 ]
-page = st.navigation(pages, position="top")
+inside = door.let_in()
+page = st.navigation(pages, position="top" if inside else "hidden")
 look.put_on(ink())
-navigation.follow()
-page.run()
+if inside:
+    navigation.follow()
+    page.run()

@@ -211,13 +211,18 @@ class Kept(Generic[P, T]):
 
 
 @st.fragment(run_every=0.3)
-def watch(work: Work[Any]) -> None:
-    """How far some work is, several times a second; draws the page anew when it has ended."""
+def watch(work: Work[Any], stoppable: bool = True) -> None:
+    """How far some work is, several times a second; draws the page anew when it has ended.
+
+    Args:
+        stoppable: whether who looks at it may cancel it.
+    """
     if work.done or work.cancelled:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.progress(work.fraction, text=work.line)
-        st.button("Cancel", key=f"cancel-{id(work)}", on_click=work.cancel)
+        if stoppable:
+            st.button("Cancel", key=f"cancel-{id(work)}", on_click=work.cancel)
 
 
 def kept(

@@ -6,7 +6,7 @@ from metasae.lab.lab import Lab
 from metasae.sources.presets import Opened
 from workbench import glossary
 from workbench.look import NAME
-from workbench.text import escape
+from workbench.text import coded, escape
 
 
 def in_words(lab: Lab) -> tuple[str, ...]:
@@ -32,8 +32,8 @@ def open_line(preset: Opened, lab: Lab | None) -> None:
     if lab is not None:
         made_of = lab.provenance
         exact = (
-            f"Model `{made_of.model}`, hook `{made_of.hook}`, SAE `{made_of.sae}`, meta-SAE "
-            f"`{made_of.meta_sae}`. Open another one in the sidebar."
+            f"Model {coded(made_of.model)}, hook {coded(made_of.hook)}, SAE {coded(made_of.sae)}, "
+            f"meta-SAE {coded(made_of.meta_sae)}. Open another one in the sidebar."
         )
     with st.container(
         key="open-line", horizontal=True, vertical_alignment="center", gap="small", wrap=False

@@ -14,8 +14,9 @@ from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.lab.lab import Lab, open_lab
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Opened
-from metasae.sources.user_presets import preset_of
 from metasae.text.windows import Windows
+from workbench import visitor
+from workbench.allowed import Right
 from workbench.background import Kept, Work, kept
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ def _closed(opening: Work[Lab]) -> None:
 
 @kept(max_entries=2, on_release=_closed)
 def _lab(preset: Opened) -> Work[Lab]:
-    wanted = preset_of(preset)
+    wanted = visitor.preset(preset)
     return Work(lambda progress: open_lab(wanted, progress), "Opening the model")
 
 
@@ -99,8 +100,13 @@ def get_lab(preset: Opened) -> Lab:
     """The opened preset; draws the progress of its first opening.
 
     Raises:
-        UserError: when it can't be opened; the next call tries again.
+        UserError: when it can't be opened; the next call tries again. When the visitor may not
+            open it, even if others have.
     """
+    # What is kept is kept for all sessions, whoever was allowed to open it.
+    who = visitor.visitor()
+    if who.guest and not visitor.is_made(visitor.preset(preset)):
+        who.check(Right.TRAINING)
     return _lab(preset)
 
 

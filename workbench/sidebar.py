@@ -5,12 +5,12 @@ from contextlib import suppress
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.lab.preset_files import CITIES, folder_of
 from metasae.sources.presets import Hub, Opened, Preset
 from metasae.sources.releases import is_release
-from metasae.sources.user_presets import find_preset, keep, names
+from metasae.sources.user_presets import keep, names
 from metasae.text.cities import load_cities
-from workbench import session
+from workbench import session, visitor
+from workbench.allowed import Right
 from workbench.text import escape
 
 
@@ -19,8 +19,9 @@ def presets() -> None:
     with st.sidebar:
         st.subheader("What is open", anchor=False)
         _pick(session.view().setting.preset.name)
-        with st.expander("Open a model and SAEs of your own"):
-            _form()
+        if visitor.may_or_said(Right.PATHS):
+            with st.expander("Open a model and SAEs of your own"):
+                _form()
 
 
 def _pick(now: str) -> None:
@@ -41,7 +42,7 @@ def _pick(now: str) -> None:
     )
     # The page itself says what is wrong with a preset that isn't there.
     with suppress(UserError):
-        st.caption(escape(find_preset(now).title))
+        st.caption(escape(_named(now).title))
     wanted = st.session_state.get("preset-wanted")
     if not wanted or wanted == now:
         return
@@ -53,20 +54,31 @@ def _pick(now: str) -> None:
     def left() -> None:
         st.session_state.pop("preset-wanted", None)
 
-    st.markdown(f"**{escape(find_preset(wanted).title)}**")
+    st.markdown(f"**{escape(_named(wanted).title)}**")
     st.markdown(_cost(wanted))
+    if not visitor.may_or_said(Right.TRAINING):
+        return
     with st.container(horizontal=True):
         st.button("Open it", type="primary", key="preset-open", on_click=opened)
         st.button("Leave it", key="preset-leave", on_click=left)
 
 
+def _named(name: str) -> Preset:
+    """The preset of a text form.
+
+    Raises:
+        UserError: when there is none, or the visitor may not open it.
+    """
+    return visitor.preset(Opened.from_text(name))
+
+
 def _cost(name: str) -> str:
     """What the first opening of a preset takes; empty when it was opened before."""
     try:
-        preset = find_preset(name)
+        preset = _named(name)
     except UserError:
         return ""
-    if preset.weights is not None or (folder_of(preset) / CITIES).exists():
+    if visitor.is_made(preset):
         return ""
     size = _bytes(preset)
     download = f"downloads about {size / 1e6:,.0f} MB from the Hugging Face hub, " if size else ""
@@ -102,14 +114,13 @@ def _form() -> None:
         name = st.text_input("Name", max_chars=40)
         if not st.form_submit_button("Open"):
             return
-    values: dict[str, object] = {
-        "name": name.strip(),
-        "model": model.strip(),
-        "saes": [line.strip() for line in saes.splitlines() if line.strip()],
-    }
+    values: dict[str, object] = {"name": name.strip()}
     if layer.strip():
         values["hook_layer"] = int(layer) if layer.strip().isdecimal() else layer
     try:
+        place = visitor.visitor().place
+        values["model"] = place(model.strip())
+        values["saes"] = [place(line.strip()) for line in saes.splitlines() if line.strip()]
         preset = keep(values)
     except UserError as error:
         st.error(escape(str(error)))

@@ -10,6 +10,9 @@ _ACTIVE = re.compile(
     r"|^[#+\-=]"  # what only begins a line
 )
 _NUMBERED = re.compile(r"^(\d+)([.)])")
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What turns the direction in which the rest of a line is written, also of what isn't data's."""
+
 _INVISIBLE = {"\n": "⏎", "\r": "⏎", "\t": "⇥", "\u00a0": "␣", "\u200b": "∅"}
 
 
@@ -21,9 +24,19 @@ def visible(token: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in shown) or "∅"
 
 
+def one_way(text: str) -> str:
+    """Text without what would turn the direction of the text around it."""
+    return _TURNING.sub("�", text)
+
+
 def escape(text: str) -> str:
     """Text as it is, whatever Markdown or directive it looks like, on one line."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", " ".join(one_way(text).split()))
+
+
+def coded(text: str) -> str:
+    """Text set as code, on one line."""
+    return f"`{' '.join(one_way(text).replace('`', 'ˋ').split()) or ' '}`"
 
 
 def plain(text: str) -> str:
@@ -33,7 +46,7 @@ def plain(text: str) -> str:
     """
     if "](" in text:  # a link, whose address can be anything
         return escape(text)
-    marked = _ACTIVE.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
+    marked = _ACTIVE.sub(lambda found: f"\\{found[0]}", " ".join(one_way(text).split()))
     return _NUMBERED.sub(r"\1\\\2", marked)
 
 

@@ -168,11 +168,15 @@ def fetch(arguments: argparse.Namespace) -> Fetched:
 
 def build(arguments: argparse.Namespace) -> Report:
     """Make everything the preset ships."""
+    from metasae.release.build import FILES
     from metasae.release.build import build as make
     from metasae.release.material import shipped_folder
+    from metasae.sources.files import check_place
 
     preset = preset_of(arguments.preset)
-    out = writable(arguments.out, folder=True) or shipped_folder(preset)
+    if given := writable(arguments.out, folder=True):
+        check_place(given, FILES, "what is made")
+    out = given or shipped_folder(preset)
     return Report(make(preset, out, progress.to_stream()))
 
 

@@ -11,7 +11,7 @@ from metasae import progress
 from metasae.cli.arguments import Add, Written, number, opened_explorer, opened_lab, whole, writable
 from metasae.cli.cities import NameLatents
 from metasae.errors import UserError
-from metasae.sources.files import json_text, written_whole
+from metasae.sources.files import check_place, json_text, written_whole
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
@@ -242,12 +242,14 @@ def latents(arguments: argparse.Namespace) -> FoundLatents:
 
 def describe(arguments: argparse.Namespace) -> Described:
     """Collect evidence and write labels."""
-    from metasae.explorer.describing import Asking, describe, relabel
+    from metasae.explorer.describing import FILES, Asking, describe, relabel
     from metasae.explorer.evidence import TOKENS, own_folder
     from metasae.explorer.label_server import Endpoint
 
     preset = preset_of(arguments.preset)
-    out = writable(arguments.out, folder=True) or own_folder(preset)
+    if given := writable(arguments.out, folder=True):
+        check_place(given, FILES, "evidence and labels")
+    out = given or own_folder(preset)
     asking = None
     if arguments.endpoint is not None:
         asking = Asking(

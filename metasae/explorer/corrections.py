@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.files import json_text, written_whole
+from metasae.sources.files import json_text, parsed_json, written_whole
 from metasae.sources.presets import Preset
 from metasae.sources.records import from_values, to_values
 
@@ -69,7 +69,7 @@ class Corrections:
             UserError: for any other content.
         """
         try:
-            read = from_values(Corrections, json.loads(content))
+            read = from_values(Corrections, parsed_json(content))
             labels = {
                 kind: {str(int(index)): text[:LONGEST] for index, text in group.items()}
                 for kind, group in read.labels.items()
@@ -93,9 +93,9 @@ def explained(content: str | bytes) -> dict[str, str]:
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     try:
         try:
-            rows = json.loads(text)
+            rows = parsed_json(text)
         except ValueError:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [parsed_json(line) for line in text.splitlines() if line.strip()]
         labels: dict[str, str] = {}
         for row in rows:
             index = row["index"] if "index" in row else row["feature"]

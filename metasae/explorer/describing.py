@@ -19,6 +19,12 @@ from metasae.saes import neighbours
 from metasae.sources.files import write_json, written_whole
 from metasae.text.windows import Windows
 
+FILES = (
+    "contexts-*.parquet", "counts-*.parquet", "facts-*.json", "labels-*.parquet",
+    "answers-*.jsonl", REPORT,
+)  # fmt: skip
+"""What a folder of evidence and labels holds."""
+
 
 @dataclass(frozen=True)
 class Asking:

@@ -29,6 +29,8 @@ from metasae.errors import UserError
 from metasae.explorer.held_out import Bag, HeldOut
 from metasae.explorer.labels import CLEAR, UNCLEAR, Label
 from metasae.progress import Progress, silent
+from metasae.sources.addresses import public_address
+from metasae.sources.files import parsed_json
 from metasae.sources.records import from_values, to_values
 
 KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
@@ -68,6 +70,8 @@ class Endpoint:
     Attributes:
         url: its base, such as http://localhost:8080/v1.
         model: the name it knows its model by.
+        public: whether it was named by somebody else than the person at this machine: only public
+            addresses are asked, and `KEY_VARIABLE`'s key isn't sent.
 
     Raises:
         UserError: for a url that is no http or https address.
@@ -75,6 +79,7 @@ class Endpoint:
 
     url: str
     model: str = "default"
+    public: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -98,7 +103,8 @@ class Endpoint:
         A failed connection, status 429 and statuses from 500 are tried again, `ATTEMPTS` in all.
 
         Raises:
-            UserError: when the server can't be reached or refuses.
+            UserError: when the server can't be reached or refuses; where it has to be public and
+                isn't.
             ValueError: when the answer holds no label.
         """
         body = {
@@ -118,7 +124,10 @@ class Endpoint:
             reraise=True,
         )
         try:
-            content = attempts(_post, f"{self.url.rstrip('/')}/chat/completions", body, _headers())
+            content = attempts(
+                _post, f"{self.url.rstrip('/')}/chat/completions", body,
+                {} if self.public else _headers(), self.public,
+            )  # fmt: skip
         except httpx.HTTPStatusError as error:
             raise UserError(
                 f"{self.url} refuses with status {error.response.status_code}; check its address, "
@@ -149,13 +158,23 @@ def _headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _post(url: str, body: object, headers: Mapping[str, str]) -> bytes:
-    """What the server answers, `_LARGEST` bytes at most.
+def _post(url: str, body: object, headers: Mapping[str, str], public: bool = False) -> bytes:
+    """What the server answers, `_LARGEST` bytes at most; it is followed nowhere else.
 
     Raises:
         httpx.HTTPError: when it can't be reached or its status is no success.
+        UserError: where it has to be public and isn't.
     """
-    with httpx.stream("POST", url, json=body, headers=headers, timeout=TIMEOUT) as response:
+    to, secured = httpx.URL(url), {}
+    if public:
+        # Asked by the address that was looked at, under its own name.
+        address = public_address(to.host, to.port or {"https": 443}.get(to.scheme, 80))
+        headers, secured = {**headers, "Host": to.netloc.decode()}, {"sni_hostname": to.host}
+        to = to.copy_with(host=address)
+    with (
+        httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client,
+        client.stream("POST", to, json=body, headers=headers, extensions=secured) as response,
+    ):
         response.raise_for_status()
         content = b""
         for part in response.iter_bytes():
@@ -189,9 +208,9 @@ def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
         ValueError: for anything else.
     """
     try:
-        text = json.loads(content)["choices"][0]["message"]["content"]
+        text = parsed_json(content)["choices"][0]["message"]["content"]
         inside = re.search(r"\{.*\}", text, re.DOTALL)
-        values = json.loads(inside[0]) if inside else {}
+        values = parsed_json(inside[0]) if inside else {}
         label = " ".join(str(values["label"]).split())[:200]
         words = tuple(str(word).strip().lower()[:60] for word in values["words"])[:5]
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -277,7 +296,7 @@ def _kept(path: Path) -> Iterator[_Answer]:
         return
     for line in path.read_text("utf-8").splitlines():
         try:
-            yield from_values(_Answer, json.loads(line))
+            yield from_values(_Answer, parsed_json(line))
         except ValueError:
             # A line a killed run left half written is asked for again.
             _log.info("a line of %s is damaged", path, exc_info=True)

@@ -1,7 +1,7 @@
 """RAVEL as a study: asked, kept, stopped and read back like the others."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from metasae.ravel import data, evaluation
 from metasae.ravel.data import RavelData
 from metasae.ravel.engine import Where
 from metasae.ravel.evaluation import Configuration
+from metasae.studies.settings import PLACE
 from metasae.studies.study import Finding, Material, Study
 
 
@@ -36,7 +37,7 @@ class Settings:
     """
 
     quick: bool = False
-    data: str = ""
+    data: str = field(default="", metadata=PLACE)
     kind: str = "city"
     digest: str = ""
     methods: str = ""

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from metasae.lab.preset_files import META_SAE, WORDS
+from metasae.lab.preset_files import CITIES, META_SAE, NAMES, REPORT, WORDS
 from metasae.lm.loading import load_model
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
@@ -29,6 +29,9 @@ from metasae.training.config import TrainConfig
 from metasae.training.kl_finetune import KLFinetuner
 from metasae.training.meta_sae import train_meta_sae
 from metasae.training.rows import TensorRows
+
+FILES = ("sae-*", META_SAE, CITIES, NAMES, REPORT, WORDS)
+"""What a release's folder holds."""
 
 
 def build(

@@ -7,8 +7,9 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,19 @@ def read_json(path: Path) -> Any:
         OSError: when it can't be read.
         ValueError: when it holds no JSON.
     """
-    return json.loads(path.read_text("utf-8"))
+    return parsed_json(path.read_text("utf-8"))
+
+
+def parsed_json(content: str | bytes) -> Any:
+    """The values of a JSON text that somebody brought.
+
+    Raises:
+        ValueError: when it is none, or nested deeper than any that is meant.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("It is nested too deeply.") from error
 
 
 def write_json(path: Path, values: Any, dense: bool = False) -> None:
@@ -165,15 +178,47 @@ def check_writable(target: Path, folder: bool = False) -> None:
         ) from error
 
 
+def check_place(out: Path, own: Collection[str], what: str) -> None:
+    """Refuse a folder that holds something else than what is about to be written there.
+
+    Args:
+        own: patterns of the names that belong there.
+        what: would take the place of others, as the middle of a sentence.
+
+    Raises:
+        UserError: for it.
+    """
+    if not out.is_dir():
+        return
+    others = sorted(
+        one.name for one in out.iterdir() if not any(fnmatchcase(one.name, name) for name in own)
+    )
+    if others:
+        raise UserError(
+            f'{out} holds other files ("{others[0]}"), and {what} would take their place; name a '
+            "new folder."
+        )
+
+
 def expanded(text: str) -> Path:
     """The path a user typed, with ``~`` replaced by the home folder.
 
     Raises:
-        UserError: for the home folder of a user this machine doesn't know.
+        UserError: for the home folder of a user this machine doesn't know, and for what can be the
+            name of no file: too long, or with characters that none has.
     """
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        path.stat()
     except RuntimeError as error:
         raise UserError(
             f'"{text}" begins with a home folder that isn\'t there; write the path in full.'
         ) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return path  # whoever opens it says why it can't be
+        shown = ascii(text[:40])[1:-1]
+        raise UserError(
+            f'"{shown}" can\'t be the name of a file or folder; write another path.'
+        ) from error
+    return path

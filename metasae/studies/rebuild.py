@@ -18,7 +18,7 @@ Shapes: F latents, M rows to rebuild from, D = d_model.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.neighbours import top_cosines
 from metasae.saes.pursuit import pursuits
 from metasae.sources.files import expanded
+from metasae.studies.settings import PLACE
 from metasae.studies.study import Finding, Material, Study, ratio_with_interval
 from metasae.training.controls import gaussian_like, principal_components
 from metasae.training.meta_sae import RECIPE
@@ -71,7 +72,7 @@ class Configuration:
     steps: int = 1000
     batch: int = 4096
     seed: int = 0
-    elsewhere: str = ""
+    elsewhere: str = field(default="", metadata=PLACE)
 
     def __post_init__(self) -> None:
         if not 0 < self.smallest < 1:

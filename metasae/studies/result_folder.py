@@ -16,6 +16,7 @@ import pandas as pd
 
 from metasae.errors import UserError
 from metasae.explorer.svg import svg_of
+from metasae.sources import files
 from metasae.sources.files import read_json, write_json, written_whole
 from metasae.steering.provenance import Provenance, Weights
 from metasae.studies.study import Finding, Study
@@ -91,10 +92,7 @@ def check_place(out: Path) -> None:
     Raises:
         UserError: for it.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
-        raise UserError(
-            f"{out} holds other files, and a result would take their place; name a new folder."
-        )
+    files.check_place(out, (RESULT, TABLES, CHARTS), "a result")
 
 
 def write(

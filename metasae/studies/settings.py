@@ -2,6 +2,16 @@
 
 import inspect
 import re
+from dataclasses import fields
+
+PLACE = {"place": True}
+"""Metadata of a field that names a folder or a file, which is opened: who may is asked first."""
+
+
+def places(configuration: type) -> tuple[str, ...]:
+    """The fields that are marked with `PLACE`."""
+    return tuple(one.name for one in fields(configuration) if one.metadata.get("place"))
+
 
 _FIELDS = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*)$")
 

@@ -13,7 +13,7 @@ from metasae.search.pairs_job import PairsJob
 from metasae.search.spec import Spec
 from metasae.steering.edits import Edit
 from metasae.text.names import one_line
-from workbench import session
+from workbench import session, visitor
 from workbench.charts.combinations import PICKED, pairs_chart
 from workbench.enumerate import searches
 from workbench.enumerate.cards import card, meaning
@@ -61,7 +61,10 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
             failed(failure)
         missing = state.total - state.done
         st.button(
-            f"Search {missing} pairs", type="primary", key="pairs-start", on_click=searching.start
+            f"Search {missing} pairs",
+            type="primary",
+            key="pairs-start",
+            on_click=visitor.search(searching.start),
         )
         cost = searching.cost
         st.caption(

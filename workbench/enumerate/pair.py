@@ -14,7 +14,7 @@ from metasae.search.pairs_job import PairsJob
 from metasae.search.report import Assessment
 from metasae.search.summary import Summary
 from metasae.steering.edits import Edit
-from workbench import session, shared
+from workbench import session, shared, visitor
 from workbench.charts.combinations import MOST_POINTS, PICKED, leads_chart
 from workbench.enumerate import searches
 from workbench.enumerate.cards import card, meaning
@@ -106,7 +106,7 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
             else f"Try all {count:,} combinations",
             type="primary",
             key="search-start",
-            on_click=searching.start,
+            on_click=visitor.search(searching.start),
         )  # fmt: skip
         begun = f"{done:,} of {total:,} are done. " if done else ""
         left = max(1.0, cost.seconds * (total - done) / total)

@@ -9,6 +9,7 @@ from metasae.explorer.evidence import Snippet
 from workbench.charts.ink import DARK, LIGHT, Ink
 from workbench.frame import ink
 from workbench.navigation import move
+from workbench.text import one_way
 
 _STRONGEST = {LIGHT: "#F2B33D", DARK: "#7A5200"}
 """Colour behind the strongest token, by theme: the theme's text stands out on it and on all
@@ -53,7 +54,7 @@ def snippets_html(snippets: Sequence[Snippet], top: float, ink: Ink = LIGHT) -> 
     for one in snippets:
         cells = []
         for token, value in one.tokens:
-            text = html.escape(token.replace("\n", "⏎"))
+            text = html.escape(one_way(token.replace("\n", "⏎")))
             if value > 0:
                 # A space in front stays outside, where it is seen as one.
                 word = text.lstrip(" ")
@@ -78,7 +79,7 @@ def _tag(one: Snippet, ink: Ink) -> str:
     frame = f"border:1px solid {ink.other};border-radius:3px;padding:0 5px;" if one.written else ""
     return (
         f'<span style="{frame}color:{ink.other};font-size:.75rem;white-space:nowrap">'
-        f"{html.escape(name)}</span>"
+        f"{html.escape(one_way(name))}</span>"
     )
 
 

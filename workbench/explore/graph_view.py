@@ -23,7 +23,7 @@ from workbench.files import download
 from workbench.frame import ink
 from workbench.navigation import METAS, go, keep_link, move
 from workbench.picking import choose, choose_point
-from workbench.text import escape
+from workbench.text import escape, one_way
 
 _MOST = 6
 """Latents a graph may start from."""
@@ -224,7 +224,7 @@ def _legend(nodes: pd.DataFrame, ink: Ink) -> str:
     def entry(mark: str, says: str) -> str:
         return (
             '<span style="display:inline-flex;align-items:center;gap:6px;min-width:0">'
-            f"{mark}<span>{html.escape(says)}</span></span>"
+            f"{mark}<span>{html.escape(one_way(says))}</span></span>"
         )
 
     def mark(colour: str, radius: str, size: int = 12, line: int = 1) -> str:

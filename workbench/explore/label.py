@@ -6,6 +6,8 @@ from streamlit.delta_generator import DeltaGenerator
 from metasae.errors import UserError
 from metasae.explorer.corrections import Corrections, explained
 from metasae.explorer.explorer import META, Explorer
+from workbench import visitor
+from workbench.allowed import Right
 from workbench.files import download
 from workbench.frame import failed
 from workbench.text import escape
@@ -42,13 +44,17 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
 
 
 def _correction(explorer: Explorer, kind: str, index: int, own: str) -> None:
-    text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
-    if st.button("Save", key=f"keep-{kind}-{index}"):
-        _keep(explorer, explorer.corrections.with_label(kind, index, text))
+    saving = visitor.may_or_said(Right.SAVING)
+    if saving:
+        text = st.text_input("Label", own, key=f"label-{kind}-{index}", max_chars=200)
+        if st.button("Save", key=f"keep-{kind}-{index}"):
+            _keep(explorer, explorer.corrections.with_label(kind, index, text))
     download(
         "Download all corrections", explorer.corrections.to_json, "labels.json", "application/json",
         f"share-{kind}-{index}",
     )  # fmt: skip
+    if not (saving and visitor.may_or_said(Right.UPLOADS)):
+        return
     file = st.file_uploader(
         "Import a file of labels", ["json", "jsonl"], key=f"import-{kind}-{index}"
     )

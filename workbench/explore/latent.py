@@ -15,6 +15,7 @@ from workbench.explore.tokens import token_list
 from workbench.frame import failed, ink
 from workbench.navigation import GRAPH, METAS, STEER, go, go_to_view
 from workbench.picking import choose, choose_point
+from workbench.text import escape
 
 _SHOWN = 10
 """Contexts on a page at first."""
@@ -99,7 +100,7 @@ def _evidence(page: LatentPage) -> None:
     if evidence is None:
         st.info(
             "Nobody has collected where these latents fire. In a terminal: python -m metasae "
-            f"describe --preset {explorer.lab.preset.opened} --width {page.width}"
+            f"describe --preset {escape(str(explorer.lab.preset.opened))} --width {page.width}"
         )
         return
     total = int(evidence.counts[page.latent].sum())
@@ -140,7 +141,7 @@ def _contexts(page: LatentPage) -> None:
         st.info(
             "The text on this machine is another than the evidence is about, so no contexts can be "
             "shown. In a terminal: python -m metasae describe --preset "
-            f"{explorer.lab.preset.opened} --width {page.width}"
+            f"{escape(str(explorer.lab.preset.opened))} --width {page.width}"
         )
         return
     real = real_text_switch()

@@ -18,12 +18,11 @@ from metasae.studies.registry import MOST_SEEDS
 from metasae.studies.runs import Run
 from metasae.studies.study import Study
 from metasae.text.cities import ATTRIBUTES
-from workbench import session
+from workbench import session, visitor
+from workbench.allowed import Right
 from workbench.studies import jobs
 from workbench.studies.ask import TELLS, begin_run, finished_here, training_before
 from workbench.text import escape
-
-_HERE = ("localhost", "127.0.0.1", "::1")
 
 _SAMPLES = {True: "Quick: a small sample", False: "Full: all methods"}
 
@@ -38,6 +37,8 @@ def ask(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> Ma
     Returns:
         Nothing: what is not asked yet is in no link.
     """
+    if not visitor.may_or_said(Right.STUDIES):
+        return {}
     own = run.identity if run else ""
     was: dict[str, Any] = dict(run.asked.configuration) if run else {"quick": True}
     quick = st.radio(
@@ -83,7 +84,7 @@ def _settings(
             format_func={"last": "the name's last token", "all": "all tokens"}.get,
             key=f"ravel-where-{own}", horizontal=True,
         )  # fmt: skip
-        if st.get_option("server.address") in _HERE:
+        if visitor.may(Right.PATHS):
             said["data"] = st.text_input(
                 "Folder of RAVEL's own files", was.get("data", ""), key=f"ravel-data-{own}",
                 help="On this machine. Left empty, the names are this project's own cities.",
@@ -134,12 +135,13 @@ def _takes(study: Study, lab: Lab, said: dict[str, Any], seeds: int) -> str:
     return f"No earlier run here was timed from end to end.{times} {TELLS} {before}".strip()
 
 
+@visitor.needs(Right.STUDIES)
 def _begin(lab: Lab, study: Study, said: dict[str, Any], seeds: int) -> None:
     """Begin a run, or show the one that was asked the same (in a widget's callback)."""
     try:
         settings = Settings(**said)
         if settings.data:
-            folder: Path = expanded(settings.data).resolve()
+            folder: Path = expanded(visitor.visitor().place(settings.data)).resolve()
             settings = replace(settings, data=str(folder)).with_digest()
     except UserError as error:
         session.notify(str(error))

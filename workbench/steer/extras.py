@@ -19,7 +19,7 @@ from workbench.state import Setting, Writing
 from workbench.steer import citing, continuations, experiments
 from workbench.steer.continuations import Written
 from workbench.steer.tables import csv_file, json_file, view_from_json
-from workbench.text import escape
+from workbench.text import coded, escape
 
 WRITING = "Let it write"
 """The tab on which the model goes on writing."""
@@ -277,7 +277,7 @@ def about(lab: Lab) -> None:
 Measured: {kept}the meta-SAE explains {meta["fve"]:.0%} of the variance of the decoder directions
 with {meta["l0"]:.1f} meta-latents each{against}.
 
-Open here: `{provenance.model}`, `{provenance.hook}`, SAE `{provenance.sae}`, meta-SAE
-`{provenance.meta_sae}`.
+Open here: {coded(provenance.model)}, {coded(provenance.hook)}, SAE {coded(provenance.sae)},
+meta-SAE {coded(provenance.meta_sae)}.
 """
     )

@@ -10,7 +10,8 @@ from metasae.ravel import masks
 from metasae.ravel.masks import Mask
 from metasae.sources.files import json_text
 from metasae.steering.experiment import Experiment
-from workbench import session
+from workbench import session, visitor
+from workbench.allowed import Right
 from workbench.files import download
 from workbench.text import escape, plain
 
@@ -32,7 +33,8 @@ def mask_menu(lab: Lab, experiment: Experiment) -> None:
             _mask(lab, experiment, mask)
         if not kept:
             st.caption("None is saved here yet.")
-        st.file_uploader("Load a mask's JSON", "json", key=_UPLOAD, on_change=_uploaded)
+        if visitor.may_or_said(Right.UPLOADS) and visitor.may_or_said(Right.SAVING):
+            st.file_uploader("Load a mask's JSON", "json", key=_UPLOAD, on_change=_uploaded)
 
 
 def _mask(lab: Lab, experiment: Experiment, mask: Mask) -> None:
@@ -58,11 +60,12 @@ def _mask(lab: Lab, experiment: Experiment, mask: Mask) -> None:
             "JSON", partial(json_text, mask.to_dict()), f"mask-{mask.name}.json",
             "application/json", f"mask-file-{mask.name}",
         )  # fmt: skip
-        st.button(
-            "Delete", icon=":material/delete:", key=f"mask-delete-{mask.name}", type="tertiary",
-            help=plain(f"Delete the mask {mask.name}; its JSON brings it back"), on_click=_forget,
-            args=(mask,),
-        )  # fmt: skip
+        if visitor.may(Right.SAVING):
+            st.button(
+                "Delete", icon=":material/delete:", key=f"mask-delete-{mask.name}", type="tertiary",
+                help=plain(f"Delete the mask {mask.name}; its JSON brings it back"),
+                on_click=_forget, args=(mask,),
+            )  # fmt: skip
     st.caption(escape(about))
 
 
@@ -75,6 +78,7 @@ def _tick(experiment: Experiment, mask: Mask) -> None:
         session.notify(str(error))
 
 
+@visitor.needs(Right.SAVING)
 def _forget(mask: Mask) -> None:
     try:
         masks.forget(mask.name)
@@ -82,6 +86,7 @@ def _forget(mask: Mask) -> None:
         session.notify(str(error))
 
 
+@visitor.needs(Right.UPLOADS, Right.SAVING)
 def _uploaded() -> None:
     """Keep the mask of a file (in the uploader's callback)."""
     file = st.session_state[_UPLOAD]

@@ -9,14 +9,16 @@ import pandas as pd
 
 from metasae.errors import UserError
 from metasae.sources import cache
+from metasae.sources.files import parsed_json
 from metasae.sources.presets import Opened
-from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
 from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
 from metasae.text.prompts import wording_of
+from workbench import visitor
+from workbench.allowed import Refused
 from workbench.state import LinkError, Setting, View
 from workbench.text import share, visible
 
@@ -159,7 +161,7 @@ def view_from_json(content: bytes, here: Provenance) -> Loaded:
 
 def _read(content: bytes) -> Loaded:
     try:
-        facts: dict[str, Any] = json.loads(content)
+        facts: dict[str, Any] = parsed_json(content)
         made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
         # The command line's has no view. Written as a link it is checked as one.
         query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()
@@ -182,7 +184,9 @@ def _check_there(opened: Opened) -> None:
         UserError: when it isn't, or a meta-SAE of the user's that belongs to it.
     """
     try:
-        preset = preset_of(opened)
+        preset = visitor.preset(opened)
+    except Refused:
+        raise
     except UserError as error:
         raise UserError(
             f'This file was made with the preset "{opened}", which isn\'t there; add that preset '

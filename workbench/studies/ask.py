@@ -1,7 +1,7 @@
 """How a study is asked: its settings, the number of meta-SAEs, what it takes, the button."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import streamlit as st
@@ -12,9 +12,10 @@ from metasae.progress import duration
 from metasae.studies.registry import MOST_SEEDS
 from metasae.studies.runs import Run, all_runs, begin
 from metasae.studies.seeds import missing
-from metasae.studies.settings import meanings
+from metasae.studies.settings import meanings, places
 from metasae.studies.study import Study
-from workbench import session
+from workbench import session, visitor
+from workbench.allowed import Right
 from workbench.frame import failed
 from workbench.studies import jobs
 from workbench.studies.place import SEEDS, go
@@ -42,6 +43,8 @@ def ask(lab: Lab, study: Study, run: Run | None, typed: Mapping[str, str]) -> di
     Returns:
         The settings that were changed and are not asked yet, for the link.
     """
+    if not visitor.may_or_said(Right.STUDIES):
+        return {}
     own = f"{study.name}-{run.identity if run else ''}"
     begun = run.asked.seeds if run else 1
     key = f"seeds-{own}"
@@ -93,6 +96,8 @@ def _settings(
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):
         for name, usual in asdict(study.configuration()).items():
+            if name in places(study.configuration) and not visitor.may(Right.PATHS):
+                continue
             key = f"set-{own}-{name}"
             if key not in st.session_state:
                 st.session_state[key] = _begins(begun[name], typed.get(name))
@@ -184,9 +189,14 @@ def training_before(lab: Lab, seeds: int) -> str:
     return f"Before it {which} trained, about {duration(seconds)}, timed here on a few steps."
 
 
+@visitor.needs(Right.STUDIES)
 def begin_run(lab: Lab, study: Study, configuration: Any, seeds: int) -> None:
     """Begin a run, or show the one that was asked the same (in a widget's callback)."""
     try:
+        for name in places(type(configuration)):
+            if named := getattr(configuration, name):
+                place = visitor.visitor().place(named)
+                configuration = replace(configuration, **{name: place})
         run = begin(lab, study, configuration, seeds)
     except UserError as error:
         session.notify(str(error))

@@ -137,7 +137,8 @@ def _numbers(study: Study, found: StoredFinding) -> None:
     table = figures.numbers(found.figures, study.words)
     if len(table):
         with st.container(width=_NUMBERS):
-            table["Figure"] = table["Figure"].map(plain)
+            for name in ("Figure", "Value"):
+                table[name] = table[name].map(plain)
             st.table(table.set_index("Figure"), border="horizontal")
     for name, several in figures.lists(found.figures, study.words).items():
         st.caption(escape(name[:1].upper() + name[1:]))

@@ -11,7 +11,8 @@ from metasae.lab.lab import Lab
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.runs import Run, all_runs
 from metasae.studies.study import Study
-from workbench import session
+from workbench import session, visitor
+from workbench.allowed import Right
 from workbench.background import Work, watch
 from workbench.frame import failed
 from workbench.picking import choose
@@ -72,7 +73,7 @@ def _opened(lab: Lab, study: Study, run: Run, typed: Typed, ask: Ask, show: Show
         if work.cancelled:
             _stopping(work)
         else:
-            watch(work)
+            watch(work, visitor.may(Right.STUDIES))
             st.caption("It goes on while you look at other pages, and when this one is closed.")
         return typed
     if run.finished:
@@ -105,6 +106,8 @@ def _opened(lab: Lab, study: Study, run: Run, typed: Typed, ask: Ask, show: Show
 
 
 def _go_on(lab: Lab, study: Study, run: Run, label: str) -> None:
+    if not visitor.may_or_said(Right.STUDIES):
+        return
     with st.container(horizontal=True):
         try:
             run.check_opened(lab)
@@ -113,7 +116,7 @@ def _go_on(lab: Lab, study: Study, run: Run, label: str) -> None:
         else:
             st.button(
                 label, type="primary", key=f"go-on-{run.identity}",
-                on_click=jobs.start, args=(lab, run, study.title),
+                on_click=visitor.needs(Right.STUDIES)(jobs.start), args=(lab, run, study.title),
             )  # fmt: skip
         _delete(run, "This deletes what this run worked out so far.")
 
@@ -128,6 +131,8 @@ def _stopping(work: Work[StoredFinding]) -> None:
 
 def _delete(run: Run, what: str) -> None:
     """A button that deletes a run once the person has said so again."""
+    if not visitor.may(Right.STUDIES):
+        return
     with st.popover("Delete", icon=":material/delete:"):
         st.markdown(f"{what} It can't be brought back.")
         st.button(
@@ -136,6 +141,7 @@ def _delete(run: Run, what: str) -> None:
         )  # fmt: skip
 
 
+@visitor.needs(Right.STUDIES)
 def _deleted(run: Run) -> None:
     try:
         jobs.delete(run)

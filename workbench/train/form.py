@@ -14,6 +14,8 @@ from metasae.training.config import TrainConfig
 from metasae.training.controls import CONTROLS, TRAINED
 from metasae.training.meta_sae import RECIPE
 from metasae.training.unfinished import unfinished_trainings
+from workbench import visitor
+from workbench.allowed import Right
 from workbench.frame import failed
 from workbench.text import escape
 from workbench.train import trainings
@@ -31,10 +33,12 @@ CONTROL_NAMES = {
 def form(lab: Lab) -> None:
     """What to take apart and how; the cost before the start."""
     st.subheader("Train a new meta-SAE", anchor=False)
-    sources = _sources(lab)
-    if not sources:
+    if not visitor.may_or_said(Right.TRAINING):
         return
     try:
+        sources = _sources(lab)
+        if not sources:
+            return
         directions = trainings.get_directions(sources)
     except UserError as error:
         failed(error)
@@ -94,14 +98,19 @@ def _taken(lab: Lab) -> set[str]:
 
 
 def _sources(lab: Lab) -> tuple[str, ...]:
-    """The folders, files or hub names that are chosen."""
+    """The folders, files or hub names that are chosen.
+
+    Raises:
+        UserError: for a place that the visitor may not open.
+    """
     preset = lab.preset
     choices: dict[str, tuple[str, ...]] = {
         f"{width:,} latents, {preset.model.name}": (preset.sae(width),)
         for width in sorted(preset.widths, reverse=True)
     }
     choices["all widths together"] = tuple(preset.sae(width) for width in preset.widths)
-    picked = st.selectbox("What to take apart", [*choices, _OWN], key="train-what")
+    own = [_OWN] if visitor.may(Right.PATHS) else []
+    picked = st.selectbox("What to take apart", [*choices, *own], key="train-what")
     if picked != _OWN:
         return choices[picked]
     typed = st.text_input(
@@ -112,7 +121,7 @@ def _sources(lab: Lab) -> tuple[str, ...]:
         help="SAELens's folders of any architecture, the authors' config.json with sae.pt, or a "
         "matrix with a row per latent as .safetensors, .npy or .pt.",
     ).strip()
-    return (typed,) if typed else ()
+    return (visitor.visitor().place(typed),) if typed else ()
 
 
 def _start(

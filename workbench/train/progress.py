@@ -10,6 +10,8 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.sources import cache
 from metasae.training.unfinished import TrainingRequest, unfinished_trainings
+from workbench import visitor
+from workbench.allowed import Right
 from workbench.charts.training import training_curve
 from workbench.frame import failed, ink
 from workbench.text import escape
@@ -54,6 +56,8 @@ def stopped(lab: Lab) -> None:
                 continue
             st.markdown(f"Stopped before its end {what}. What was done is kept.")
             st.caption("Of " + escape(", ".join(request.sources)))
+            if not visitor.may(Right.TRAINING):
+                continue
             with st.container(horizontal=True):
                 if st.button("Resume", key=f"resume-{name}", type="primary"):
                     _resume(request)
@@ -81,7 +85,8 @@ def _running(training: Training) -> None:
     if training.work.done:
         st.rerun()
     st.progress(training.work.fraction, text=training.work.line)
-    st.button("Cancel", key=f"cancel-{training.out.name}", on_click=training.cancel)
+    if visitor.may(Right.TRAINING):
+        st.button("Cancel", key=f"cancel-{training.out.name}", on_click=training.cancel)
     _curve(training)
 
 
@@ -104,6 +109,8 @@ def _ended(lab: Lab, training: Training) -> None:
         made = training.work.result()
     except UserError as error:
         failed(error)
+        if not visitor.may(Right.TRAINING):
+            return
         with st.container(horizontal=True):
             if st.button("Resume", key=f"again-{name}", type="primary"):
                 trainings.trainings()[training.out] = training.again()
@@ -113,6 +120,8 @@ def _ended(lab: Lab, training: Training) -> None:
     report(made)
     _curve(training)
     use(lab, training.out, made)
+    if not visitor.may(Right.TRAINING):
+        return
     with st.container(horizontal=True):
         _close(training)
         delete_made(lab, training.out)

@@ -14,7 +14,8 @@ from metasae.progress import duration
 from metasae.saes import formats
 from metasae.sources import cache
 from metasae.sources.files import read_json, remove
-from workbench import session, shared
+from workbench import session, shared, visitor
+from workbench.allowed import Right
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
 from workbench.text import escape
@@ -77,7 +78,8 @@ def use(lab: Lab, folder: Path, values: dict[str, Any]) -> None:
             st.switch_page("../pages/steer.py")
     else:
         st.caption("It takes apart another SAE than the one that is open.")
-    st.code(f'sae_lens.SAE.load_from_disk("{folder}")', language="python", wrap_lines=True)
+    if not visitor.visitor().guest:  # who can't use the path needn't know where it leads
+        st.code(f'sae_lens.SAE.load_from_disk("{folder}")', language="python", wrap_lines=True)
 
 
 def delete(key: str, what: str, do: Callable[[], object]) -> None:
@@ -89,6 +91,7 @@ def delete(key: str, what: str, do: Callable[[], object]) -> None:
         do: called as the widget's callback.
     """
 
+    @visitor.needs(Right.TRAINING)
     def confirmed() -> None:
         try:
             do()
@@ -103,6 +106,8 @@ def delete(key: str, what: str, do: Callable[[], object]) -> None:
 def delete_made(lab: Lab, folder: Path) -> None:
     """A button that deletes a meta-SAE of the user's; what is open can't be deleted."""
     name = folder.name
+    if not visitor.may(Right.TRAINING):
+        return
     if name == lab.preset.meta_sae:
         st.caption("It is open, so it can't be deleted: go back to the other one first.")
         return

@@ -186,6 +186,22 @@ def test_a_place_nobody_can_write_is_said_before_anything_begins(
     assert list((tmp_path / "folder.json").iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["describe", "build", "study", "ravel"])
+def test_a_folder_of_other_files_is_said_before_anything_begins(
+    closed: None, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    """Also one that holds a result beside them."""
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "mine.txt").write_text("kept")
+    for name in ("labels.json", "report.json", "result.json"):
+        (tmp_path / "made" / name).write_text("{}")
+    words = [word for word in needed(command, tmp_path) if word != "--out"]
+    out = str(tmp_path / "made")
+    said = refused(capsys, [command, *[one for one in words if one != out], "--out", out])
+    assert "holds other files" in said and out in said
+    assert (tmp_path / "made" / "mine.txt").read_text() == "kept"
+
+
 @pytest.mark.parametrize("command", ["train-meta", "train-sae"])
 def test_a_folder_that_holds_something_is_said_before_anything_begins(
     closed: None, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str

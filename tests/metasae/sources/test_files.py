@@ -15,10 +15,12 @@ import pytest
 from metasae.errors import UserError
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import (
+    check_place,
     check_writable,
     expanded,
     json_text,
     need_space,
+    parsed_json,
     read_json,
     remove,
     sha256,
@@ -278,3 +280,44 @@ def test_a_folder_that_cant_be_deleted_is_whole_and_said(
         remove(folder)
     one_sentence(raised)
     assert everything_below(tmp_path) == ["mine", "mine/file.txt"]
+
+
+# A folder's place.
+
+
+def test_a_folder_of_its_own_files_is_written_again(tmp_path: Path) -> None:
+    own = ("facts-*.json", "labels.json")
+    check_place(tmp_path / "new", own, "it")
+    check_place(tmp_path, own, "it")
+    for name in ("facts-12.json", "labels.json"):
+        (tmp_path / name).touch()
+    check_place(tmp_path, own, "it")
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", ".git", "facts-12.json.txt", "Labels.json"])
+def test_a_folder_of_other_files_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "labels.json").touch()
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match="holds other files") as raised:
+        check_place(tmp_path, ("facts-*.json", "labels.json"), "a result")
+    assert name in one_sentence(raised)
+
+
+# JSON that somebody brought.
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, '{"a":' * 100_000, b"", b"\xff\xfe", "{"])
+def test_what_is_no_json_is_a_value_error(content: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        parsed_json(content)
+
+
+def test_json_is_read() -> None:
+    assert parsed_json(b'{"a": [1]}') == parsed_json('{"a": [1]}') == {"a": [1]}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 300, "x/" * 3000, "~\0"])
+def test_what_no_file_is_called_is_one_sentence(text: str) -> None:
+    with pytest.raises(UserError, match="can't be the name") as raised:
+        expanded(text)
+    one_sentence(raised)
