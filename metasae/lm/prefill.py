@@ -5,13 +5,13 @@ position may attend to, N rows run above the hook at once.
 """
 
 import functools
-import threading
 from dataclasses import dataclass, replace
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.lm.blocks import AttentionInputs, Blocks, KeysValues
+from metasae.lm.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Prefilled:
     """
 
     blocks: Blocks
-    lock: threading.RLock
+    lock: Turns
     slots: Int[Tensor, "B T"]
     real: Bool[Tensor, "B T"]
     resid: Float[Tensor, "B T D"]
