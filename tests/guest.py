@@ -199,9 +199,7 @@ def numbers_of(chart: VegaLiteChart) -> Numbers:
 
 
 @asynccontextmanager
-async def visit(
-    address: str, query: Mapping[str, str], page: str = ""
-) -> AsyncIterator[Guest]:
+async def visit(address: str, query: Mapping[str, str], page: str = "") -> AsyncIterator[Guest]:
     """A guest of a server, who leaves at the end.
 
     Args:

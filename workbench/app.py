@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from workbench import look, navigation
-from workbench.frame import ink
+from metasae.errors import UserError
+from workbench import guests, limits, look, navigation, waiting
+from workbench.frame import failed, ink
 
 look.configure()
 pages = [
@@ -18,5 +19,13 @@ pages = [
 ]
 page = st.navigation(pages, position="top")
 look.put_on(ink())
+try:
+    limits.check()
+    guests.here()
+except UserError as error:
+    failed(error)
+    st.button("Try again")
+    st.stop()
+waiting.make_place()
 navigation.follow()
 page.run()
