@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from workbench import door, look, navigation
-from workbench.frame import ink
+from metasae.errors import UserError
+from workbench import door, guests, limits, look, navigation, waiting
+from workbench.frame import failed, ink
 
 look.configure()
 pages = [
@@ -20,5 +21,13 @@ inside = door.let_in()
 page = st.navigation(pages, position="top" if inside else "hidden")
 look.put_on(ink())
 if inside:
+    try:
+        limits.check()
+        guests.here()
+    except UserError as error:
+        failed(error)
+        st.button("Try again")
+        st.stop()
+    waiting.make_place()
     navigation.follow()
     page.run()

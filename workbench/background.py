@@ -1,21 +1,26 @@
 """Slow work in threads that never call Streamlit, its progress drawn by the session that waits.
 
-A session that is closed doesn't stop the work, so whoever asks next finds it further on or done.
-One that cancels it, or asks for other work of the same function where `Kept.shown` draws it, stops
-it for all.
+So much runs at a time, and what comes later waits its turn (`lanes`). Sessions that ask for the
+same wait for the same work. One that cancels it, leaves, or asks for other work of the same
+function where `Kept.shown` draws it, stops it only where no other session waits for it.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.progress import Progress, TimeLeft, duration
+from workbench import guests, limits
+from workbench.guests import Awaited, Guest
+from workbench.lanes import Lane
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -26,8 +31,13 @@ _log = logging.getLogger(__name__)
 _QUICK = 0.15
 """Seconds within which work that ends is not announced."""
 
-_AWAITED = "awaited"
-"""Session key: for each kept function the work that the session waits for."""
+_SHORT = Lane(limits.SHORT)
+
+_LONG = Lane(limits.LONG, limits.WAITING)
+"""Work of minutes and hours, in whose line what takes seconds must not stand."""
+
+_NICE = 10
+"""How far long work steps back from the processors where pages are drawn."""
 
 
 class Cancelled(UserError):
@@ -43,14 +53,22 @@ class Work(Generic[T]):
 
     Attributes:
         name: what it is, as the beginning of a sentence.
-        cancelled: whether somebody cancelled it before its end.
+        cancelled: whether it was cancelled before its end.
+        waiting: whether it has not had its turn yet.
+
+    Args:
+        long: whether it takes minutes.
     """
 
-    def __init__(self, work: Callable[[Progress], T], name: str) -> None:
+    def __init__(self, work: Callable[[Progress], T], name: str, long: bool = False) -> None:
         self.line = f"{name} …"
         self.fraction = 0.0
         self.cancelled = False
+        self.waiting = True
         self.name = name
+        self._long = long
+        self._wanted: set[str] = set()
+        self._let_go: set[str] = set()
         self._left = TimeLeft()
         self._began = time.monotonic()
         self._future: Future[T] = Future()
@@ -59,7 +77,11 @@ class Work(Generic[T]):
 
     def _run(self, work: Callable[[Progress], T]) -> None:
         try:
-            self._future.set_result(work(self._report))
+            with (_LONG if self._long else _SHORT).turn(self._in_line):
+                self.waiting = False
+                if self._long:
+                    _step_back()
+                self._future.set_result(work(self._report))
         except Exception as error:  # kept for who asks, whatever it is
             if self.cancelled:
                 self._future.set_exception(Cancelled(f"{self.name} was cancelled."))
@@ -68,6 +90,12 @@ class Work(Generic[T]):
                 _log.exception("%s failed", self.name)
             # Without its traceback, which would keep alive all that the work had in its hands.
             self._future.set_exception(error.with_traceback(None))
+
+    def _in_line(self, before: int) -> None:
+        if self.cancelled:
+            raise _Stop
+        others = "1 other is" if before == 1 else f"{before} others are"
+        self.line = f"{self.name}: waits for its turn, {others} before it"
 
     def _report(self, stage: str, fraction: float, note: str = "") -> None:
         if self.cancelled:
@@ -80,6 +108,26 @@ class Work(Generic[T]):
     def cancel(self) -> None:
         """Have it stop where it next reports its progress, unless it is done."""
         self.cancelled = self.cancelled or not self.done
+
+    def leave(self, session: str) -> None:
+        """Note that a session waits no longer, and goes on by itself."""
+        self._wanted.discard(session)
+
+    def let_go(self, session: str) -> None:
+        """Note that a session waits no longer; where no other does, cancel it."""
+        self.leave(session)
+        self._let_go.add(session)
+        if not self._wanted:
+            self.cancel()
+
+    def take_up(self, session: str) -> None:
+        """Note that a session waits for it."""
+        self._let_go.discard(session)
+        self._wanted.add(session)
+
+    def is_let_go(self, session: str) -> bool:
+        """Whether a session has let it go."""
+        return session in self._let_go
 
     @property
     def done(self) -> bool:
@@ -150,35 +198,49 @@ class Kept(Generic[P, T]):
         Raises:
             UserError: what went wrong; the next call tries again.
         """
+        work = self.work(*args, **options)
+        work.take_up(guests.name())
         try:
-            return self.work(*args, **options).wait()
+            return work.wait()
         except UserError:
             self.clear(*args, **options)
             raise
+        finally:
+            work.leave(guests.name())
 
     def shown(self, *args: P.args, **options: P.kwargs) -> T | None:
         """What the work returns once it is done; until then None, and its progress is drawn with a
         button that cancels it. The page goes on either way.
 
-        Other work of the same function that this session waited for is cancelled: what was asked
-        for last is what is wanted.
+        Other work of the same function that this session waited for is let go: what was asked for
+        last is what is wanted.
 
         Raises:
             UserError: what went wrong; the next call tries again.
         """
-        work = self.work(*args, **options)
-        self._only(work, lambda: self.clear(*args, **options))
-        if not work.cancelled and work.soon():
-            del st.session_state[_AWAITED][self]
-            return self(*args, **options)
-        if work.cancelled:
+        guest, work = guests.here(), self.work(*args, **options)
+        if work.cancelled and not work.is_let_go(guest.name):
+            self.clear(*args, **options)  # by others, before this one came
+            work = self.work(*args, **options)
+
+        def let_go() -> None:
+            if not (work.done or work.cancelled):
+                work.let_go(guest.name)
+                if work.cancelled:
+                    self.clear(*args, **options)
+
+        self._only(guest, Awaited(work, let_go))
+        if work.is_let_go(guest.name):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.caption(f"{work.name}: cancelled.", width="content")
                 st.button(
                     "Start again",
                     key=f"again-{id(work)}",
-                    on_click=lambda: self.clear(*args, **options),
+                    on_click=lambda: self.again(*args, **options),
                 )
+        elif work.soon():
+            del guest.awaited[self]
+            return self(*args, **options)
         else:
             watch(work)
         return None
@@ -188,26 +250,25 @@ class Kept(Generic[P, T]):
         self._begin.clear(*args, **options)
 
     def again(self, *args: P.args, **options: P.kwargs) -> None:
-        """Begin the work anew if it was cancelled."""
-        if self.work(*args, **options).cancelled:
+        """Wait for the work once more; it is begun anew where it was cancelled."""
+        work = self.work(*args, **options)
+        if work.cancelled:
             self.clear(*args, **options)
+        else:
+            work.take_up(guests.name())
 
-    def _only(self, work: Work[T], forget: Callable[[], None]) -> None:
-        """Let go of what this session waited for before.
-
-        Args:
-            forget: has ``work`` begun anew when it is asked for again.
-        """
-        awaited = st.session_state.setdefault(_AWAITED, {})
+    def _only(self, guest: Guest, asked: Awaited) -> None:
+        """Have a session wait for this, and let go of what it waited for before."""
         # What has ended is let go, and with it the lab it was about.
-        for other in [one for one, (ended, _) in awaited.items() if ended.done and one is not self]:
-            del awaited[other]
-        former, forget_former = awaited.get(self, (work, forget))
-        awaited[self] = work, forget
-        # What was cancelled before was forgotten then; in its place stands, perhaps, this work.
-        if former is not work and not (former.done or former.cancelled):
-            former.cancel()
-            forget_former()
+        for other in [one for one, was in guest.awaited.items() if was.work.done]:
+            if other is not self:
+                del guest.awaited[other]
+        former = guest.awaited.get(self)
+        if former is None or former.work is not asked.work:
+            if former is not None:
+                former.let_go()
+            asked.work.take_up(guest.name)
+        guest.awaited[self] = asked
 
 
 @st.fragment(run_every=0.3)
@@ -217,12 +278,19 @@ def watch(work: Work[Any], stoppable: bool = True) -> None:
     Args:
         stoppable: whether who looks at it may cancel it.
     """
-    if work.done or work.cancelled:
+    me = guests.name()
+    if work.done or work.cancelled or work.is_let_go(me):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.progress(work.fraction, text=work.line)
         if stoppable:
-            st.button("Cancel", key=f"cancel-{id(work)}", on_click=work.cancel)
+            st.button("Cancel", key=f"cancel-{id(work)}", on_click=work.let_go, args=(me,))
+
+
+def _step_back() -> None:
+    """Have this thread, and those it starts, work when the others leave processors free."""
+    with suppress(AttributeError, OSError):  # only Linux knows threads' priorities
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def kept(

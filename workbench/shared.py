@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -15,9 +16,10 @@ from metasae.lab.lab import Lab, open_lab
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Opened
 from metasae.text.windows import Windows
-from workbench import visitor
+from workbench import visitor, waiting
 from workbench.allowed import Right
 from workbench.background import Kept, Work, kept
+from workbench.limits import Limit
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -26,42 +28,82 @@ P = ParamSpec("P")
 class OfLab(Generic[P, T]):
     """What is made of a lab, kept for all sessions by its arguments until the lab itself goes.
 
-    Kept anywhere else it would hold on to a lab that was closed, its model included.
+    Kept anywhere else it would hold on to a lab that was closed, its model included. What several
+    sessions ask for at the same time is made once; what is made holds up nobody who asks for
+    something else.
 
     Args:
         make: called with the lab and further arguments that can be hashed.
         most: results that are kept of one lab.
+        saying: what is done, as the beginning of a sentence, where a session may have to wait.
     """
 
-    def __init__(self, make: Callable[Concatenate[Lab, P], T], most: int) -> None:
-        self._make, self._most, self._lock = make, most, threading.RLock()
+    def __init__(
+        self, make: Callable[Concatenate[Lab, P], T], most: int | Limit, saying: str
+    ) -> None:
+        self._make, self._most, self._saying = make, most, saying
+        self._lock = threading.Lock()
 
     def __call__(self, lab: Lab, *args: P.args, **options: P.kwargs) -> T:
         """The result, kept or made."""
+        while True:
+            with self._lock:
+                results = self._of(lab)
+                known = results.pop(args, None)
+                result: Future[T] = known or Future()
+                results[args] = result  # the last one is the one asked for last
+            if known is None:
+                return self._made(lab, result, args, options)
+            with suppress(CancelledError):  # who made it was interrupted: the next one does
+                return waiting.of_another(known, self._saying)
+
+    def _made(
+        self, lab: Lab, result: "Future[T]", args: tuple[Any, ...], options: dict[str, Any]
+    ) -> T:
+        """Make a result others may wait for already; no failure is kept."""
+        try:
+            with waiting.said(self._saying):
+                made = self._make(lab, *args, **options)
+        except BaseException as error:
+            with self._lock:
+                results = self._of(lab)
+                if results.get(args) is result:
+                    del results[args]
+            if isinstance(error, Exception):
+                result.set_exception(error)
+            else:
+                result.cancel()
+            raise
+        result.set_result(made)
+        most = self._most if isinstance(self._most, int) else self._most.most
         with self._lock:
-            results: dict[Any, T] = _beside(lab.preset.opened).of(lab).setdefault(self, {})
-            result = results.pop(args) if args in results else self._make(lab, *args, **options)
-            results[args] = result  # the last one is the one asked for last
-            if len(results) > self._most:
-                del results[next(iter(results))]
-            return result
+            results = self._of(lab)
+            for old in [one for one, kept in results.items() if kept.done()][: len(results) - most]:
+                del results[old]
+        return made
+
+    def _of(self, lab: Lab) -> "dict[Any, Future[T]]":
+        kept: dict[Any, Future[T]] = _beside(lab.preset.opened).of(lab).setdefault(self, {})
+        return kept
 
     def clear(self, lab: Lab, *args: Any) -> None:
         """Make it anew the next time."""
         with self._lock:
-            _beside(lab.preset.opened).of(lab).get(self, {}).pop(args, None)
+            self._of(lab).pop(args, None)
 
 
-def of_lab(most: int) -> Callable[[Callable[Concatenate[Lab, P], T]], OfLab[P, T]]:
+def of_lab(
+    most: int | Limit, saying: str = "The model is asked"
+) -> Callable[[Callable[Concatenate[Lab, P], T]], OfLab[P, T]]:
     """Keep what a function makes of a lab (see `OfLab`)."""
-    return lambda make: OfLab(make, most)
+    return lambda make: OfLab(make, most, saying)
 
 
 def work_of_lab(
     most: int,
 ) -> Callable[[Callable[Concatenate[Lab, P], Work[T]]], Kept[Concatenate[Lab, P], T]]:
     """Keep the work a function begins for a lab."""
-    return lambda begin: Kept(OfLab(begin, most))
+    return lambda begin: Kept(of_lab(most)(begin))
 
 
 class _Beside:

@@ -24,6 +24,7 @@ from metasae.lm.fused_blocks import make_blocks
 from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
+from metasae.lm.turns import Turns
 from metasae.progress import Progress, silent
 
 ResidualEdit = Callable[[Float[Tensor, "B T D"], int], Float[Tensor, "B T D"]]
@@ -38,16 +39,23 @@ def padded(rows: Sequence[Sequence[int]], token: int) -> Int[Tensor, "B T"]:
 
 
 class _Told:
-    """What transformers hands the prompt and then every token to, as it writes them."""
+    """What transformers hands the prompt and then every token to, as it writes them.
 
-    def __init__(self, tokens: int, progress: Progress) -> None:
-        self._tokens, self._progress, self._calls = tokens, progress, 0
+    Between two tokens others have their turns at the model. Draws come from one generator for all
+    of PyTorch, so that its state is put back.
+    """
+
+    def __init__(self, tokens: int, progress: Progress, lock: Turns) -> None:
+        self._tokens, self._progress, self._lock, self._calls = tokens, progress, lock, 0
 
     def put(self, _: object) -> None:
         """The prompt, or a token that was written."""
         written, most = self._calls, self._tokens
         self._calls += 1
         self._progress("The model writes", written / most, f"{written} of {most} tokens")
+        drawn = torch.get_rng_state()
+        self._lock.give_way()
+        torch.set_rng_state(drawn)
 
     def end(self) -> None:
         """Nothing more is written."""
@@ -63,7 +71,8 @@ class LanguageModel:
         name: as in the preset.
         hook_layer: number of the block before which the residual stream is read and written.
         start_token: the token in front of every prompt.
-        lock: hold it while calling ``hf``; every method here does so itself.
+        lock: hold it while calling ``hf``; every method here does so itself. Who asks first has
+            it first, and what takes long gives way between its steps.
 
     Raises:
         UserError: for a model whose family isn't in `families.FAMILIES`.
@@ -78,7 +87,7 @@ class LanguageModel:
         self.name = name
         self.hook_layer = hook_layer
         self.start_token = start_token
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self._blocks: dict[torch.dtype, Blocks] = {}
 
     @property
@@ -223,11 +232,14 @@ class LanguageModel:
 
     @contextmanager
     def edited(self, edit: ResidualEdit) -> Iterator[None]:
-        """Context in which every pass of ``hf`` edits the residual stream at the hook."""
-        done = 0
+        """Context in which every pass of ``hf`` in this thread edits the residual stream at the
+        hook."""
+        done, mine = 0, threading.get_ident()
 
-        def write(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        def write(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
             nonlocal done
+            if threading.get_ident() != mine:  # it has its turn while this one gives way
+                return None
             resid = edit(args[0], done)
             done += args[0].shape[1]
             return (resid, *args[1:])
@@ -271,7 +283,7 @@ class LanguageModel:
                 temperature=temperature or None,
                 top_p=None,
                 top_k=None,
-                streamer=_Told(new_tokens, progress),
+                streamer=_Told(new_tokens, progress, self.lock),
                 pad_token_id=(
                     self.start_token
                     if self.tokenizer.pad_token_id is None

@@ -5,7 +5,6 @@ position may attend to, N rows run above the hook at once.
 """
 
 import functools
-import threading
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metasae.lm.blocks import AttentionInputs, Blocks, KeysValues
+from metasae.lm.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Prefilled:
     """
 
     blocks: Blocks
-    lock: threading.RLock
+    lock: Turns
     slots: Int[Tensor, "B T"]
     real: Bool[Tensor, "B T"]
     resid: Float[Tensor, "B T D"]

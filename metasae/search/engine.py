@@ -105,12 +105,16 @@ class Engine:
         """What a run gives of some changes, a batch at a time."""
         tail = self.prepared.prompts.prefilled.resid.shape[1]
         drop_error, begin = not self.combinations.options.keep_error, 0
+        lock = self.experiment.model.lock
         while begin < len(change):
-            size = self._size()
+            # While others use the model, too, they wait for no more than the smallest batch.
+            size = _SIZES[0] if lock.shared else self._size()
             rows = change[begin : begin + max(1, size // tail)]
             began = time.perf_counter()
             yield run(rows, drop_error)
-            if len(rows) == max(1, size // tail) and len(self._seconds[size]) < 2:
+            # What was waited for others says nothing of a size.
+            full = len(rows) == max(1, size // tail)
+            if full and not lock.shared and len(self._seconds[size]) < 2:
                 self._seconds[size].append((time.perf_counter() - began) / len(rows))
             begin += len(rows)
             self.told(begin / len(change))

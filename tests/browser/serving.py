@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,22 +30,29 @@ class Server:
 
 
 @contextmanager
-def serving(cache: Path, log: Path) -> Iterator[Server]:
+def serving(
+    cache: Path,
+    log: Path,
+    app: str = "workbench/app.py",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """A server, stopped at the end.
 
     Args:
         cache: what it keeps on disk.
         log: file of what it writes.
+        app: what is served.
+        variables: of its environment, beside those of this process.
     """
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "workbench/app.py"]
+    command = [sys.executable, "-m", "streamlit", "run", app]
     with log.open("w") as out:
         server = subprocess.Popen(
             [*command, "--server.port", str(port), "--server.headless", "true"],
             cwd=ROOT,
-            env=os.environ | {CACHE_VARIABLE: str(cache)},
+            env=os.environ | {CACHE_VARIABLE: str(cache)} | dict(variables or {}),
             stdout=out,
             stderr=subprocess.STDOUT,
         )

@@ -1,8 +1,11 @@
 """What is kept of an open lab, and that nothing keeps a closed one."""
 
 import gc
+import threading
+import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -14,6 +17,7 @@ from metasae.progress import Progress
 from metasae.sources.presets import Opened, Preset
 from workbench import shared
 from workbench.background import Work
+from workbench.limits import Limit
 from workbench.state import Setting
 from workbench.steer import experiments
 
@@ -86,3 +90,86 @@ def test_work_of_a_lab_that_failed_is_begun_again() -> None:
     with pytest.raises(UserError, match="no network"):
         opening(lab, 3)
     assert opening(lab, 3) == opening(lab, 3) == 3 and begun == [3, 3]
+
+
+def test_what_many_ask_for_at_once_is_made_once_and_holds_up_nobody_else() -> None:
+    go_on, made = threading.Event(), list[int]()
+
+    @shared.of_lab(most=4)
+    def slow(lab: Lab, number: int) -> int:
+        made.append(number)
+        if number == 1:
+            assert go_on.wait(20)
+        return 2 * number
+
+    lab = shared.get_lab(Opened("first"))
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(slow, lab, 1) for _ in range(8)]
+        while not made:
+            pass
+        assert slow(lab, 2) == 4  # while the other is under way
+        go_on.set()
+        assert [one.result(20) for one in asked] == [2] * 8
+    assert made == [1, 2]
+
+
+def test_who_waits_for_what_failed_is_told_and_the_next_tries_again() -> None:
+    go_on, made = threading.Event(), list[int]()
+
+    @shared.of_lab(most=4)
+    def failing(lab: Lab) -> int:
+        made.append(1)
+        assert go_on.wait(20)
+        if len(made) == 1:
+            raise UserError("No.")
+        return 7
+
+    lab = shared.get_lab(Opened("first"))
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(failing, lab) for _ in range(3)]
+        while not made:
+            pass
+        time.sleep(0.05)  # the others have asked
+        go_on.set()
+        assert {str(one.exception(20)) for one in asked} == {"No."}
+    assert failing(lab) == 7 and made == [1, 1]
+
+
+def test_who_is_interrupted_while_making_leaves_it_to_the_next() -> None:
+    go_on, made = threading.Event(), list[int]()
+
+    class Interrupted(BaseException):
+        pass
+
+    @shared.of_lab(most=4)
+    def interrupted(lab: Lab) -> int:
+        made.append(1)
+        assert go_on.wait(20)
+        if len(made) == 1:
+            raise Interrupted
+        return 7
+
+    lab = shared.get_lab(Opened("first"))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(interrupted, lab)
+        while not made:
+            pass
+        second = pool.submit(interrupted, lab)
+        time.sleep(0.05)
+        go_on.set()
+        assert isinstance(first.exception(20), Interrupted)
+        assert second.result(20) == 7
+
+
+def test_how_much_is_kept_can_be_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    @shared.of_lab(Limit("TEST_KEPT", 1))
+    def doubled(lab: Lab, number: int) -> int:
+        made.append(number)
+        return 2 * number
+
+    lab = shared.get_lab(Opened("first"))
+    assert [doubled(lab, one) for one in (1, 2, 1)] == [2, 4, 2] and made == [1, 2, 1]
+    monkeypatch.setenv("TEST_KEPT", "2")
+    assert [doubled(lab, one) for one in (2, 1, 2)] == [4, 2, 4] and made == [1, 2, 1, 2]

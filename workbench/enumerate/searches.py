@@ -55,10 +55,14 @@ class Search(Generic[J]):
         """Go on where the job is."""
         if not self.running:
             self._cancelled = cancelled = threading.Event()
-            self._work = Work(lambda progress: self.job.run(progress, cancelled), "Searching")
+            self._work = Work(
+                lambda progress: self.job.run(progress, cancelled), "Searching", long=True
+            )
 
     def cancel(self) -> None:
         """Stop; what was computed stays."""
+        if self._work is not None and self._work.waiting:
+            self._work.cancel()
         self._cancelled.set()
 
     def failure(self) -> UserError | None:

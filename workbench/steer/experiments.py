@@ -1,7 +1,5 @@
 """Experiments, outcomes and best edits of a setting, kept for all sessions."""
 
-import streamlit as st
-
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search import exhaustive
@@ -14,7 +12,7 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import CUSTOM, Answer, Question
 from metasae.text.prompts import WORDINGS, fill
-from workbench import shared
+from workbench import limits, shared
 from workbench.background import Work, kept
 from workbench.state import Setting, View
 
@@ -28,7 +26,7 @@ def get_experiment(setting: Setting) -> Experiment:
     return _experiment(shared.get_lab(setting.preset), setting)
 
 
-@shared.of_lab(most=12)
+@shared.of_lab(limits.PAIRS, "The pair is prepared")
 def _experiment(lab: Lab, setting: Setting) -> Experiment:
     source = lab.subject(setting.source, setting.source_latents)
     target = lab.subject(setting.target, setting.target_latents)
@@ -78,26 +76,34 @@ def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
     return setting, None
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
 def get_outcome(setting: Setting, edit: Edit) -> Outcome:
     """What an edit does in a setting.
 
     Raises:
         UserError: for an edit that is none of this setting's.
     """
-    return get_experiment(setting).apply(edit)
+    return _outcome(shared.get_lab(setting.preset), setting, edit)
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
+@shared.of_lab(limits.EDITS, "The edit is made")
+def _outcome(lab: Lab, setting: Setting, edit: Edit) -> Outcome:
+    return _experiment(lab, setting).apply(edit)
+
+
 def unedited(setting: Setting) -> tuple[Certainty, ...]:
     """How sure the unedited model is of its answers in a setting.
 
     Raises:
         UserError: for a setting that can't be asked.
     """
-    experiment = get_experiment(setting)
+    return _unedited(shared.get_lab(setting.preset), setting)
+
+
+@shared.of_lab(limits.PAIRS)
+def _unedited(lab: Lab, setting: Setting) -> tuple[Certainty, ...]:
+    experiment = _experiment(lab, setting)
     about = experiment.source.about
-    instead = shared.get_lab(setting.preset).misjudged(about, setting.wording)
+    instead = lab.misjudged(about, setting.wording)
     own = get_outcome(setting, NO_EDIT).own_before
     return certainties(experiment.questions, experiment.baseline, about, instead, own)
 

@@ -5,7 +5,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
-from workbench import announce, session, shared
+from workbench import announce, limits, session, shared
 from workbench.state import Setting
 from workbench.steer import experiments, extras
 from workbench.steer.steps import Measured, Step, measured, steps
@@ -15,8 +15,8 @@ BELOW = "below-the-edit"
 """Key of the container that holds what stands below the edit."""
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _measured(setting: Setting) -> Measured:
+@shared.of_lab(limits.PAIRS, "The first steps are measured")
+def _measured(lab: Lab, setting: Setting) -> Measured:
     return measured(experiments.get_experiment(setting))
 
 
@@ -24,7 +24,7 @@ def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
     """The steps; the one that is on screen stands out."""
     asked = setting.without_question()
     try:
-        found = _measured(asked)
+        found = _measured(lab, asked)
     except UserError:  # it can be asked the user's own question only
         return
     made = steps(found, shared.meta_titles(lab))

@@ -36,7 +36,7 @@ def start(lab: Lab, run: Run, name: str) -> None:
     """
     work = _works().get(run.identity)
     if work is None or work.done:
-        _works()[run.identity] = Work(lambda progress: run.answer(lab, progress), name)
+        _works()[run.identity] = Work(lambda progress: run.answer(lab, progress), name, long=True)
 
 
 @kept(max_entries=4)

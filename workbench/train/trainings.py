@@ -31,7 +31,7 @@ class Training:
         self.initial = initial
         self.moments: list[Moment] = []
         self._cancelled = threading.Event()
-        self.work = Work(self._train, "Training")
+        self.work = Work(self._train, "Training", long=True)
 
     def _train(self, progress: Progress) -> dict[str, Any]:
         return make(
@@ -46,6 +46,8 @@ class Training:
 
     def cancel(self) -> None:
         """Stop at the next step; it can go on from there."""
+        if self.work.waiting:
+            self.work.cancel()
         self._cancelled.set()
 
     def again(self) -> "Training":
