@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
+        for word in sys.argv[1:] if argv is None else argv:
+            _check_text(word)
         arguments = _parser().parse_args(argv)
         _quieten(arguments.debug)
         run: Command = arguments.run
@@ -56,6 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has what it wanted (as in `… | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _check_text(word: str) -> None:
+    """Refuse bytes that are no UTF-8, which a shell passes on and nothing could print again.
+
+    Raises:
+        UserError: for them.
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        shown = word.encode("utf-8", "replace").decode()[:40]
+        raise UserError(f'"{shown}" is no text in UTF-8; type it again.') from error
 
 
 def _quieten(debug: bool) -> None:

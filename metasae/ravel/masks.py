@@ -4,7 +4,6 @@ A mask says which meta-latents an attribute is in. On a pair it takes the source
 and puts the target's own of them in; the edit that comes of it is one like any other.
 """
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.ravel.scores import table
 from metasae.sources import cache
-from metasae.sources.files import read_json, remove, write_json
+from metasae.sources.files import json_values, read_json, remove, write_json
 from metasae.sources.records import from_values, to_values
 from metasae.steering.edit_space import Piece, exchanged
 from metasae.steering.edits import Edit, EditOptions, MetaLatentEdit
@@ -262,7 +261,7 @@ def from_text(text: str | bytes, name: str) -> Mask:
         UserError: see `read`.
     """
     try:
-        return _from_dict(json.loads(text), name)
+        return _from_dict(json_values(text), name)
     except ValueError as error:
         raise _damaged(name) from error
 

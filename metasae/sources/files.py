@@ -118,6 +118,18 @@ def _finite(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
+def json_values(content: str | bytes) -> Any:
+    """The values of a JSON text.
+
+    Raises:
+        ValueError: when it is none, or its lists and objects are nested deeper than can be read.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def read_json(path: Path) -> Any:
     """The values of a JSON file, which is UTF-8 on every system.
 
@@ -125,7 +137,7 @@ def read_json(path: Path) -> Any:
         OSError: when it can't be read.
         ValueError: when it holds no JSON.
     """
-    return json.loads(path.read_text("utf-8"))
+    return json_values(path.read_text("utf-8"))
 
 
 def write_json(path: Path, values: Any, dense: bool = False) -> None:

@@ -22,7 +22,7 @@ from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.selection import select_batch_topk, select_topk
-from metasae.sources.files import written_whole
+from metasae.sources.files import json_values, written_whole
 from metasae.sources.records import from_values, to_values
 from metasae.training.config import TrainConfig
 from metasae.training.gradients import ExtraGradient, Parameters, StepResult, loss_and_gradients
@@ -295,7 +295,7 @@ class Trainer:
             with safe_open(path, "pt") as file:
                 header = dict(file.metadata())
             # What a configuration said nothing of then was as it is now by default.
-            made_with = from_values(TrainConfig, json.loads(header["config"]))
+            made_with = from_values(TrainConfig, json_values(header["config"]))
             # A checkpoint of an earlier version says nothing of the precision.
             dtype = _DTYPES[header["dtype"]] if "dtype" in header else self.dtype
             tensors = load_file(path)

@@ -159,7 +159,7 @@ def view_from_json(content: bytes, here: Provenance) -> Loaded:
 
 def _read(content: bytes) -> Loaded:
     try:
-        facts: dict[str, Any] = json.loads(content)
+        facts: dict[str, Any] = json_values(content)
         made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
         # The command line's has no view. Written as a link it is checked as one.
         query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()
