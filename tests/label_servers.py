@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -22,6 +22,8 @@ class Server(HTTPServer):
     answers: list[tuple[int, bytes]]
     asked: list[dict[str, Any]]
     retry_after: str | None = None
+    before: Callable[[int], object] = staticmethod(lambda number: None)
+    """Called with the number of each question before it is answered."""
 
     @property
     def url(self) -> str:
@@ -35,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         assert isinstance(server, Server)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server.asked.append(json.loads(body) | {"key": self.headers.get("Authorization")})
+        server.before(len(server.asked))
         status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
         if status == 0:
             return  # hangs up without a word

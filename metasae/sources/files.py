@@ -79,6 +79,13 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+CHECKED: dict[str, Any] = {"write_page_checksum": True}
+"""Options of `pandas.DataFrame.to_parquet` for a file in which a flipped bit is noticed, …"""
+
+CHECKING: dict[str, Any] = {"page_checksum_verification": True}
+"""… by `pandas.read_parquet` with these."""
+
+
 def remove(folder: Path) -> None:
     """Delete a folder, at once for whoever looks: it is moved out of sight first.
 

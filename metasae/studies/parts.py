@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metasae.sources.files import written_whole
+from metasae.sources.files import CHECKED, CHECKING, written_whole
 
 _CHECKPOINT = ".checkpoint"
 
@@ -37,11 +37,11 @@ class Parts:
             return make()
         path = self._path(name).with_suffix(".parquet")
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, **CHECKING)
         except (OSError, ValueError):  # not made yet, or damaged
             made = make()
         with written_whole(path) as part:
-            made.to_parquet(part, index=False)
+            made.to_parquet(part, index=False, **CHECKED)
         path.with_suffix(_CHECKPOINT).unlink(missing_ok=True)
         return made
 

@@ -12,8 +12,10 @@ from typing import Any
 
 SCRIPTS = (
     "東京", "Москва", "Αθήνα", "القاهرة", "ירושלים", "दिल्ली", "กรุงเทพ", "서울", "Łódź", "São Paulo",
-    "Zu\u0308rich", "İstanbul", "ﬁnland", "👩‍👩‍👧‍👦", "🇯🇵🏙️", "\u202eoykoT\u202c", "To\u200bkyo", "e\u0301" * 40,
-    "“Paris”", "«Paris»", "‘Paris’", '"Paris"', "'Paris'", "`Paris`", "Tokyo's", "𝕿𝖔𝖐𝖞𝖔", "Ｔｏｋｙｏ",
+    "Zu\u0308rich", "İstanbul", "ﬁnland", "👩‍👩‍👧‍👦", "🇯🇵🏙️", "\u202eoykoT\u202c", "To\u200bkyo",
+    "e\u0301" * 40,
+    "“Paris”", "«Paris»", "‘Paris’", '"Paris"', "'Paris'", "`Paris`", "Tokyo's",
+    "𝕿𝖔𝖐𝖞𝖔", "Ｔｏｋｙｏ",
 )  # fmt: skip
 """Scripts, emoji, what is written from right to left or combined, and quotation marks: all of it is
 input like any other."""
@@ -36,7 +38,20 @@ PLACES = (
 )  # fmt: skip
 """Where nothing is to be read from or written to."""
 
-ODD = (*SCRIPTS, *MARKUP, *NUMBERS, *PLACES, "x" * 5000, "a,b," * 50, "=", "a=b", ":", "~", "_", "+")
+ODD = (
+    *SCRIPTS,
+    *MARKUP,
+    *NUMBERS,
+    *PLACES,
+    "x" * 5000,
+    "a,b," * 50,
+    "=",
+    "a=b",
+    ":",
+    "~",
+    "_",
+    "+",
+)
 
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.5, 10**30, -(10**30), 1e308, float("nan"), float("inf"), "", [], {},

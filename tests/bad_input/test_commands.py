@@ -1,4 +1,4 @@
-"""Mutated command lines: each ends soon, in a result or in one sentence, and writes nowhere else."""
+"""Mutated command lines: each ends soon, in a result or a sentence, and writes nowhere else."""
 
 import json
 import random

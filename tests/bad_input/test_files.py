@@ -48,7 +48,8 @@ PRESET = {
 }  # fmt: skip
 
 RESTORED = {
-    "view": View().to_query() | {"edit": "1_0~2_1~all", "pin": "swap", "write": "I like", "seed": "3"},
+    "view": View().to_query()
+    | {"edit": "1_0~2_1~all", "pin": "swap", "write": "I like", "seed": "3"},
     "preset": "smollm2-135m", "model": "m", "hook": "blocks.0.hook_resid_pre", "sae": "s@1",
     "meta_sae": "t@2", "version": "0.1.0", "source": {"label": "Tokyo", "latents": [1]},
     "target": {"label": "Paris", "latents": [2]}, "edit": MetaLatentEdit(((2, 1.0),)).to_dict(),
@@ -82,7 +83,8 @@ RAVEL = {
 ASKED = runs.Asked("graphs", {"seed": 0, "share": 1.0}, 1, MADE)
 
 RESULT = {
-    "format": 1, "study": "graphs", "configuration": {"seed": 0}, "seeds": 1, "made": {"preset": ""},
+    "format": 1, "study": "graphs", "configuration": {"seed": 0}, "seeds": 1,
+    "made": {"preset": ""},
     "weights": {}, "seconds": 1.5, "verdict": "So.", "figures": {"a": 1}, "left_out": ["b"],
     "tables": ["t"], "charts": ["c"], "code": "print()",
 }  # fmt: skip
@@ -197,7 +199,10 @@ READERS: dict[str, tuple[Callable[[Path, bytes], None], Any]] = {
     "mask": (mask, MASK),
     "ravel names": (ravel_names, RAVEL["entity_attributes"]),
     "ravel prompts": (ravel_prompts, RAVEL["attribute_to_prompts"]),
-    "run": (run, {"format": 1, "began": "2026"} | json.loads(json.dumps(dataclasses.asdict(ASKED)))),
+    "run": (
+        run,
+        {"format": 1, "began": "2026"} | json.loads(json.dumps(dataclasses.asdict(ASKED))),
+    ),
     "result": (result, RESULT),
     "summary": (summary, SUMMARY),
     "order": (order, ORDER),

@@ -1,5 +1,6 @@
 """What a case may not do: run without end, write elsewhere, show a library's words."""
 
+import errno
 import os
 import re
 import signal
@@ -47,19 +48,21 @@ def ends_soon() -> Iterator[None]:
 
 
 class Writes:
-    """Paths outside some folders that this process has written to, while it is watched."""
+    """What this process writes, while it is watched: told where it lies outside some folders,
+    refused in a folder that is to be read alone."""
 
     def __init__(self) -> None:
         self.watched = False
+        self.sealed = ""
         self.allowed: tuple[str, ...] = ()
         self.elsewhere: list[str] = []
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self.watched:
+        if not (self.watched or self.sealed):
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             changing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
             if not (isinstance(flags, int) and flags & changing):
                 return
@@ -70,7 +73,9 @@ class Writes:
         if isinstance(path, bytes | str | os.PathLike):
             full = os.path.realpath(os.fsdecode(path))
             made_before = event == "os.mkdir" and os.path.isdir(full)
-            if not (made_before or full.startswith(self.allowed)):
+            if self.sealed and not made_before and full.startswith(self.sealed):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), full)
+            if self.watched and not (made_before or full.startswith(self.allowed)):
                 self.elsewhere.append(f"{event} {full}")
 
     @contextmanager
@@ -86,6 +91,15 @@ class Writes:
             self.watched = False
         written = [one for one in self.elsewhere if "__pycache__" not in one]
         assert not written, written
+
+    @contextmanager
+    def read_only(self, folder: Path) -> Iterator[None]:
+        """Refuse every write below a folder, as a disk does that is mounted so."""
+        self.sealed = os.path.realpath(folder) + os.sep
+        try:
+            yield
+        finally:
+            self.sealed = ""
 
 
 WRITES = Writes()
