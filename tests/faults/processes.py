@@ -31,12 +31,17 @@ def dying(source, target):
 
 os.replace = dying
 
+from metasae.explorer import half_gathered
 from metasae.sources.presets import PRESETS
+from metasae.text import windows
 from metasae.training.trainer import Trainer
 from tests.small_lab import preset_of_small_lab
 
-# A checkpoint after every step, where one every half minute is usual.
+# A checkpoint after every step and every pass, where one every half minute is usual.
 Trainer.run.__defaults__ = (None, 0.0, *Trainer.run.__defaults__[2:])
+half_gathered.EVERY = 0.0
+# Few tokens a pass of the model, so that a short text takes several.
+windows._TOKENS_PER_BATCH = 200
 PRESETS["small"] = preset_of_small_lab(Path(sys.argv[4]), Path(sys.argv[5]))
 
 from metasae.cli import main

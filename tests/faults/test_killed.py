@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from metasae.cli import main
+from metasae.explorer import gathering, half_gathered
 from metasae.explorer.describing import describe
 from metasae.lab.lab import Lab
 from metasae.saes import formats
@@ -101,6 +102,29 @@ def text_in(folder: Path) -> str:
     ]
     (folder / "text.txt").write_text("\n\n".join(lines))
     return str(folder / "text.txt")
+
+
+def test_a_description_goes_on_where_it_was_killed(
+    small: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metasae.text.windows._TOKENS_PER_BATCH", 200)
+    asked = ["describe", "--preset", "small", "--text", text_in(tmp_path)]
+    words = [*asked, "--out", str(tmp_path / "out")]
+    killed(small, tmp_path / "cache", words, (half_gathered.NAME, 2, "after"))
+    kept = tmp_path / "out" / half_gathered.NAME
+    assert kept.exists() and not (tmp_path / "out" / "facts-64.json").exists()
+    passes: list[int] = []
+    add = gathering._Gatherer.add
+    monkeypatch.setattr(
+        gathering._Gatherer, "add", lambda self, rows: (passes.append(len(rows)), add(self, rows))
+    )
+    assert main(words) == 0
+    rest = len(passes)
+    assert not kept.exists()
+    assert main([*asked, "--out", str(tmp_path / "whole")]) == 0
+    # The two passes that were kept were not made again.
+    assert len(passes) - rest == rest + 2
+    same(tmp_path / "whole", tmp_path / "out")
 
 
 @pytest.mark.parametrize("at", ["contexts-64.parquet", "facts-64.json", "labels-64.parquet"])
