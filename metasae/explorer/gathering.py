@@ -33,6 +33,9 @@ from metasae.sources.presets import Preset
 from metasae.text.kept_windows import fingerprint, text_of
 from metasae.text.windows import Windows, length_batches
 
+PRECISIONS = {str(one): one for one in (torch.float32, torch.bfloat16)}
+"""By their names in a file."""
+
 SAMPLED = 6
 """Windows of a latent kept beside its `TOP` strongest, spread over the bands of activation."""
 
@@ -212,16 +215,16 @@ def collect(
     Raises:
         UserError: when that file can't be written.
     """
-    dtype = fast_dtype()
+    digest, behind, written = fingerprint(text), 0, time.monotonic()
+    about = half_gathered.identity(digest, median_norm, saes)
+    former = None if kept is None else HalfGathered.load(kept, about)
+    dtype = fast_dtype() if former is None else PRECISIONS[former.precision]
     run = lower_layers(model, dtype)
     encoders = {width: Encoder.of(sae, dtype) for width, sae in saes.items()}
     finder = CopyFinder(text)
     gathered = {width: _Gatherer(width, median_norm, finder) for width in saes}
     batches, tokens_seen = length_batches(text), 0
     most = min(tokens or int(text.lengths.sum()), int(text.lengths.sum()))
-    digest, behind, written = fingerprint(text), 0, time.monotonic()
-    about = half_gathered.identity(digest, median_norm, str(dtype), saes)
-    former = None if kept is None else HalfGathered.load(kept, about)
     # One that was to read fewer tokens may be past where this one ends.
     if former is not None and former.tokens < most:
         behind, tokens_seen = former.batches, former.tokens
@@ -253,7 +256,7 @@ def collect(
             break
         if kept is not None and time.monotonic() - written >= half_gathered.EVERY:
             states = {width: one.state() for width, one in gathered.items()}
-            HalfGathered(number + 1, tokens_seen, states).save(kept, about)
+            HalfGathered(number + 1, tokens_seen, str(dtype), states).save(kept, about)
             written = time.monotonic()
     return {
         # The table first: making it throws the last copies away.

@@ -21,15 +21,13 @@ NAME = "half-gathered.npz"
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def identity(
-    text: str, median_norm: float, dtype: str, saes: Mapping[int, SparseAutoencoder]
-) -> str:
-    """Tells what is gathered from anything else: the text, the precision, the SAEs' weights."""
+def identity(text: str, median_norm: float, saes: Mapping[int, SparseAutoencoder]) -> str:
+    """Tells what is gathered from anything else: the text, and the SAEs' weights."""
     weights = {
         width: hashlib.sha256(sae.W_enc.numpy().tobytes() + sae.W_dec.numpy().tobytes()).hexdigest()
         for width, sae in saes.items()
     }
-    about = json.dumps([text, median_norm, dtype, sorted(weights.items())])
+    about = json.dumps([text, median_norm, sorted(weights.items())])
     return hashlib.sha256(about.encode()).hexdigest()
 
 
@@ -40,11 +38,13 @@ class HalfGathered:
     Attributes:
         batches: of the text that are behind it.
         tokens: in them.
+        precision: what the model and the SAEs are run in, as torch names it; the rest is too.
         states: per width what its gatherer holds, as arrays by name.
     """
 
     batches: int
     tokens: int
+    precision: str
     states: Mapping[int, Mapping[str, np.ndarray]]
 
     def save(self, path: Path, about: str) -> None:
@@ -63,7 +63,8 @@ class HalfGathered:
         }
         place = np.array([self.batches, self.tokens])
         with written_whole(path) as part, part.open("wb") as file:
-            np.savez(file, about=np.array(about), place=place, **arrays)  # type: ignore[arg-type]
+            said = {"about": np.array(about), "precision": np.array(self.precision)}
+            np.savez(file, place=place, **said, **arrays)  # type: ignore[arg-type]
 
     @staticmethod
     def load(path: Path, about: str) -> "HalfGathered | None":
@@ -78,6 +79,6 @@ class HalfGathered:
                     width, _, name = key.partition(" ")
                     if name:
                         states.setdefault(int(width), {})[name] = arrays[key]
-                return HalfGathered(batches, tokens, states)
+                return HalfGathered(batches, tokens, str(arrays["precision"]), states)
         except _DAMAGED:
             return None

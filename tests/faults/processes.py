@@ -16,6 +16,8 @@ _CHILD = """
 import fnmatch, os, signal, sys
 from pathlib import Path
 
+import torch
+
 replace, left = os.replace, int(sys.argv[2])
 
 def dying(source, target):
@@ -32,6 +34,7 @@ def dying(source, target):
 os.replace = dying
 
 from metasae.explorer import half_gathered
+from metasae.lm import matmul
 from metasae.sources.presets import PRESETS
 from metasae.text import windows
 from metasae.training.trainer import Trainer
@@ -42,6 +45,9 @@ Trainer.run.__defaults__ = (None, 0.0, *Trainer.run.__defaults__[2:])
 half_gathered.EVERY = 0.0
 # Few tokens a pass of the model, so that a short text takes several.
 windows._TOKENS_PER_BATCH = 200
+# Which precision is faster is timed; another process may find another.
+matmul._faster = lambda *_: torch.float32
+matmul.laid_out_is_faster = lambda dtype: False
 PRESETS["small"] = preset_of_small_lab(Path(sys.argv[4]), Path(sys.argv[5]))
 
 from metasae.cli import main
@@ -82,12 +88,12 @@ def killed(
 ) -> None:
     """Run a command that is killed on its way; see `started`."""
     with started(lab, cache, words, dies_at) as child:
-        _, said = child.communicate(timeout=200)
+        _, said = child.communicate(timeout=280)
     assert child.returncode == -signal.SIGKILL, said
 
 
 def ended(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """How a command ended: its exit code and what it wrote."""
     with child:
-        out, said = child.communicate(timeout=200)
+        out, said = child.communicate(timeout=280)
     return child.returncode, out, said

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from metasae.cli import main
 from metasae.explorer import gathering, half_gathered
 from metasae.explorer.describing import describe
 from metasae.lab.lab import Lab
+from metasae.lm import matmul
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS
@@ -32,7 +34,17 @@ from tests.label_servers import serving
 from tests.small_models import TAUGHT
 from tests.wheels import small_wheel
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "as_the_children")]
+
+
+@pytest.fixture
+def as_the_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In the precision the processes of `tests.faults.processes` compute in."""
+    matmul.fast_dtype.cache_clear()
+    monkeypatch.setattr(matmul, "_faster", lambda *_: torch.float32)
+    monkeypatch.setattr(matmul, "laid_out_is_faster", lambda dtype: False)
+    yield
+    matmul.fast_dtype.cache_clear()
 
 
 @pytest.fixture
@@ -149,7 +161,7 @@ def test_a_label_run_asks_for_no_label_twice(small: Lab, tmp_path: Path) -> None
         ]  # fmt: skip
         with started(small, tmp_path / "cache", asked) as child:
             server.before = lambda number: child.kill() if number == 5 else None
-            child.communicate(timeout=200)
+            child.communicate(timeout=280)
         assert child.returncode == -signal.SIGKILL and len(server.asked) == 5
         (answers,) = (tmp_path / "out").glob("answers-*.jsonl")
         kept = answers.read_bytes()

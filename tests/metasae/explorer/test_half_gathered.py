@@ -24,9 +24,15 @@ def test_one_that_goes_on_ends_as_if_it_had_not_stopped(
         whole.add(one)
         if number < 3:
             first.add(one)
-    HalfGathered(3, 100, {WIDTH: first.state()}).save(tmp_path / "half.npz", "this")
+    HalfGathered(3, 100, "torch.float32", {WIDTH: first.state()}).save(
+        tmp_path / "half.npz", "this"
+    )
     read = HalfGathered.load(tmp_path / "half.npz", "this")
-    assert read is not None and (read.batches, read.tokens) == (3, 100)
+    assert read is not None and (read.batches, read.tokens, read.precision) == (
+        3,
+        100,
+        "torch.float32",
+    )
     second = _Gatherer(WIDTH, MEDIAN, finder)
     second.go_on(read.states[WIDTH])
     for one in parts[3:]:
@@ -38,20 +44,19 @@ def test_one_that_goes_on_ends_as_if_it_had_not_stopped(
 def test_what_is_damaged_or_about_something_else_is_passed_over(tmp_path: Path) -> None:
     assert HalfGathered.load(tmp_path / "none.npz", "this") is None
     empty = _Gatherer(WIDTH, MEDIAN, CopyFinder(distinct(1))).state()
-    HalfGathered(0, 0, {WIDTH: empty}).save(tmp_path / "half.npz", "this")
+    HalfGathered(0, 0, "torch.float32", {WIDTH: empty}).save(tmp_path / "half.npz", "this")
     assert HalfGathered.load(tmp_path / "half.npz", "that") is None
     cut_off("half.npz")(tmp_path)
     assert HalfGathered.load(tmp_path / "half.npz", "this") is None
 
 
-def test_an_identity_is_of_the_text_the_norm_the_precision_and_the_weights() -> None:
+def test_an_identity_is_of_the_text_the_norm_and_the_weights() -> None:
     one, other = (random_sae(6, 12, k=2, seed=seed) for seed in (0, 1))
     made = [
-        identity("t", 1.0, "float32", {12: one}),
-        identity("u", 1.0, "float32", {12: one}),
-        identity("t", 2.0, "float32", {12: one}),
-        identity("t", 1.0, "bfloat16", {12: one}),
-        identity("t", 1.0, "float32", {12: other}),
+        identity("t", 1.0, {12: one}),
+        identity("u", 1.0, {12: one}),
+        identity("t", 2.0, {12: one}),
+        identity("t", 1.0, {12: other}),
     ]
     assert len(set(made)) == len(made)
-    assert made[0] == identity("t", 1.0, "float32", {12: one})
+    assert made[0] == identity("t", 1.0, {12: one})
