@@ -81,6 +81,8 @@ def _quieten(debug: bool) -> None:
         return
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Once it is imported it is as loud again as this says, whatever its logger was set to.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -218,7 +218,7 @@ def collect(
     digest, behind, written = fingerprint(text), 0, time.monotonic()
     about = half_gathered.identity(digest, median_norm, saes)
     former = None if kept is None else HalfGathered.load(kept, about)
-    dtype = fast_dtype() if former is None else PRECISIONS[former.precision]
+    dtype = fast_dtype() if former is None else PRECISIONS.get(former.precision, torch.float32)
     run = lower_layers(model, dtype)
     encoders = {width: Encoder.of(sae, dtype) for width, sae in saes.items()}
     finder = CopyFinder(text)
