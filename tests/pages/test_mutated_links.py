@@ -14,7 +14,7 @@ from tests.bad_input.watching import SECONDS, WRITES, is_a_sentence
 from tests.pages.opening import APP, query
 from workbench.state import View
 
-CASES = 20
+CASES = 15
 """Of each page."""
 
 STEER = {
