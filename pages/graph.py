@@ -4,6 +4,7 @@ from metasae.errors import UserError
 from workbench import shared
 from workbench.explore import graph_view
 from workbench.frame import begin, failed
+from workbench.navigation import keep_link
 
 
 def page() -> None:
@@ -23,6 +24,7 @@ def page() -> None:
         graph_view.draw(explorer, latents, depth, top, least)
     except UserError as error:
         failed(error)
+        keep_link()
 
 
 page()

@@ -45,7 +45,7 @@ from tests.small_release import Built, SmallRelease, small_preset
 REAL_MODEL_FIXTURES = ("lab", "model")
 """Fixtures of this file that open the real model."""
 
-QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS")
+QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBOSITY")
 """Variables that `metasae.cli.main` sets."""
 
 HERE = Path(__file__).parent

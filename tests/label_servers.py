@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -23,6 +23,8 @@ class Server(HTTPServer):
     asked: list[dict[str, Any]]
     retry_after: str | None = None
     location: str | None = None
+    before: Callable[[int], object] = staticmethod(lambda number: None)
+    """Called with the number of each question before it is answered."""
 
     @property
     def url(self) -> str:
@@ -37,6 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         said = {"key": self.headers.get("Authorization"), "host": self.headers.get("Host")}
         server.asked.append(json.loads(body) | said)
+        server.before(len(server.asked))
         status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
         if status == 0:
             return  # hangs up without a word

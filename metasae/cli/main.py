@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
+        for word in sys.argv[1:] if argv is None else argv:
+            _check_text(word)
         arguments = _parser().parse_args(argv)
         _quieten(arguments.debug)
         run: Command = arguments.run
@@ -58,6 +60,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _check_text(word: str) -> None:
+    """Refuse bytes that are no UTF-8, which a shell passes on and nothing could print again.
+
+    Raises:
+        UserError: for them.
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        shown = word.encode("utf-8", "replace").decode()[:40]
+        raise UserError(f'"{shown}" is no text in UTF-8; type it again.') from error
+
+
 def _quieten(debug: bool) -> None:
     """Keep others' announcements and bars away from what a program reads from us."""
     if debug:
@@ -66,6 +81,8 @@ def _quieten(debug: bool) -> None:
         return
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Once it is imported it is as loud again as this says, whatever its logger was set to.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.files import json_text, parsed_json, written_whole
+from metasae.sources.files import json_text, json_values, written_whole
 from metasae.sources.presets import Preset
 from metasae.sources.records import from_values, to_values
 
@@ -69,7 +69,7 @@ class Corrections:
             UserError: for any other content.
         """
         try:
-            read = from_values(Corrections, parsed_json(content))
+            read = from_values(Corrections, json_values(content))
             labels = {
                 kind: {str(int(index)): text[:LONGEST] for index, text in group.items()}
                 for kind, group in read.labels.items()
@@ -93,16 +93,16 @@ def explained(content: str | bytes) -> dict[str, str]:
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     try:
         try:
-            rows = parsed_json(text)
+            rows = json_values(text)
         except ValueError:
-            rows = [parsed_json(line) for line in text.splitlines() if line.strip()]
+            rows = [json_values(line) for line in text.splitlines() if line.strip()]
         labels: dict[str, str] = {}
         for row in rows:
             index = row["index"] if "index" in row else row["feature"]
             labels.setdefault(str(int(index)), str(row["description"])[:LONGEST])
         if not labels:
             raise ValueError("no labels")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(
             "This is no file of Neuronpedia's explanations; it takes a list of objects with index "
             "and description."

@@ -16,7 +16,7 @@ from metasae.explorer.label_server import Endpoint
 from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
 from metasae.saes import neighbours
-from metasae.sources.files import write_json, written_whole
+from metasae.sources.files import CHECKED, write_json, written_whole
 from metasae.text.windows import Windows
 
 FILES = (
@@ -170,4 +170,4 @@ def _marked(shown: evidence.Snippet) -> str:
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     with written_whole(path) as part:
-        table.to_parquet(part, index=False, compression="zstd")
+        table.to_parquet(part, index=False, compression="zstd", **CHECKED)

@@ -22,7 +22,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.encoder import Encoder
 from metasae.sources import cache
-from metasae.sources.files import read_json, write_json, written_whole
+from metasae.sources.files import CHECKED, CHECKING, read_json, write_json, written_whole
 from metasae.sources.presets import Preset
 from metasae.sources.records import from_values, to_values
 from metasae.text.documents import is_written
@@ -163,7 +163,7 @@ class Evidence:
         with written_whole(folder / f"contexts-{width}.parquet") as part:
             # Half precision: strengths are shown with two digits.
             small = self.contexts.astype({"activation": "float16"})
-            small.to_parquet(part, index=False, compression="zstd")
+            small.to_parquet(part, index=False, compression="zstd", **CHECKED)
         facts = _Facts(self.tokens, self.median_norm, self.text, BANDS, self.copies)
         latent, number = np.nonzero(self.counts)
         rows = pd.DataFrame(
@@ -174,7 +174,7 @@ class Evidence:
             }
         )
         with written_whole(folder / f"counts-{width}.parquet") as part:
-            rows.to_parquet(part, index=False, compression="zstd")
+            rows.to_parquet(part, index=False, compression="zstd", **CHECKED)
         write_json(folder / f"facts-{width}.json", to_values(facts))
 
     @staticmethod
@@ -186,8 +186,8 @@ class Evidence:
         """
         try:
             facts = from_values(_Facts, read_json(folder / f"facts-{width}.json"))
-            contexts = pd.read_parquet(folder / f"contexts-{width}.parquet")
-            rows = pd.read_parquet(folder / f"counts-{width}.parquet")
+            contexts = pd.read_parquet(folder / f"contexts-{width}.parquet", **CHECKING)
+            rows = pd.read_parquet(folder / f"counts-{width}.parquet", **CHECKING)
             counts = np.zeros((width, facts.bands), dtype=np.int64)
             counts[rows["latent"], rows["band"]] = rows["tokens"]
             return Evidence(

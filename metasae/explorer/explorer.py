@@ -24,7 +24,7 @@ from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
-from metasae.sources.files import read_json
+from metasae.sources.files import CHECKING, read_json
 from metasae.text import kept_windows
 from metasae.text.windows import Windows
 
@@ -180,7 +180,7 @@ class Explorer:
             return None
         path = homes[0] / f"labels-{kind}.parquet"
         try:
-            table = pd.read_parquet(path).set_index("index", drop=False)
+            table = pd.read_parquet(path, **CHECKING).set_index("index", drop=False)
             # Earlier versions didn't score the one word.
             return table if "one_word" in table else table.assign(one_word=math.nan)
         except (OSError, ValueError, KeyError) as error:

@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from metasae.explorer import half_gathered
 from metasae.explorer.bands import BANDS, TOP, band
 from metasae.explorer.copies import CopyFinder
 from metasae.explorer.evidence import TOKENS, Evidence
+from metasae.explorer.half_gathered import HalfGathered
 from metasae.lm.halves import lower_layers, usable
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
@@ -30,6 +32,9 @@ from metasae.saes.encoder import Encoder
 from metasae.sources.presets import Preset
 from metasae.text.kept_windows import fingerprint, text_of
 from metasae.text.windows import Windows, length_batches
+
+PRECISIONS = {str(one): one for one in (torch.float32, torch.bfloat16)}
+"""By their names in a file."""
 
 SAMPLED = 6
 """Windows of a latent kept beside its `TOP` strongest, spread over the bands of activation."""
@@ -61,6 +66,20 @@ class _Gatherer:
 
     def __post_init__(self) -> None:
         self.counts = np.zeros((self.width, BANDS), dtype=np.int64)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that what comes next depends on, as arrays."""
+        self._parts = [np.concatenate(self._parts)] if self._parts else []
+        return {
+            "entries": self._parts[0] if self._parts else np.empty(0, dtype=_ENTRY),
+            "counts": self.counts,
+            "numbers": np.array([self.copies, self._pending]),
+        }
+
+    def go_on(self, state: Mapping[str, np.ndarray]) -> None:
+        """Hold what another one held; see `state`."""
+        self._parts, self.counts = [state["entries"]], state["counts"]
+        self.copies, self._pending = state["numbers"].tolist()
 
     def add(self, entries: np.ndarray) -> None:
         """Take entries as columns latent, window, position, activation; a window comes once."""
@@ -185,20 +204,35 @@ def collect(
     median_norm: float,
     tokens: int | None = None,
     progress: Progress = silent,
+    kept: Path | None = None,
 ) -> dict[int, "Evidence"]:
     """Run the lower layers over the text once and gather the evidence of every SAE.
 
     Args:
         tokens: about how many are read, of windows drawn by seed; all when left out.
+        kept: file in which it is kept how far it has come, and from which it goes on.
+
+    Raises:
+        UserError: when that file can't be written.
     """
-    dtype = fast_dtype()
+    digest, behind, written = fingerprint(text), 0, time.monotonic()
+    about = half_gathered.identity(digest, median_norm, saes)
+    former = None if kept is None else HalfGathered.load(kept, about)
+    dtype = fast_dtype() if former is None else PRECISIONS.get(former.precision, torch.float32)
     run = lower_layers(model, dtype)
     encoders = {width: Encoder.of(sae, dtype) for width, sae in saes.items()}
     finder = CopyFinder(text)
     gathered = {width: _Gatherer(width, median_norm, finder) for width in saes}
     batches, tokens_seen = length_batches(text), 0
     most = min(tokens or int(text.lengths.sum()), int(text.lengths.sum()))
+    # One that was to read fewer tokens may be past where this one ends.
+    if former is not None and former.tokens < most:
+        behind, tokens_seen = former.batches, former.tokens
+        for width, one in gathered.items():
+            one.go_on(former.states[width])
     for number, index in enumerate(batches):
+        if number < behind:
+            continue
         which = torch.from_numpy(index)
         lengths = text.lengths[which]
         ids = text.tokens[which, : int(lengths.max())].long()
@@ -220,7 +254,10 @@ def collect(
         progress("Where the latents fire", done, f"{tokens_seen:,} tokens")
         if last:
             break
-    digest = fingerprint(text)
+        if kept is not None and time.monotonic() - written >= half_gathered.EVERY:
+            states = {width: one.state() for width, one in gathered.items()}
+            HalfGathered(number + 1, tokens_seen, str(dtype), states).save(kept, about)
+            written = time.monotonic()
     return {
         # The table first: making it throws the last copies away.
         width: Evidence(one.table(), one.counts, tokens_seen, median_norm, digest, one.copies)
@@ -248,8 +285,10 @@ def gather_evidence(
     """
     text = text_of(preset, model, texts, progress)
     began = time.monotonic()
-    collected = collect(model, text, saes, median_norm, tokens, progress)
+    kept = out / half_gathered.NAME
+    collected = collect(model, text, saes, median_norm, tokens, progress, kept)
     for width, one in collected.items():
         one.save(out, width)
+    kept.unlink(missing_ok=True)
     read = max((one.tokens for one in collected.values()), default=0)
     return {"tokens": read, "seconds": time.monotonic() - began, "widths": sorted(collected)}

@@ -29,8 +29,7 @@ from metasae.errors import UserError
 from metasae.explorer.held_out import Bag, HeldOut
 from metasae.explorer.labels import CLEAR, UNCLEAR, Label
 from metasae.progress import Progress, silent
-from metasae.sources.addresses import public_address
-from metasae.sources.files import parsed_json
+from metasae.sources.files import json_values
 from metasae.sources.records import from_values, to_values
 
 KEY_VARIABLE = "METASAE_ENDPOINT_KEY"
@@ -208,9 +207,9 @@ def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
         ValueError: for anything else.
     """
     try:
-        text = parsed_json(content)["choices"][0]["message"]["content"]
+        text = json_values(content)["choices"][0]["message"]["content"]
         inside = re.search(r"\{.*\}", text, re.DOTALL)
-        values = parsed_json(inside[0]) if inside else {}
+        values = json_values(inside[0]) if inside else {}
         label = " ".join(str(values["label"]).split())[:200]
         words = tuple(str(word).strip().lower()[:60] for word in values["words"])[:5]
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -296,7 +295,7 @@ def _kept(path: Path) -> Iterator[_Answer]:
         return
     for line in path.read_text("utf-8").splitlines():
         try:
-            yield from_values(_Answer, parsed_json(line))
+            yield from_values(_Answer, json_values(line))
         except ValueError:
             # A line a killed run left half written is asked for again.
             _log.info("a line of %s is damaged", path, exc_info=True)

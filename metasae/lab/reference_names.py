@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metasae.sources.files import written_whole
+from metasae.sources.files import CHECKED, CHECKING, written_whole
 from metasae.text.names import same_name
 
 FLOOR = 0.25
@@ -54,7 +54,7 @@ class ReferenceNames:
         Raises:
             OSError, ValueError, KeyError: for anything else, or names of an SAE of another width.
         """
-        table = pd.read_parquet(path)[["name", "latent", "activation"]]
+        table = pd.read_parquet(path, **CHECKING)[["name", "latent", "activation"]]
         if not table["latent"].between(0, width - 1).all():
             raise ValueError(f"{path} is about another SAE")
         return ReferenceNames(table, width)
@@ -62,7 +62,8 @@ class ReferenceNames:
     def save(self, path: Path) -> None:
         """Write the table into a file."""
         with written_whole(path) as part:
-            self.table.to_parquet(part, index=False, compression="zstd", compression_level=19)
+            dense = {"compression": "zstd", "compression_level": 19}
+            self.table.to_parquet(part, index=False, **dense, **CHECKED)
 
     @cached_property
     def floor(self) -> float:

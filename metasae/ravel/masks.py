@@ -19,7 +19,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.ravel.scores import table
 from metasae.sources import cache
-from metasae.sources.files import parsed_json, read_json, remove, write_json
+from metasae.sources.files import json_values, read_json, remove, write_json
 from metasae.sources.records import from_values, to_values
 from metasae.steering.edit_space import Piece, exchanged
 from metasae.steering.edits import Edit, EditOptions, MetaLatentEdit
@@ -261,7 +261,7 @@ def from_text(text: str | bytes, name: str) -> Mask:
         UserError: see `read`.
     """
     try:
-        return _from_dict(parsed_json(text), name)
+        return _from_dict(json_values(text), name)
     except ValueError as error:
         raise _damaged(name) from error
 

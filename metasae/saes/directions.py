@@ -197,7 +197,7 @@ def _numpy(path: Path) -> Tensor:
     try:
         # Copy-on-write: torch asks for memory it may write to, the file never changes.
         return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except Exception as error:  # a damaged header makes its reader raise whatever it stumbles over
         raise UserError(
             f"{path} is damaged or holds something else than numbers; write it with numpy.save."
         ) from error

@@ -6,7 +6,10 @@ above its threshold (``jumprelu``, the inference form of BatchTopK). Standard an
 same function with other weights, and are read as such.
 """
 
+import errno
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -85,12 +88,26 @@ def save(
     with written_whole(folder) as part:
         part.mkdir()
         (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        save_file(
-            {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()},
-            part / WEIGHTS,
-        )
+        save_tensors({name: tensor.to(dtype) for name, tensor in tensors.items()}, part / WEIGHTS)
         if report is not None:
             write_json(part / REPORT, report)
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path, header: dict[str, str] | None = None
+) -> None:
+    """Write tensors into a safetensors file.
+
+    Raises:
+        OSError: when the disk is full or the file can't be written.
+    """
+    try:
+        save_file({name: one.contiguous() for name, one in tensors.items()}, path, header)
+    except SafetensorError as error:
+        # The system's error number is in its text alone.
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code)) from error
 
 
 def load(folder: Path) -> SparseAutoencoder:

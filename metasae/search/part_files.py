@@ -20,7 +20,7 @@ import torch
 from metasae.search.export import KEY
 from metasae.search.job_files import damaged
 from metasae.search.patterns import Chunk
-from metasae.sources.files import written_whole
+from metasae.sources.files import json_values, written_whole
 from metasae.steering.verdict import OTHER, OTHER_TEXT, pattern_bits, pattern_text
 
 
@@ -118,7 +118,7 @@ class PartFiles:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read()
-            note = json.loads(table.schema.metadata[KEY.encode()])
+            note = json_values(table.schema.metadata[KEY.encode()])
             numbers = table["combination"].to_numpy()
             whole = number is None or np.array_equal(numbers, np.array(self.spans[number]))
             known = set(table["pattern"].to_pylist()) <= set(self._patterns)

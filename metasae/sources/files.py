@@ -80,6 +80,13 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+CHECKED: dict[str, Any] = {"write_page_checksum": True}
+"""Options of `pandas.DataFrame.to_parquet` for a file in which a flipped bit is noticed, …"""
+
+CHECKING: dict[str, Any] = {"page_checksum_verification": True}
+"""… by `pandas.read_parquet` with these."""
+
+
 def remove(folder: Path) -> None:
     """Delete a folder, at once for whoever looks: it is moved out of sight first.
 
@@ -119,6 +126,18 @@ def _finite(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
+def json_values(content: str | bytes) -> Any:
+    """The values of a JSON text.
+
+    Raises:
+        ValueError: when it is none, or its lists and objects are nested deeper than can be read.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def read_json(path: Path) -> Any:
     """The values of a JSON file, which is UTF-8 on every system.
 
@@ -126,19 +145,7 @@ def read_json(path: Path) -> Any:
         OSError: when it can't be read.
         ValueError: when it holds no JSON.
     """
-    return parsed_json(path.read_text("utf-8"))
-
-
-def parsed_json(content: str | bytes) -> Any:
-    """The values of a JSON text that somebody brought.
-
-    Raises:
-        ValueError: when it is none, or nested deeper than any that is meant.
-    """
-    try:
-        return json.loads(content)
-    except RecursionError as error:
-        raise ValueError("It is nested too deeply.") from error
+    return json_values(path.read_text("utf-8"))
 
 
 def write_json(path: Path, values: Any, dense: bool = False) -> None:

@@ -5,6 +5,7 @@ hub itself. Downloads go through ``huggingface_hub``, which resumes interrupted 
 """
 
 import errno
+import logging
 import re
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -15,6 +16,11 @@ from metasae.progress import Progress, silent
 from metasae.sources import cache
 from metasae.sources.files import need_space, sha256
 from metasae.sources.presets import Hub, HubFile
+
+_PATIENCE = 5.0
+"""Seconds within which a hub that can be reached has answered."""
+
+_log = logging.getLogger(__name__)
 
 
 def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
@@ -35,6 +41,8 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
     if missing:
         size = sum(file.size for file in missing)
         need_space(Path(HF_HUB_CACHE), size, f"Downloading {hub.repo}", "HF_HUB_CACHE")
+    if missing and not is_reachable():
+        raise _unreachable(hub, missing, "no connection")
     for file in missing:
         _fetch(hub, file, missing, progress)
     paths = [_kept(hub, file) for file in hub.files]
@@ -42,6 +50,24 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
     if first is None or None in paths:
         raise _unreachable(hub, missing, "the download is not where it was put")
     return first.parents[hub.files[0].name.count("/")]
+
+
+def is_reachable() -> bool:
+    """Whether the hub answers, whatever it says: asked once, and not for long.
+
+    Its library would try again and again for half a minute and print every failure. Where it is
+    told to stay offline it says so at once by itself.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception:  # of whichever library it asks with
+        _log.info("%s does not answer", constants.ENDPOINT, exc_info=True)
+        return False
+    return True
 
 
 def _kept(hub: Hub, file: HubFile) -> Path | None:

@@ -53,5 +53,9 @@ def from_values(kind: type[T], values: Any) -> T:
             whatever the record's own checks raise.
         TypeError: when they are not JSON-able.
     """
-    record: T = _adapter(kind).validate_json(json.dumps(values), strict=True)
+    try:
+        written = json.dumps(values)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    record: T = _adapter(kind).validate_json(written, strict=True)
     return record

@@ -77,6 +77,8 @@ def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path
 
     progress(f"Downloading {release}", 0.0, sae_id)
     try:
+        if not hub.is_reachable():
+            raise ConnectionError
         sae = SAE.from_pretrained(release, sae_id)
     except Exception as error:  # network, hub and file errors of many libraries
         raise UserError(

