@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from workbench import look, navigation
+from workbench import look, memory, navigation
 from workbench.frame import ink
 
+memory.keep_flat()
 look.configure()
 pages = [
     st.Page("../pages/steer.py", title="Steer", default=True),

@@ -12,10 +12,12 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.lab.lab import Lab, open_lab
+from metasae.progress import Progress
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.text.windows import Windows
+from workbench import memory
 from workbench.background import Kept, Work, kept
 
 T = TypeVar("T")
@@ -33,22 +35,44 @@ class OfLab(Generic[P, T]):
     """
 
     def __init__(self, make: Callable[Concatenate[Lab, P], T], most: int) -> None:
-        self._make, self._most, self._lock = make, most, threading.RLock()
+        self._make, self._most, self._lock = make, most, threading.Lock()
 
     def __call__(self, lab: Lab, *args: P.args, **options: P.kwargs) -> T:
-        """The result, kept or made."""
+        """The result, kept or made; others can be asked for while it is being made."""
         with self._lock:
-            results: dict[Any, T] = _beside(lab.preset.opened).of(lab).setdefault(self, {})
-            result = results.pop(args) if args in results else self._make(lab, *args, **options)
-            results[args] = result  # the last one is the one asked for last
+            results: dict[Any, _Once[T]] = _beside(lab.preset.opened).of(lab).setdefault(self, {})
+            once = results.pop(args) if args in results else _Once[T]()
+            results[args] = once  # the last one is the one asked for last
             if len(results) > self._most:
                 del results[next(iter(results))]
-            return result
+        try:
+            return once.get(lambda: self._make(lab, *args, **options))
+        except BaseException:
+            with self._lock:
+                if results.get(args) is once:
+                    del results[args]
+            raise
 
     def clear(self, lab: Lab, *args: Any) -> None:
         """Make it anew the next time."""
         with self._lock:
             _beside(lab.preset.opened).of(lab).get(self, {}).pop(args, None)
+
+
+class _Once(Generic[T]):
+    """A result that is made once, by whoever asks first; the others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._made: list[T] = []
+
+    def get(self, make: Callable[[], T]) -> T:
+        """The result; a failure is not kept."""
+        if not self._made:
+            with self._lock:
+                if not self._made:
+                    self._made.append(make())
+        return self._made[0]
 
 
 def of_lab(most: int) -> Callable[[Callable[Concatenate[Lab, P], T]], OfLab[P, T]]:
@@ -77,7 +101,7 @@ class _Beside:
         return self._kept
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, hash_funcs={Opened: str})
 def _beside(preset: Opened) -> _Beside:
     return _Beside()
 
@@ -87,12 +111,19 @@ def _closed(opening: Work[Lab]) -> None:
     with suppress(UserError):
         if opening.done:
             _beside.clear(opening.result().preset.opened)
+    memory.stir()
 
 
 @kept(max_entries=2, on_release=_closed)
 def _lab(preset: Opened) -> Work[Lab]:
     wanted = preset_of(preset)
-    return Work(lambda progress: open_lab(wanted, progress), "Opening the model")
+
+    def opening(progress: Progress) -> Lab:
+        lab = open_lab(wanted, progress)
+        memory.settle()
+        return lab
+
+    return Work(opening, "Opening the model")
 
 
 def get_lab(preset: Opened) -> Lab:
@@ -108,6 +139,7 @@ def close(preset: Opened) -> None:
     """Let go of a preset's lab and of what was made of it: its files are about to be others."""
     _lab.clear(preset)
     _beside.clear(preset)
+    memory.stir()
 
 
 @of_lab(most=1)

@@ -1,7 +1,5 @@
 """Experiments, outcomes and best edits of a setting, kept for all sessions."""
 
-import streamlit as st
-
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.search import exhaustive
@@ -78,27 +76,36 @@ def answerable(setting: Setting) -> tuple[Setting, UserError | None]:
     return setting, None
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
 def get_outcome(setting: Setting, edit: Edit) -> Outcome:
     """What an edit does in a setting.
 
     Raises:
         UserError: for an edit that is none of this setting's.
     """
-    return get_experiment(setting).apply(edit)
+    return _outcome(shared.get_lab(setting.preset), setting, edit)
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
+# By the values themselves: Streamlit's caches take a setting to pieces to hash it at each call.
+@shared.of_lab(most=48)
+def _outcome(lab: Lab, setting: Setting, edit: Edit) -> Outcome:
+    return _experiment(lab, setting).apply(edit)
+
+
 def unedited(setting: Setting) -> tuple[Certainty, ...]:
     """How sure the unedited model is of its answers in a setting.
 
     Raises:
         UserError: for a setting that can't be asked.
     """
-    experiment = get_experiment(setting)
+    return _unedited(shared.get_lab(setting.preset), setting)
+
+
+@shared.of_lab(most=48)
+def _unedited(lab: Lab, setting: Setting) -> tuple[Certainty, ...]:
+    experiment = _experiment(lab, setting)
     about = experiment.source.about
-    instead = shared.get_lab(setting.preset).misjudged(about, setting.wording)
-    own = get_outcome(setting, NO_EDIT).own_before
+    instead = lab.misjudged(about, setting.wording)
+    own = _outcome(lab, setting, NO_EDIT).own_before
     return certainties(experiment.questions, experiment.baseline, about, instead, own)
 
 

@@ -15,8 +15,8 @@ BELOW = "below-the-edit"
 """Key of the container that holds what stands below the edit."""
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _measured(setting: Setting) -> Measured:
+@shared.of_lab(most=24)
+def _measured(_: Lab, setting: Setting) -> Measured:
     return measured(experiments.get_experiment(setting))
 
 
@@ -24,7 +24,7 @@ def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
     """The steps; the one that is on screen stands out."""
     asked = setting.without_question()
     try:
-        found = _measured(asked)
+        found = _measured(lab, asked)
     except UserError:  # it can be asked the user's own question only
         return
     made = steps(found, shared.meta_titles(lab))
