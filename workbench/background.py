@@ -18,6 +18,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.progress import Progress, TimeLeft, duration
+from metasae.sources.presets import Opened
 from workbench import guests, limits
 from workbench.guests import Awaited, Guest
 from workbench.lanes import Lane
@@ -301,5 +302,10 @@ def kept(
     Args:
         on_release: called with what isn't kept any longer.
     """
-    cache = st.cache_resource(max_entries=max_entries, show_spinner=False, on_release=on_release)
+    cache = st.cache_resource(
+        max_entries=max_entries,
+        show_spinner=False,
+        on_release=on_release,
+        hash_funcs={Opened: str},  # its name says all; taken to pieces it costs every click
+    )
     return lambda begin: Kept(cache(begin))

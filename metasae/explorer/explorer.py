@@ -74,6 +74,7 @@ class Explorer:
     _decompositions: dict[int, Decomposition] = field(default_factory=dict)
     _evidence: dict[int, Evidence] = field(default_factory=dict)
     _labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _called: dict[tuple[str, int], str] = field(default_factory=dict)
     _misses: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
     _texts: dict[str, Windows] = field(default_factory=dict)
 
@@ -227,12 +228,23 @@ class Explorer:
         """
         corrections.save_corrections(self.lab.preset, changed)
         self.corrections = changed
+        self._called = {}
 
     def label(self, kind: str, index: int) -> str:
         """What a latent or meta-latent is called; empty where nothing is known.
 
         "(?)" behind it: no label held, these are the words it fires on.
         """
+        # Who still reads what was corrected meanwhile writes it where nobody looks any more.
+        called = self._called
+        if (kind, index) not in called:
+            label = self._label(kind, index)
+            if self.table(kind) is None:  # labels can still be made
+                return label
+            called[kind, index] = label
+        return called[kind, index]
+
+    def _label(self, kind: str, index: int) -> str:
         if text := self.corrections.labels.get(kind, {}).get(str(index)):
             return text
         table = self.table(kind)

@@ -6,17 +6,19 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from workbench.steer.controls import OPTIONS
 from workbench.steer.results import TABLES
 
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 
 
 def open_page(page: str = "steer", **query: str) -> AppTest:
-    """One of the workbench's pages as a link leads to it, with Steer's tables unfolded."""
+    """A page of the workbench as a link leads to it; Steer's tables and options are unfolded."""
     app = AppTest.from_file(str(APP), default_timeout=120)
     for name, value in query.items():
         app.query_params[name] = value
     app.session_state[TABLES] = True
+    app.session_state[OPTIONS] = True
     app.run()
     if page == "steer":
         return app

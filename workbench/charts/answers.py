@@ -60,12 +60,14 @@ def _rows(
     doesn't (s), and what the model itself would say (o).
     """
     rows: list[Row] = []
-    for (_, part), (_, question) in zip(
-        answers.groupby("attribute", sort=False), asked.iterrows(), strict=True
-    ):
+    # As plain values: one by one pandas takes longer over them than the model.
+    parts: dict[str, list[Row]] = {}
+    for one in answers.to_dict("records"):
+        parts.setdefault(one["attribute"], []).append(one)
+    for part, question in zip(parts.values(), asked.to_dict("records"), strict=True):
         text = question_text(question["before"], question["edited"], question["after"])
         rows.append({"line": f"{len(rows):03d}h|{text}", "question": text})
-        for one in part.to_dict("records"):
+        for one in part:
             leads, says = bool(one["best_after"]), bool(one["says_after"])
             kind = {(True, True): "q", (True, False): "p", (False, True): "s"}.get(
                 (leads, says), "a"

@@ -17,6 +17,9 @@ from workbench.steer import experiments
 from workbench.steer.masks import mask_menu
 from workbench.text import escape, joined
 
+OPTIONS = "options-open"
+"""Session key: whether the options are unfolded."""
+
 _BEST, _BEST_BEFORE = "best-edits", "best-edits-before"
 
 
@@ -122,5 +125,7 @@ def _pin() -> None:
 
 
 def _options(edit: Edit) -> None:
-    with st.popover("Options", icon=":material/tune:"):
-        edit_options(edit)
+    menu = st.popover("Options", icon=":material/tune:", key=OPTIONS, on_change="rerun")
+    if menu.open:
+        with menu:
+            edit_options(edit)

@@ -85,6 +85,7 @@ def get_outcome(setting: Setting, edit: Edit) -> Outcome:
     return _outcome(shared.get_lab(setting.preset), setting, edit)
 
 
+# By the values themselves: Streamlit's caches take a setting to pieces to hash it at each call.
 @shared.of_lab(limits.EDITS, "The edit is made")
 def _outcome(lab: Lab, setting: Setting, edit: Edit) -> Outcome:
     return _experiment(lab, setting).apply(edit)
@@ -104,7 +105,7 @@ def _unedited(lab: Lab, setting: Setting) -> tuple[Certainty, ...]:
     experiment = _experiment(lab, setting)
     about = experiment.source.about
     instead = lab.misjudged(about, setting.wording)
-    own = get_outcome(setting, NO_EDIT).own_before
+    own = _outcome(lab, setting, NO_EDIT).own_before
     return certainties(experiment.questions, experiment.baseline, about, instead, own)
 
 

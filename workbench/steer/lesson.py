@@ -16,7 +16,7 @@ BELOW = "below-the-edit"
 
 
 @shared.of_lab(limits.PAIRS, "The first steps are measured")
-def _measured(lab: Lab, setting: Setting) -> Measured:
+def _measured(_: Lab, setting: Setting) -> Measured:
     return measured(experiments.get_experiment(setting))
 
 

@@ -38,7 +38,8 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
         members = [piece for piece in experiment.pieces if piece.side == side]
         if not members:
             continue
-        with st.container(gap="xxsmall", key=f"boxes-{side}"):
+        # No container for each piece: a tick would draw them all; look.css sets pieces apart.
+        with st.container(gap=None, key=f"boxes-{side}"):
             st.markdown(heading, help=glossary.explained("meta-latent") if first else None)
             shown, folded = sorted_out(members, title)
             for piece in shown:
@@ -98,16 +99,16 @@ def _folded(
     # It opens by itself and never closes under the hand of who ticks inside.
     opened = st.session_state.get(key, False) or any(is_changed(edit, piece) for piece, _ in pieces)
     st.session_state[key] = opened
-    with st.expander(f"unclear ({len(pieces)})", key=key, type="compact", on_change="rerun"):
+    fold = st.expander(f"unclear ({len(pieces)})", key=key, type="compact", on_change="rerun")
+    with fold, st.container(gap=None):
         for piece, title in pieces:
             _piece(lab, experiment, edit, piece, title)
 
 
 def _piece(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
-    with st.container(gap=None):
-        _box(lab, experiment, edit, piece, title)
-        if st.session_state.get("strengths", False):
-            _strength(experiment, edit, piece, title)
+    _box(lab, experiment, edit, piece, title)
+    if st.session_state.get("strengths", False):
+        _strength(experiment, edit, piece, title)
 
 
 def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
 import streamlit as st
 
 from metasae.lab.lab import Lab
@@ -172,7 +173,11 @@ def _picture(outcome: Outcome, key: str) -> None:
         ink(),
         session.view().percent,
     )
-    st.vega_lite_chart(spec, width="stretch", key=key, alt=outcome.sentence)
+    # As Arrow, which Streamlit would else make of them by way of pandas.
+    rows = spec.pop("data")["values"]
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pa.table({name: [row.get(name) for row in rows] for name in names})
+    st.vega_lite_chart(table, spec, width="stretch", key=key, alt=outcome.sentence)
 
 
 def numbers(outcome: Outcome) -> None:

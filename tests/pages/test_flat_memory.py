@@ -1,0 +1,65 @@
+"""That a person who goes on clicking leaves nothing behind."""
+
+import gc
+from collections import Counter
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from metasae.lab.lab import Lab
+from metasae.steering.experiment import Experiment
+from metasae.steering.outcome import Outcome
+from tests.pages.opening import open_page
+from workbench import state
+from workbench.steer import experiments
+
+KEPT, CLICKS = 3, 12
+"""What is kept of each kind in these tests, and clicks that fill it."""
+
+
+@pytest.fixture
+def app(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The Steer page, with little kept."""
+    monkeypatch.setattr(state, "_MOST_STEPS", KEPT)
+    for kept in (experiments._outcome, experiments._unedited, experiments._experiment):
+        monkeypatch.setattr(kept, "_most", KEPT)
+    return open_page()
+
+
+def click(app: AppTest, times: int) -> None:
+    """Tick one box after the other, so that each makes another edit."""
+    boxes = [box.key for box in app.checkbox]
+    for number in range(times):
+        box = app.checkbox(key=boxes[number % len(boxes)])
+        (box.uncheck if box.value else box.check)().run()
+        assert not app.exception
+
+
+def alive() -> Counter[str]:
+    """Objects that are in use, by their types."""
+    gc.collect()
+    return Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+
+
+def of(kind: type) -> int:
+    """Objects of a type that are in use."""
+    return alive()[f"{kind.__module__}.{kind.__qualname__}"]
+
+
+def test_clicks_leave_no_objects_behind(app: AppTest) -> None:
+    click(app, CLICKS)
+    before = alive()
+    click(app, CLICKS)
+    grown = alive() - before
+    # Less than one object for every second click: nothing is left by each of them.
+    assert {kind: more for kind, more in grown.items() if more >= CLICKS // 2} == {}
+
+
+def test_of_many_edits_and_pairs_the_last_are_kept(app: AppTest) -> None:
+    click(app, CLICKS)
+    outcomes = of(Outcome)
+    assert outcomes <= KEPT + 1  # and the one that the page was opened on
+    for target in ("London", "Moscow", "Cairo", "Berlin", "Rome"):
+        app.selectbox(key="pick-target").set_value(target).run()
+        assert not app.exception
+    assert of(Experiment) <= KEPT + 1 and of(Outcome) <= outcomes
