@@ -173,8 +173,9 @@ def evaluate(
     material = Material.of(lab, meta_saes(lab, config.seeds, progress))
     for seed, decomposition in enumerate(material.decompositions):
         run = _Seed(lab, known, config, chosen, seed, decomposition, parts, progress)
-        tables.append(run.triples(spread or here(lab)))
-        others.append(run.triples(spread or here(lab), held_out=False))
+        held_out, training = run.triples(spread or here(lab))
+        tables.append(held_out)
+        others.append(training)
         if decomposition is lab.decomposition:
             masks = with_scores(run.masks(), tables[-1], known.data.attributes)
     triples = pd.concat(tables, ignore_index=True)
@@ -257,9 +258,9 @@ class _Seed:
     progress: Progress = silent
     learned: _Learned = field(default_factory=_Learned, repr=False)
 
-    def triples(self, spread: Spread, held_out: bool = True) -> pd.DataFrame:
-        """What every edit of this seed did to held-out names, or to some it was learned from."""
-        works = self._works(held_out)
+    def triples(self, spread: Spread) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """What every edit of this seed did to held-out names, and to some it was learned from."""
+        works = [*self._works(held_out=True), *self._works(held_out=False)]
         names = [
             f"{self._identity} {source.name} {[one.name for one in targets]}"
             for source, targets in works
@@ -275,7 +276,12 @@ class _Seed:
                 made[place] = self.parts.keep(names[place], table)
                 note = f"seed {self.seed}: {works[place][0].name}"
                 self.progress("Edits scored", len(made) / len(works), note)
-        return pd.concat([made[place] for place in range(len(works))], ignore_index=True)
+        split = [source.held_out for source, _ in works]
+        held_out, training = (
+            pd.concat([made[n] for n, one in enumerate(split) if one == side], ignore_index=True)
+            for side in (True, False)
+        )
+        return held_out, training
 
     def _works(self, held_out: bool) -> list[_Work]:
         """The sources in order, each with its targets."""
