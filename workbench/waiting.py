@@ -13,13 +13,13 @@ from workbench import guests
 
 T = TypeVar("T")
 
-_PLACE = "waiting"
-"""Key of the place on the page, and in the session."""
+_KEY, _PLACE = "waiting", "waiting-place"
+"""Keys of what holds the place on the page, and of the place in the session."""
 
 
 def make_place() -> None:
     """Where it is said: at the foot of the page, whatever is drawn above."""
-    with st.container(key=_PLACE):
+    with st.container(key=_KEY):
         st.session_state[_PLACE] = st.empty()
 
 

@@ -103,9 +103,9 @@ class Engine:
         self, change: Float[Tensor, "N S D"], run: Callable[[Float[Tensor, "N S D"], bool], T]
     ) -> Iterator[T]:
         """What a run gives of some changes, a batch at a time."""
-        tail = self.prepared.prompts.prefilled.resid.shape[1]
+        prefilled = self.prepared.prompts.prefilled
+        tail, lock = prefilled.resid.shape[1], prefilled.lock
         drop_error, begin = not self.combinations.options.keep_error, 0
-        lock = self.experiment.model.lock
         while begin < len(change):
             # While others use the model, too, they wait for no more than the smallest batch.
             size = _SIZES[0] if lock.shared else self._size()

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
+from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,9 +13,10 @@ from benchmarks.classroom import Lesson, Seen, come, lesson
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.edits import NO_EDIT, Edit
+from metasae.steering.link import edit_from_text
 from tests import small_lab
 from tests.browser.serving import Server, serving
-from tests.guest import Drawn, Guest
+from tests.guest import Drawn, Guest, Numbers
 
 APP = "tests/small_app.py"
 
@@ -46,19 +49,30 @@ def server(served: Lab, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def told(served: Lab) -> list[Lesson]:
-    """A lesson for each of three, no two alike."""
-    names, made = served.city_names(), []
-    for source in names:
-        for target in names:
-            with suppress(UserError):
-                subjects = served.subject(source), served.subject(target)
-                one = lesson(served.experiment(*subjects), boxes=2) if source != target else None
-                if one is not None:
-                    made.append(one)
-                    break
+    """A lesson for each of three, none of which would be satisfied by another's numbers."""
+    made: list[Lesson] = []
+    for source, target in permutations(served.city_names(), 2):
+        with suppress(UserError):
+            one = lesson(served.experiment(served.subject(source), served.subject(target)), boxes=2)
+            if one is not None and not any(mistaken(one, other) for other in made):
+                made.append(one)
         if len(made) == 3:
             return made
-    raise AssertionError("fewer than three pairs with boxes")
+    raise AssertionError("fewer than three pairs that differ")
+
+
+def mistaken(one: Lesson, other: Lesson) -> bool:
+    """Whether an edit of one lesson has the numbers of one of another's."""
+    return any(
+        not complaints(mine, one, shown) for mine in one.shown for shown in other.shown.values()
+    )
+
+
+def complaints(edit: str, lesson: Lesson, shown: Numbers) -> list[str]:
+    """What is wrong with some numbers for an edit of a lesson."""
+    seen, guest = Seen(), SimpleNamespace(query=lesson.query | {"edit": edit})
+    seen.check(guest, Drawn(numbers=shown), lesson, edit_from_text(edit))  # type: ignore[arg-type]
+    return seen.errors
 
 
 async def toggled(guest: Guest, lesson: Lesson, seen: Seen) -> int:
@@ -116,11 +130,16 @@ def test_the_next_one_is_told_and_comes_in_when_somebody_has_left(
     assert after == []
 
 
-def test_a_number_of_anothers_edit_is_an_error(told: list[Lesson]) -> None:
-    guest = Guest.__new__(Guest)
-    mine, others = told[:2]
-    guest.query = dict(mine.query)
-    for numbers, wrong in ((mine.shown["none"], 0), (others.shown["none"], 1)):
-        seen = Seen()
-        seen.check(guest, Drawn(numbers=dict(numbers)), mine, NO_EDIT)
-        assert len(seen.errors) == wrong
+def test_other_numbers_than_the_edits_own_are_an_error(told: list[Lesson]) -> None:
+    mine = told[0]
+    edits = list(mine.shown)
+    for edit in edits:
+        assert complaints(edit, mine, mine.shown[edit]) == []
+    moved = {key: value + 0.01 for key, value in mine.shown["none"].items()}
+    assert "other numbers than none has" in complaints("none", mine, moved)[0]
+    assert len(complaints("none", mine, {})) == 1
+    seen = Seen()
+    guest = SimpleNamespace(query=mine.query | {"edit": edits[-1]})
+    drawn = Drawn(numbers=mine.shown["none"], complaints=["It went wrong."])
+    seen.check(guest, drawn, mine, NO_EDIT)  # type: ignore[arg-type]
+    assert seen.errors == ["It went wrong.", f"the address says {edits[-1]} in place of none"]

@@ -198,3 +198,39 @@ def test_no_more_is_written_than_the_model_is_run_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has 129 tokens; small is run on 128 at most") as raised:
         model.generate("Tokyo", most - used + 1)
     one_sentence(raised)
+
+
+def test_others_have_their_turns_between_two_tokens_and_no_draw_or_edit_of_theirs_changes(
+    small_model: LanguageModel,
+) -> None:
+    prompt, waited, tokens = "Tokyo", list[int](), torch.tensor([[1, 2, 3, 4]])
+    push = torch.full((small_model.d_model,), 3.0)
+
+    def edit(resid: Tensor, start: int) -> Tensor:
+        return resid + push
+
+    with torch.inference_mode():
+        before = small_model.hf(tokens, use_cache=False).logits
+    alone = small_model.generate(prompt, 8, edit, 1.0, seed=3)
+    seen = list[Tensor]()
+
+    def ask() -> None:
+        with small_model.lock, torch.inference_mode():
+            seen.append(small_model.hf(tokens, use_cache=False).logits)
+            torch.rand(5)  # from the generator the writing draws from
+
+    def progress(stage: str, fraction: float, note: str) -> None:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        threads.append(thread)
+        while not small_model.lock.waiting and thread.is_alive():
+            pass
+        waited.append(len(seen))
+
+    threads = list[threading.Thread]()
+    assert small_model.generate(prompt, 8, edit, 1.0, seed=3, progress=progress) == alone
+    for thread in threads:
+        thread.join(20)
+    # Each had its turn before the next token was begun, not at the end.
+    assert waited == list(range(len(threads))) and len(threads) >= 2
+    assert all(torch.equal(one, before) for one in seen)

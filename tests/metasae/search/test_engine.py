@@ -123,12 +123,17 @@ def test_equal_directions_are_run_once(
 
 
 def batches(
-    monkeypatch: pytest.MonkeyPatch, seconds: dict[int, list[float]], count: int, tail: int = 8
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: dict[int, list[float]],
+    count: int,
+    tail: int = 8,
+    shared: bool = False,
 ) -> Any:
     """Edits of each batch that goes through some tail positions, and the engine afterwards.
 
     Args:
         seconds: an edit takes, by the number of edits of a batch, the first time and after that.
+        shared: whether others use the model, too.
     """
     run: list[int] = []
     now = 0.0
@@ -144,7 +149,9 @@ def batches(
     monkeypatch.setattr(module.time, "perf_counter", lambda: now)
     nothing: Any = None
     engine = Engine(nothing, nothing)
-    prompts = SimpleNamespace(count=3, prefilled=SimpleNamespace(resid=torch.zeros(1, tail, 2)))
+    lock = SimpleNamespace(shared=shared)
+    prefilled = SimpleNamespace(resid=torch.zeros(1, tail, 2), lock=lock)
+    prompts = SimpleNamespace(count=3, prefilled=prefilled)
     engine.__dict__["prepared"] = SimpleNamespace(logprobs=logprobs, prompts=prompts)
     change = torch.arange(float(count))[:, None, None].expand(count, 1, 2)
     keep: Any = SimpleNamespace(options=SimpleNamespace(keep_error=False))
@@ -173,6 +180,14 @@ def test_batches_are_measured_where_the_positions_do_not_divide_them(
     seconds = {73: [1.0], 146: [2.0], 292: [3.0], 585: [4.0], 1: [0.5]}
     _, run = batches(monkeypatch, seconds, 2 * (73 + 146 + 292 + 585) + 73 + 1, tail=7)
     assert run == [73, 73, 146, 146, 292, 292, 585, 585, 73, 1]
+
+
+def test_while_others_use_the_model_they_wait_for_small_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, run = batches(monkeypatch, {64: [1.0], 22: [1.0]}, 3 * 64 + 22, shared=True)
+    assert run == [64, 64, 64, 22]
+    assert not any(engine._seconds.values())  # what was waited for others is no measurement
 
 
 def test_few_edits_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
