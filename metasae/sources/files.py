@@ -71,8 +71,10 @@ def written_whole(target: Path) -> Iterator[Path]:
             os.replace(target, replaced)
         os.replace(part, target)
     except OSError as error:
+        # In the system's words: a library that writes for us adds its own.
+        why = os.strerror(error.errno) if error.errno else error
         raise UserError(
-            f"{target} could not be written ({error.strerror or error}); nothing was changed there."
+            f"{target} could not be written ({why}); nothing was changed there."
         ) from error
     finally:
         if replaced.exists() and not target.exists():

@@ -1,6 +1,7 @@
 """Two command lines on one cache: each ends well or says what the other does; nothing is torn."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,24 @@ def test_two_command_lines_share_a_cache(
     assert left == []
 
 
-def test_of_two_who_save_labels_the_last_one_stands_whole(
+def test_who_reads_labels_while_two_save_them_sees_one_of_them_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    empty = Corrections("s", "t", {})
-    for number in range(20):
-        save_corrections(EMBEDDED, empty.with_label("64", number, "tea"))
-        found = load_corrections(EMBEDDED, "s", "t")
-        assert found.labels == {"64": {str(number): "tea"}}
+    whole = [
+        Corrections("s", "t", {"64": {str(latent): word for latent in range(300)}})
+        for word in ("tea", "jazz")
+    ]
+    save_corrections(EMBEDDED, whole[0])
+
+    def save(mine: Corrections) -> None:
+        for _ in range(40):
+            save_corrections(EMBEDDED, mine)
+
+    with ThreadPoolExecutor(2) as pool:
+        saving = [pool.submit(save, one) for one in whole]
+        while not all(one.done() for one in saving):
+            assert load_corrections(EMBEDDED, "s", "t") in whole
+        for one in saving:
+            one.result()
+    assert len(everything_below(tmp_path)) == 2
