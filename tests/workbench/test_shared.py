@@ -15,7 +15,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress
 from metasae.sources.presets import Opened, Preset
-from workbench import shared
+from workbench import shared, visitor
 from workbench.background import Work
 from workbench.limits import Limit
 from workbench.state import Setting
@@ -31,7 +31,7 @@ def labs(small_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(shared, "open_lab", opening)
     monkeypatch.setattr(
-        shared, "preset_of", lambda opened: replace(small_lab.preset, name=opened.name)
+        visitor, "preset_of", lambda opened: replace(small_lab.preset, name=opened.name)
     )
     st.cache_resource.clear()
     yield
