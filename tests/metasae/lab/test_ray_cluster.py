@@ -190,7 +190,7 @@ def test_a_worker_that_dies_is_said_and_what_was_finished_is_kept(
         noting(shares),
         methods=methods,
     )  # fmt: skip
-    assert kept and shares == [0.5, 0.75, 1.0]
+    assert kept and shares == [0.4, 0.6, 0.8, 1.0]
     assert found.tables["triples"]["source"].nunique() == 4
 
 
