@@ -29,6 +29,7 @@ from metasae.errors import UserError
 from metasae.explorer.held_out import Bag, HeldOut
 from metasae.explorer.labels import CLEAR, UNCLEAR, Label
 from metasae.progress import Progress, silent
+from metasae.sources.addresses import public_address
 from metasae.sources.files import json_values
 from metasae.sources.records import from_values, to_values
 
