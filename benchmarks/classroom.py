@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -99,8 +99,8 @@ def lessons(lab: Lab, boxes: int = BOXES) -> Iterator[Lesson]:
     for apart in range(1, len(names)):
         for number, source in enumerate(names):
             with suppress(UserError):
-                subjects = source, names[(number + apart) % len(names)]
-                made = lesson(lab.experiment(*map(lab.subject, subjects)), boxes)
+                target = names[(number + apart) % len(names)]
+                made = lesson(lab.experiment(lab.subject(source), lab.subject(target)), boxes)
                 if made is not None:
                     yield made
 
@@ -172,7 +172,8 @@ async def come(
 
 async def attend(guest: Guest, lesson: Lesson, number: int, seconds: float, seen: Seen) -> None:
     """Toggle until the end."""
-    draw, edit, end = random.Random(number), NO_EDIT, time.perf_counter() + seconds
+    draw, end = random.Random(number), time.perf_counter() + seconds
+    edit: Edit = NO_EDIT
     due = time.perf_counter() + draw.uniform(0, EVERY)
     while due < end:
         await asyncio.sleep(due - time.perf_counter())
@@ -271,9 +272,7 @@ async def teach(
 
 def measure(sessions: int, seconds: float, searching: bool, after: float) -> dict[str, Any]:
     """Everything that is printed."""
-    made = lessons(open_lab(progress=silent))
-    told = [one for one, _ in zip(made, range(sessions), strict=False)]
-    made.close()
+    told = list(islice(lessons(open_lab(progress=silent)), sessions))
     with (
         TemporaryDirectory() as scratch,
         own_cache(Path(scratch), cache_dir()) as cache,
