@@ -9,6 +9,7 @@ import pandas as pd
 
 from metasae.errors import UserError
 from metasae.sources import cache
+from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.steering.edits import Edit
@@ -169,7 +170,7 @@ def _read(content: bytes) -> Loaded:
         return Loaded(View.from_query(query), made_with)
     except LinkError as error:
         raise UserError(f"This file can't be shown: {error.reason}; choose another one.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             "This file is not one that the workbench wrote; choose a JSON file downloaded here."
         ) from error
