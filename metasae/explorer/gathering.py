@@ -215,15 +215,15 @@ def collect(
     Raises:
         UserError: when that file can't be written.
     """
+    batches, tokens_seen = length_batches(text), 0
     digest, behind, written = fingerprint(text), 0, time.monotonic()
-    about = half_gathered.identity(digest, median_norm, saes)
+    about = half_gathered.identity(f"{digest} {[*map(len, batches)]}", median_norm, saes)
     former = None if kept is None else HalfGathered.load(kept, about)
     dtype = fast_dtype() if former is None else PRECISIONS.get(former.precision, torch.float32)
     run = lower_layers(model, dtype)
     encoders = {width: Encoder.of(sae, dtype) for width, sae in saes.items()}
     finder = CopyFinder(text)
     gathered = {width: _Gatherer(width, median_norm, finder) for width in saes}
-    batches, tokens_seen = length_batches(text), 0
     most = min(tokens or int(text.lengths.sum()), int(text.lengths.sum()))
     # One that was to read fewer tokens may be past where this one ends.
     if former is not None and former.tokens < most:

@@ -22,7 +22,11 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.er
 
 
 def identity(text: str, median_norm: float, saes: Mapping[int, SparseAutoencoder]) -> str:
-    """Tells what is gathered from anything else: the text, and the SAEs' weights."""
+    """Tells what is gathered from anything else.
+
+    Args:
+        text: names it and the order it is read in.
+    """
     weights = {
         width: hashlib.sha256(sae.W_enc.numpy().tobytes() + sae.W_dec.numpy().tobytes()).hexdigest()
         for width, sae in saes.items()

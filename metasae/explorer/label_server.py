@@ -135,8 +135,7 @@ class Endpoint:
             ) from error
         except (httpx.HTTPError, UnicodeError) as error:  # the latter: a name no host can have
             raise UserError(
-                f"{self.url} can't be reached ({str(error) or 'no answer'}); start the "
-                "server or check the address."
+                f"{self.url} can't be reached; start the server or check the address."
             ) from error
         return read_answer(content)
 

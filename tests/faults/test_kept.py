@@ -14,6 +14,7 @@ import torch
 
 from metasae.cli import main
 from metasae.errors import UserError
+from metasae.explorer.bands import BANDS
 from metasae.explorer.evidence import Evidence
 from metasae.lab.lab import Lab
 from metasae.saes.directions import Directions
@@ -50,7 +51,7 @@ def evidence(folder: Path) -> Callable[[], pd.DataFrame]:
             "activation": draw.random(400).astype("float32"),
         }
     )
-    Evidence(contexts, np.ones((5, 40), dtype=np.int64), 1000, 1.0, "t", 0).save(folder, 5)
+    Evidence(contexts, np.ones((5, BANDS), dtype=np.int64), 1000, 1.0, "t", 0).save(folder, 5)
     return lambda: Evidence.load(folder, 5).contexts
 
 

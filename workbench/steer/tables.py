@@ -171,7 +171,7 @@ def _read(content: bytes) -> Loaded:
         return Loaded(View.from_query(query), made_with)
     except LinkError as error:
         raise UserError(f"This file can't be shown: {error.reason}; choose another one.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             "This file is not one that the workbench wrote; choose a JSON file downloaded here."
         ) from error
