@@ -1,8 +1,10 @@
 """What leaves the browser and what the server lets in: the own host, and nothing else."""
 
 import http.client
+from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
+import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.browser.watching import BROWSER, CHROMIUM, FIRST_START, Traffic
@@ -14,6 +16,14 @@ PAGES = ("", "enumerate", "latents", "meta-latents", "graph", "studies", "ravel"
 
 ELSEWHERE = "workbench.example"
 """A name that another site has lead to this machine."""
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a profile of its own. It opens addresses of pages directly, below which Streamlit
+    first looks for its server in vain: that the console says so is no failure."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
+        yield profile.new_page()
 
 
 def visited(page: Page, traffic: Traffic, url: str) -> None:

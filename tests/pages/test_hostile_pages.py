@@ -26,7 +26,9 @@ RAW = re.compile(
 def beset(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab all of whose words and labels are hostile."""
     several = len(HOSTILE)
-    words = {one: (HOSTILE[one % several],) * 2 for one in range(on_small.n_latents)}
+    words: dict[int, tuple[str, ...]] = {
+        one: (HOSTILE[one % several],) * 2 for one in range(on_small.n_latents)
+    }
     lab = replace(on_small, words=words)
     monkeypatch.setattr(shared, "get_lab", lambda preset: lab)
     explorer = shared.get_explorer(lab)
@@ -43,7 +45,7 @@ def shown(app: AppTest) -> list[tuple[str, str]]:
     assert not app.exception
     found: list[tuple[str, str]] = []
     for kind in MARKED:
-        found += [(kind, str(one.value)) for one in app.get(kind)]
+        found += [(kind, str(getattr(one, "value", ""))) for one in app.get(kind)]
     labelled: list[Any] = []
     for kind in ("button", "checkbox", "toggle", "text_input", "selectbox", "multiselect",
                  "number_input", "slider", "radio", "expander", "tab"):  # fmt: skip

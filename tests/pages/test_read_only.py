@@ -13,7 +13,7 @@ from metasae.lab.lab import Lab
 from metasae.ravel.study import STUDY as RAVEL
 from metasae.ravel.study import Settings
 from metasae.sources import cache, user_presets
-from metasae.sources.presets import EMBEDDED, Opened
+from metasae.sources.presets import EMBEDDED, Opened, Preset
 from metasae.studies.registry import study
 from metasae.studies.runs import all_runs, begin
 from tests.builders import everything_below
@@ -182,8 +182,13 @@ def test_a_preset_in_the_hosts_folder_is_opened(
     monkeypatch.setenv(ALLOW, "paths")
     monkeypatch.setenv(FOLDER, str(tmp_path / "open"))
     (tmp_path / "open").mkdir()
-    asked = []
-    monkeypatch.setattr(visitor, "preset_of", lambda opened: (asked.append(opened), EMBEDDED)[1])
+    asked: list[Opened] = []
+
+    def found(opened: Opened) -> Preset:
+        asked.append(opened)
+        return EMBEDDED
+
+    monkeypatch.setattr(visitor, "preset_of", found)
     visitor.preset(Opened("mine.json"))
     assert asked == [Opened(str(tmp_path / "open" / "mine.json"))]
     (tmp_path / "secret.json").write_text("{}")
