@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ class ReferenceNames:
     def save(self, path: Path) -> None:
         """Write the table into a file."""
         with written_whole(path) as part:
-            dense = {"compression": "zstd", "compression_level": 19}
+            dense: dict[str, Any] = {"compression": "zstd", "compression_level": 19}
             self.table.to_parquet(part, index=False, **dense, **CHECKED)
 
     @cached_property

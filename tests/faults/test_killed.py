@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -130,9 +131,12 @@ def test_a_description_goes_on_where_it_was_killed(
     assert kept.exists() and not (tmp_path / "out" / "facts-64.json").exists()
     passes: list[int] = []
     add = gathering._Gatherer.add
-    monkeypatch.setattr(
-        gathering._Gatherer, "add", lambda self, rows: (passes.append(len(rows)), add(self, rows))
-    )
+
+    def counted(self: gathering._Gatherer, rows: Any) -> None:
+        passes.append(len(rows))
+        add(self, rows)
+
+    monkeypatch.setattr(gathering._Gatherer, "add", counted)
     assert main(words) == 0
     rest = len(passes)
     assert not kept.exists()

@@ -27,12 +27,12 @@ def app(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 
 BY_THE_HUNDRED = {"weakref.ReferenceType", "builtins.builtin_function_or_method"}
-"""What pandas and abstract classes note of what is gone: they clear it up some hundreds at a time."""
+"""What pandas and abstract classes note of what is gone: they clear it up by the hundred."""
 
 
 def click(app: AppTest, times: int) -> None:
     """Tick one box after the other, so that each makes another edit."""
-    boxes = [box.key for box in app.checkbox]
+    boxes = [str(box.key) for box in app.checkbox]
     for number in range(times):
         box = app.checkbox(key=boxes[number % len(boxes)])
         (box.uncheck if box.value else box.check)().run()

@@ -1,5 +1,6 @@
 """What a visitor may do, made from how the server is started."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_settings_that_name_a_place_are_marked() -> None:
     }  # fmt: skip
     for name in marked:
         configuration = named(name).configuration
-        for field in configuration.__dataclass_fields__.values():
+        for field in fields(configuration):
             meaning = configuration.__doc__ or ""
             told = f"{field.name}: folder" in meaning or f"{field.name}: the folder" in meaning
             assert told == (field.name in places(configuration)), (name, field.name)

@@ -39,7 +39,7 @@ def test_rings_go_by_themselves_within_a_few_clicks() -> None:
     memory.settle()
     ring = forgotten()
     # Old by now: two collections of the young ones have passed it by, were it in use.
-    kept = []
+    kept: list[list[list[object]]] = []
     for _ in range(200):
         kept.append([[] for _ in range(1000)])
         if ring() is None:

@@ -56,7 +56,12 @@ def test_the_place_in_line_is_said_and_taken_back(monkeypatch: pytest.MonkeyPatc
 def test_who_waits_for_what_another_asked_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     place, made = Place(), Future[int]()
     monkeypatch.setattr(waiting, "_place", lambda: place)
-    threading.Thread(target=lambda: LET_GO.wait(20) and made.set_result(7), daemon=True).start()
+
+    def finish() -> None:
+        LET_GO.wait(20)
+        made.set_result(7)
+
+    threading.Thread(target=finish, daemon=True).start()
     assert waiting.of_another(made, "The edit is made") == 7
     assert place.said == ["The edit is made: another asked for the same a moment before you.", ""]
     assert waiting.of_another(made, "The edit is made") == 7 and len(place.said) == 2

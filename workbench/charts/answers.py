@@ -62,7 +62,8 @@ def _rows(
     rows: list[Row] = []
     # As plain values: one by one pandas takes longer over them than the model.
     parts: dict[str, list[Row]] = {}
-    for one in answers.to_dict("records"):
+    records: list[Any] = answers.to_dict("records")
+    for one in records:
         parts.setdefault(one["attribute"], []).append(one)
     for part, question in zip(parts.values(), asked.to_dict("records"), strict=True):
         text = question_text(question["before"], question["edited"], question["after"])
