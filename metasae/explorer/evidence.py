@@ -187,6 +187,8 @@ class Evidence:
         try:
             facts = from_values(_Facts, read_json(folder / f"facts-{width}.json"))
             contexts = pd.read_parquet(folder / f"contexts-{width}.parquet", **CHECKING)
+            # Sums of pages leave out the names of columns: another one is none of ours.
+            contexts = contexts[["latent", "context", "window", "position", "activation"]]
             rows = pd.read_parquet(folder / f"counts-{width}.parquet", **CHECKING)
             counts = np.zeros((width, facts.bands), dtype=np.int64)
             counts[rows["latent"], rows["band"]] = rows["tokens"]
