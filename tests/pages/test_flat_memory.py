@@ -7,7 +7,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
-from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from tests.pages.opening import open_page
 from workbench import state
@@ -27,7 +26,7 @@ def app(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 
 BY_THE_HUNDRED = {"weakref.ReferenceType", "builtins.builtin_function_or_method"}
-"""What pandas and abstract classes note of what is gone: they clear it up by the hundred."""
+"""What pandas and abstract classes note of what is gone, and clear up some hundreds at a time."""
 
 
 def click(app: AppTest, times: int) -> None:
@@ -61,11 +60,6 @@ def test_clicks_leave_no_objects_behind(app: AppTest) -> None:
     )
 
 
-def test_of_many_edits_and_pairs_the_last_are_kept(app: AppTest) -> None:
+def test_of_many_edits_the_last_are_kept(app: AppTest) -> None:
     click(app, CLICKS)
-    outcomes = of(Outcome)
-    assert outcomes <= KEPT + 1  # and the one that the page was opened on
-    for target in ("London", "Moscow", "Cairo", "Berlin", "Rome"):
-        app.selectbox(key="pick-target").set_value(target).run()
-        assert not app.exception
-    assert of(Experiment) <= KEPT + 1 and of(Outcome) <= outcomes
+    assert of(Outcome) <= KEPT + 1  # and the one that the page was opened on
