@@ -61,6 +61,7 @@ def let_in() -> bool:
     if not password or st.session_state.get(_IN) == _mark(password):
         return True
     st.title("This workbench has a password", anchor=False)
+    st.markdown("Whoever opened it to you knows the password.")
     if st.session_state.get(_WRONG, 0) >= TRIES:
         st.error("That were too many wrong passwords; load the page anew to try again.")
         return False

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metasae.errors import UserError
-from metasae.explorer import evidence, gathering, label_server, labels
+from metasae.explorer import evidence, gathering, half_gathered, label_server, labels
 from metasae.explorer.copies import CopyFinder
 from metasae.explorer.evidence import Evidence
 from metasae.explorer.explorer import META, REPORT, Explorer, label_report
@@ -21,7 +21,7 @@ from metasae.text.windows import Windows
 
 FILES = (
     "contexts-*.parquet", "counts-*.parquet", "facts-*.json", "labels-*.parquet",
-    "answers-*.jsonl", REPORT,
+    "answers-*.jsonl", half_gathered.NAME, REPORT,
 )  # fmt: skip
 """What a folder of evidence and labels holds."""
 

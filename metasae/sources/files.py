@@ -199,8 +199,10 @@ def check_place(out: Path, own: Collection[str], what: str) -> None:
     """
     if not out.is_dir():
         return
+    # A process that was killed leaves the hidden folder of what it was writing (`written_whole`).
+    known = [*own, *(f".{name}.*" for name in own)]
     others = sorted(
-        one.name for one in out.iterdir() if not any(fnmatchcase(one.name, name) for name in own)
+        one.name for one in out.iterdir() if not any(fnmatchcase(one.name, name) for name in known)
     )
     if others:
         raise UserError(

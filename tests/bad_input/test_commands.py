@@ -83,7 +83,7 @@ def person(home: Path, small_default: Lab, monkeypatch: pytest.MonkeyPatch) -> P
         "metasae.explorer.gathering.gather_evidence", "metasae.studies.runs.Run.answer",
         "metasae.training.base_sae.make", "metasae.training.meta_sae_run.make",
         "metasae.release.measure.measure", "metasae.explorer.label_server.Endpoint.ask",
-        "metasae.lab.wordings.measured", "metasae.search.ray_cluster.over_ray",
+        "metasae.lab.wordings.measured", "metasae.lab.ray_cluster.over_ray",
     ):  # fmt: skip
         monkeypatch.setattr(slow, _begins)
     return home

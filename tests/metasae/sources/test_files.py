@@ -289,7 +289,7 @@ def test_a_folder_of_its_own_files_is_written_again(tmp_path: Path) -> None:
     own = ("facts-*.json", "labels.json")
     check_place(tmp_path / "new", own, "it")
     check_place(tmp_path, own, "it")
-    for name in ("facts-12.json", "labels.json"):
+    for name in ("facts-12.json", "labels.json", ".labels.json.x1y2"):
         (tmp_path / name).touch()
     check_place(tmp_path, own, "it")
 
