@@ -128,7 +128,7 @@ def _dataset(name: str) -> Iterator[Document]:
     try:
         from datasets import load_dataset
 
-        if not is_reachable():
+        if not (Path(name).exists() or is_reachable()):
             raise ConnectionError
         rows = islice(load_dataset(name, split="train", streaming=True), DATASET_DOCUMENTS)
         for row in rows:

@@ -164,6 +164,7 @@ def test_a_release_of_another_layout_is_kept_as_saelens_writes_it(
         return made
 
     monkeypatch.setattr(sae_lens.SAE, "from_pretrained", download)
+    monkeypatch.setattr(hub, "is_reachable", lambda: True)
     source = "gemma-scope-2b-pt-res:layer_0/width_16k/average_l0_13"
     for _ in range(2):
         (found,) = open_directions([source]).parts
