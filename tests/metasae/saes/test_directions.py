@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from metasae.errors import UserError
 from metasae.saes.directions import Directions, open_directions
+from metasae.sources import hub
 
 
 def matrix(rows: int = 5, width: int = 3) -> torch.Tensor:
