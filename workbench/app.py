@@ -3,10 +3,9 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from workbench import door, guests, limits, look, memory, navigation, waiting
+from workbench import door, guests, limits, look, navigation, waiting
 from workbench.frame import failed, ink
 
-memory.keep_flat()
 look.configure()
 pages = [
     st.Page("../pages/steer.py", title="Steer", default=True),

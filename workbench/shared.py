@@ -13,11 +13,10 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer.explorer import META, Explorer, open_explorer
 from metasae.lab.lab import Lab, open_lab
-from metasae.progress import Progress
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Opened
 from metasae.text.windows import Windows
-from workbench import memory, visitor, waiting
+from workbench import visitor, waiting
 from workbench.allowed import Right
 from workbench.background import Kept, Work, kept
 from workbench.limits import Limit
@@ -131,19 +130,12 @@ def _closed(opening: Work[Lab]) -> None:
     with suppress(UserError):
         if opening.done:
             _beside.clear(opening.result().preset.opened)
-    memory.stir()
 
 
 @kept(max_entries=2, on_release=_closed)
 def _lab(preset: Opened) -> Work[Lab]:
     wanted = visitor.preset(preset)
-
-    def opening(progress: Progress) -> Lab:
-        lab = open_lab(wanted, progress)
-        memory.settle()
-        return lab
-
-    return Work(opening, "Opening the model")
+    return Work(lambda progress: open_lab(wanted, progress), "Opening the model")
 
 
 def get_lab(preset: Opened) -> Lab:
@@ -164,7 +156,6 @@ def close(preset: Opened) -> None:
     """Let go of a preset's lab and of what was made of it: its files are about to be others."""
     _lab.clear(preset)
     _beside.clear(preset)
-    memory.stir()
 
 
 @of_lab(most=1)
