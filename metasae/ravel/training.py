@@ -42,13 +42,7 @@ class View:
 
     def owned(self, attribute: str, who: Portrait) -> Bool[Tensor, " A"]:
         """Which answers of all prompts are right about somebody, on an attribute's prompt."""
-        right = who.entity.values[attribute]
-        return torch.tensor(
-            [
-                question.attribute == attribute and answer.text in right
-                for question, answer in self.asked.questions.answers
-            ]
-        )
+        return self.asked.answers_of(who.entity) & self.about(attribute)
 
     def about(self, attribute: str) -> Bool[Tensor, " A"]:
         """Which answers are those of an attribute's prompt."""

@@ -63,6 +63,14 @@ def page(browser: Browser) -> Iterator[Page]:
     assert complaints == []
 
 
+@pytest.fixture
+def direct_page(browser: Browser) -> Iterator[Page]:
+    """A page in a profile of its own. It opens addresses of pages directly, below which Streamlit
+    first looks for its server in vain: that the console says so is no failure."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
+        yield profile.new_page()
+
+
 def _is_local(url: str) -> bool:
     local = ("http://localhost:", "ws://localhost:", "data:", "blob:", "about:")
     return url.startswith(local)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -37,11 +36,9 @@ def run(cache: Path) -> str:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page in a profile of its own. It opens a page's address directly, below which Streamlit
-    first looks for its server in vain: that the console says so is no failure."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
-        yield profile.new_page()
+def page(direct_page: Page) -> Page:
+    """Not watched for what the console says."""
+    return direct_page
 
 
 def at_rest(address: str, page: Page, run: str) -> None:

@@ -1,7 +1,6 @@
 """What leaves the browser and what the server lets in: the own host, and nothing else."""
 
 import http.client
-from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -19,11 +18,9 @@ ELSEWHERE = "workbench.example"
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page in a profile of its own. It opens addresses of pages directly, below which Streamlit
-    first looks for its server in vain: that the console says so is no failure."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
-        yield profile.new_page()
+def page(direct_page: Page) -> Page:
+    """Not watched for what the console says."""
+    return direct_page
 
 
 def visited(page: Page, traffic: Traffic, url: str) -> None:
