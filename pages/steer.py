@@ -5,7 +5,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
-from workbench import session, subjects
+from workbench import session, subjects, waiting
 from workbench.announce import announce
 from workbench.frame import begin, failed
 from workbench.shared import meta_titles
@@ -50,6 +50,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     """
     if session.view().setting != setting:
         st.rerun()
+    waiting.make_place("-steer")
     session.show_notice()
     session.write_link()
     view, experiment = session.view(), experiments.get_experiment(asked)

@@ -78,7 +78,8 @@ class OfLab(Generic[P, T]):
         most = self._most if isinstance(self._most, int) else self._most.most
         with self._lock:
             results = self._of(lab)
-            for old in [one for one, kept in results.items() if kept.done()][: len(results) - most]:
+            done = [one for one, kept in results.items() if kept.done()]
+            for old in done[: max(0, len(results) - most)]:
                 del results[old]
         return made
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitInvalidLayoutContextError
 
 from metasae.lm.turns import SILENT, telling
 from workbench import guests
@@ -17,9 +18,16 @@ _KEY, _PLACE = "waiting", "waiting-place"
 """Keys of what holds the place on the page, and of the place in the session."""
 
 
-def make_place() -> None:
-    """Where it is said: at the foot of the page, whatever is drawn above."""
-    with st.container(key=_KEY):
+def make_place(part: str = "") -> None:
+    """Where it is said: at the foot of the page, whatever is drawn above.
+
+    A fragment that computes makes one of its own, since it can't write into what was drawn before
+    it; in a fragment without one nothing is said.
+
+    Args:
+        part: the fragment's name.
+    """
+    with st.container(key=_KEY + part):
         st.session_state[_PLACE] = st.empty()
 
 
@@ -36,16 +44,13 @@ def said(what: str) -> Iterator[None]:
         return
 
     def told(before: int) -> None:
-        if before:
-            place.info(in_line(what, before))
-        else:
-            place.empty()
+        _say(place, in_line(what, before) if before else "")
 
     try:
         with telling(told):
             yield
     except BaseException:
-        place.empty()
+        _say(place, "")
         raise
 
 
@@ -61,16 +66,24 @@ def of_another(result: "Future[T]", what: str) -> T:
     except TimeoutError:
         if place is None or result.done():  # it failed, and so
             raise
-    place.info(f"{what}: another asked for the same a moment before you.")
+    _say(place, f"{what}: another asked for the same a moment before you.")
     try:
         return result.result()
     finally:
-        place.empty()
+        _say(place, "")
 
 
 def _place() -> DeltaGenerator | None:
     place: DeltaGenerator | None = st.session_state.get(_PLACE) if guests.name() else None
     return place
+
+
+def _say(place: DeltaGenerator, sentence: str) -> None:
+    with suppress(StreamlitInvalidLayoutContextError):  # see `make_place`
+        if sentence:
+            place.info(sentence)
+        else:
+            place.empty()
 
 
 def in_line(what: str, before: int) -> str:

@@ -71,6 +71,24 @@ def test_what_is_made_of_a_lab_is_made_once_and_the_oldest_goes_first() -> None:
     assert doubled(lab, 2) == 4 and made == [1, 2, 3, 2, 2]
 
 
+@pytest.mark.parametrize("asked", range(1, 8))
+def test_nothing_goes_before_there_is_more_than_may_be_kept(asked: int) -> None:
+    made: list[int] = []
+
+    @shared.of_lab(most=5)
+    def doubled(lab: Lab, number: int) -> int:
+        made.append(number)
+        return 2 * number
+
+    lab = shared.get_lab(Opened("first"))
+    for number in range(asked):
+        assert doubled(lab, number) == 2 * number
+    kept = range(max(0, asked - 5), asked)
+    for number in kept:
+        doubled(lab, number)
+    assert made == list(range(asked))
+
+
 def test_work_of_a_lab_that_failed_is_begun_again() -> None:
     begun: list[int] = []
 
