@@ -58,7 +58,7 @@ class Drawn:
         numbers: of the picture, the last one that was drawn.
         seconds: from what was sent to the picture; None without one.
         complaints: errors on the page, and a run that broke off.
-        lines: captions and progress.
+        lines: captions, remarks and progress.
     """
 
     numbers: Numbers = field(default_factory=dict)
@@ -174,6 +174,8 @@ class Guest:
                 drawn.complaints.append(element.exception.message)
             case "alert" if element.alert.format == Alert.ERROR:
                 drawn.complaints.append(element.alert.body)
+            case "alert":
+                drawn.lines.append(element.alert.body)
             case "markdown":
                 drawn.lines.append(element.markdown.body)
             case "progress":

@@ -35,11 +35,32 @@ class Guest:
         for awaited in list(self.awaited.values()):
             awaited.let_go()
         self.awaited.clear()
+        if not _here:
+            waiting = threading.Timer(ALONE, _nobody_came)
+            waiting.daemon = True
+            waiting.start()
 
 
 _LOCK = threading.Lock()
 
 _here: set[Guest] = set()
+
+_when_empty: set[Callable[[], object]] = set()
+
+ALONE = 120.0
+"""Seconds for which nobody was here before the server counts as empty: a page drawn anew leaves,
+and comes back."""
+
+
+def when_empty(listener: Callable[[], object]) -> None:
+    """Have something called when all have left."""
+    _when_empty.add(listener)
+
+
+def _nobody_came() -> None:
+    if not _here:
+        for listener in _when_empty:
+            listener()
 
 
 def name() -> str:

@@ -1,11 +1,14 @@
 """What is open, shared by all sessions: the lab, its explorer, its texts, meta-latents' names."""
 
+import ctypes
 import functools
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import pandas as pd
 import streamlit as st
@@ -16,13 +19,16 @@ from metasae.lab.lab import Lab, open_lab
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.presets import Opened
 from metasae.text.windows import Windows
-from workbench import visitor, waiting
+from workbench import guests, visitor, waiting
 from workbench.allowed import Right
 from workbench.background import Kept, Work, kept
 from workbench.limits import Limit
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+_all_beside: "WeakSet[_Beside]" = WeakSet()
 
 
 class OfLab(Generic[P, T]):
@@ -87,6 +93,11 @@ class OfLab(Generic[P, T]):
         kept: dict[Any, Future[T]] = _beside(lab.preset.opened).of(lab).setdefault(self, {})
         return kept
 
+    @property
+    def is_of_guests(self) -> bool:
+        """Whether there is as much of it as there are guests, rather than a fixed number."""
+        return isinstance(self._most, Limit)
+
     def clear(self, lab: Lab, *args: Any) -> None:
         """Make it anew the next time."""
         with self._lock:
@@ -113,6 +124,13 @@ class _Beside:
     def __init__(self) -> None:
         self._lab: Lab | None = None
         self._kept: dict[Any, Any] = {}
+        _all_beside.add(self)
+
+    def forget_guests(self) -> None:
+        """Let go of what is kept for guests in the number a limit gives, such as their pairs."""
+        for made, results in list(self._kept.items()):
+            if made.is_of_guests:
+                results.clear()
 
     def of(self, lab: Lab) -> dict[Any, Any]:
         """What was made of this very lab."""
@@ -151,6 +169,18 @@ def get_lab(preset: Opened) -> Lab:
     if who.guest and not visitor.is_made(visitor.preset(preset)):
         who.check(Right.TRAINING)
     return _lab(preset)
+
+
+def forget_guests() -> None:
+    """Let go of pairs and edits, and give their memory back to the system: nobody is here."""
+    for beside in list(_all_beside):
+        beside.forget_guests()
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it, and alone keeps what is freed
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+guests.when_empty(forget_guests)
 
 
 def close(preset: Opened) -> None:

@@ -15,8 +15,10 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.progress import Progress
 from metasae.sources.presets import Opened, Preset
-from workbench import shared, visitor
+from metasae.steering.edits import NO_EDIT
+from workbench import guests, shared, visitor
 from workbench.background import Work
+from workbench.guests import Guest
 from workbench.limits import Limit
 from workbench.state import Setting
 from workbench.steer import experiments
@@ -191,3 +193,24 @@ def test_how_much_is_kept_can_be_a_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [doubled(lab, one) for one in (1, 2, 1)] == [2, 4, 2] and made == [1, 2, 1]
     monkeypatch.setenv("TEST_KEPT", "2")
     assert [doubled(lab, one) for one in (2, 1, 2)] == [4, 2, 4] and made == [1, 2, 1, 2]
+
+
+def test_an_empty_server_keeps_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guests, "ALONE", 0.05)
+    setting = Setting(preset=Opened("first"))
+    lab = shared.get_lab(Opened("first"))
+    explorer = shared.get_explorer(lab)
+    pair = weakref.ref(experiments.get_experiment(setting))
+    experiments.get_outcome(setting, NO_EDIT)
+    leaving, staying = Guest("leaving"), Guest("staying")
+    monkeypatch.setattr(guests, "_here", {leaving, staying})
+    leaving.leave()
+    time.sleep(0.3)
+    assert pair() is experiments.get_experiment(setting)  # somebody is here
+    staying.leave()
+    for _ in range(100):
+        if pair() is None:
+            break
+        time.sleep(0.05)
+    assert pair() is None
+    assert shared.get_explorer(lab) is explorer

@@ -1,12 +1,17 @@
 """What a session waits for is said in its place on the page, and gone when the wait is over."""
 
+import asyncio
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from metasae.lm import turns as turns_module
 from metasae.lm.turns import Turns
+from tests.browser.serving import serving
+from tests.guest import Drawn, visit
+from tests.waiting_app import WHAT
 from workbench import waiting
 
 TURNS, HELD, LET_GO = Turns(), threading.Event(), threading.Event()
@@ -82,3 +87,18 @@ def test_outside_of_a_page_nothing_is_said_and_all_is_done() -> None:
     made: Future[int] = Future()
     threading.Timer(0.05, made.set_result, (7,)).start()
     assert waiting.of_another(made, "The edit is made") == 7
+
+
+@pytest.mark.slow
+def test_a_part_of_a_page_says_it_where_it_may_and_breaks_nowhere(tmp_path: Path) -> None:
+    # What was drawn before a fragment is closed to it when it runs alone.
+    async def click(address: str, key: str) -> Drawn:
+        async with visit(address, {}) as guest:
+            await guest.open()
+            return await guest.toggle(key)
+
+    with serving(tmp_path / "cache", tmp_path / "log.txt", "tests/waiting_app.py") as server:
+        told = asyncio.run(click(server.address, "told"))
+        untold = asyncio.run(click(server.address, "untold"))
+    assert told.lines == [waiting.in_line(WHAT, 1), "made"] and not told.complaints
+    assert untold.lines == ["made"] and not untold.complaints
