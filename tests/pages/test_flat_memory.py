@@ -7,9 +7,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
+from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from tests.pages.opening import open_page
-from workbench import state
+from workbench import shared, state
+from workbench.limits import Limit
 from workbench.steer import experiments
 
 KEPT, CLICKS = 3, 12
@@ -21,7 +23,7 @@ def app(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The Steer page, with little kept."""
     monkeypatch.setattr(state, "_MOST_STEPS", KEPT)
     for kept in (experiments._outcome, experiments._unedited, experiments._experiment):
-        monkeypatch.setattr(kept, "_most", KEPT)
+        monkeypatch.setattr(kept, "_most", Limit("METASAE_FEW", KEPT))
     return open_page()
 
 
@@ -63,3 +65,13 @@ def test_clicks_leave_no_objects_behind(app: AppTest) -> None:
 def test_of_many_edits_the_last_are_kept(app: AppTest) -> None:
     click(app, CLICKS)
     assert of(Outcome) <= KEPT + 1  # and the one that the page was opened on
+
+
+def test_a_page_that_is_left_open_holds_no_activations(app: AppTest) -> None:
+    # Its callbacks live for as long as Streamlit keeps the session.
+    app.toggle(key="strengths").set_value(True).run()
+    click(app, 2)
+    assert of(Experiment)
+    shared.forget_guests()
+    assert not of(Experiment)
+    click(app, 1)  # and nothing is missed
