@@ -7,6 +7,7 @@ and the faster one is used.
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 _log = logging.getLogger(__name__)
+
+# oneDNN keeps code and scratch memory for each shape it has multiplied, up to 1,024 of them, which
+# is most of a gigabyte after searches on many pairs. An edit needs some dozens.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 _ROWS = 256
 """Number of rows for which oneDNN chooses a weight's layout; other numbers work as well."""
