@@ -63,6 +63,14 @@ ADVICE = {
     ),
     "No latent of the *width*-wide SAE stands for *name*.": "Choose another name or another width.",
     "*target* could not be written (*why*); nothing was changed there.": _SPACE,
+    "*parent* can't be written (*why*).": _SPACE,
+    "*folder* can't be deleted (*why*).": "Close what has it open, or delete it by hand.",
+    "The preset *path* can't be read (*why*).": "Check its path and who may read it.",
+    "The preset can't be read (*why*).": _PRESET,
+    "The preset's *key* can't be *values*; *wanted*.": _PRESET,
+    'The link is damaged: "*value*" can\'t be read as its "*name*"; the default is shown '
+    "instead.": ("Copy it again, the whole of it; a mail program may have cut or changed it."),
+    "*file* can't be read as UTF-8 text.": "Save it as UTF-8, or leave it out.",
     "The run *identity* is under way already.": (
         "Wait for it, or stop the other process; what it did so far is kept."
     ),

@@ -1,6 +1,7 @@
 """The page of all commands, read off their parsers."""
 
 import argparse
+import html
 import sys
 from collections.abc import Iterator
 
@@ -25,7 +26,8 @@ def page() -> str:
         module = sys.modules[parser.get_default("run").__module__]
         if module is not about:
             about = module
-            parts.append(f"## {(module.__doc__ or '').splitlines()[0].rstrip('.')}\n\n")
+            said = (module.__doc__ or "").splitlines()[0].partition(":")[0]
+            parts.append(f"## {said.rstrip('.')}\n\n")
         parts.append(_command(name, parser))
     return "".join(parts)
 
@@ -54,7 +56,8 @@ def _words(action: argparse.Action) -> str:
         value = "|".join(map(str, action.choices))
     takes = action.nargs != 0 and (action.option_strings or action.metavar is not None)
     shown = [f"{name} {value}".strip() if takes else name for name in names]
-    return ", ".join(f"`{one}`" for one in shown).replace("|", "\\|")
+    # A table's cell ends at a bar, in code too.
+    return ", ".join(f"<code>{html.escape(one)}</code>" for one in shown).replace("|", "&#124;")
 
 
 def _does(action: argparse.Action) -> str:

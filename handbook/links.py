@@ -44,3 +44,9 @@ def within_site(text: str, page: str, absent: Collection[str] = (), root: Path =
         return f"[{words}]({posixpath.relpath(there, on_site or '.')}{place or ''})"
 
     return _LINK.sub(on_this_site, text)
+
+
+def fetched(html: str) -> list[str]:
+    """Addresses of other hosts that a browser fetches for a page: not those it links to."""
+    elements = r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?(https?:[^\"'\s>]+)"
+    return re.findall(elements, html)

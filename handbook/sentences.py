@@ -225,7 +225,8 @@ class _Reader:
             if isinstance(node, ast.FunctionDef) and node.name == name:
                 inside = _Reader(self.source, self.module, node)
                 returns = [one for one in ast.walk(node) if isinstance(one, ast.Return)]
-                return [t for one in returns if one.value for t in inside.texts(one.value)]
+                returns.sort(key=lambda one: one.lineno)
+                return [text for one in returns if one.value for text in inside.texts(one.value)]
         return []
 
 

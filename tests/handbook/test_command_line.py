@@ -24,14 +24,14 @@ def test_every_word_of_a_command_is_there(name: str) -> None:
         if isinstance(action, argparse._HelpAction):
             continue
         for word in action.option_strings or [action.dest]:
-            assert f"`{word}" in part or f"`{action.metavar}`" in part
+            assert f"<code>{word}" in part or f"<code>{action.metavar}</code>" in part
         (row,) = [line for line in part.splitlines() if _is_about(line, action)]
         assert row.count("|") - row.count("\\|") == 3
 
 
 def _is_about(line: str, action: argparse.Action) -> bool:
     words = action.option_strings or [str(action.metavar or action.dest)]
-    return any(line.startswith((f"| `{word}`", f"| `{word} ")) for word in words)
+    return any(line.startswith((f"| <code>{word}</code>", f"| <code>{word} ")) for word in words)
 
 
 def test_what_an_option_says() -> None:
@@ -43,8 +43,8 @@ def test_what_an_option_says() -> None:
         command.add_argument("latent", type=int, help="its number"),
     ]
     assert [(command_line._words(one), command_line._does(one)) for one in shown] == [
-        ("`--out OUT`", "folder, 5 % of it (required)"),
-        ("`--wording a\\|b`", r"of \*it\* (default: a)"),
-        ("`--json`", "as JSON"),
-        ("`latent`", "its number"),
+        ("<code>--out OUT</code>", "folder, 5 % of it (required)"),
+        ("<code>--wording a&#124;b</code>", r"of \*it\* (default: a)"),
+        ("<code>--json</code>", "as JSON"),
+        ("<code>latent</code>", "its number"),
     ]

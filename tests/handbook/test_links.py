@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handbook.links import within_site
+from handbook.links import fetched, within_site
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,11 @@ from handbook.links import within_site
 def test_where_a_link_leads(page: str, link: str, on_site: str, tmp_path: Path) -> None:
     (tmp_path / "LICENSE").touch()
     assert within_site(f"See {link}.", page, {"late.md"}, tmp_path) == f"See {on_site}."
+
+
+def test_what_a_browser_would_fetch_from_elsewhere() -> None:
+    page = (
+        '<a href="https://a.org">a</a><script src="b.js"></script><img src="data:x"><link '
+        'rel="x" href="https://c.org/c.css"><script async src="https://d.org/d.js"></script>'
+    )
+    assert fetched(page) == ["https://c.org/c.css", "https://d.org/d.js"]
