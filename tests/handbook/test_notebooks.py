@@ -12,7 +12,7 @@ def cell(kind: str, *lines: str, outputs: list[dict[str, Any]] | None = None) ->
 
 
 def test_a_notebook_as_a_page(tmp_path: Path) -> None:
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"output_type": "stream", "text": ["one\n", "two\n"]},
         {"output_type": "execute_result", "data": {"text/plain": ["3"], "text/html": ["<b>"]}},
         {"output_type": "display_data", "data": {"image/png": "aGk=\n", "text/plain": ["x"]}},

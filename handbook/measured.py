@@ -1,11 +1,13 @@
-"""How good the shipped default is, as a page: every figure is read from what was measured.
+"""The pages of measured figures, each read from what was measured.
 
-    python -m handbook.quality
+    python -m handbook.measured
 
-writes ``docs/quality.md`` from ``quality.md.jinja``, the report and the labels' scores that ship;
-a test holds the page to them.
+writes ``docs/quality.md`` and ``docs/speed.md`` from the templates of that name beside this module:
+of the report and the labels' scores that ship, and of the benchmarks' records
+(``benchmarks/results/``, a JSON file a run). Tests hold the pages to them.
 """
 
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,13 +17,46 @@ from metasae.lab.preset_files import REPORT, folder_of
 from metasae.sources.files import read_json
 from metasae.sources.presets import EMBEDDED
 
-PAGE = ROOT / "docs" / "quality.md"
+DOCS = ROOT / "docs"
 
 LABELS = ROOT / "metasae" / "data" / "evidence" / EMBEDDED.name / "labels.json"
 
+RESULTS = ROOT / "benchmarks" / "results"
 
-def page() -> str:
-    """The page, as Markdown."""
+
+def quality() -> str:
+    """How good the shipped default is, as Markdown."""
+    report = read_json(folder_of(EMBEDDED) / REPORT)
+    return _rendered("quality", r=report, labels=read_json(LABELS), written=_written(report))
+
+
+def speed() -> str:
+    """How fast the workbench is beside its peers, as Markdown."""
+    return _rendered("speed", latest=_latest)
+
+
+PAGES = {"quality.md": quality, "speed.md": speed}
+"""Page in ``docs/`` → what makes it."""
+
+
+def _latest(benchmark: str, words: str = "") -> dict[str, Any]:
+    """The figures of the last run of a benchmark that was kept.
+
+    Args:
+        words: it was run with.
+    """
+    # Named by day and number.
+    records = map(read_json, sorted(RESULTS.glob(f"*-{benchmark}-*.json"), key=_order))
+    found = [one["figures"] for one in records if one["words"] == words]
+    return dict(found[-1])
+
+
+def _order(record: Path) -> tuple[str, int]:
+    begin, _, number = record.stem.rpartition("-")
+    return begin, int(number)
+
+
+def _rendered(page: str, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(ROOT / "handbook"),
         undefined=StrictUndefined,
@@ -31,6 +66,7 @@ def page() -> str:
         autoescape=False,
     )
     environment.filters |= {
+        "plain": lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.3g}",
         "two": lambda value: f"{value:.2f}",
         "three": lambda value: f"{value:.3f}",
         "one": lambda value: f"{value:.1f}",
@@ -42,9 +78,7 @@ def page() -> str:
         "at_least": lambda value, aim: str(aim) if value >= aim else f"{aim}, **missed**",
         "at_most": lambda value, aim: str(aim) if value <= aim else f"{aim}, **missed**",
     }
-    report = read_json(folder_of(EMBEDDED) / REPORT)
-    template = environment.get_template("quality.md.jinja")
-    return template.render(r=report, labels=read_json(LABELS), written=_written(report))
+    return environment.get_template(f"{page}.md.jinja").render(**values)
 
 
 def _counted(one: dict[str, Any]) -> str:
@@ -71,4 +105,5 @@ def _written(report: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    for name, make in PAGES.items():
+        (DOCS / name).write_text(make(), "utf-8")
