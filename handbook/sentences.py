@@ -22,7 +22,7 @@ _ERROR = "UserError"
 _MOST = 16
 """Ways one text may come out that are told apart."""
 
-_CALLED = {"error": "why", "strerror": "why", "getattr": "value", "most": "most", "d_in": "so many"}
+_CALLED = {"error": "why", "strerror": "why", "getattr": "value", "d_in": "so many"}
 """Names of the source that say nothing to a reader → what stands instead."""
 
 _NO_NAMES = {*dir(builtins), "self", "shlex", "json", "torch"} - {"getattr"}
@@ -78,7 +78,7 @@ class Source:
     errors: set[str] = field(default_factory=lambda: {_ERROR})
     templates: dict[str, ast.FunctionDef] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
-    calls: dict[str, list[tuple[str, "ast.AST", ast.Call]]] = field(default_factory=dict)
+    calls: dict[str, list[tuple[str, ast.AST, ast.Call]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for tree in self.modules.values():
@@ -144,6 +144,8 @@ class _Reader:
     def said(self, error: str, call: ast.Call) -> list[str]:
         """What a call of an error's class says; nothing where the source doesn't tell."""
         if error not in self.source.templates:
+            if len(call.args) != 1:
+                return []
             (text,) = call.args
             if isinstance(text, ast.Name) and text.id in _parameters(self.place):
                 return self._given(text.id)
@@ -154,11 +156,9 @@ class _Reader:
         first = constructor.args.args[1].arg
         inside = _Reader(self.source, self.module, constructor, {first: self.texts(call.args[0])})
         (made,) = [one for _, one in _calls(constructor) if _last(one.func) == "__init__"]
-        match made.args[0]:
-            case ast.BoolOp(values=[ast.Name(), text]):  # a sentence that may be given instead
-                return inside.texts(text)
-            case text:
-                return inside.texts(text)
+        (text,) = made.args
+        # "sentence or …", where a sentence may be given instead.
+        return inside.texts(text.values[-1] if isinstance(text, ast.BoolOp) else text)
 
     def texts(self, node: ast.AST) -> list[str]:
         """The ways a text may come out, as Markdown; nothing where the source doesn't tell."""
@@ -204,8 +204,9 @@ class _Reader:
             for node in ast.walk(self.place)
             if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets)
         ]
-        texts = [text for value in values for text in self.texts(value)]
-        return texts if len(values) == 1 else []
+        if len(values) != 1 or _mentions(values[0], name):
+            return []
+        return self.texts(values[0])
 
     def _given(self, name: str) -> list[str]:
         """The texts that callers hand over for a parameter."""
@@ -222,7 +223,7 @@ class _Reader:
     def _returned(self, name: str) -> list[str]:
         """What a function of the same module returns, where it is a text."""
         for node in ast.walk(self.source.modules[self.module]):
-            if isinstance(node, ast.FunctionDef) and node.name == name:
+            if isinstance(node, ast.FunctionDef) and node.name == name and node is not self.place:
                 inside = _Reader(self.source, self.module, node)
                 returns = [one for one in ast.walk(node) if isinstance(one, ast.Return)]
                 returns.sort(key=lambda one: one.lineno)
@@ -245,8 +246,17 @@ def _parameters(place: ast.AST) -> list[str]:
     return [one.arg for one in place.args.args] if isinstance(place, ast.FunctionDef) else []
 
 
+def _mentions(value: ast.AST, name: str) -> bool:
+    """Whether a value is made of what has a name."""
+    return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(value))
+
+
 def _last(node: ast.AST) -> str:
-    return ast.unparse(node).rpartition(".")[2]
+    """The last part of a name with dots; empty for anything else."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.Call]]:
@@ -288,7 +298,7 @@ def _put_in(value: ast.AST) -> list[str]:
 
 
 def _called(value: ast.AST) -> str:
-    """How a value of run time is called: the last name of the expression that is no function's."""
+    """How a value of run time is called: the outermost name that is no function's."""
     functions = {id(one.func) for one in ast.walk(value) if isinstance(one, ast.Call)}
     names = [
         node.attr if isinstance(node, ast.Attribute) else node.id

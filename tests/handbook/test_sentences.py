@@ -34,6 +34,7 @@ def said(**modules: str) -> tuple[list[str], list[str]]:
         ('UserError(f"Damaged; {how(x)}")', ["Damaged; make it.", "Damaged; buy it."]),
         ('UserError(f"{local} it.")', ["Mend it."]),
         ('UserError(f"Can\'t read ({error.strerror}).")', ["Can't read (*why*)."]),
+        ('UserError(f"It is {again}.")', ["It is *again*."]),
         ('Own("it is odd")', ["Look: it is odd."]),
         ('Own("odd", "Another sentence.")', ["Another sentence."]),
     ],
@@ -47,7 +48,8 @@ def test_a_text_is_read_off_its_call(call: str, texts: list[str]) -> None:
         "def how(x):\n"
         "    if x:\n        return 'make it.'\n"
         "    return 'buy it.'\n"
-        f"def f(path, n, x, error, names):\n    local = 'Mend'\n    raise {call}\n"
+        "def f(path, n, x, error, names):\n    local = 'Mend'\n    again = f'{again}!'\n"
+        f"    raise {call}\n"
     )
     assert said(a=module) == (texts, [])
 
