@@ -29,16 +29,17 @@ _NO_NAMES = {*dir(builtins), "self", "shlex", "json", "torch"} - {"getattr"}
 """Names in an expression that are not what is put in."""
 
 _DO = (
-    "accept|add|ask|build|cancel|check|choose|compare|compute|connect|delete|do|fetch|fold|give|go|"
-    "install|keep|learn|leave|let|load|make|move|name|open|put|run|save|set|start|take|train|try|"
-    "type|update|use|wait|write"
+    "accept|add|ask|build|cancel|check|choose|collect|compare|compute|connect|delete|do|export|fetch|"
+    "fold|give|go|install|keep|learn|leave|let|load|make|move|name|open|put|run|save|say|score|set|"
+    "start|take|train|try|type|update|upload|use|wait|write"
 )
 
 _SAYS = re.compile(
     rf"(?:^|[;:,.(] |\band |\bor )(?:{_DO})\b"
     r"|so take it|measure again|did you mean|host can|can go on|must be|must have|must hold"
     r"|there are: |it has: |it takes |it may have |are for |has the .*latents 0 to"
-    r"|this version opens |can be opened|goes with|needs --|of the hub write",
+    r"|this version opens |can be opened|goes with|go with|go together|needs --|are numbered"
+    r"|of the hub write",
     re.IGNORECASE,
 )
 
