@@ -1,7 +1,8 @@
 """Every sentence with which the program refuses something, read off its source.
 
-They are the texts of `metasae.errors.UserError` and of the classes made of it. What a sentence puts
-in at run time (a path, a number) stands as its name in italics; constants are put in.
+They are the texts of `metasae.errors.UserError`, of the classes made of it, and those a page writes
+with ``st.error`` itself. What a sentence puts in at run time (a path, a number) stands as its name
+in italics; constants are put in.
 """
 
 import ast
@@ -124,6 +125,11 @@ def sentences(source: Source) -> tuple[list[Sentence], list[str]]:
             texts = _Reader(source, module, place).said(error, call)
             if not texts:
                 untold.append(f"{module}: {ast.unparse(call)}")
+            found |= dict.fromkeys(Sentence(text, _package(module)) for text in texts)
+    for module, place, call in source.calls.get("error", ()):
+        # Most pass on what was raised.
+        if ast.unparse(call.func) == "st.error":
+            texts = _Reader(source, module, place).texts(call.args[0])
             found |= dict.fromkeys(Sentence(text, _package(module)) for text in texts)
     return sorted(found, key=lambda one: one.package), sorted(untold)
 

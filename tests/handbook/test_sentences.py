@@ -60,6 +60,11 @@ def test_a_text_handed_over_is_found_where_it_is_written() -> None:
     assert said(a=taker, b=givers) == (["*p* is taken; wait.", "Wait."], [])
 
 
+def test_what_a_page_writes_itself_counts() -> None:
+    page = "st.error('Type it.')\nst.error(escape(str(error)))\n_log.error('no sentence')\n"
+    assert said(a=page) == (["Type it."], [])
+
+
 def test_what_the_source_does_not_tell_is_named() -> None:
     assert said(a="raise UserError(str(x))") == ([], ["metasae.lab.a: UserError(str(x))"])
 
