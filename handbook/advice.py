@@ -107,7 +107,9 @@ ADVICE = {
     'There is no city "*quoted*" in the table of *by key* cities, and none is spelt like it.': (
         "`python -m metasae cities` lists the table."
     ),
-    "A name has letters, digits, - and \\_, and begins with a letter or digit.": "Choose such a name.",
+    "A name has letters, digits, - and \\_, and begins with a letter or digit.": (
+        "Choose such a name."
+    ),
     "*name* was cancelled.": "Nothing: somebody asked for that. Begin it again when you want to.",
     'This link is of version "*version*" and this workbench reads version 1; it shows the default '
     "instead.": "Ask whoever sent it for a link of this version, or update the workbench.",
