@@ -254,7 +254,8 @@ def test_every_dependency_is_pinned_inside_its_bounds() -> None:
         assert exact.operator == "==" and needs[canonicalize_name(name)].specifier.contains(
             exact.version
         ), name
-    for need in map(Requirement, PYPROJECT["project"]["optional-dependencies"]["test"]):
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for need in map(Requirement, [*extras["test"], *extras["docs"]]):
         assert [part.operator for part in need.specifier] == ["=="], need.name
 
 
