@@ -77,7 +77,7 @@ class LabelScores:
             one, other = ours.get(key), self.published.get(key)
             control = "" if one is None or one.control is None else f"{one.control.value:.2f}"
             lines.append(
-                f"{key[0]:>8}  {key[1]:<9}  {_said(one and one.score):<20}  {control:<7}  "
+                f"{key[0]:>8}  {key[1]:<9}  {_said(None if one is None else one.score):<20}  {control:<7}  "
                 f"{_said(other):<20}  {one.label if one else ''}".rstrip()
             )
         for kind in KINDS:
