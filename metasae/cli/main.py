@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Command = arguments.run
         result = run(arguments)
         sys.stdout.write((json_text(result.to_dict()) if arguments.json else result.text()) + "\n")
+        return 0 if getattr(result, "fine", True) else 1  # what a doctor finds may not be
     except UserError as error:
         sys.stderr.write(f"metasae: {error}\n")
         _log.debug("what caused it", exc_info=error)

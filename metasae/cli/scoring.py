@@ -76,10 +76,12 @@ class LabelScores:
         for key in sorted({*ours, *self.published}):
             one, other = ours.get(key), self.published.get(key)
             control = "" if one is None or one.control is None else f"{one.control.value:.2f}"
-            lines.append(
-                f"{key[0]:>8}  {key[1]:<9}  {_said(None if one is None else one.score):<20}  {control:<7}  "
-                f"{_said(other):<20}  {one.label if one else ''}".rstrip()
+            said = _said(None if one is None else one.score)
+            label = "" if one is None else one.label
+            line = (
+                f"{key[0]:>8}  {key[1]:<9}  {said:<20}  {control:<7}  {_said(other):<20}  {label}"
             )
+            lines.append(line.rstrip())
         for kind in KINDS:
             found = [one for one in ours.values() if one.kind == kind]
             if found:
