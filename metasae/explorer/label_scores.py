@@ -147,7 +147,7 @@ def all_questions(
         labels: of each.
         others: labels a control's is drawn from.
     """
-    asked = []
+    asked: list[LabelQuestion] = []
     for latent, pieces in examples.items():
         choice = [text for other, text in others.items()
                   if other != latent and text != labels[latent]]  # fmt: skip

@@ -72,7 +72,5 @@ def activations_on(
         at = at[mine]
         found.append((latent[mine], index[row[at]], position[at], value[mine]))
         progress("Where these latents fire", (number + 1) / len(parts), "")
-    latent, row, position, value = (torch.cat(one).numpy() for one in zip(*found, strict=True))
-    return TokenActivations(
-        text.tokens.numpy(), text.lengths.numpy(), latent, row, position, value, first=1
-    )
+    columns = (torch.cat(one).numpy() for one in zip(*found, strict=True))
+    return TokenActivations(text.tokens.numpy(), text.lengths.numpy(), *columns, first=1)

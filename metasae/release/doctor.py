@@ -37,7 +37,7 @@ from metasae.sources.user_presets import block_after
 from metasae.steering.edits import NO_EDIT, LatentSwap
 from metasae.text.kept_windows import text_of
 from metasae.text.overlap import clean_windows, for_figures
-from metasae.text.windows import Windows
+from metasae.text.windows import Windows, length_batches
 from metasae.training import explained
 from metasae.training.held_out import held_out_batches
 
@@ -56,6 +56,9 @@ otherwise."""
 _FAILS = (UserError, OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError,
           SafetensorError)  # fmt: skip
 """What a check may end in when what it reads isn't as it should be."""
+
+_MEAN_OF = 10
+"""Batches of training windows, of 4,096 tokens at most, whose mean residual is taken."""
 
 _ROWS = 2**25
 """Activations that are computed at once."""
@@ -247,11 +250,13 @@ class _Examining:
 
     Attributes:
         not_asked: see `Examination`.
+        mean: around which variance is measured; None: the measured text's own.
     """
 
     preset: Preset
     texts: tuple[str | Path, ...]
     progress: Progress
+    mean: Tensor | None = None
     findings: list[Finding] = field(default_factory=list)
     not_asked: list[str] = field(default_factory=list)
 
@@ -312,7 +317,22 @@ class _Examining:
             resid[usable(resid, lengths, math.inf)].norm(dim=-1) for resid, lengths in read
         ])  # fmt: skip
         median = float(norms.median())
-        return torch.cat([resid[usable(resid, lengths, median)] for resid, lengths in read])
+        rows = torch.cat([resid[usable(resid, lengths, median)] for resid, lengths in read])
+        if self.preset.weights is not None and not self.texts:
+            self.mean = self._training_mean(windows, median)
+        return rows
+
+    def _training_mean(self, windows: Windows, median: float) -> Tensor:
+        """Mean residual of some of the text the SAEs were trained on, around which the shipped
+        report measures variance."""
+        total, count = torch.zeros(self.model.d_model, dtype=torch.float64), 0
+        for index in length_batches(windows)[:_MEAN_OF]:
+            part = windows.some(torch.from_numpy(index))
+            tokens = part.tokens[:, : int(part.lengths.max())].long()
+            resid = self.model.residual(tokens)
+            x = resid[usable(resid, part.lengths, median)]
+            total, count = total + x.double().sum(0), count + len(x)
+        return (total / count).float()
 
     def _figures(self, width: int, figures: Published, rows: Tensor) -> Iterator[Finding]:
         name = f"SAE {width:,}"
@@ -332,10 +352,11 @@ class _Examining:
                              f"{ours.l0:.1f} {on}",
                              abs(ours.l0 - figures.l0) <= l0_room * figures.l0)  # fmt: skip
         if figures.explained is not None:
+            share = around(ours.fve_centred, rows, self.mean)
             yield Finding.of(f"{name}: variance explained",
                              f"{figures.explained:.3f} ± {room:g} ({figures.source})",
-                             f"{ours.fve_centred:.3f} {on}",
-                             abs(ours.fve_centred - figures.explained) <= room)  # fmt: skip
+                             f"{share:.3f} {on}",
+                             abs(share - figures.explained) <= room)  # fmt: skip
 
     def _meta(self) -> Finding:
         """What the shipped meta-SAE explains of the decoder's directions."""
@@ -373,6 +394,21 @@ class _Examining:
                        one.agrees)
             for one in checks
         ]  # fmt: skip
+
+
+def around(explained_centred: float, rows: Tensor, mean: Tensor | None) -> float:
+    """Explained variance around another mean: 1 − Σ‖x − x̂‖² / Σ‖x − mean‖².
+
+    Args:
+        explained_centred: the same around the rows' own mean.
+        rows: (N, D) the x.
+    """
+    if mean is None:
+        return explained_centred
+    own = rows.mean(0)
+    spread = float((rows - own).double().square().sum())
+    further = len(rows) * float((own - mean).double().square().sum())
+    return 1 - (1 - explained_centred) * spread / (spread + further)
 
 
 def _reported(windows: Windows) -> Tensor:
@@ -422,4 +458,4 @@ def _listed(values: dict[str, float]) -> str:
 def _why(error: BaseException) -> str:
     """An error as half a sentence."""
     _log.info("a check could not be made", exc_info=error)
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, UserError) else "what it reads is missing or damaged"

@@ -32,7 +32,8 @@ ELSEWHERE = (0.5, 0.1)
 articles in place of web pages, and too narrow for an SAE on another block."""
 
 HERE = (0.02, 0.01)
-"""Room for our own figures of the same text, which differ by what is called the mean."""
+"""Room for our own figures of the same text: variance is measured around the mean of a part of the
+training text here, and around that of all of it there."""
 
 
 def published(preset: Preset, width: int) -> Published | None:

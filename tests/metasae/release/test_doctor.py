@@ -14,12 +14,13 @@ from metasae import cli
 from metasae.lm.halves import usable
 from metasae.lm.loading import load_model
 from metasae.release import doctor, post_examples
-from metasae.release.doctor import examine
+from metasae.release.doctor import around, examine
 from metasae.release.findings import DIFFERS, OK, UNCHECKED, Examination
 from metasae.release.published import Published
 from metasae.saes import formats
 from metasae.sources.files import sha256
-from metasae.sources.presets import PRESETS, Hub, Preset
+from metasae.sources.presets import EMBEDDED, PRESETS, Hub, Preset
+from metasae.text import windows
 from metasae.text.kept_windows import text_of
 from tests.other_presets import MAKERS, only_here
 from tests.small_models import HOOK, WIDTHS
@@ -83,6 +84,7 @@ def well(name: str, folder: Path) -> Patient:
         preset, model=replace(preset.model, origin=replace(origin, files=files))
     )  # fmt: skip
     with only_here(folder) as patch:
+        patch.setattr(windows, "WINDOW", 48)  # the small Gemma reads no more than 64
         patch.setitem(PRESETS, preset.name, made.preset)
         model = load_model(made.preset)
         text = text_of(made.preset, model, [made.text])
@@ -110,6 +112,7 @@ def patient(healthy: Patient, tmp_path: Path) -> Iterator[Patient]:
     shutil.copytree(healthy.folder, folder)
     made = replace(healthy, folder=folder, figures=dict(healthy.figures))
     with only_here(folder) as patch:
+        patch.setattr(windows, "WINDOW", 48)
         patch.setitem(PRESETS, made.preset.name, made.preset)
         patch.setattr(doctor, "published", lambda preset, width: made.figures[width])
         patch.setattr(post_examples, "OF_PRESET", {})
@@ -223,3 +226,20 @@ def test_a_text_that_cannot_be_had_is_one_line(patient: Patient) -> None:
     found = patient.examine()
     (one,) = (one for one in found.findings if one.verdict != OK)
     assert (one.name, one.verdict) == ("L0 and variance explained", UNCHECKED)
+
+
+def test_variance_around_another_mean_by_hand() -> None:
+    rows = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    # Around (1, 1) the spread is 2; around (1, 3) it is 2 + 2 · 4. Of it 1 is left unexplained.
+    assert around(0.5, rows, None) == 0.5
+    assert around(0.5, rows, torch.tensor([1.0, 3.0])) == pytest.approx(0.9)
+
+
+@pytest.mark.real_model
+@pytest.mark.timeout(900)
+def test_the_default_is_well() -> None:
+    """About a minute of processor time; its files, figures and examples are all as reported."""
+    found = examine(EMBEDDED)
+    assert [one for one in found.findings if one.verdict != OK] == []
+    assert found.fine and not found.not_asked
+    assert sum("variance explained" in one.name for one in found.findings) == len(EMBEDDED.widths)
