@@ -24,9 +24,6 @@ from metasae.progress import Progress, silent
 from metasae.sources.files import read_json, write_json
 from metasae.sources.records import from_values, to_values
 
-ANSWER = 60
-"""Most tokens of an answer."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -195,7 +192,7 @@ def answered(
 def cost(questions: Sequence[LabelQuestion]) -> tuple[int, int]:
     """Requests, and about how many tokens they and their answers have."""
     costs = [
-        label_server.cost((one.lines for one in questions if one.kind == kind), task, ANSWER)
+        label_server.cost((one.lines for one in questions if one.kind == kind), task)
         for kind, task in TASKS.items()
     ]
     return sum(one for one, _ in costs), sum(tokens for _, tokens in costs)

@@ -244,18 +244,15 @@ def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
     return label, tuple(filter(None, words))
 
 
-def cost(
-    questions: Iterable[Sequence[str]], task: str = _ASK, answer: int = _ANSWER
-) -> tuple[int, int]:
+def cost(questions: Iterable[Sequence[str]], task: str = _ASK) -> tuple[int, int]:
     """Requests and about how many tokens they and their answers have.
 
     Args:
         questions: the lines of each.
         task: what stands before them.
-        answer: most tokens of an answer.
     """
     letters = [len(task) + sum(map(len, lines)) for lines in questions]
-    return len(letters), round(sum(letters) * _TOKENS_A_CHARACTER) + answer * len(letters)
+    return len(letters), round(sum(letters) * _TOKENS_A_CHARACTER) + _ANSWER * len(letters)
 
 
 def ask_all(
