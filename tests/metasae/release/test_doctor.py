@@ -238,7 +238,7 @@ def test_variance_around_another_mean_by_hand() -> None:
 @pytest.mark.real_model
 @pytest.mark.timeout(900)
 def test_the_default_is_well() -> None:
-    """About a minute of processor time; its files, figures and examples are all as reported."""
+    """A minute or two; its files, figures and examples are all as reported."""
     found = examine(EMBEDDED)
     assert [one for one in found.findings if one.verdict != OK] == []
     assert found.fine and not found.not_asked
