@@ -23,6 +23,8 @@ class Server(HTTPServer):
     asked: list[dict[str, Any]]
     retry_after: str | None = None
     location: str | None = None
+    saying: Callable[[str], str] | None = None
+    """What its model says to a user's message, in place of ``answers``."""
     before: Callable[[int], object] = staticmethod(lambda number: None)
     """Called with the number of each question before it is answered."""
 
@@ -41,6 +43,11 @@ class Handler(BaseHTTPRequestHandler):
         server.asked.append(json.loads(body) | said)
         server.before(len(server.asked))
         status, content = server.answers[min(len(server.asked), len(server.answers)) - 1]
+        if server.saying is not None:
+            status, content = (
+                200,
+                completion(server.saying(server.asked[-1]["messages"][1]["content"])),
+            )
         if status == 0:
             return  # hangs up without a word
         self.send_response(status)

@@ -3,12 +3,15 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metasae import progress
 from metasae.cli.arguments import Add, writable
 from metasae.sources.user_presets import preset_of
 from metasae.text.documents import is_written
+
+if TYPE_CHECKING:
+    from metasae.release.findings import Examination
 
 
 def register(add: Add) -> None:
@@ -20,6 +23,16 @@ def register(add: Add) -> None:
     )
     info_command = add("info", info, "What is shipped and how good it is.")
     info_command.add_argument("--measure", action="store_true", help="measure everything again now")
+
+    doctor_command = add("doctor", doctor, "Check files, hook and figures; one report.")
+    doctor_command.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the report here too"
+    )
+    doctor_command.add_argument("--quick", action="store_true", help="measure nothing")
+    doctor_command.add_argument(
+        "--text", action="append", default=[], metavar="FILE|DIR|hf:NAME",
+        help="your own text to measure on",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -191,3 +204,37 @@ def info(arguments: argparse.Namespace) -> Report:
     from metasae.lab.stored_report import stored_report
 
     return Report(stored_report(preset))
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the doctor found."""
+
+    examination: "Examination"
+
+    @property
+    def fine(self) -> bool:
+        """Whether all is as it should be; the exit code says it."""
+        return self.examination.fine
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `arguments.Result`."""
+        return self.examination.to_dict()
+
+    def text(self) -> str:
+        """See `arguments.Result`."""
+        return self.examination.markdown().rstrip()
+
+
+def doctor(arguments: argparse.Namespace) -> Examined:
+    """Examine a preset."""
+    from metasae.release.doctor import examine
+    from metasae.sources.files import written_whole
+
+    preset = preset_of(arguments.preset)
+    out = writable(arguments.out)
+    found = Examined(examine(preset, arguments.text, arguments.quick, progress.to_stream()))
+    if out is not None:
+        with written_whole(out) as part:
+            part.write_text(found.examination.markdown(), "utf-8")
+    return found

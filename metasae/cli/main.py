@@ -16,6 +16,7 @@ from metasae.cli import (
     cities,
     exploring,
     ravelling,
+    scoring,
     searching,
     steering,
     studying,
@@ -26,7 +27,9 @@ from metasae.errors import UserError
 from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
 
-_GROUPS = (about, training, cities, exploring, steering, searching, studying, ravelling)
+_GROUPS = (
+    about, training, cities, exploring, scoring, steering, searching, studying, ravelling
+)  # fmt: skip
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")
 """Libraries that announce themselves or warn of what is no concern of the person here."""
@@ -44,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Command = arguments.run
         result = run(arguments)
         sys.stdout.write((json_text(result.to_dict()) if arguments.json else result.text()) + "\n")
+        return 0 if getattr(result, "fine", True) else 1  # what a doctor finds may not be
     except UserError as error:
         sys.stderr.write(f"metasae: {error}\n")
         _log.debug("what caused it", exc_info=error)

@@ -21,7 +21,7 @@ from metasae.text.windows import Windows
 
 FILES = (
     "contexts-*.parquet", "counts-*.parquet", "facts-*.json", "labels-*.parquet",
-    "answers-*.jsonl", half_gathered.NAME, REPORT,
+    "answers-*.jsonl", "score-answers.jsonl", "scores-*.json", half_gathered.NAME, REPORT,
 )  # fmt: skip
 """What a folder of evidence and labels holds."""
 
@@ -154,7 +154,7 @@ def _asked(
         for latent in often
         if (shown := collected.of(latent)[::2])
     }
-    requests, tokens = label_server.cost(lines)
+    requests, tokens = label_server.cost(lines.values())
     if not asking.agreed:
         raise UserError(
             f"{asking.endpoint.url} would be asked {requests:,} times, about {tokens:,} tokens in "

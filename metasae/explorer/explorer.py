@@ -274,6 +274,25 @@ class Explorer:
             return ScoredLabel(label, written or None)
         return ScoredLabel.of(label, table.loc[[index]].iloc[0])
 
+    def label_scores(self, kind: str, index: int) -> "tuple[str, pd.DataFrame] | None":
+        """What a language model's answers say of a label, and that model's name.
+
+        Returns:
+            Rows as `label_scores.Scores.table` has them; None where none were asked for.
+
+        Raises:
+            UserError: when their file is damaged.
+        """
+        from metasae.explorer.label_scores import Scores
+
+        for home in self._homes(f"scores-{kind}.json"):
+            found = Scores.load(home / f"scores-{kind}.json")
+            table = found.table()
+            rows = table[table["latent"] == index] if len(table) else table
+            if len(rows):
+                return found.model, rows
+        return None
+
     def of_node(self, node: str) -> str:
         """Kind of the labels of a graph's nodes: meta-latents, or the open SAE's latents."""
         return META if node == "meta" else str(self.lab.n_latents)

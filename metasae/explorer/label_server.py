@@ -10,9 +10,10 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -62,6 +63,11 @@ _ASK = (
 
 _log = logging.getLogger(__name__)
 
+K = TypeVar("K", bound=Hashable)
+
+A = TypeVar("A", bound=Any)
+"""A record of an answer."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -92,27 +98,35 @@ class Endpoint:
         if not valid:
             raise UserError(f'"{self.url}" is no address; write one like http://localhost:8080/v1.')
 
-    def mark(self, lines: Sequence[str]) -> str:
+    def mark(self, lines: Sequence[str], task: str = _ASK) -> str:
         """A hash that tells this question to this server and model from any other."""
-        asked = json.dumps([self.url.rstrip("/"), self.model, _ASK, list(lines)])
+        asked = json.dumps([self.url.rstrip("/"), self.model, task, list(lines)])
         return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     def ask(self, lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         """A label and its words for some contexts.
+
+        Raises:
+            UserError: as `say`.
+            ValueError: when the answer holds no label.
+        """
+        return read_answer(self.say(_ASK, lines))
+
+    def say(self, task: str, lines: Sequence[str]) -> bytes:
+        """What the server answers to some lines under a task, at temperature 0.
 
         A failed connection, status 429 and statuses from 500 are tried again, `ATTEMPTS` in all.
 
         Raises:
             UserError: when the server can't be reached or refuses; where it has to be public and
                 isn't.
-            ValueError: when the answer holds no label.
         """
         body = {
             "model": self.model,
             "temperature": 0,
             "max_tokens": _ANSWER,
             "messages": [
-                {"role": "system", "content": _ASK},
+                {"role": "system", "content": task},
                 {"role": "user", "content": "\n".join(lines)},
             ],
         }
@@ -124,7 +138,7 @@ class Endpoint:
             reraise=True,
         )
         try:
-            content = attempts(
+            return attempts(
                 _post, f"{self.url.rstrip('/')}/chat/completions", body,
                 {} if self.public else _headers(), self.public,
             )  # fmt: skip
@@ -137,7 +151,6 @@ class Endpoint:
             raise UserError(
                 f"{self.url} can't be reached; start the server or check the address."
             ) from error
-        return read_answer(content)
 
 
 def _headers() -> dict[str, str]:
@@ -200,6 +213,18 @@ def _pause(state: RetryCallState) -> float:
     return wait_exponential(multiplier=FIRST_PAUSE)(state)
 
 
+def said(content: bytes) -> str:
+    """What the model says in a chat completion.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        return str(json_values(content)["choices"][0]["message"]["content"])
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise ValueError("no chat completion") from error
+
+
 def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
     """Label and words from a chat completion.
 
@@ -207,7 +232,7 @@ def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
         ValueError: for anything else.
     """
     try:
-        text = json_values(content)["choices"][0]["message"]["content"]
+        text = said(content)
         inside = re.search(r"\{.*\}", text, re.DOTALL)
         values = json_values(inside[0]) if inside else {}
         label = " ".join(str(values["label"]).split())[:200]
@@ -219,10 +244,15 @@ def read_answer(content: bytes) -> tuple[str, tuple[str, ...]]:
     return label, tuple(filter(None, words))
 
 
-def cost(contexts: Mapping[int, Sequence[str]]) -> tuple[int, int]:
-    """Requests and about how many tokens they and their answers have."""
-    letters = sum(len(_ASK) + sum(map(len, lines)) for lines in contexts.values())
-    return len(contexts), round(letters * _TOKENS_A_CHARACTER) + _ANSWER * len(contexts)
+def cost(questions: Iterable[Sequence[str]], task: str = _ASK) -> tuple[int, int]:
+    """Requests and about how many tokens they and their answers have.
+
+    Args:
+        questions: the lines of each.
+        task: what stands before them.
+    """
+    letters = [len(task) + sum(map(len, lines)) for lines in questions]
+    return len(letters), round(sum(letters) * _TOKENS_A_CHARACTER) + _ANSWER * len(letters)
 
 
 def ask_all(
@@ -239,28 +269,57 @@ def ask_all(
         kept: file the answers are kept in, a line each.
 
     Raises:
+        UserError: as `ask_each`.
+    """
+    marks = {latent: endpoint.mark(lines) for latent, lines in contexts.items()}
+    former = {
+        one.latent: one for one in kept_lines(kept, _Answer) if marks.get(one.latent) == one.of
+    }
+
+    def ask(latent: int) -> _Answer:
+        return _Answer(latent, marks[latent], *endpoint.ask(contexts[latent]))
+
+    answers = ask_each(endpoint.url, contexts, ask, former, kept, progress, "label")
+    return {latent: (one.label, one.words) for latent, one in answers.items()}
+
+
+def ask_each(
+    url: str,
+    keys: Iterable[K],
+    ask: Callable[[K], A],
+    former: Mapping[K, A],
+    kept: Path,
+    progress: Progress = silent,
+    what: str = "answer",
+) -> dict[K, A]:
+    """Ask what isn't answered yet, each question twice at most, and keep every answer at once.
+
+    Args:
+        ask: gives a record of the answer; raises ValueError where there is none in what came back.
+        former: the answers there are.
+        kept: file the records are added to, a line each.
+        what: is asked for, as a word.
+
+    Raises:
         UserError: when the server can't be reached, refuses, or answers nonsense ten times in a
             row.
     """
-    marks = {latent: endpoint.mark(lines) for latent, lines in contexts.items()}
-    answers = {
-        one.latent: (one.label, one.words) for one in _kept(kept) if marks.get(one.latent) == one.of
-    }
+    wanted, answers, wrong = list(keys), dict(former), 0
     kept.parent.mkdir(parents=True, exist_ok=True)
-    wrong = 0
     with kept.open("a", encoding="utf-8") as file:
-        for number, (latent, lines) in enumerate(contexts.items()):
-            if latent in answers:
+        if file.tell() and not kept.read_bytes().endswith(b"\n"):
+            file.write("\n")  # behind the line a killed run left half written
+        for number, key in enumerate(wanted):
+            if key in answers:
                 continue
             for _ in range(2):
                 try:
-                    label, words = endpoint.ask(lines)
+                    answer = ask(key)
                 except ValueError:
-                    _log.info("%s gave no label for %d", endpoint.url, latent, exc_info=True)
+                    _log.info("%s gave no %s for %s", url, what, key, exc_info=True)
                     continue
-                answers[latent] = label, words
-                line = to_values(_Answer(latent, marks[latent], label, words))
-                file.write(json.dumps(line) + "\n")
+                answers[key] = answer
+                file.write(json.dumps(to_values(answer)) + "\n")
                 file.flush()
                 wrong = 0
                 break
@@ -268,10 +327,10 @@ def ask_all(
                 wrong += 1
                 if wrong == 10:
                     raise UserError(
-                        f"{endpoint.url} gave no label ten times in a row; choose another model "
+                        f"{url} gave no {what} ten times in a row; choose another model "
                         "(what it gave before is kept)."
                     )
-            progress("Asking for labels", (number + 1) / len(contexts), f"{number + 1:,} asked")
+            progress(f"Asking for {what}s", (number + 1) / len(wanted), f"{number + 1:,} asked")
     return answers
 
 
@@ -289,13 +348,13 @@ class _Answer:
     words: tuple[str, ...]
 
 
-def _kept(path: Path) -> Iterator[_Answer]:
-    """The answers in a file."""
+def kept_lines(path: Path, kind: type[A]) -> Iterator[A]:
+    """The records in a file of `ask_each`."""
     if not path.exists():
         return
     for line in path.read_text("utf-8").splitlines():
         try:
-            yield from_values(_Answer, json_values(line))
+            yield from_values(kind, json_values(line))
         except ValueError:
             # A line a killed run left half written is asked for again.
             _log.info("a line of %s is damaged", path, exc_info=True)

@@ -52,6 +52,21 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
     return first.parents[hub.files[0].name.count("/")]
 
 
+def local_file(hub: Hub, file: HubFile) -> Path | None:
+    """Where a file is on this machine: put there by hand, or in the hub's cache; None without."""
+    by_hand = cache.hub_by_hand(hub.repo) / file.name
+    return by_hand if by_hand.exists() else _kept(hub, file)
+
+
+def known_hash(path: Path, file: HubFile) -> str:
+    """The SHA-256 a file of the hub should have; empty where nothing says it.
+
+    The hub keeps a large file under its own hash, which is the only pin where we have none.
+    """
+    own = path.resolve().name
+    return file.sha256 or (own if re.fullmatch(r"[0-9a-f]{64}", own) else "")
+
+
 def is_reachable() -> bool:
     """Whether the hub answers, whatever it says: asked once, and not for long.
 
@@ -94,9 +109,7 @@ def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) 
         path = Path(task.result())
     except Exception as error:  # network, hub and file errors of several libraries
         raise _explained(hub, file, missing, error) from error
-    # The hub keeps a large file under its own hash, which is the only pin where we have none.
-    own = path.resolve().name
-    _check(path, file.sha256 or (own if re.fullmatch(r"[0-9a-f]{64}", own) else ""))
+    _check(path, known_hash(path, file))
     progress(stage, 1.0, file.name)
 
 

@@ -36,6 +36,10 @@ COMMANDS = {
     "describe": ["describe", "--width", "64", "--text", "a.txt", "--tokens", "300", "--out", "d"],
     "asked": ["describe", "--endpoint", "http://127.0.0.1:1/v1", "--endpoint-model", "m", "--yes"],
     "examples": ["examples"],
+    "score-labels": [
+        "score-labels", "--endpoint", "http://127.0.0.1:1/v1", "--yes", "--width", "64",
+        "--latents", "1,2", "--tokens", "300", "--pieces", "4", "--quantiles", "2",
+    ],
     "graph": ["graph", "5", "Tokyo", "--depth", "1", "--top", "3", "--out", "g.json"],
     "whole": ["graph", "--whole", "--threshold", "0.5"],
     "steer": [

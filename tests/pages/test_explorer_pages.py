@@ -446,3 +446,26 @@ def test_without_evidence_it_says_how_to_make_it(
     assert any("python -m metasae describe" in one.value for one in app.info)
     app = shown("meta_latents")
     assert len(app.dataframe[0].value) == found.lab.n_meta
+
+
+def test_scores_by_a_language_model_stand_beside_the_label(
+    found: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent = opening_latents(found)[0]
+    rows = [
+        {"latent": latent, "label": "a *city*", "kind": kind, "value": 0.9, "low": 0.8,
+         "high": 0.95, "count": 40, "control": control, "chance": chance}
+        for kind, control, chance in (("detection", 0.525, 0.5), ("intruder", None, 0.2))
+    ]  # fmt: skip
+    told = "tiny", pd.DataFrame(rows)
+    monkeypatch.setattr(
+        Explorer, "label_scores", lambda _, kind, index: told if index == latent else None
+    )
+    app = shown("latents", latent=str(latent))
+    (table,) = (one.value for one in app.table if "Right" in one.value)
+    assert table["Right"].tolist() == ["0.90 (0.80 to 0.95)"] * 2
+    assert table["Another latent's label"].tolist() == ["0.53", ""]
+    assert table["By chance"].tolist() == ["0.50", "0.20"]
+    assert any("80 answers by tiny about “a \\*city\\*”" in one.value for one in app.caption)
+    other = shown("latents", latent=str(latent + 1))
+    assert not any("Right" in one.value for one in other.table)

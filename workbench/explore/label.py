@@ -1,5 +1,6 @@
 """What a latent or meta-latent is called, how far that holds, and saying it better."""
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -40,7 +41,45 @@ def heading(explorer: Explorer, kind: str, index: int, name: str) -> DeltaGenera
     row = st.container(horizontal=True)
     with row, st.popover("Correct the label"):
         _correction(explorer, kind, index, one.written or "")
+    try:
+        asked = explorer.label_scores(kind, index)
+    except UserError as error:
+        failed(error)
+        return row
+    if asked is not None:
+        with row, st.popover("Scores by a language model"):
+            _scores(*asked)
     return row
+
+
+_QUESTIONS = {
+    "detection": "Which texts does it fit?", "fuzz": "Which marked tokens does it fit?",
+    "intruder": "Which text is none of this latent's?",
+}  # fmt: skip
+
+
+def _scores(model: str, rows: pd.DataFrame) -> None:
+    """What a language model's answers say of a label, each beside what guessing gives."""
+    st.table(
+        pd.DataFrame(
+            {
+                "Asked": [_QUESTIONS[kind] for kind in rows["kind"]],
+                "Right": [f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+                          for one in rows.itertuples()],
+                "Another latent's label": ["" if pd.isna(one) else f"{one:.2f}"
+                                           for one in rows["control"]],
+                "By chance": [f"{one:.2f}" for one in rows["chance"]],
+            }
+        ).set_index("Asked")
+    )  # fmt: skip
+    label, count = str(rows["label"].iloc[0]), int(rows["count"].sum())
+    st.caption(
+        escape(
+            f"{count:,} answers by {model} about “{label}”, on texts it wasn't made from; as many "
+            "in which the latent fires as in which it doesn't. Intervals of 95 %. The last is "
+            "asked without a label."
+        )
+    )
 
 
 def _correction(explorer: Explorer, kind: str, index: int, own: str) -> None:

@@ -163,7 +163,7 @@ def test_what_holds_no_label_is_no_answer(text: str) -> None:
 
 
 def test_the_cost_counts_requests_and_about_their_tokens() -> None:
-    requests, tokens = cost(CONTEXTS)
+    requests, tokens = cost(CONTEXTS.values())
     assert requests == 2
     letters = 2 * len(label_server._ASK) + sum(
         len(line) for one in CONTEXTS.values() for line in one

@@ -1,0 +1,173 @@
+"""Scores of models whose answers are known, their controls, what is kept, and what it costs."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metasae.errors import UserError
+from metasae.explorer import label_server
+from metasae.explorer.label_questions import DETECTION, FUZZING, INTRUDER, KINDS
+from metasae.explorer.label_scores import (
+    Scores,
+    all_questions,
+    cost,
+    of_intruders,
+    of_judged,
+)
+from metasae.explorer.label_server import Endpoint
+from metasae.explorer.score_examples import Sampling
+from metasae.explorer.scoring import Request, score_labels
+from tests.builders import one_sentence
+from tests.label_servers import Server, completion, serving
+from tests.metasae.explorer.scored_text import coin, inverted, material, perfect
+
+SAMPLING = Sampling(pieces=20, quantiles=5, shown=5)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_server, "FIRST_PAUSE", 0.0)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as made:
+        made.saying = perfect
+        yield made
+
+
+def request(server: Server, agreed: bool = True) -> Request:
+    return Request(Endpoint(server.url, "tiny"), SAMPLING, KINDS, agreed)
+
+
+def asked(server: Server, saying: Callable[[str], str], kept: Path) -> Scores:
+    server.saying = saying
+    return score_labels(material(), request(server), kept)
+
+
+def test_a_perfect_model_gives_one_and_the_controls_what_they_are_worth(
+    server: Server, tmp_path: Path
+) -> None:
+    found = asked(server, perfect, tmp_path / "a.jsonl")
+    assert {(one.latent, one.kind) for one in found.scores} == {
+        (latent, kind) for latent in (0, 1) for kind in KINDS
+    }
+    for one in found.scores:
+        assert (one.score.value, one.score.high, one.score.unanswered) == (1.0, 1.0, 0)
+        assert 0.8 < one.score.low < 1.0
+        assert one.score.count == (20 if one.kind == INTRUDER else 40)
+        if one.kind == INTRUDER:
+            assert one.control is None and one.score.f1 is None
+            assert one.chance == pytest.approx(1 / 5)
+        else:
+            # The other label fits nowhere: half of the answers are right.
+            assert one.control is not None and one.score.f1 == 1.0
+            assert (one.control.value, one.control.f1) == (0.5, 0.0)
+
+
+def test_an_inverted_model_gives_nothing(server: Server, tmp_path: Path) -> None:
+    for one in asked(server, inverted, tmp_path / "a.jsonl").scores:
+        assert (one.score.value, one.score.low) == (0.0, 0.0) and one.score.high < 0.2
+
+
+def test_a_coin_gives_what_chance_does(server: Server, tmp_path: Path) -> None:
+    for one in asked(server, coin(), tmp_path / "a.jsonl").scores:
+        assert one.score.low < one.chance < one.score.high
+        assert 0.0 < one.score.value < 1.0
+
+
+def test_nothing_is_sent_before_its_cost_was_said_and_agreed_to(
+    server: Server, tmp_path: Path
+) -> None:
+    every = all_questions(
+        material().examples(SAMPLING), material().labels, material().others, SAMPLING
+    )
+    # Two latents: 8 questions of 5 pieces, twice, for two kinds, and 20 intruders.
+    assert cost(every)[0] == len(every) == 2 * (2 * 2 * 8 + 20)
+    with pytest.raises(UserError) as raised:
+        score_labels(material(), request(server, agreed=False), tmp_path / "a.jsonl")
+    assert re.search(r"asked 104 times, about [\d,]+ tokens .* --yes", one_sentence(raised))
+    assert not server.asked
+    sent = sum(len(" ".join(one.lines)) for one in every)
+    assert cost(every)[1] > 0.3 * sent
+
+
+def test_a_stopped_run_goes_on_and_asks_nothing_twice(server: Server, tmp_path: Path) -> None:
+    kept = tmp_path / "a.jsonl"
+
+    def off(message: str) -> str:
+        if len(server.asked) > 30:
+            raise ConnectionAbortedError
+        return perfect(message)
+
+    server.saying = off
+    with pytest.raises(UserError, match="can't be reached"):
+        score_labels(material(), request(server), kept)
+    assert len(kept.read_text().splitlines()) == 30
+    with kept.open("a") as file:
+        file.write('{"of": "half')
+    server.asked.clear()
+    with pytest.raises(UserError, match=r"asked 74 times.*30 questions are answered"):
+        score_labels(material(), request(server, agreed=False), kept)
+    whole = asked(server, perfect, kept)
+    assert len(server.asked) == 74
+    assert all(one.score.value == 1.0 for one in whole.scores)
+    # All is there by now: neither is anything sent nor a cost to be agreed to.
+    assert score_labels(material(), request(server, agreed=False), kept) == whole
+    assert len(server.asked) == 74
+
+
+def test_what_is_no_answer_is_counted_as_none(server: Server, tmp_path: Path) -> None:
+    odd = material().examples(SAMPLING)[0].silent[0].text()
+
+    def some(message: str) -> str:
+        return "I can't tell." if odd in message else perfect(message)
+
+    (one, *_) = (
+        one for one in asked(server, some, tmp_path / "a.jsonl").scores
+        if (one.latent, one.kind) == (0, DETECTION)
+    )  # fmt: skip
+    assert (one.score.value, one.score.count, one.score.unanswered) == (1.0, 35, 5)
+
+
+def test_a_model_that_answers_nothing_is_one_sentence(server: Server, tmp_path: Path) -> None:
+    server.saying = None
+    server.answers = [(200, completion("no idea"))]
+    with pytest.raises(UserError, match="ten times in a row") as raised:
+        score_labels(material(), request(server), tmp_path / "a.jsonl")
+    one_sentence(raised)
+
+
+def test_scores_are_read_back(server: Server, tmp_path: Path) -> None:
+    found = asked(server, coin(), tmp_path / "a.jsonl")
+    found.save(tmp_path / "scores.json")
+    assert Scores.load(tmp_path / "scores.json") == found
+    table = found.table().set_index(["latent", "kind"])
+    assert table.loc[(0, FUZZING), "label"] == "tokyo"
+    assert table.loc[(1, FUZZING), "value"] == next(
+        one.score.value for one in found.scores if (one.latent, one.kind) == (1, FUZZING)
+    )
+    (tmp_path / "scores.json").write_text('{"sae": 1}')
+    with pytest.raises(UserError) as raised:
+        Scores.load(tmp_path / "scores.json")
+    one_sentence(raised)
+
+
+def test_by_hand() -> None:
+    # 3 of 4 that fire, 1 of 2 that don't: (0.75 + 0.5) / 2; TP 3, FP 1, FN 1.
+    pairs = [(True, True)] * 3 + [(True, False), (False, True), (False, False), (False, None)]
+    found = of_judged(pairs)
+    assert (found.value, found.f1, found.count, found.unanswered) == (0.625, 0.75, 6, 1)
+    assert of_intruders([True, False, None, False]).value == pytest.approx(1 / 3)
+    assert of_judged([(True, None)]).high == 1.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.one_of(st.none(), st.booleans())), max_size=60))
+def test_a_score_lies_in_its_interval(pairs: list[tuple[bool, bool | None]]) -> None:
+    found = of_judged(pairs)
+    assert 0 <= found.low <= found.value + 1e-12 and found.value - 1e-12 <= found.high <= 1
+    assert found.count + found.unanswered == len(pairs)
