@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import metasae
-from handbook.command_line import commands
+from docs.handbook.command_line import commands
 from metasae.cli.main import _parser
 from metasae.lab.lab import Lab
 from metasae.lab.preset_files import REPORT, folder_of

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from handbook import command_line
+from docs.handbook import command_line
 
 COMMANDS = dict(command_line.commands())
 PAGE = command_line.page()

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import metasae
-from handbook import library
-from handbook.sentences import ROOT
+from docs.handbook import library
+from docs.handbook.sentences import ROOT
 
 
 def entries(page: str) -> list[str]:

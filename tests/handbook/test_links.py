@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handbook.links import fetched, within_site
+from docs.handbook.links import fetched, within_site
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handbook import measured
+from docs.handbook import measured
 from metasae.lab.preset_files import REPORT, folder_of
 from metasae.sources.files import read_json
 from metasae.sources.presets import EMBEDDED
@@ -17,7 +17,7 @@ def test_a_page_is_what_was_measured(page: str) -> None:
     if page == "speed.md" and not measured.RESULTS.exists():
         pytest.skip("no benchmark has left a record yet")
     made = measured.PAGES[page]()
-    assert (measured.DOCS / page).read_text("utf-8") == made, "python -m handbook.measured"
+    assert (measured.DOCS / page).read_text("utf-8") == made, "python -m docs.handbook.measured"
 
 
 def test_the_last_run_of_a_benchmark_counts(

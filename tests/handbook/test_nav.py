@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from handbook import library, nav, notebooks
-from handbook.links import BESIDE
-from handbook.sentences import ROOT
+from docs.handbook import library, nav, notebooks
+from docs.handbook.links import BESIDE
+from docs.handbook.sentences import ROOT
 
 WRITTEN = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
 AWAITED = WRITTEN["extra"]["awaited"]

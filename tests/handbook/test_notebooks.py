@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from handbook.notebooks import page, pages
+from docs.handbook.notebooks import page, pages
 
 
 def cell(kind: str, *lines: str, outputs: list[dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from handbook import errors
-from handbook.advice import ADVICE
-from handbook.sentences import FOLDERS, ROOT, Sentence, Source, read, sentences
+from docs.handbook import errors
+from docs.handbook.advice import ADVICE
+from docs.handbook.sentences import FOLDERS, ROOT, Sentence, Source, read, sentences
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_no_sentence_of_the_program_is_missing(program: Source) -> None:
 
 def test_what_to_do_is_said_of_every_sentence(program: Source) -> None:
     silent = {one.text for one in sentences(program)[0] if not one.says_what_to_do}
-    assert silent - ADVICE.keys() == set(), "say in the sentence, or in handbook/advice.py"
+    assert silent - ADVICE.keys() == set(), "say in the sentence, or in docs/handbook/advice.py"
     assert ADVICE.keys() - silent == set(), "no longer said; take it out of handbook/advice.py"
 
 

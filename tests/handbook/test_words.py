@@ -1,6 +1,6 @@
 """The glossary's page has every word that the app explains."""
 
-from handbook import words
+from docs.handbook import words
 from workbench.glossary import TERMS
 
 

@@ -3,8 +3,8 @@
 import ast
 from itertools import groupby
 
-from handbook.advice import ADVICE
-from handbook.sentences import Source, sentences
+from docs.handbook.advice import ADVICE
+from docs.handbook.sentences import Source, sentences
 
 _HEAD = """\
 # Errors

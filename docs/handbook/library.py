@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import metasae
-from handbook.sentences import ROOT
+from docs.handbook.sentences import ROOT
 
 _HEAD = """\
 # Library

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handbook.sentences import ROOT
+from docs.handbook.sentences import ROOT
 
 FOLDER = ROOT / "notebooks"
 

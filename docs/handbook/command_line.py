@@ -5,7 +5,7 @@ import html
 import sys
 from collections.abc import Iterator
 
-from handbook.sentences import escaped
+from docs.handbook.sentences import escaped
 from metasae.cli.main import _parser
 
 _HEAD = """\

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from handbook.sentences import ROOT
+from docs.handbook.sentences import ROOT
 
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "NOTICE.md")
 """Files of the repository's root that are pages of the site too, where they are there."""

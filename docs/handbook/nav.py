@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from handbook import command_line, errors, library, notebooks, sentences, words
-from handbook.links import BESIDE
-from handbook.sentences import ROOT
+from docs.handbook import command_line, errors, library, notebooks, sentences, words
+from docs.handbook.links import BESIDE
+from docs.handbook.sentences import ROOT
 
 MADE: dict[str, Callable[[], str]] = {
     "errors.md": lambda: errors.page(sentences.read()),

@@ -123,4 +123,4 @@ ADVICE = {
         "Try again when others have left, or ask the host ([limits](classroom.md#limits))."
     ),
 }
-"""Sentence, as `handbook.sentences` writes it → what to do, as Markdown."""
+"""Sentence, as `docs.handbook.sentences` writes it → what to do, as Markdown."""

@@ -1,6 +1,6 @@
 """The pages of measured figures, each read from what was measured.
 
-    python -m handbook.measured
+    python -m docs.handbook.measured
 
 writes ``docs/quality.md`` and ``docs/speed.md`` from the templates of that name beside this module:
 of the report and the labels' scores that ship, and of the benchmarks' records
@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from handbook.sentences import ROOT
+from docs.handbook.sentences import ROOT
 from metasae.lab.preset_files import REPORT, folder_of
 from metasae.sources.files import read_json
 from metasae.sources.presets import EMBEDDED
@@ -58,7 +58,7 @@ def _order(record: Path) -> tuple[str, int]:
 
 def _rendered(page: str, **values: Any) -> str:
     environment = Environment(
-        loader=FileSystemLoader(ROOT / "handbook"),
+        loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

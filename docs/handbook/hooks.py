@@ -7,10 +7,10 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from handbook import library, notebooks
-from handbook.links import BESIDE, fetched, within_site
-from handbook.nav import MADE, completed, is_there
-from handbook.sentences import ROOT
+from docs.handbook import library, notebooks
+from docs.handbook.links import BESIDE, fetched, within_site
+from docs.handbook.nav import MADE, completed, is_there
+from docs.handbook.sentences import ROOT
 
 AWAITED = "awaited"
 """Key of ``extra`` in mkdocs.yml: pages that the menu leaves out, and links lead nowhere to, while
