@@ -222,17 +222,26 @@ class Asked:
         self, changes: Float[Tensor, "N E D"], wanted: Mapping[int, Wanted]
     ) -> dict[int, Answered]:
         """See `judging.ReadOn`; of the other answers the first token is read."""
-        slices, longest = self.questions.slices, max(self._set.answer_tokens)
-        most = [longest if one else 1 for n in wanted for one in wanted[n].answers.tolist()]
-        at = None if self._at is None else [self._at[n] for n in wanted]
-        chosen = PromptSet(self._model, [self.questions[n] for n in wanted])
-        together, found, begin = self._tails(chosen.prepare(at, most), list(wanted)), {}, 0
+        whole = [one for each in wanted.values() for one in each.answers.tolist()]
+        together, found, begin = self._some(list(wanted), whole), {}, 0
         for place, (number, one) in enumerate(wanted.items()):
-            end = begin + slices[number].stop - slices[number].start
+            end = begin + len(one.answers)
             mine = together.alone(place, slice(begin, end))
             found[number] = mine.answered(changes[one.edits])
             begin = end
         return found
+
+    def _some(self, numbers: Sequence[int], whole: Sequence[bool]) -> Tails:
+        """Some prompts, by number, with some of their answers whole, of the others the first token.
+
+        Args:
+            whole: which of all answers of these prompts.
+        """
+        longest = max(self._set.answer_tokens)
+        at = None if self._at is None else [self._at[n] for n in numbers]
+        chosen = PromptSet(self._model, [self.questions[n] for n in numbers])
+        prepared = chosen.prepare(at, [longest if one else 1 for one in whole])
+        return self._tails(prepared, numbers)
 
     @cached_property
     def _differentiable(self) -> PreparedPrompts:
