@@ -236,7 +236,11 @@ def _picture(job: Job) -> None:
         up = st.selectbox("Up", [n for n in names if n != across], key="up", width=200)
         moves = st.multiselect("Only where these move", names, key="moves", width=260)
         stays = st.multiselect("and these stay", names, key="stays", width=260)
-    table = finished_leads(job.id, job)
+    try:
+        table = finished_leads(job.id, job)
+    except UserError as error:
+        failed(error)
+        return
     bits = {question.attribute: place for place, question in enumerate(experiment.questions)}
     for wanted, attributes in (("1", moves), ("0", stays)):
         for attribute in attributes:
