@@ -29,7 +29,8 @@ def page() -> None:
     setting = session.view().setting
     subjects.subject_pickers(lab)
     try:
-        asked, complaint = experiments.answerable(setting)
+        with st.spinner("Asking the model about the pair …"):
+            asked, complaint = experiments.answerable(setting)
     except UserError as error:
         failed(error)
         session.write_link()
