@@ -38,8 +38,10 @@ class Guest:
         awaited: what it waits for, by who was asked for it.
     """
 
-    def __init__(self, name: str, address: str = "", host: str | None = None) -> None:
-        self.name, self.address, self.host = name, address, host
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.address = ""
+        self.host: str | None = None
         self.let_in, self.wrong = "", 0
         self.awaited: dict[Any, Awaited] = {}
 
@@ -67,8 +69,10 @@ def me() -> Guest:
     """The guest of this session, whether it was let in or not."""
     guest: Guest | None = st.session_state.get(_KEY)
     if guest is None:
-        guest = Guest(name(), st.context.ip_address or "", st.context.headers.get("Host"))
-        st.session_state[_KEY] = guest
+        guest = st.session_state[_KEY] = Guest(name())
+    # A connection that is mended may come from elsewhere.
+    guest.address = st.context.ip_address or ""
+    guest.host = st.context.headers.get("Host")
     return guest
 
 
