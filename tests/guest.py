@@ -153,6 +153,8 @@ class Guest:
             kind = told.WhichOneof("type")
             if kind == "new_session":
                 begun, self._page = True, told.new_session.page_script_hash
+            elif kind == "navigation":
+                self._page = told.navigation.page_script_hash
             elif kind == "page_info_changed":
                 self.query = dict(parse_qsl(told.page_info_changed.query_string))
             elif kind == "delta" and begun:

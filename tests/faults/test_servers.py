@@ -3,9 +3,10 @@
 import asyncio
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,16 +78,30 @@ def server(folder: Path, scratch: Path, name: str, dies_at: str = "") -> Iterato
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-async def pressed(address: str, query: dict[str, str], page: str, key: str) -> None:
-    """Press a button of a page, whose server may die of it."""
-    async with visit(address, query, page) as guest:
-        drawn = await guest.open()
-        if key == "train-start":
-            # The small SAE has fewer meta-latents than are usually active.
-            drawn = await guest.fill("train-k", 2)
-        assert key in guest.buttons, (sorted(guest.buttons), drawn)
+Asked = tuple[str, dict[str, str], str, str]
+"""Address of a server, query and name of a page, key of a button there."""
+
+
+async def pressed(*asked: Asked, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Press buttons of pages at the same time; the server may die of it.
+
+    Args:
+        meanwhile: called once all pages are there.
+    """
+    async with AsyncExitStack() as stack:
+        guests = []
+        for address, query, page, key in asked:
+            guest = await stack.enter_async_context(visit(address, query, page))
+            drawn = await guest.open()
+            if key == "train-start":
+                # The small SAE has fewer meta-latents than are usually active.
+                drawn = await guest.fill("train-k", 2)
+            assert key in guest.buttons, (sorted(guest.buttons), drawn)
+            guests.append(guest)
+        meanwhile()
         with suppress(ConnectionClosed):
-            await guest.press(key)
+            keys = (key for *_, key in asked)
+            await asyncio.gather(*map(Guest.press, guests, keys))
 
 
 async def seen(address: str, query: dict[str, str], page: str, shown: Shown) -> Drawn:
@@ -114,7 +129,7 @@ def killed(
 ) -> None:
     """Press a button at a server that is killed by the work it begins."""
     with server(folder, scratch, "killed", dies_at) as one:
-        asyncio.run(pressed(one.address, *asked))
+        asyncio.run(pressed((one.address, *asked)))
         dead(one)
 
 
@@ -156,7 +171,7 @@ def test_a_search_goes_on_at_another_server(folder: Path, lab: Lab, tmp_path: Pa
         async with visit(address, PAIR, "enumerate") as guest:
             await guest.open()
             assert guest.buttons["search-start"].label == "Resume"
-        await pressed(address, PAIR, "enumerate", "search-start")
+        await pressed((address, PAIR, "enumerate", "search-start"))
         await seen(address, PAIR, "enumerate", searched)
 
     with server(folder, tmp_path, "another") as another:
@@ -177,7 +192,7 @@ def test_a_training_goes_on_at_another_server(folder: Path, lab: Lab, tmp_path: 
     resume = f"resume-{request.out.name}"
 
     async def go_on(address: str) -> None:
-        await pressed(address, {"v": "1"}, "train", resume)
+        await pressed((address, {"v": "1"}, "train", resume))
         await seen(address, {"v": "1"}, "train", trained)
 
     with server(folder, tmp_path, "another") as another:
@@ -200,7 +215,7 @@ def test_a_study_goes_on_at_another_server(
     place = {"study": "rebuild", "run": run.identity}
 
     async def go_on(address: str) -> None:
-        await pressed(address, place, "studies", f"go-on-{run.identity}")
+        await pressed((address, place, "studies", f"go-on-{run.identity}"))
         await seen(address, place, "studies", studied)
 
     with server(folder, tmp_path, "another") as another:
@@ -218,21 +233,24 @@ def test_two_servers_and_two_command_lines_share_a_cache(
 ) -> None:
     """All four search the same and ask the same study; one server trains besides."""
     search = ["search", "--source", "Paris", "--target", "Tokyo", "--json"]
+    children: list[subprocess.Popen[str]] = []
 
     async def all_of_it(one: str, other: str) -> None:
-        await asyncio.gather(
-            pressed(one, PAIR, "enumerate", "search-start"),
-            pressed(other, PAIR, "enumerate", "search-start"),
-            pressed(one, STUDY, "studies", "run-rebuild"),
-            pressed(other, STUDY, "studies", "run-rebuild"),
-            pressed(one, {"v": "1"}, "train", "train-start"),
+        await pressed(
+            (one, PAIR, "enumerate", "search-start"),
+            (other, PAIR, "enumerate", "search-start"),
+            (one, STUDY, "studies", "run-rebuild"),
+            (other, STUDY, "studies", "run-rebuild"),
+            (one, {"v": "1"}, "train", "train-start"),
+            meanwhile=lambda: children.extend(
+                started(lab, tmp_path / "cache", words) for words in (search, ASKED)
+            ),
         )
         for address in (one, other):
             await seen(address, PAIR, "enumerate", searched)
         await seen(one, {"v": "1"}, "train", trained)
 
     with server(folder, tmp_path, "one") as one, server(folder, tmp_path, "other") as other:
-        children = [started(lab, tmp_path / "cache", words) for words in (search, ASKED)]
         asyncio.run(all_of_it(one.address, other.address))
         (code, out, said), (studied_code, _, studied_said) = map(ended, children)
         (run,) = runs.all_runs()
