@@ -1,5 +1,6 @@
 """Saved masks: which pieces of the pair each would exchange, ticking them, files of them."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
@@ -9,6 +10,7 @@ from metasae.lab.lab import Lab
 from metasae.ravel import masks
 from metasae.ravel.masks import Mask
 from metasae.sources.files import json_text
+from metasae.steering.edit_space import Piece
 from metasae.steering.experiment import Experiment
 from workbench import session, visitor
 from workbench.allowed import Right
@@ -54,7 +56,7 @@ def _mask(lab: Lab, experiment: Experiment, mask: Mask) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             plain(mask.name), key=f"mask-{mask.name}", disabled=not fits, on_click=_tick,
-            args=(experiment, mask),
+            args=(experiment.pieces, mask),
         )  # fmt: skip
         download(
             "JSON", partial(json_text, mask.to_dict()), f"mask-{mask.name}.json",
@@ -69,11 +71,11 @@ def _mask(lab: Lab, experiment: Experiment, mask: Mask) -> None:
     st.caption(escape(about))
 
 
-def _tick(experiment: Experiment, mask: Mask) -> None:
+def _tick(pieces: Sequence[Piece], mask: Mask) -> None:
     """Add a mask's changes to the session's edit (in a widget's callback)."""
     now = session.view().edit
     try:
-        session.change_edit(mask.added_to(now, experiment.pieces))
+        session.change_edit(mask.added_to(now, pieces))
     except UserError as error:
         session.notify(str(error))
 

@@ -1,5 +1,7 @@
 """The meta-latents of a pair as check boxes, with sliders on demand."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from metasae.lab.lab import Lab
@@ -111,16 +113,18 @@ def _piece(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: st
         _strength(experiment, edit, piece, title)
 
 
-def _set_strength(experiment: Experiment, piece: Piece, strength: float) -> None:
+def _set_strength(pieces: Sequence[Piece], piece: Piece, strength: float) -> None:
     # The session's edit, not the one drawn: a second click can come before the first is drawn.
-    session.change_edit(with_strength(session.view().edit, experiment.pieces, piece, strength))
+    # Callbacks hold the pieces alone: with the experiment a session would keep its activations for
+    # as long as Streamlit keeps the session.
+    session.change_edit(with_strength(session.view().edit, pieces, piece, strength))
 
 
 def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
-    card, key = lab.meta_card(piece.meta), f"box-{piece.meta}"
+    card, key, pieces = lab.meta_card(piece.meta), f"box-{piece.meta}", experiment.pieces
 
     def ticked() -> None:
-        _set_strength(experiment, piece, 1.0 if st.session_state[key] else 0.0)
+        _set_strength(pieces, piece, 1.0 if st.session_state[key] else 0.0)
 
     strength = shown_strength(edit, piece)
     scaled = "" if strength in (0, 1) else f" ×{strength:g}".replace("-", "−")
@@ -164,10 +168,10 @@ def _about(card: MetaCard, title: str, piece: Piece, experiment: Experiment) -> 
 
 
 def _strength(experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
-    key = f"strength-{piece.meta}"
+    key, pieces = f"strength-{piece.meta}", experiment.pieces
 
     def moved() -> None:
-        _set_strength(experiment, piece, st.session_state[key])
+        _set_strength(pieces, piece, st.session_state[key])
 
     st.session_state[key] = shown_strength(edit, piece)
     st.slider(
