@@ -6,14 +6,14 @@
 import os
 import time
 from pathlib import Path
-from typing import NoReturn
 
+from metasae.lab.lab import Lab
 from metasae.progress import Progress
 from metasae.sources.presets import Preset
 from workbench import shared
 
 
-def slowly(preset: Preset, progress: Progress) -> NoReturn:
+def slowly(preset: Preset, progress: Progress) -> Lab:
     """Report some progress for a minute."""
     with Path(os.environ["OPENINGS"]).open("a") as file:
         file.write("begun\n")

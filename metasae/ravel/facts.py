@@ -115,10 +115,10 @@ class _Asked:
         texts, nats, says, whole, mine = [], [], [], [], []
         for n, own in enumerate(self.accepted):
             rivals = [text for text in answers if text not in own and tokens[text]]
-            first = torch.tensor([tokens[text][0] for text in rivals], dtype=torch.int64)
+            begins = torch.tensor([tokens[text][0] for text in rivals], dtype=torch.int64)
             texts.append([*own, *rivals])
-            nats.append(torch.cat([own_nats[n], after[n, first]]))
-            says.append(torch.cat([own_says[n], first == after[n].argmax()]))
+            nats.append(torch.cat([own_nats[n], after[n, begins]]))
+            says.append(torch.cat([own_says[n], begins == after[n].argmax()]))
             whole += [True] * len(own) + [len(tokens[text]) == 1 for text in rivals]
             mine += [True] * len(own) + [False] * len(rivals)
 

@@ -135,7 +135,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     """A hash of some tensors, in which a flipped bit shows."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -180,7 +180,7 @@ def test_a_search_goes_on_at_another_server(folder: Path, lab: Lab, tmp_path: Pa
     assert all(after[name] == content for name, content in kept.items())
     whole = Job(lab, job.spec, tmp_path / "whole")
     expected, found = whole.run(), job.summary()
-    assert found is not None
+    assert expected is not None and found is not None
     assert [one.edit for one in found.patterns] == [one.edit for one in expected.patterns]
     pd.testing.assert_frame_equal(job.results(), whole.results(), rtol=0, atol=1e-5)
 
@@ -262,9 +262,10 @@ def test_two_servers_and_two_command_lines_share_a_cache(
     # What all found is what one alone does.
     job = Job(lab, Spec(preset=EMBEDDED.opened, source="Paris", target="Tokyo"))
     whole = Job(lab, job.spec, tmp_path / "whole")
-    edits = [one.edit for one in whole.run().patterns]
-    found = job.summary()
-    assert found is not None and [one.edit for one in found.patterns] == edits
+    expected, found = whole.run(), job.summary()
+    assert expected is not None and found is not None
+    edits = [one.edit for one in expected.patterns]
+    assert [one.edit for one in found.patterns] == edits
     assert len(json.loads(out)["patterns"]) == len(edits)
     pd.testing.assert_frame_equal(job.results(), whole.results(), rtol=0, atol=1e-5)
     assert run.finished and not run.is_running and run.result().figures

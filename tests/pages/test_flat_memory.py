@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections import Counter
 from dataclasses import replace
-from itertools import islice, permutations
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -93,25 +93,6 @@ def made(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[Experiment]":
 
     monkeypatch.setattr(Experiment, "__init__", noted)
     return found
-
-
-def look_at(app: AppTest, lab: Lab, pairs: int) -> None:
-    """Edit some pairs, one after the other, with all that the page tells of each."""
-    for source, target in islice(permutations(lab.city_names(), 2), pairs):
-        app.query_params.clear()
-        app.query_params.update({"v": "1", "source": source, "target": target})
-        app.run()
-        assert not app.exception
-        click(app, 2)
-
-
-def test_of_many_pairs_no_more_than_the_limit_are_alive(
-    app: AppTest, on_small: Lab, made: "weakref.WeakSet[Experiment]"
-) -> None:
-    for pairs in (2 * KEPT, 4 * KEPT):
-        look_at(app, on_small, pairs)
-        gc.collect()
-        assert 0 < len(made) <= KEPT
 
 
 def test_what_a_session_waits_for_is_let_go_when_it_leaves(
