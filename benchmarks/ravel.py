@@ -5,9 +5,8 @@ rules. Ours does what the evaluation does (`metasae.ravel.judging`), answers of 
 included, on every template about a source at once. The peers run a whole pass over every prompt
 with the same change written at the hook, in batches of 64 to 256 rows of one template (so that
 nothing is padded), in every precision, and score the next token alone. All see the same changes of
-the residual stream. Ours is timed as the evaluation runs it, in fp32, and with a first look in bf16
-("screened"), whose verdicts are compared with what all log-probabilities in fp32 tell; what ours
-says of answers of one token is compared with a peer's.
+the residual stream. Ours is timed as the evaluation runs it, in fp32; its verdicts are compared
+with what all log-probabilities tell, and what it says of answers of one token with a peer's.
 
 By default this package's cities and prompts are asked, with ``--data`` RAVEL's own; the held-out
 names, prompts and answers are those that the quick evaluation keeps. "At peak" is the ratio that
@@ -17,7 +16,6 @@ at the speed of one large product, and nothing else took time.
     python -m benchmarks.ravel [--data DIR] [--quick] [--json]
 """
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -121,12 +119,8 @@ class Ours:
         self.templates = known.templates(source.entity)
         self.answers = answers_about(known.entities(held_out=True), known.data.attributes)
 
-    def score(self, screened: bool = False) -> None:
-        """Whose answer came, of all edits and templates.
-
-        Args:
-            screened: bf16 looks first.
-        """
+    def score(self) -> None:
+        """Whose answer came, of all edits and templates."""
         self.asked = Asked(self.lab, self.source, self.templates, self.answers)
         self.changes = self.off[:, None].expand(-1, len(self.asked.place.rows), -1)
         own = self.asked.answers_of(self.source.entity)
@@ -134,19 +128,13 @@ class Ours:
         others = torch.stack([theirs[n % len(theirs)] for n in range(len(self.off))])
         self.sides = torch.stack([own.expand_as(others), others])
         with torch.no_grad():
-            self.judged = self.asked.judged(self.changes, self.sides, screened)
-
-    @property
-    def exact_nats(self) -> Float[Tensor, "N A"]:
-        """Log-probabilities of answers that were looked at in fp32; NaN elsewhere."""
-        return self.judged.nats.where(self.judged.exact, torch.nan)
+            self.judged = self.asked.judged(self.changes, self.sides)
 
     def wrong(self) -> int:
-        """Verdicts, by both rules, that are not what all log-probabilities in fp32 tell."""
+        """Verdicts, by both rules, that are not what all log-probabilities tell."""
         with torch.no_grad():
             answered = self.asked.changed(self.changes)
-        exact = torch.ones_like(answered.says)
-        told = Judged.of(self.asked.questions, self.sides, answered, exact)
+        told = Judged.of(self.asked.questions, self.sides, answered)
         pairs = (told.leads, self.judged.leads), (told.says, self.judged.says)
         return sum(int((a ^ b).sum()) for a, b in pairs)
 
@@ -165,7 +153,7 @@ def measure(data: RavelData, sources: int, edits: int, rows: tuple[int, ...]) ->
     names = known.entities(held_out=True)
     people = [portrait(lab, one) for one in names[: sources + TARGETS]]
     peers = configurations(rows)
-    mine, screened = Clock(), Clock()
+    mine = Clock()
     theirs = {peer.name: Clock() for peer in peers}
     worst, wrong, work, count, tokens = 0.0, 0, 0, 0, list[int]()
     large = product_speed(torch.bfloat16)
@@ -177,10 +165,8 @@ def measure(data: RavelData, sources: int, edits: int, rows: tuple[int, ...]) ->
         ours = Ours(lab, known, source, targets, off)
         if number == 0:  # the first call of a process also makes products' kernels
             ours.score()
-            ours.score(screened=True)
-        screened.time(functools.partial(ours.score, screened=True))
-        wrong += ours.wrong()
         mine.time(ours.score)
+        wrong += ours.wrong()
         work, count = work + edits * ours.work(), count + edits * len(ours.templates)
         passes = [Peer(lab, one, source) for one in ours.templates]
         tokens += [one.tokens.shape[1] for one in passes]
@@ -199,9 +185,8 @@ def measure(data: RavelData, sources: int, edits: int, rows: tuple[int, ...]) ->
                 passes[0].next_logprobs(peer, off)
             theirs[peer.name].time(run)
             if number == 0 and peer.precision == FP32:
-                worst = max(worst, apart(lab.model, ours.asked, found, ours.exact_nats))
+                worst = max(worst, apart(lab.model, ours.asked, found, ours.judged.nats))
     rate, busy = count / sum(mine.wall), count / sum(mine.processor)
-    quick, quick_busy = count / sum(screened.wall), count / sum(screened.processor)
     rates = {name: count / sum(clock.wall) for name, clock in theirs.items()}
     processor = {name: count / sum(one.processor) for name, one in theirs.items()}
     lens = [name for name in rates if name.startswith("TransformerLens")]
@@ -210,20 +195,16 @@ def measure(data: RavelData, sources: int, edits: int, rows: tuple[int, ...]) ->
         "data": data.name,
         "evaluations_s": rate,
         "evaluations_processor_s": busy,
-        "screened_evaluations_s": quick,
-        "screened_evaluations_processor_s": quick_busy,
         "peers_evaluations_s": rates,
         "peers_evaluations_processor_s": processor,
         "best_transformer_lens": best_lens,
         "ratio_best_transformer_lens": rate / rates[best_lens],
         "ratio_best_transformer_lens_processor": busy / max(processor[one] for one in lens),
-        "ratio_best_transformer_lens_screened": quick / rates[best_lens],
         "ratio_best_transformer_lens_at_peak": count * large / work / rates[best_lens],
         "best_peer": best,
         "ratio_best": rate / rates[best],
         "ratio_best_processor": busy / max(processor.values()),
-        "ratio_best_screened": quick / rates[best],
-        "screened_wrong_verdicts": wrong,
+        "wrong_verdicts": wrong,
         "max_abs_diff_nats": worst,
         "gflops_large_product_bf16": large / 1e9,
         "gflop_per_evaluation": work / count / 1e9,

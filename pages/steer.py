@@ -29,7 +29,9 @@ def page() -> None:
     setting = session.view().setting
     subjects.subject_pickers(lab)
     try:
-        asked, complaint = experiments.answerable(setting)
+        with st.spinner("Asking the model about the pair …"):
+            asked, complaint = experiments.answerable(setting)
+            experiments.unedited(asked)
     except UserError as error:
         failed(error)
         session.write_link()
@@ -84,7 +86,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     with st.container(key=lesson.BELOW):
         below(lab, setting, asked, outcome)
     # Measured once for a pair, which takes a moment: everything else is there before.
-    with steps:
+    with steps, st.spinner("Measuring the first steps …"):
         lesson.lesson(lab, asked, view.edit)
 
 

@@ -33,7 +33,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
 from metasae.sources.cache import CACHE_VARIABLE, cache_dir
-from metasae.sources.presets import EMBEDDED, InWheel, Preset
+from metasae.sources.presets import EMBEDDED, Preset
 from metasae.steering.experiment import Experiment
 from metasae.text.cities import find_city
 from tests import small_lab as planted
@@ -208,11 +208,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _closed(test: str) -> Callable[..., Path]:
-    """`loading.prepare_model`, which fails for a model in a wheel unless the test put it there."""
+    """`loading.prepare_model`, which fails for the real model unless the test put one there."""
     prepare = loading.prepare_model
 
     def prepared(preset: Preset, progress: Progress = silent) -> Path:
-        if isinstance(preset.model.origin, InWheel):
+        if preset.model.origin == EMBEDDED.model.origin:
             folder = loading.model_folder(preset)
             if folder.parent.is_symlink() or not folder.exists():
                 pytest.fail(

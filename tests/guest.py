@@ -6,7 +6,7 @@ cost little.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
@@ -50,6 +50,14 @@ class Button:
     fragment: str
 
 
+@dataclass(frozen=True)
+class Field:
+    """A field for a number that was drawn; see `Box`."""
+
+    id: str
+    fragment: str
+
+
 @dataclass
 class Drawn:
     """What one run of the script drew.
@@ -71,7 +79,7 @@ class Guest:
     """One session of a server.
 
     Attributes:
-        boxes, buttons: by the key the page gave them.
+        boxes, buttons, fields: by the key the page gave them.
         query: what the page wrote into the address bar.
         bytes: that were received.
     """
@@ -79,15 +87,20 @@ class Guest:
     def __init__(self, socket: ClientConnection, query: Mapping[str, str], page: str) -> None:
         self.boxes: dict[str, Box] = {}
         self.buttons: dict[str, Button] = {}
+        self.fields: dict[str, Field] = {}
         self.query = dict(query)
         self.bytes = 0
         self._socket = socket
         self._name, self._page = page, ""
         self._seen: dict[str, ForwardMsg] = {}
 
-    async def open(self) -> Drawn:
-        """Draw the page a link leads to."""
-        return await self._run(BackMsg())
+    async def open(self, enough: Callable[[], bool] = lambda: False) -> Drawn:
+        """Draw the page a link leads to.
+
+        Args:
+            enough: whether what was drawn is, though the run of the script goes on.
+        """
+        return await self._run(BackMsg(), enough)
 
     async def toggle(self, key: str) -> Drawn:
         """Click a check box."""
@@ -97,6 +110,15 @@ class Guest:
             state = message.rerun_script.widget_states.widgets.add()
             state.id, state.bool_value = one.id, one.value != (name == key)
         message.rerun_script.fragment_id = box.fragment
+        return await self._run(message)
+
+    async def fill(self, key: str, number: float) -> Drawn:
+        """Write a number into a field."""
+        field = self.fields[key]
+        message = BackMsg()
+        state = message.rerun_script.widget_states.widgets.add()
+        state.id, state.double_value = field.id, number
+        message.rerun_script.fragment_id = field.fragment
         return await self._run(message)
 
     async def look(self, fragment: str) -> Drawn:
@@ -115,7 +137,7 @@ class Guest:
         message.rerun_script.fragment_id = button.fragment
         return await self._run(message)
 
-    async def _run(self, message: BackMsg) -> Drawn:
+    async def _run(self, message: BackMsg, enough: Callable[[], bool] = lambda: False) -> Drawn:
         asked = message.rerun_script
         asked.query_string = urlencode(self.query)
         asked.page_name, asked.page_script_hash = self._name, self._page
@@ -131,10 +153,14 @@ class Guest:
             kind = told.WhichOneof("type")
             if kind == "new_session":
                 begun, self._page = True, told.new_session.page_script_hash
+            elif kind == "navigation":
+                self._page = told.navigation.page_script_hash
             elif kind == "page_info_changed":
                 self.query = dict(parse_qsl(told.page_info_changed.query_string))
             elif kind == "delta" and begun:
                 self._take(told.delta, drawn, time.perf_counter() - sent)
+                if enough():
+                    return drawn
             elif kind == "session_event" and told.session_event.HasField(
                 "script_compilation_exception"
             ):
@@ -166,6 +192,9 @@ class Guest:
                 pressed = element.button
                 known = Button(pressed.id, pressed.label, delta.fragment_id)
                 self.buttons[_key(pressed.id)] = known
+            case "number_input":
+                identity = element.number_input.id
+                self.fields[_key(identity)] = Field(identity, delta.fragment_id)
             case "vega_lite_chart":
                 drawn.numbers = numbers_of(element.vega_lite_chart)
                 if drawn.seconds is None:

@@ -377,13 +377,13 @@ def test_no_library_reports_what_is_opened() -> None:
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 
-def test_in_the_app_one_module_alone_makes_endpoints() -> None:
-    """It asks whether the visitor may, and has a guest's be public."""
+def test_no_page_asks_another_server() -> None:
+    """A guest could have it ask addresses that this machine alone reaches."""
     named = {
         module_name(path) for path in APP
         if any(name.startswith("metasae.explorer.label_server") for name in imports_of(path))
     }  # fmt: skip
-    assert named == {"workbench.allowed"}
+    assert named == set()
 
 
 def test_in_the_app_presets_are_found_where_it_is_asked_who_may() -> None:

@@ -1,7 +1,7 @@
 """What a visitor may do beyond looking, editing and searching, made from how the server is started.
 
 The person at the machine may do all. On a server that others can reach nobody may what reads other
-files, sends requests, takes hours, or changes what is kept for all, unless its host allows it.
+files, takes hours, or changes what is kept for all, unless its host allows it.
 Nothing here knows Streamlit; `visitor` asks for whoever is looking at the page.
 """
 
@@ -14,7 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from metasae.errors import UserError
-from metasae.explorer.label_server import Endpoint
 from metasae.sources.confined import inside
 
 ALLOW, READ_ONLY = "METASAE_ALLOW", "METASAE_READ_ONLY"
@@ -39,8 +38,6 @@ class Right(StrEnum):
     TRAINING = "training"
     STUDIES = "studies"
     SEARCHES = "searches"
-    DESCRIPTIONS = "descriptions"
-    ENDPOINTS = "endpoints"
     UPLOADS = "uploads"
     SAVING = "saving"
 
@@ -50,8 +47,6 @@ _WHAT = {
     Right.TRAINING: "Training",
     Right.STUDIES: "Running studies",
     Right.SEARCHES: "Searching without a limit",
-    Right.DESCRIPTIONS: "Collecting where latents fire",
-    Right.ENDPOINTS: "Asking another server for labels",
     Right.UPLOADS: "Loading other files than an edit",
     Right.SAVING: "Changing the labels and masks that all see",
 }
@@ -113,16 +108,6 @@ class Allowed:
                 f"{FOLDER}."
             )
         return str(inside(text, self.folder))
-
-    def endpoint(self, url: str, model: str) -> Endpoint:
-        """A server for labels that a visitor named; a guest's is never a private one.
-
-        Raises:
-            Refused: when the visitor may name none.
-            UserError: for something else than an address.
-        """
-        self.check(Right.ENDPOINTS)
-        return Endpoint(url, model, public=self.guest)
 
 
 def allowed(

@@ -123,8 +123,12 @@ class Work(Generic[T]):
 
     def take_up(self, session: str) -> None:
         """Note that a session waits for it."""
-        self._let_go.discard(session)
+        self.take_back(session)
         self._wanted.add(session)
+
+    def take_back(self, session: str) -> None:
+        """Note that a session did not let it go after all, or was told so."""
+        self._let_go.discard(session)
 
     def is_let_go(self, session: str) -> bool:
         """Whether a session has let it go."""
@@ -156,18 +160,36 @@ class Work(Generic[T]):
         return bool(wait([self._future], max(0.0, left)).done)
 
     def wait(self) -> T:
-        """Draw the progress here until the work is done, then return its result.
+        """Draw the progress here, with a button that cancels, until the work is done.
+
+        Returns:
+            What the work returned. A click of the button interrupts this: the run that follows
+            finds the work let go.
 
         Raises:
             UserError: see `result`.
         """
         if not self.soon():
             place = st.empty()
+            with place.container(horizontal=True, vertical_alignment="bottom"):
+                bar = st.empty()
+                self._cancel_button("stop")
             while not self.done:
-                place.progress(self.fraction, text=self.line)
+                bar.progress(self.fraction, text=self.line)
                 wait([self._future], 0.2)
             place.empty()
         return self.result()
+
+    def draw(self, stoppable: bool = True) -> None:
+        """Draw the progress as it is now, and a button that cancels if it may be."""
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.progress(self.fraction, text=self.line)
+            if stoppable:
+                self._cancel_button("cancel")
+
+    def _cancel_button(self, kind: str) -> None:
+        session = guests.name()
+        st.button("Cancel", key=f"{kind}-{id(self)}", on_click=self.let_go, args=(session,))
 
 
 class Cached(Protocol[P, R_co]):
@@ -194,20 +216,27 @@ class Kept(Generic[P, T]):
         return begun
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> T:
-        """What the work returns, with its progress drawn; work that failed isn't kept.
+        """What the work returns, with its progress drawn and a button that cancels it; work that
+        failed isn't kept.
 
         Raises:
-            UserError: what went wrong; the next call tries again.
+            UserError: what went wrong, or that this session cancelled it; the next call tries
+                again.
         """
-        work = self.work(*args, **options)
-        work.take_up(guests.name())
+        work, me = self._asked(*args, **options), guests.name()
+        if work.is_let_go(me):
+            if work.cancelled:
+                self.clear(*args, **options)
+            work.take_back(me)
+            raise Cancelled(f"{work.name} was cancelled.")
+        work.take_up(me)
         try:
             return work.wait()
         except UserError:
             self.clear(*args, **options)
             raise
         finally:
-            work.leave(guests.name())
+            work.leave(me)
 
     def shown(self, *args: P.args, **options: P.kwargs) -> T | None:
         """What the work returns once it is done; until then None, and its progress is drawn with a
@@ -219,10 +248,7 @@ class Kept(Generic[P, T]):
         Raises:
             UserError: what went wrong; the next call tries again.
         """
-        guest, work = guests.here(), self.work(*args, **options)
-        if work.cancelled and not work.is_let_go(guest.name):
-            self.clear(*args, **options)  # by others, before this one came
-            work = self.work(*args, **options)
+        guest, work = guests.here(), self._asked(*args, **options)
 
         def let_go() -> None:
             if not (work.done or work.cancelled):
@@ -245,6 +271,14 @@ class Kept(Generic[P, T]):
         else:
             watch(work)
         return None
+
+    def _asked(self, *args: P.args, **options: P.kwargs) -> Work[T]:
+        """The work; begun anew where others cancelled it before this session came."""
+        work = self.work(*args, **options)
+        if work.cancelled and not work.is_let_go(guests.name()):
+            self.clear(*args, **options)
+            work = self.work(*args, **options)
+        return work
 
     def clear(self, *args: P.args, **options: P.kwargs) -> None:
         """Begin the work anew the next time."""
@@ -282,10 +316,7 @@ def watch(work: Work[Any], stoppable: bool = True) -> None:
     me = guests.name()
     if work.done or work.cancelled or work.is_let_go(me):
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.progress(work.fraction, text=work.line)
-        if stoppable:
-            st.button("Cancel", key=f"cancel-{id(work)}", on_click=work.let_go, args=(me,))
+    work.draw(stoppable)
 
 
 def _step_back() -> None:

@@ -7,45 +7,23 @@ within which a password of some letters stays unknown for years.
 import hashlib
 import hmac
 import os
-import threading
-import time
-from collections import deque
 
 import streamlit as st
 
+from workbench import guests
 from workbench.allowed import PASSWORD
+from workbench.tally import Tally
 
 TRIES, ALL_TRIES, MINUTE = 5, 60, 60.0
 """Wrong passwords a session may give, and all sessions together within so many seconds."""
 
-_IN, _WRONG, _TYPED = "let-in", "wrong-passwords", "password"
-
-
-class Wrong:
-    """When wrong passwords were given, by any session."""
-
-    def __init__(self) -> None:
-        self._when: deque[float] = deque()
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        """One more, now."""
-        with self._lock:
-            self._when.append(time.monotonic())
-
-    @property
-    def many(self) -> bool:
-        """Whether there were as many of late as there may be."""
-        with self._lock:
-            while self._when and time.monotonic() - self._when[0] > MINUTE:
-                self._when.popleft()
-            return len(self._when) >= ALL_TRIES
+_TYPED, _SAYS = "password", "door-says"
 
 
 @st.cache_resource(show_spinner=False)
-def wrong() -> Wrong:
-    """Those of this server."""
-    return Wrong()
+def wrong() -> Tally:
+    """Wrong passwords of this server."""
+    return Tally(MINUTE)
 
 
 def is_right(typed: str, password: str) -> bool:
@@ -58,14 +36,14 @@ def is_right(typed: str, password: str) -> bool:
 def let_in() -> bool:
     """Whether the session may see the workbench; where not, what asks for the password is drawn."""
     password = os.environ.get(PASSWORD, "")
-    if not password or st.session_state.get(_IN) == _mark(password):
+    if not password or guests.me().let_in == _mark(password):
         return True
     st.title("This workbench has a password", anchor=False)
     st.markdown("Whoever opened it to you knows the password.")
-    if st.session_state.get(_WRONG, 0) >= TRIES:
+    if guests.me().wrong >= TRIES:
         st.error("That were too many wrong passwords; load the page anew to try again.")
         return False
-    if said := st.session_state.pop("door-says", ""):
+    if said := st.session_state.pop(_SAYS, ""):
         st.error(said)
     with st.form("door", border=False):
         st.text_input("Password", type="password", max_chars=200, key=_TYPED)
@@ -76,16 +54,17 @@ def let_in() -> bool:
 def _tried() -> None:
     """Look at what was typed (in the form's callback)."""
     password, typed = os.environ.get(PASSWORD, ""), st.session_state.get(_TYPED, "")
-    if st.session_state.get(_WRONG, 0) >= TRIES:
+    guest = guests.me()
+    if guest.wrong >= TRIES:
         return
-    if wrong().many:
-        st.session_state["door-says"] = "Too many wrong passwords were given; wait a minute."
+    if wrong().count() >= ALL_TRIES:
+        st.session_state[_SAYS] = "Too many wrong passwords were given; wait a minute."
     elif is_right(str(typed), password):
-        st.session_state[_IN] = _mark(password)
+        guest.let_in = _mark(password)
     else:
         wrong().add()
-        st.session_state[_WRONG] = st.session_state.get(_WRONG, 0) + 1
-        st.session_state["door-says"] = "That isn't the password."
+        guest.wrong += 1
+        st.session_state[_SAYS] = "That isn't the password."
 
 
 def _mark(password: str) -> str:

@@ -1,4 +1,7 @@
-"""Who is here: sessions are counted, and one that leaves lets go of what it alone waited for."""
+"""Who is here: what is known of each session, how many there are, and what they let go of.
+
+No other module asks Streamlit who a session is.
+"""
 
 import threading
 from collections.abc import Callable
@@ -9,6 +12,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from workbench import limits
 
+_KEY = "guest"
+"""Session key of the guest."""
+
 
 class Awaited(NamedTuple):
     """Background work a session waits for, and how the session lets go of it."""
@@ -18,14 +24,25 @@ class Awaited(NamedTuple):
 
 
 class Guest:
-    """One session, as long as its browser tab is connected.
+    """One session, found again when a broken connection is mended.
+
+    A page that is loaded anew is another one from the same address.
 
     Attributes:
+        name: of the session.
+        address: it is connected from; empty where that says nothing: on this machine, which may be
+            a proxy's.
+        host: what its browser calls the server (the header Host); None: it said nothing.
+        let_in: what the password let it in by (see `door`); empty: it stands before the door.
+        wrong: passwords it gave that were wrong.
         awaited: what it waits for, by who was asked for it.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.address = ""
+        self.host: str | None = None
+        self.let_in, self.wrong = "", 0
         self.awaited: dict[Any, Awaited] = {}
 
     def leave(self) -> None:
@@ -69,15 +86,26 @@ def name() -> str:
     return context.session_id if context else ""
 
 
+def me() -> Guest:
+    """The guest of this session, whether it was let in or not."""
+    guest: Guest | None = st.session_state.get(_KEY)
+    if guest is None:
+        guest = st.session_state[_KEY] = Guest(name())
+    # A connection that is mended may come from elsewhere.
+    guest.address = st.context.ip_address or ""
+    guest.host = st.context.headers.get("Host")
+    return guest
+
+
 # Streamlit forgets what is kept for a session when its connection ends, and says so here.
 @st.cache_resource(scope="session", show_spinner=False, on_release=Guest.leave)
 def here() -> Guest:
-    """The guest of this session.
+    """The guest of this session, who has a place on the server from now on.
 
     Raises:
         UserError: when there are as many as there may be.
     """
-    guest = Guest(name())
+    guest = me()
     with _LOCK:
         if len(_here) >= limits.SESSIONS.most:
             raise limits.SESSIONS.error()

@@ -66,13 +66,19 @@ WAITING = Limit(
 SHORT = Limit("METASAE_SHORT_WORK", 4)
 """Other work beside the pages that runs at a time."""
 
+SEARCHES = Limit(
+    "METASAE_SEARCHES",
+    20,
+    "{most} searches were begun from your address within the hour, as many as guests may.",
+)
+
 PAIRS = Limit("METASAE_PAIRS", 40)
 """Pairs that are kept ready to be edited."""
 
 EDITS = Limit("METASAE_EDITS", 400)
 """Edits whose numbers are kept."""
 
-ALL = (SESSIONS, LONG, WAITING, SHORT, PAIRS, EDITS)
+ALL = (SESSIONS, LONG, WAITING, SHORT, SEARCHES, PAIRS, EDITS)
 
 
 def check() -> None:

@@ -15,17 +15,15 @@ from metasae.errors import UserError
 from metasae.lab.preset_files import CITIES, folder_of
 from metasae.sources.presets import Opened, Preset
 from metasae.sources.user_presets import preset_of
-from workbench import session
+from workbench import guests, limits, session
 from workbench.allowed import Allowed, Right, allowed, refusal
+from workbench.tally import Tally
 from workbench.text import escape
 
 P = ParamSpec("P")
 
-SEARCHES = 20
-"""Searches that a guest's session may begin."""
-
-_BEGUN = "searches-begun"
-"""Session key: how many it has begun."""
+HOUR = 3600.0
+"""Seconds in which `limits.SEARCHES` may be begun."""
 
 
 def visitor() -> Allowed:
@@ -37,7 +35,7 @@ def visitor() -> Allowed:
     option = st.get_option
     return allowed(
         option("server.address"),
-        host=st.context.headers.get("Host"),
+        host=guests.me().host,
         guarded=option("server.enableCORS") and option("server.enableXsrfProtection"),
     )
 
@@ -79,18 +77,26 @@ def needs(*rights: Right) -> Callable[[Callable[P, object]], Callable[P, None]]:
     return asking
 
 
+@st.cache_resource(show_spinner=False)
+def searches() -> Tally:
+    """Searches that were begun, by the address of who did."""
+    return Tally(HOUR)
+
+
 def search(start: Callable[[], object]) -> Callable[[], None]:
-    """Have a search's button count what a guest's session begins; the one too many is refused."""
+    """Have a search's button count what is begun from a guest's address; the one too many is
+    refused.
+
+    A session would begin to count anew with every page that is loaded. Where no address is known,
+    as behind a proxy that doesn't say whose request it passes on, all such guests count as one.
+    """
 
     def begun() -> None:
-        count = st.session_state.get(_BEGUN, 0)
-        if count >= SEARCHES and not may(Right.SEARCHES):
-            session.notify(
-                f"{SEARCHES} searches were begun in this session, as many as a guest may. "
-                f"{refusal(Right.SEARCHES)}"
-            )
+        who = guests.me().address
+        if not may(Right.SEARCHES) and searches().count(who) >= limits.SEARCHES.most:
+            session.notify(f"{limits.SEARCHES.error()} {refusal(Right.SEARCHES)}")
             return
-        st.session_state[_BEGUN] = count + 1
+        searches().add(who)
         start()
 
     return begun

@@ -30,7 +30,6 @@ from metasae.errors import UserError
 from metasae.explorer.held_out import Bag, HeldOut
 from metasae.explorer.labels import CLEAR, UNCLEAR, Label
 from metasae.progress import Progress, silent
-from metasae.sources.addresses import public_address
 from metasae.sources.files import json_values
 from metasae.sources.records import from_values, to_values
 
@@ -76,8 +75,6 @@ class Endpoint:
     Attributes:
         url: its base, such as http://localhost:8080/v1.
         model: the name it knows its model by.
-        public: whether it was named by somebody else than the person at this machine: only public
-            addresses are asked, and `KEY_VARIABLE`'s key isn't sent.
 
     Raises:
         UserError: for a url that is no http or https address.
@@ -85,7 +82,6 @@ class Endpoint:
 
     url: str
     model: str = "default"
-    public: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -118,8 +114,7 @@ class Endpoint:
         A failed connection, status 429 and statuses from 500 are tried again, `ATTEMPTS` in all.
 
         Raises:
-            UserError: when the server can't be reached or refuses; where it has to be public and
-                isn't.
+            UserError: when the server can't be reached or refuses.
         """
         body = {
             "model": self.model,
@@ -138,10 +133,7 @@ class Endpoint:
             reraise=True,
         )
         try:
-            return attempts(
-                _post, f"{self.url.rstrip('/')}/chat/completions", body,
-                {} if self.public else _headers(), self.public,
-            )  # fmt: skip
+            return attempts(_post, f"{self.url.rstrip('/')}/chat/completions", body, _headers())
         except httpx.HTTPStatusError as error:
             raise UserError(
                 f"{self.url} refuses with status {error.response.status_code}; check its address, "
@@ -170,22 +162,15 @@ def _headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _post(url: str, body: object, headers: Mapping[str, str], public: bool = False) -> bytes:
+def _post(url: str, body: object, headers: Mapping[str, str]) -> bytes:
     """What the server answers, `_LARGEST` bytes at most; it is followed nowhere else.
 
     Raises:
         httpx.HTTPError: when it can't be reached or its status is no success.
-        UserError: where it has to be public and isn't.
     """
-    to, secured = httpx.URL(url), {}
-    if public:
-        # Asked by the address that was looked at, under its own name.
-        address = public_address(to.host, to.port or {"https": 443}.get(to.scheme, 80))
-        headers, secured = {**headers, "Host": to.netloc.decode()}, {"sni_hostname": to.host}
-        to = to.copy_with(host=address)
     with (
         httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client,
-        client.stream("POST", to, json=body, headers=headers, extensions=secured) as response,
+        client.stream("POST", url, json=body, headers=headers) as response,
     ):
         response.raise_for_status()
         content = b""

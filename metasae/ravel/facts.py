@@ -9,20 +9,22 @@ As in RAVEL, templates and then names are kept that the model gets right often e
 which templates are judged are of the training split.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 
 import pandas as pd
-from jaxtyping import Float
-from torch import Tensor
+import torch
 
 from metasae.errors import UserError
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
 from metasae.progress import Progress
 from metasae.ravel.data import Entity, RavelData, Template
+from metasae.ravel.judging import Bounds, Wanted, judged
+from metasae.ravel.tails import Answered
 from metasae.steering.prompt_set import PromptSet
-from metasae.steering.questions import Answer, Question
+from metasae.steering.questions import Answer, Question, Questions
 from metasae.studies.parts import Parts
 from metasae.text.shares import share
 
@@ -63,84 +65,80 @@ def _right(
     least: float,
 ) -> list[dict[str, object]]:
     accepted = [entity.values[template.attribute] for entity in entities]
-    asked = PromptSet(
-        model,
-        [
-            Question(
-                template.attribute,
-                template.prompt(entity.name),
-                tuple(Answer((), text) for text in own),
-                template.gap,
-            )
-            for entity, own in zip(entities, accepted, strict=True)
-        ],
-    )
-    totals = [float(part.max()) for part in asked.questions.split(asked.baseline)]
-    greedy = [bool(part.any()) for part in asked.questions.split(asked.greedy)]
-    lost = [True] * len(entities)
+    asked = _Asked(model, template, [template.prompt(one.name) for one in entities], accepted)
+    greedy = [bool(part.any()) for part in asked.said.questions.split(asked.said.greedy)]
+    choice = [False] * len(entities)
     if sum(greedy) >= least * len(greedy):
-        tokens = {text: tuple(model.encode(template.gap + text)) for text in answers}
-        rivals = [[tokens[text] for text in answers if text not in own] for own in accepted]
-        prompts = [model.prompt_tokens(template.prompt(entity.name)) for entity in entities]
-        lost = _beaten(model, prompts, rivals, totals, asked.next_logprobs)
+        choice = asked.lead(answers)
     return [
         {
             "name": entity.name, "attribute": template.attribute, "template": template.text,
-            "split": entity.split, "greedy": said, "choice": not beaten,
+            "split": entity.split, "greedy": said, "choice": leads,
         }
-        for entity, said, beaten in zip(entities, greedy, lost, strict=True)
+        for entity, said, leads in zip(entities, greedy, choice, strict=True)
     ]  # fmt: skip
 
 
-_Begun = tuple[int, tuple[int, ...]]
-"""Number of a prompt, and the first tokens of a rival."""
+@dataclass(frozen=True)
+class _Asked:
+    """Prompts of one template, with the answers that are right about each one's name."""
 
+    model: LanguageModel
+    template: Template
+    prompts: Sequence[str]
+    accepted: Sequence[Sequence[str]]
 
-def _beaten(
-    model: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    rivals: Sequence[Sequence[tuple[int, ...]]],
-    totals: Sequence[float],
-    after_prompts: Float[Tensor, "Q V"],
-) -> list[bool]:
-    """Whether some rival of a prompt's answer is at least as likely as it.
+    @cached_property
+    def said(self) -> PromptSet:
+        """The right answers, read whole."""
+        return self._asked(range(len(self.prompts)), self.accepted)
 
-    No text is likelier than its beginning, so only beginnings that are likely enough are read on:
-    of those there are few, however many rivals there are.
+    def _questions(
+        self, numbers: Iterable[int], answers: Sequence[Sequence[str]]
+    ) -> tuple[Question, ...]:
+        about, gap = self.template.attribute, self.template.gap
+        return tuple(
+            Question(about, self.prompts[n], tuple(Answer((), text) for text in some), gap)
+            for n, some in zip(numbers, answers, strict=True)
+        )
 
-    Args:
-        rivals: token ids of each prompt's.
-        totals: log-probability of each prompt's answer.
-        after_prompts: log-probabilities of the next token.
-    """
-    beaten = [False] * len(prompts)
-    read: dict[_Begun, Tensor] = {(n, ()): nats for n, nats in enumerate(after_prompts)}
-    so_far: dict[_Begun, float] = dict.fromkeys(read, 0.0)
-    while read:
-        further: dict[_Begun, float] = {}
-        for number, own in enumerate(rivals):
-            for rival in own:
-                for length in range(len(rival)):
-                    begin = (number, rival[:length])
-                    if begin in read:
-                        nats = so_far[begin] + float(read[begin][rival[length]])
-                        if nats >= totals[number] and length + 1 == len(rival):
-                            beaten[number] = True
-                        elif nats >= totals[number]:
-                            further[number, rival[: length + 1]] = nats
-        so_far = {key: nats for key, nats in further.items() if not beaten[key[0]]}
-        texts = [[*prompts[number], *begin] for number, begin in so_far]
-        read = dict(zip(so_far, _next(model, texts), strict=True)) if texts else {}
-    return beaten
+    def _asked(self, numbers: Iterable[int], answers: Sequence[Sequence[str]]) -> PromptSet:
+        return PromptSet(self.model, self._questions(numbers, answers))
 
+    def lead(self, answers: Sequence[str]) -> list[bool]:
+        """Whether one that is right is the likeliest of all, prompt by prompt."""
+        tokens = {text: self.model.encode(self.template.gap + text) for text in answers}
+        after = self.said.next_logprobs
+        own_nats, own_says = (
+            self.said.questions.split(one) for one in (self.said.baseline, self.said.greedy)
+        )
+        texts, nats, says, whole, mine = [], [], [], [], []
+        for n, own in enumerate(self.accepted):
+            rivals = [text for text in answers if text not in own and tokens[text]]
+            begins = torch.tensor([tokens[text][0] for text in rivals], dtype=torch.int64)
+            texts.append([*own, *rivals])
+            nats.append(torch.cat([own_nats[n], after[n, begins]]))
+            says.append(torch.cat([own_says[n], begins == after[n].argmax()]))
+            whole += [True] * len(own) + [len(tokens[text]) == 1 for text in rivals]
+            mine += [True] * len(own) + [False] * len(rivals)
 
-def _next(model: LanguageModel, texts: Sequence[Sequence[int]]) -> Float[Tensor, "Q V"]:
-    """Log-probabilities of the token after each of some rows of tokens."""
-    tree, grown = shared_prefix_tree([PromptWithContinuations(one) for one in texts])
-    prefilled = model.prefill([tree], [range(1, len(tree))])
-    slots = prefilled.slots[0].tolist()
-    ends = [slots.index(one.path[-1]) for one in grown]
-    return prefilled.blocks.unembed(prefilled.final[0, ends]).log_softmax(-1)
+        def read_on(wanted: Mapping[int, Wanted]) -> dict[int, Answered]:
+            found = {}
+            some = [list(compress(texts[n], one.answers)) for n, one in wanted.items()]
+            read = self._asked(wanted, some)
+            parts = (read.questions.split(each) for each in (read.baseline, read.greedy))
+            for (n, one), logprobs, written in zip(wanted.items(), *parts, strict=True):
+                nats = torch.zeros(1, len(texts[n])).masked_scatter(one.answers, logprobs)
+                says = torch.zeros_like(one.answers).masked_scatter(one.answers, written)
+                found[n] = Answered(nats, says[None])
+            return found
+
+        first = Answered(torch.cat(nats)[None], torch.cat(says)[None])
+        bounds = Bounds.of(first, torch.tensor([whole]))
+        questions = Questions(self._questions(range(len(texts)), texts))
+        told = judged(questions, torch.tensor([[mine]]), bounds, read_on)
+        leads: list[bool] = told.leads[0, 0].tolist()
+        return leads
 
 
 @dataclass(frozen=True)
@@ -275,8 +273,8 @@ def _templates(
     for number, one in enumerate(tried):
         tables.append(_kept_right(model, data, one, probes, parts, size.least))
         progress("Templates the model answers", (number + 1) / len(tried), one.attribute)
-    judged = pd.concat(tables, ignore_index=True)
-    good = (judged["greedy"] & judged["choice"]).groupby([judged["attribute"], judged["template"]])
+    told = pd.concat(tables, ignore_index=True)
+    good = (told["greedy"] & told["choice"]).groupby([told["attribute"], told["template"]])
     shares: dict[tuple[str, str], float] = good.mean().to_dict()  # type: ignore[assignment]
     kept: list[Template] = []
     left_out = []
@@ -300,7 +298,7 @@ def _templates(
                 f"{attribute} is left out: the model's best template is right about {best:.0%} of "
                 f"{len(probes)} names, and one in each split must be about {size.least:.0%}."
             )
-    return tuple(kept), judged, tuple(left_out)
+    return tuple(kept), told, tuple(left_out)
 
 
 def _kept_right(

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metasae.lm.blocks import Blocks
 from metasae.steering.prompt_set import PreparedPrompts
 
 _TOKENS = 2048
@@ -51,10 +50,6 @@ class Tails:
         edited = prepared.edited.nonzero()[:, 0]
         return Tails(prepared, edited, prepared.seen[:, edited].int().argmax(1))
 
-    def to(self, blocks: Blocks) -> "Tails":
-        """The same, run by other blocks, such as ones of another precision."""
-        return replace(self, prepared=self.prepared.to(blocks))
-
     def alone(self, number: int, answers: slice) -> "Tails":
         """One of the prompts; see `PreparedPrompts.alone`."""
         made = Tails.of(self.prepared.alone(number, answers))
@@ -67,14 +62,10 @@ class Tails:
         whole = changes.new_zeros(len(changes), *self.prepared.resid.shape)
         return whole.index_copy(1, self.edited, some)
 
-    def batches(self, changes: Float[Tensor, "N E D"]) -> tuple[Float[Tensor, "n E D"], ...]:
-        """Changes, as many at a time as are run together."""
-        return changes.split(max(1, _TOKENS // len(self.prepared.resid)))
-
     def answered(self, changes: Float[Tensor, "N E D"]) -> Answered:
         """What the model answers, many edits at a time."""
         logprobs, says = [], []
-        for some in self.batches(changes):
+        for some in changes.split(max(1, _TOKENS // len(self.prepared.resid))):
             picked, own = self.prepared.changed_with_own(self.added(some))
             logprobs.append(picked)
             says.append(own.says)

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from metasae.errors import UserError
+from metasae.saes.formats import HASH, load_tensors
 from metasae.sources.files import expanded
 from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 
@@ -186,8 +187,11 @@ def _safetensors(path: Path) -> Tensor:
     try:
         with safe_open(path, "pt") as file:
             shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-            return file.get_tensor(_only_matrix(str(path), shapes))
-    except (SafetensorError, OSError) as error:
+            name = _only_matrix(str(path), shapes)
+            if HASH not in (file.metadata() or {}):
+                return file.get_tensor(name)
+        return load_tensors(path)[0][name]
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} is damaged or no safetensors file; fetch or write it again."
         ) from error

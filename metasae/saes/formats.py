@@ -7,6 +7,7 @@ same function with other weights, and are read as such.
 """
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -31,6 +32,9 @@ CONFIG, WEIGHTS = SAELENS
 
 REPORT = "report.json"
 """Name of a training's report beside its weights."""
+
+HASH = "tensors"
+"""In the header of a safetensors file that is written here: the hash of its tensors."""
 
 _UNIT = 1e-2
 """How far a decoder row's norm may be from 1: fp16 weights are a little off."""
@@ -96,18 +100,43 @@ def save(
 def save_tensors(
     tensors: Mapping[str, Tensor], path: Path, header: dict[str, str] | None = None
 ) -> None:
-    """Write tensors into a safetensors file.
+    """Write tensors into a safetensors file, in whose header a hash tells what they are.
 
     Raises:
         OSError: when the disk is full or the file can't be written.
     """
+    whole = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
     try:
-        save_file({name: one.contiguous() for name, one in tensors.items()}, path, header)
+        save_file(whole, path, {**(header or {}), HASH: _digest(whole)})
     except SafetensorError as error:
         # The system's error number is in its text alone.
         number = re.search(r"os error (\d+)", str(error))
         code = int(number[1]) if number else errno.EIO
         raise OSError(code, os.strerror(code)) from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A safetensors file's tensors, and its header.
+
+    Raises:
+        OSError, SafetensorError: when it can't be read or is cut off.
+        ValueError: when its tensors aren't what its header says they hash to; others' files say
+            nothing.
+    """
+    with safe_open(path, "pt") as file:
+        header = dict(file.metadata() or {})
+    tensors = load_file(path)
+    if HASH in header and header[HASH] != _digest(tensors):
+        raise ValueError(f"a flipped bit in {path}")
+    return tensors, header
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of some tensors, in which a flipped bit shows."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load(folder: Path) -> SparseAutoencoder:
@@ -163,9 +192,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         config = read_json(folder / layout.config)
         if not isinstance(config, dict):
             raise ValueError
-        tensors = {
-            name: value.float() for name, value in load_file(folder / layout.weights).items()
-        }
+        stored, _ = load_tensors(folder / layout.weights)
+        tensors = {name: value.float() for name, value in stored.items()}
         if scope:
             tensors = {_SCOPE.get(name, name): value for name, value in tensors.items()}
             d_sae, d_in = tensors["W_dec"].shape
@@ -177,7 +205,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         # The last three for a configuration whose values are of another kind than SAELens expects.
         raise UserError(
-            f"The SAE in {folder} is damaged (cut off or overwritten); fetch it again."
+            f"The SAE in {folder} is damaged (cut off, overwritten, or a flipped bit); delete that "
+            "folder, and fetch or train it again."
         ) from error
     return config, tensors
 

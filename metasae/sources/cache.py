@@ -53,6 +53,11 @@ def hub_by_hand(repo: str) -> Path:
     return cache_dir() / "hub" / repo
 
 
+def hub_seals(repo: str) -> Path:
+    """The file of what a hub repository's files were found to be."""
+    return cache_dir() / "hub-seals" / f"{repo.replace('/', '--')}.json"
+
+
 def sae(release: str, sae_id: str) -> Path:
     """The folder of an SAE that only SAELens could read, written again in SAELens's format."""
     return cache_dir() / "saes" / release / sae_id.replace("/", "--")

@@ -1,7 +1,8 @@
 """Files of the Hugging Face hub: taken from this machine, or downloaded once and verified.
 
 Looked for in turn: the folder `cache.hub_by_hand`, which the user can fill, the hub's cache, the
-hub itself. Downloads go through ``huggingface_hub``, which resumes interrupted ones.
+hub itself. Downloads go through ``huggingface_hub``, which resumes interrupted ones. What is found
+is held against its hash (see `seals`), and fetched again from the hub where it differs.
 """
 
 import errno
@@ -14,8 +15,9 @@ from typing import Any
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.sources import cache
-from metasae.sources.files import need_space, sha256
+from metasae.sources.files import need_space
 from metasae.sources.presets import Hub, HubFile
+from metasae.sources.seals import Seals
 
 _PATIENCE = 5.0
 """Seconds within which a hub that can be reached has answered."""
@@ -33,18 +35,19 @@ def hub_folder(hub: Hub, progress: Progress = silent) -> Path:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     folder = cache.hub_by_hand(hub.repo)
+    seals = _seals(hub)
     if all((folder / file.name).exists() for file in hub.files):
         for file in hub.files:
-            _check(folder / file.name, file.sha256)
+            _check(seals, folder / file.name, file.sha256)
         return folder
-    missing = [file for file in hub.files if _kept(hub, file) is None]
+    missing = [file for file in hub.files if not _is_whole(seals, hub, file)]
     if missing:
         size = sum(file.size for file in missing)
         need_space(Path(HF_HUB_CACHE), size, f"Downloading {hub.repo}", "HF_HUB_CACHE")
     if missing and not is_reachable():
         raise _unreachable(hub, missing, "no connection")
     for file in missing:
-        _fetch(hub, file, missing, progress)
+        _fetch(hub, file, missing, seals, progress)
     paths = [_kept(hub, file) for file in hub.files]
     first = paths[0]
     if first is None or None in paths:
@@ -93,7 +96,38 @@ def _kept(hub: Hub, file: HubFile) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
-def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) -> None:
+def _seals(hub: Hub) -> Seals:
+    """What is noted of a repository's files; nothing where the record is damaged."""
+    record = cache.hub_seals(hub.repo)
+    try:
+        return Seals(record)
+    except ValueError:
+        record.unlink(missing_ok=True)
+        return Seals(record)
+
+
+def _is_whole(seals: Seals, hub: Hub, file: HubFile) -> bool:
+    """Whether a file is in the hub's cache as it should be; a damaged one is taken out of it."""
+    path = _kept(hub, file)
+    if path is None:
+        return False
+    own = path.resolve()
+    if seals.holds(str(own), own, known_hash(own, file)):
+        return True
+    _log.warning("%s is damaged and is fetched again", own)
+    try:
+        own.unlink()
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{own} is damaged and can't be deleted ({error.strerror}); delete it and try again."
+        ) from error
+    return False
+
+
+def _fetch(
+    hub: Hub, file: HubFile, missing: list[HubFile], seals: Seals, progress: Progress
+) -> None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -109,7 +143,8 @@ def _fetch(hub: Hub, file: HubFile, missing: list[HubFile], progress: Progress) 
         path = Path(task.result())
     except Exception as error:  # network, hub and file errors of several libraries
         raise _explained(hub, file, missing, error) from error
-    _check(path, known_hash(path, file))
+    own = path.resolve()
+    _check(seals, own, known_hash(own, file))
     progress(stage, 1.0, file.name)
 
 
@@ -120,8 +155,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _check(path: Path, digest: str) -> None:
-    if digest and sha256(path) != digest:
+def _check(seals: Seals, path: Path, digest: str) -> None:
+    if digest and not seals.holds(str(path), path, digest):
         raise UserError(
             f"{path} is not the file it should be (its SHA-256 differs); delete it and try again."
         )

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from metasae.errors import UserError
 from metasae.progress import Progress, silent
 from metasae.sources import cache, hub
-from metasae.sources.files import expanded, written_whole
+from metasae.sources.files import expanded, remove, written_whole
 from metasae.sources.presets import Hub, HubFile
+from metasae.sources.seals import broken, seal
 
 
 class Layout(NamedTuple):
@@ -72,7 +73,9 @@ def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path
     """An SAE of another layout, read by SAELens once and kept in its format."""
     folder = cache.sae(release, sae_id)
     if folder.exists():
-        return folder
+        if not broken(folder):
+            return folder
+        remove(folder)
     from sae_lens import SAE
 
     progress(f"Downloading {release}", 0.0, sae_id)
@@ -87,5 +90,6 @@ def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path
         ) from error
     with written_whole(folder) as part:
         sae.save_model(part)
+        seal(part)
     progress(f"Downloading {release}", 1.0, sae_id)
     return folder

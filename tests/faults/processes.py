@@ -13,42 +13,17 @@ from metasae.sources.cache import CACHE_VARIABLE
 ROOT = Path(__file__).parents[2]
 
 _CHILD = """
-import fnmatch, os, signal, sys
+import sys
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-replace, left = os.replace, int(sys.argv[2])
-
-def dying(source, target):
-    global left
-    hit = fnmatch.fnmatch(os.path.basename(target), sys.argv[1])
-    left -= hit
-    if not (hit and left == 0):
-        replace(source, target)
-        return
-    if sys.argv[3] == "after":
-        replace(source, target)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-os.replace = dying
-
-from metasae.explorer import half_gathered
-from metasae.lm import matmul
-from metasae.sources.presets import PRESETS
-from metasae.text import windows
-from metasae.training.trainer import Trainer
+from metasae.sources.presets import EMBEDDED, PRESETS
+from tests.faults import child
 from tests.small_lab import preset_of_small_lab
 
-# A checkpoint after every step and every pass, where one every half minute is usual.
-Trainer.run.__defaults__ = (None, 0.0, *Trainer.run.__defaults__[2:])
-half_gathered.EVERY = 0.0
-# Few tokens a pass of the model, so that a short text takes several.
-windows._TOKENS_PER_BATCH = 200
-# Which precision is faster is timed; another process may find another.
-matmul._faster = lambda *_: torch.float32
-matmul.laid_out_is_faster = lambda dtype: False
-PRESETS["small"] = preset_of_small_lab(Path(sys.argv[4]), Path(sys.argv[5]))
+child.begin(*sys.argv[1:4])
+small = preset_of_small_lab(Path(sys.argv[4]), Path(sys.argv[5]))
+PRESETS["small"], PRESETS[EMBEDDED.name] = small, replace(small, name=EMBEDDED.name)
 
 from metasae.cli import main
 
@@ -65,10 +40,9 @@ def started(
     """A command that runs in a process of its own.
 
     Args:
-        lab: the small lab, which it opens as the preset "small".
+        lab: the small lab, which it opens as the preset "small", and as the default's.
         cache: its cache.
-        dies_at: it kills itself at the so-manyth file of that name that it writes, "before" the
-            file has its name, or "after".
+        dies_at: see `child.begin`.
     """
     model, weights = ("", "") if lab is None else (lab.preset.model.origin, lab.preset.weights)
     pattern, number, when = dies_at

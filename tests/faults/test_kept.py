@@ -17,7 +17,8 @@ from metasae.errors import UserError
 from metasae.explorer.bands import BANDS
 from metasae.explorer.evidence import Evidence
 from metasae.lab.lab import Lab
-from metasae.saes.directions import Directions
+from metasae.saes import formats
+from metasae.saes.directions import Directions, open_directions
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS
 from metasae.studies.parts import Parts
@@ -27,7 +28,7 @@ from metasae.training import meta_sae_run
 from metasae.training.rows import TensorRows
 from metasae.training.trainer import Trainer
 from tests.bad_input.watching import WRITES
-from tests.builders import everything_below, one_sentence, unit_rows
+from tests.builders import everything_below, one_sentence, random_sae, unit_rows
 from tests.metasae.training.planted import CONFIG, rows
 
 FLIPS = 60
@@ -78,7 +79,18 @@ def checkpoint(folder: Path) -> Callable[[], dict[str, torch.Tensor]]:
     return read
 
 
-@pytest.mark.parametrize("make", [evidence, part, checkpoint])
+def sae(folder: Path) -> Callable[[], dict[str, torch.Tensor]]:
+    formats.save(random_sae(24, 30, k=2), folder)
+
+    def read() -> dict[str, torch.Tensor]:
+        (directions,) = open_directions([str(folder)]).parts
+        found = formats.load(folder)
+        return {"W_dec": found.W_dec, "W_enc": found.W_enc, "directions": directions}
+
+    return read
+
+
+@pytest.mark.parametrize("make", [evidence, part, checkpoint, sae])
 def test_a_flipped_bit_or_a_cut_is_noticed(
     make: Callable[[Path], Callable[[], Any]], tmp_path: Path
 ) -> None:

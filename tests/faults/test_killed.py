@@ -18,13 +18,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 from metasae.cli import main
 from metasae.explorer import gathering, half_gathered
 from metasae.explorer.describing import describe
 from metasae.lab.lab import Lab
-from metasae.lm import matmul
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import PRESETS
@@ -36,17 +34,6 @@ from tests.small_models import TAUGHT
 from tests.wheels import small_wheel
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "as_the_children")]
-
-
-@pytest.fixture
-def as_the_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In the precision the processes of `tests.faults.processes` compute in."""
-    matmul.fast_dtype.cache_clear()
-    monkeypatch.setattr(matmul, "_faster", lambda *_: torch.float32)
-    monkeypatch.setattr(matmul, "laid_out_is_faster", lambda dtype: False)
-    monkeypatch.setattr("metasae.text.windows._TOKENS_PER_BATCH", 200)
-    yield
-    matmul.fast_dtype.cache_clear()
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from metasae.search.combinations import Combinations
 from metasae.search.job import Job
 from metasae.search.spec import Spec
 from metasae.sources.presets import EMBEDDED
+from tests.builders import never
 from tests.pages.opening import open_page, until
 from workbench import shared
-from workbench.enumerate import choose, matrix, tables
+from workbench.enumerate import choose, matrix, searches, tables
 from workbench.text import escape
 
 pytestmark = pytest.mark.timeout(300)
@@ -174,6 +175,20 @@ def test_a_link_with_cities_opens_their_tab(on_small: Lab) -> None:
     assert app.button(key="pairs-start").label == "Search 2 pairs"
     said = {name: "".join(one) for name, one in app.query_params.items()}
     assert said["pairs"] == "all" and said["cities"] == "Cairo.Tokyo"
+
+
+def test_a_link_with_more_cities_than_may_be_looks_at_none(
+    on_small: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "MOST_CITIES", 2)
+    monkeypatch.setattr(searches, "all_pairs", never("there are too many"))
+    app = open_page("enumerate", cities="Cairo.Tokyo.Paris")
+    assert not app.exception
+    (said,) = app.info
+    assert said.value == (
+        "3 cities have 6 pairs; choose 2 at most. The command line searches more."
+    )
+    assert "pairs-start" not in [one.key for one in app.button]
 
 
 def test_the_link_of_one_pair_says_nothing_of_cities(on_small: Lab) -> None:

@@ -1,17 +1,26 @@
 """That a person who goes on clicking leaves nothing behind."""
 
 import gc
+import threading
+import weakref
 from collections import Counter
+from dataclasses import replace
+from itertools import islice, permutations
+from typing import Any
 
 import pytest
+from streamlit.runtime.caching import clear_session_resource_cache
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
+from metasae.progress import Progress
+from metasae.search import exhaustive
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from tests.pages.opening import open_page
+from tests.pages.opening import open_page, until
 from workbench import shared, state
 from workbench.limits import Limit
+from workbench.state import Setting
 from workbench.steer import experiments
 
 KEPT, CLICKS = 3, 12
@@ -26,6 +35,9 @@ def app(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
         monkeypatch.setattr(kept, "_most", Limit("METASAE_FEW", KEPT))
     return open_page()
 
+
+TESTS_SESSION = "test session id"
+"""What Streamlit calls the session of an `AppTest`."""
 
 BY_THE_HUNDRED = {"weakref.ReferenceType", "builtins.builtin_function_or_method"}
 """What pandas and abstract classes note of what is gone, and clear up some hundreds at a time."""
@@ -75,3 +87,78 @@ def test_a_page_that_is_left_open_holds_no_activations(app: AppTest) -> None:
     shared.forget_guests()
     assert not of(Experiment)
     click(app, 1)  # and nothing is missed
+
+
+# Pairs: what is kept of them is counted by what is alive, not by what the caches say.
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[Experiment]":
+    """Every experiment that was made and is alive."""
+    found: weakref.WeakSet[Experiment] = weakref.WeakSet()
+    begin = Experiment.__init__
+
+    def noted(self: Experiment, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
+        found.add(self)
+
+    monkeypatch.setattr(Experiment, "__init__", noted)
+    return found
+
+
+def look_at(app: AppTest, lab: Lab, pairs: int) -> None:
+    """Edit some pairs, one after the other, with all that the page tells of each."""
+    for source, target in islice(permutations(lab.city_names(), 2), pairs):
+        app.query_params.clear()
+        app.query_params.update({"v": "1", "source": source, "target": target})
+        app.run()
+        assert not app.exception
+        click(app, 2)
+
+
+def test_of_many_pairs_no_more_than_the_limit_are_alive(
+    app: AppTest, on_small: Lab, made: "weakref.WeakSet[Experiment]"
+) -> None:
+    for pairs in (2 * KEPT, 4 * KEPT):
+        look_at(app, on_small, pairs)
+        gc.collect()
+        assert 0 < len(made) <= KEPT
+
+
+def test_what_a_session_waits_for_is_let_go_when_it_leaves(
+    on_small: Lab, made: "weakref.WeakSet[Experiment]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search for best edits that is under way holds its pair, and nothing does afterwards."""
+    monkeypatch.setattr(experiments._experiment, "_most", KEPT)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def endless(experiment: Experiment, combinations: object, progress: Progress) -> None:
+        begun.set()
+        while not go_on.wait(0.01):
+            progress("Searching", 0.1, "")
+
+    monkeypatch.setattr(exhaustive, "search", endless)
+    cities = list(permutations(on_small.city_names(), 2))
+    setting = Setting(preset=on_small.preset.opened, source=cities[0][0], target=cities[0][1])
+    app = AppTest.from_function(_awaiting, args=(setting,)).run()
+    assert begun.wait(20)
+    (held,) = made
+    held_by = weakref.ref(held)
+    del held
+    for source, target in cities[1 : KEPT + 2]:
+        experiments.get_experiment(replace(setting, source=source, target=target))
+    gc.collect()
+    # It is no pair that is kept any more, but the search has it in its hands.
+    assert held_by() is not None
+    clear_session_resource_cache(TESTS_SESSION)
+    until(lambda: (gc.collect(), held_by() is None)[1])
+    assert 0 < len(made) <= KEPT
+    assert not app.exception
+
+
+def _awaiting(setting: "Setting") -> None:
+    """A page that waits for the best edits of a pair."""
+    from metasae.steering.edits import EditOptions
+    from workbench.steer import experiments
+
+    experiments.best_edits.shown(setting, EditOptions())

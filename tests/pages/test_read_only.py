@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from streamlit import config
+from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
@@ -18,7 +19,7 @@ from metasae.studies.registry import study
 from metasae.studies.runs import all_runs, begin
 from tests.builders import everything_below
 from tests.pages.opening import APP, open_page
-from workbench import session, shared, visitor
+from workbench import limits, session, shared, visitor
 from workbench.allowed import ALLOW, FOLDER, PASSWORD, READ_ONLY, Refused, Right, refusal
 from workbench.ravel import ask as ravel_ask
 from workbench.steer import tables
@@ -289,7 +290,9 @@ def test_a_guest_writes_nothing(on_small: Lab) -> None:
     assert kinds <= {"searches", "text"}
 
 
-def test_a_guest_begins_so_many_searches(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_searches_are_begun_from_an_address(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def drawn() -> None:
         import streamlit as st
 
@@ -302,15 +305,33 @@ def test_a_guest_begins_so_many_searches(said: list[str], monkeypatch: pytest.Mo
 
         st.button("Search", on_click=visitor.search(start))
 
-    monkeypatch.setattr(visitor, "SEARCHES", 2)
-    app = AppTest.from_function(drawn).run()
-    for _ in range(3):
+    def clicked(app: AppTest, address: str | None) -> int:
+        """How often a page's search was begun, clicked once more from an address."""
+        monkeypatch.setattr(ContextProxy, "ip_address", address)
         app.button[0].click().run()
-    assert app.session_state["ran"] == 2
-    assert len(said) == 1 and said[0].endswith(refusal(Right.SEARCHES))
+        return int(app.session_state["ran"])
+
+    def loaded() -> AppTest:
+        """The page, loaded anew."""
+        return AppTest.from_function(drawn).run()
+
+    monkeypatch.setenv(limits.SEARCHES.variable, "2")
+    app, one, other = loaded(), "192.0.2.1", "192.0.2.2"
+    assert [clicked(app, one) for _ in range(3)] == [1, 2, 2]
+    assert len(said) == 1 and said[0].startswith("2 searches were begun from your address")
+    assert said[0].endswith(refusal(Right.SEARCHES))
+    # Nor by who loads the page anew, but by who comes from elsewhere; all of unknown address are
+    # one.
+    assert clicked(loaded(), one) == 0
+    assert clicked(loaded(), other) == 1
+    assert [clicked(loaded(), None) for _ in range(3)] == [1, 1, 0]
+    # An hour later they may again, and who is allowed to may always.
+    monkeypatch.setattr(visitor.searches(), "seconds", -1.0)
+    assert clicked(app, one) == 3
+    monkeypatch.setattr(visitor.searches(), "seconds", visitor.HOUR)
+    assert [clicked(app, one) for _ in range(2)] == [4, 4]
     monkeypatch.setenv(ALLOW, "searches")
-    app.button[0].click().run()
-    assert app.session_state["ran"] == 3
+    assert clicked(app, one) == 5
 
 
 # Files a guest brings.

@@ -169,18 +169,3 @@ def test_settings_that_name_a_place_are_marked() -> None:
             meaning = configuration.__doc__ or ""
             told = f"{field.name}: folder" in meaning or f"{field.name}: the folder" in meaning
             assert told == (field.name in places(configuration)), (name, field.name)
-
-
-# Other servers.
-
-
-def test_a_guest_asks_no_server_by_default() -> None:
-    with pytest.raises(Refused):
-        allowed("::", {}).endpoint("http://8.8.8.8/v1", "m")
-
-
-def test_a_guest_asks_public_servers_alone() -> None:
-    asked = allowed("::", {ALLOW: "endpoints"}).endpoint("http://127.0.0.1:1/v1", "m")
-    with pytest.raises(UserError, match="private network"):
-        asked.ask(["x"])
-    assert not allowed("localhost", {}).endpoint("http://127.0.0.1:1/v1", "m").public

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -124,6 +125,60 @@ def test_who_cancels_what_another_waits_for_only_leaves(come: Callable[[str], No
     assert [one.label for one in apps["Bob"].run().button] == ["Cancel"]
     apps["Bob"].button[0].click().run()
     assert work.cancelled  # nobody waits any more
+
+
+def a_page_that_waits(working: "Kept[[int], str]") -> None:
+    import streamlit as st
+
+    from metasae.errors import UserError
+
+    try:
+        st.markdown(working(1))
+    except UserError as error:
+        st.caption(str(error))
+
+
+def test_who_cancels_what_the_page_waits_for_is_told_and_may_ask_again(
+    come: Callable[[str], None],
+) -> None:
+    come("Ann")
+    app = AppTest.from_function(a_page_that_waits, args=(working,))
+    work = working.work(1)
+    # As the button's callback does before the run that follows.
+    work.let_go("Ann")
+    assert said(app.run()) == ["Working 1 was cancelled."] and work.cancelled
+    WORK.step.set()
+    assert said(app.run()) == ["found"] and working.work(1) is not work
+
+
+def test_who_cancels_waits_no_longer_and_others_do(come: Callable[[str], None]) -> None:
+    come("Ann")
+    app = AppTest.from_function(a_page_that_waits, args=(working,))
+    work = working.work(1)
+    work.take_up("Bob")
+    work.let_go("Ann")
+    assert said(app.run()) == ["Working 1 was cancelled."]
+    assert not work.cancelled and working.work(1) is work
+    WORK.step.set()
+    assert said(app.run()) == ["found"] and WORK.begun == 1
+
+
+def test_what_is_waited_for_can_be_cancelled(come: Callable[[str], None]) -> None:
+    come("Ann")
+    drawn: list[list[str]] = []
+    button = st.button
+
+    def noted(label: str, **options: Any) -> bool:
+        drawn.append([label, options["key"]])
+        options["on_click"](*options["args"])  # at once, and the run is not interrupted
+        return button(label, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(st, "button", noted)
+        app = AppTest.from_function(a_page_that_waits, args=(working,)).run()
+    assert said(app) == ["Working 1 was cancelled."]
+    (one,) = drawn
+    assert one[0] == "Cancel" and len(app.button) == 0
 
 
 def test_what_others_cancelled_is_begun_anew_for_who_asks_next(come: Callable[[str], None]) -> None:

@@ -26,6 +26,9 @@ from workbench.text import escape
 
 _CITIES, _PAIR = "cities", "pair-shown"
 
+MOST_CITIES = 30
+"""Cities whose pairs are searched at most: each is looked at before anything is begun."""
+
 _USUAL: tuple[str, ...] = ("Tokyo", "Paris", "Moscow", "London")
 
 
@@ -47,8 +50,15 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
     if len(cities) < 2:
         st.info("Choose two cities or more.")
         return
+    if len(cities) > MOST_CITIES:
+        st.info(
+            f"{len(cities)} cities have {len(cities) * (len(cities) - 1):,} pairs; choose "
+            f"{MOST_CITIES} at most. The command line searches more."
+        )
+        return
     try:
-        searching = searches.get_pairs(cities, template)
+        with st.spinner("Looking at the cities …"):
+            searching = searches.get_pairs(cities, template)
     except UserError as error:
         failed(error)
         return
@@ -66,7 +76,11 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
             key="pairs-start",
             on_click=visitor.search(searching.start),
         )
-        cost = searching.cost
+        try:
+            cost = searches.cost_of(searching.job.id, state.done, searching.job)
+        except UserError as error:
+            failed(error)
+            return
         st.caption(
             f"{cost.combinations:,} combinations, about {duration(max(1.0, cost.seconds))} here "
             "(from a probe of a few). What is done stays, and this page's address leads back to it."

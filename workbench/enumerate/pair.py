@@ -18,7 +18,7 @@ from workbench import session, shared, visitor
 from workbench.charts.combinations import MOST_POINTS, PICKED, leads_chart
 from workbench.enumerate import searches
 from workbench.enumerate.cards import card, meaning
-from workbench.enumerate.searches import PairSearch, Search
+from workbench.enumerate.searches import Search
 from workbench.enumerate.tables import exported, finished_leads, patterns_table, ways_table
 from workbench.files import download
 from workbench.frame import failed, ink
@@ -69,7 +69,7 @@ _COLUMNS = {
 """How the figures of a pattern are shown."""
 
 
-def search(lab: Lab, searching: PairSearch) -> None:
+def search(lab: Lab, searching: Search[Job]) -> None:
     """How far the search is, with its buttons; then what it found."""
     job = searching.job
     try:
@@ -84,7 +84,7 @@ def search(lab: Lab, searching: PairSearch) -> None:
     reached(lab, job, summary)
 
 
-def _waiting(searching: PairSearch, done: int, total: int) -> None:
+def _waiting(searching: Search[Job], done: int, total: int) -> None:
     """Before and while a search runs; the end of a run draws the page anew."""
     if searching.running:
         running(searching)
@@ -99,7 +99,11 @@ def _waiting(searching: PairSearch, done: int, total: int) -> None:
             f"An estimate chooses at most {total:,} of them; only those are scored, and nothing "
             "else is reported."
         )
-    cost = searching.cost
+    try:
+        cost = searches.cost_of(job.id, 0, job)
+    except UserError as error:
+        failed(error)
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Resume" if done else "Search by estimate" if job.spec.estimating
@@ -236,7 +240,11 @@ def _picture(job: Job) -> None:
         up = st.selectbox("Up", [n for n in names if n != across], key="up", width=200)
         moves = st.multiselect("Only where these move", names, key="moves", width=260)
         stays = st.multiselect("and these stay", names, key="stays", width=260)
-    table = finished_leads(job.id, job)
+    try:
+        table = finished_leads(job.id, job)
+    except UserError as error:
+        failed(error)
+        return
     bits = {question.attribute: place for place, question in enumerate(experiment.questions)}
     for wanted, attributes in (("1", moves), ("0", stays)):
         for attribute in attributes:

@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import replace
-from functools import cached_property
 from typing import Generic, TypeVar
 
 from metasae.errors import UserError
@@ -76,36 +75,7 @@ class Search(Generic[J]):
         return None
 
 
-class PairSearch(Search[Job]):
-    """The search of one pair."""
-
-    @cached_property
-    def cost(self) -> Cost:
-        """What a whole search takes, probed once (see `Job.cost`)."""
-        return self.job.cost()
-
-
-class AllPairsSearch(Search[PairsJob]):
-    """The search of all ordered pairs among some cities."""
-
-    def __init__(self, job: PairsJob) -> None:
-        super().__init__(job)
-        self._left: Cost | None = None
-
-    @property
-    def cost(self) -> Cost:
-        """What is still to be done, probed once before each run (see `PairsJob.cost`)."""
-        if self._left is None:
-            self._left = self.job.cost()
-        return self._left
-
-    def start(self) -> None:
-        """Go on where the job is."""
-        self._left = None
-        super().start()
-
-
-def get_search(spec: Spec) -> PairSearch:
+def get_search(spec: Spec) -> Search[Job]:
     """The search of a pair, on disk from now on: of all combinations, or of many by estimate.
 
     Raises:
@@ -115,14 +85,14 @@ def get_search(spec: Spec) -> PairSearch:
 
 
 @shared.of_lab(most=24)
-def _search(lab: Lab, spec: Spec) -> PairSearch:
+def _search(lab: Lab, spec: Spec) -> Search[Job]:
     job = Job(lab, spec)
     if len(job.combinations) > exhaustive.MOST_EXACT:
         job = Job(lab, replace(spec, estimating=True))
-    return PairSearch(job)
+    return Search(job)
 
 
-def get_pairs(cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
+def get_pairs(cities: tuple[str, ...], template: Spec) -> Search[PairsJob]:
     """The search of all ordered pairs among some cities.
 
     Raises:
@@ -132,8 +102,19 @@ def get_pairs(cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
 
 
 @shared.of_lab(most=8)
-def _pairs(lab: Lab, cities: tuple[str, ...], template: Spec) -> AllPairsSearch:
-    return AllPairsSearch(all_pairs(lab, cities, template))
+def _pairs(lab: Lab, cities: tuple[str, ...], template: Spec) -> Search[PairsJob]:
+    return Search(all_pairs(lab, cities, template))
+
+
+@kept(max_entries=64)
+def cost_of(identity: str, done: int, _job: Job | PairsJob) -> Work[Cost]:
+    """What a search takes, by a probe (see `Job.cost` and `PairsJob.cost`).
+
+    Args:
+        identity: the job's id.
+        done: how much of it is there, which a job of pairs leaves out.
+    """
+    return Work(lambda _: _job.cost(), "Timing a few combinations")
 
 
 @kept(max_entries=64)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.search.controls import Control
@@ -20,6 +19,7 @@ from metasae.search.side_effects import SideEffects
 from metasae.search.variants import Variant
 from metasae.steering.verdict import OTHER_TEXT
 from workbench import shared
+from workbench.background import Work, kept
 from workbench.steer.boxes import edit_in_words
 from workbench.text import joined
 
@@ -93,10 +93,10 @@ def _kept(sides: SideEffects) -> str:
     return f"{sides.held} of {sides.facts}" if sides.facts else "none shared"
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading all combinations …")
-def finished_leads(identity: str, _job: Job) -> pd.DataFrame:
+@kept(max_entries=4)
+def finished_leads(identity: str, _job: Job) -> Work[pd.DataFrame]:
     """`with_leads` of a finished search, by its id; for reading only."""
-    return with_leads(_job)
+    return Work(lambda _: with_leads(_job), "Reading all combinations")
 
 
 def with_leads(job: Job) -> pd.DataFrame:

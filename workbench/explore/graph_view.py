@@ -178,7 +178,8 @@ def draw(explorer: Explorer, latents: tuple[int, ...], depth: int, top: int, lea
     """The picture, what its colours mean, the table that does the same; either recentres."""
     tables = (explorer.table(kind) is not None for kind in (META, str(explorer.lab.n_latents)))
     known = (explorer.corrections.to_json(), *tables)
-    made, drawn, nodes = _made(explorer.lab, latents, depth, top, least, known)
+    with st.spinner("Drawing the graph …"):
+        made, drawn, nodes = _made(explorer.lab, latents, depth, top, least, known)
     colours = ink()
     chart = graph_chart(
         drawn, nodes, colours.other, colours.text, colours.paper, _LONGEST, still=False

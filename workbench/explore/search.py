@@ -76,8 +76,9 @@ def found(explorer: Explorer, at: Place) -> None:
     try:
         shared.open_width(explorer, at.width)
         known = explorer.corrections.to_json(), explorer.table(str(at.width)) is not None
-        firing = _firing(explorer.lab, at.width, at.query, known)
-        table = _matches(explorer.lab, at.width, at.query, known)
+        with st.spinner("Looking for latents …"):
+            firing = _firing(explorer.lab, at.width, at.query, known)
+            table = _matches(explorer.lab, at.width, at.query, known)
     except UserError as error:
         failed(error)
         return

@@ -10,7 +10,6 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.ravel.data import NAME
-from metasae.ravel.judging import OFF
 from metasae.ravel.moved import by_pair
 from metasae.ravel.scores import ALL, NOTHING
 from metasae.ravel.words import HALF
@@ -155,10 +154,10 @@ def _prompts(run: Run, found: StoredFinding, own: pd.DataFrame, before: pd.DataF
         table, hide_index=True, width="content", key=f"answers-{run.identity}",
         column_config={"Before (nats)": nats, "After (nats)": nats},
     )  # fmt: skip
-    if not all(one.get(f"{side}_exact", True) for one in (row, was) for side in sides):
+    if any(math.isnan(one[f"{side}_nats"]) for one in (row, was) if one for side in sides):
         st.caption(
-            f"Not all are exact: where bf16 told whose answer came, within {OFF:g} nats a token, a "
-            "log-probability is bf16's; where the answer's beginning told, there is none."
+            "Where the beginning of an answer told that it didn't come, the rest was not looked at "
+            "and there is no log-probability."
         )
     whose = _WHOSE[row["greedy"]].format(source=row["source"], target=row["target"])
     st.caption(f"Log-probabilities of the whole answers. What the model says by itself: "

@@ -188,25 +188,3 @@ def test_a_redirect_is_followed_nowhere(server: Server, monkeypatch: pytest.Monk
         endpoint(server).ask(["x"])
     one_sentence(raised)
     assert len(server.asked) == 1
-
-
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
-def test_a_public_endpoint_is_never_this_machine(server: Server, name: str) -> None:
-    asked = Endpoint(f"http://{name}:{server.server_port}/v1", public=True)
-    with pytest.raises(UserError) as raised:
-        asked.ask(["x"])
-    one_sentence(raised)
-    assert server.asked == []
-
-
-def test_a_public_endpoint_is_asked_at_the_address_that_was_looked_at(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Under its name, and without the host's key."""
-    monkeypatch.setenv(label_server.KEY_VARIABLE, "secret")
-    monkeypatch.setattr(label_server, "public_address", lambda host, port: "127.0.0.1")
-    asked = Endpoint(f"http://labels.example:{server.server_port}/v1", public=True)
-    assert asked.ask(["x"]) == ("A city of Japan", ("tokyo", "kyoto"))
-    (one,) = server.asked
-    assert one["host"] == f"labels.example:{server.server_port}"
-    assert one["key"] is None

@@ -25,6 +25,7 @@ from metasae.saes import formats
 from metasae.search.combinations import Combinations
 from metasae.search.engine import Engine
 from metasae.sources import cache, hub, user_presets
+from metasae.sources.files import sha256
 from metasae.sources.presets import GEMMA, GPT2, PRESETS, Hub, Preset
 from metasae.sources.user_presets import find_preset
 from metasae.steering.citation import Citation
@@ -423,6 +424,8 @@ def test_what_can_be_put_by_hand_is_named_whole(
     assert isinstance(origin, Hub)
     kept = nothing_here / "config.json"
     kept.write_text("{}")
+    config = replace(origin.files[0], sha256=sha256(kept))
+    origin = replace(origin, files=(config, *origin.files[1:]))
     monkeypatch.setattr(
         huggingface_hub,
         "try_to_load_from_cache",

@@ -20,9 +20,8 @@ def test_a_prompt_alone_is_answered_as_among_others(
     draw = torch.Generator().manual_seed(0)
     changes = 3 * torch.randn(5, *asked.place.rows.shape, generator=draw)
     numbers = [2, 0] if read_on else list(range(len(asked.questions)))
-    whole = torch.zeros(len(asked.questions.answers), dtype=torch.bool)
-    whole[:] = read_on
-    tails = asked._read_on(numbers, whole) if read_on else asked._beginnings
+    count = sum(len(asked.questions[number].answers) for number in numbers)
+    tails = asked._some(numbers, [True] * count) if read_on else asked._beginnings
     together = tails.answered(changes)
     full, begin = asked.changed(changes * torch.ones(1)), 0
     for place, number in enumerate(numbers):

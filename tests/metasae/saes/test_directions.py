@@ -171,3 +171,10 @@ def test_a_release_of_another_layout_is_kept_as_saelens_writes_it(
         (found,) = open_directions([source]).parts
         assert torch.equal(found, made.W_dec.detach())
     assert len(asked) == 1
+    # One in which a bit flipped is fetched again.
+    (kept,) = (tmp_path / "saes").rglob("*.safetensors")
+    content = bytearray(kept.read_bytes())
+    content[-1] ^= 1
+    kept.write_bytes(content)
+    (found,) = open_directions([source]).parts
+    assert torch.equal(found, made.W_dec.detach()) and len(asked) == 2
