@@ -19,7 +19,8 @@ LATENTS, METAS, STEER, GRAPH = (
     "../pages/graph.py",
 )
 
-_CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real")
+_CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real",
+            "try")  # fmt: skip
 
 _ALWAYS = ("real",)
 """Of those, what holds wherever in the explorer one goes."""
