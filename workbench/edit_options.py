@@ -106,9 +106,7 @@ def _condition(edit: Edit) -> None:
     )
     if when.after:
         st.session_state[including] = when.including
-        st.toggle(
-            "That token, too", key=including, on_change=chosen, args=("including", including)
-        )
+        st.toggle("That token, too", key=including, on_change=chosen, args=("including", including))
 
 
 def _switch(edit: Edit, name: str, label: str, note: str) -> None:

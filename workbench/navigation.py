@@ -66,6 +66,11 @@ def follow() -> None:
         st.html(_TO_TOP, unsafe_allow_javascript=True)
 
 
+def leaving() -> bool:
+    """Whether the last callback wanted to go to another page: a fragment has to end then."""
+    return _PENDING in st.session_state
+
+
 def carried() -> dict[str, object]:
     """What the explorer's pages pass on among each other.
 

@@ -104,7 +104,7 @@ class View:
     pinned: Edit | None = None
     writing: Writing = field(default_factory=Writing)
     percent: bool = False
-    reading: Reading = Reading()  # noqa: RUF009 - frozen
+    reading: Reading = Reading()
     frozen: bool = False
     beside: int | None = None
     listed: Listed = Listed()  # noqa: RUF009 - frozen

@@ -114,7 +114,9 @@ class Listed:
         """The list as one word of a link; empty where there is nothing in it."""
         if not self.entries:
             return ""
-        return "!".join([quote(self.name, safe=""), *(urlencode(one.place) for one in self.entries)])
+        return "!".join(
+            [quote(self.name, safe=""), *(urlencode(one.place) for one in self.entries)]
+        )
 
     @staticmethod
     def from_text(text: str) -> "Listed":

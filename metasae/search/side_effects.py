@@ -279,9 +279,7 @@ class OtherCities:
         )
         prepared = other.prepared(EditOptions(position="all"))
         prompts = prepared.prompts
-        text = _Text(
-            prompts.prefilled, prepared.firing, prepared.touched[None], (prompts.tree,)
-        )
+        text = _Text(prompts.prefilled, prepared.firing, prepared.touched[None], (prompts.tree,))
         return prompts, text
 
     @cached_property

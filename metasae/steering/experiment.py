@@ -251,7 +251,7 @@ class Experiment:
             UserError: when the edit does not fit this source and target.
         """
         prompts = self._last.prompts
-        after, missed = prompts.unedited_next, ()
+        after, missed = prompts.unedited_next, tuple[str, ...]()
         if not edit.changes_nothing:
             prepared = self.prepared(edit.options)
             change = self.compiled(edit).change(prepared.firing) * prepared.touched[:, None]
@@ -287,9 +287,7 @@ class Experiment:
         attributes = self.questions.attributes
         return tuple(one for one, some in zip(attributes, touched, strict=True) if not some)
 
-    def _marked(
-        self, position: str, missed: Collection[str]
-    ) -> tuple[tuple[str, str, str], ...]:
+    def _marked(self, position: str, missed: Collection[str]) -> tuple[tuple[str, str, str], ...]:
         """The prompts, each cut before and after the token an edit acts on."""
         if position == "all":
             return tuple((question.prompt, "", "") for question in self.questions)

@@ -1,7 +1,7 @@
-"""An edit with the attention patterns above the hook frozen to the unedited run's, beside live ones.
+"""An edit with attention patterns above the hook frozen to the unedited run's, beside live ones.
 
-What is left of an edit's effect with frozen patterns goes through what the heads move; the rest goes
-through where they look.
+What is left of an edit's effect with frozen patterns goes through what the heads move; the rest
+goes through where they look.
 
 Shapes: A answers of all questions, in their order.
 """

@@ -1,6 +1,6 @@
 """What an edit did: sentences, pictures, tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -180,8 +180,12 @@ def _picture(outcome: Outcome, key: str) -> None:
     st.vega_lite_chart(table, spec, width="stretch", key=key, alt=outcome.sentence)
 
 
-def numbers(outcome: Outcome) -> None:
-    """The picture as a table, and the model's own likeliest tokens, whatever the candidates."""
+def numbers(outcome: Outcome, beside: Callable[[], None]) -> None:
+    """The picture as a table, and the model's own likeliest tokens, whatever the candidates.
+
+    Args:
+        beside: draws what else stands among the tables.
+    """
     with st.expander("All numbers as tables", key=TABLES, on_change="rerun"):
         # Drawn when they are looked at: they cost a toggle nearly as much as the model does.
         if not st.session_state.get(TABLES, False):
@@ -203,3 +207,4 @@ def numbers(outcome: Outcome) -> None:
         st.dataframe(
             tokens_table(outcome.top_tokens), hide_index=True, height="content", key="tokens"
         )
+        beside()
