@@ -6,7 +6,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import META
-from metasae.explorer.lists import EDIT, LATENT, LONGEST_NAME, Entry, Listed
+from metasae.explorer.lists import EDIT, LATENT, LONGEST_NAME, MOST, Entry, Listed
 from metasae.lab.lab import Lab
 from metasae.sources.presets import EMBEDDED
 from metasae.steering.link import steer_query
@@ -79,8 +79,8 @@ def below(lab: Lab) -> None:
 def the_list(lab: Lab) -> None:
     """What was collected: its name, its entries, which open what they are about, and files."""
     listed = session.view().listed
-    name = listed.name or "Your list"
-    with st.expander(f"{plain(name)} ({len(listed.entries)})", key="collected", on_change="rerun"):
+    # Its name stands inside: under another label it would be another expander, and closed.
+    with st.expander("Your list", key="collected", on_change="rerun"):
         if not st.session_state.get("collected", False):
             return
         if listed.entries:
@@ -104,7 +104,10 @@ def _entries(lab: Lab, listed: Listed) -> None:
         "Name of the list", key=named, max_chars=LONGEST_NAME, placeholder="Your list",
         on_change=renamed,
     )  # fmt: skip
-    st.caption("The address bar holds the list: copy it to share it.")
+    st.caption(
+        f"{len(listed.entries)} of {MOST} entries at most. The address bar holds the list: copy it "
+        "to share it."
+    )
     for number, entry in enumerate(listed.entries):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button(

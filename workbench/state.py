@@ -95,7 +95,6 @@ class View:
     Attributes:
         percent: whether the picture is in percent instead of nats.
         frozen: whether the edit with frozen attention patterns stands beside it.
-        beside: width of another SAE of which the edit is made beside it, or None.
         listed: the latents and edits that were collected.
     """
 
@@ -106,7 +105,6 @@ class View:
     percent: bool = False
     reading: Reading = Reading()
     frozen: bool = False
-    beside: int | None = None
     listed: Listed = Listed()  # noqa: RUF009 - frozen
 
     def with_setting(self, **changes: Any) -> "View":
@@ -157,8 +155,6 @@ class View:
             query["start"] = "shown"
         if self.frozen:
             query["attention"] = "frozen"
-        if self.beside is not None:
-            query["beside"] = str(self.beside)
         if text := self.listed.to_text():
             query["list"] = text
         return query
@@ -203,7 +199,6 @@ class View:
                 _one_of(query, "start", "hidden", "shown"),
             ),
             frozen=_one_of(query, "attention", "live", "frozen"),
-            beside=_beside(query),
             listed=_listed(query),
         )
 
@@ -283,13 +278,6 @@ def _densest(query: Mapping[str, str]) -> float | None:
     if text and text not in known:
         raise damaged("dense", text)
     return known.get(text)
-
-
-def _beside(query: Mapping[str, str]) -> int | None:
-    text = _text(query, "beside", "")
-    if text and not re.fullmatch(r"\d{1,9}", text):
-        raise damaged("beside", text)
-    return int(text) if text else None
 
 
 def _listed(query: Mapping[str, str]) -> Listed:

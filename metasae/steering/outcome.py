@@ -261,7 +261,7 @@ class Outcome:
             return ""
         about = "any question"
         if len(self.missed) < len(self.questions.attributes):
-            about = f"the question about {' or '.join(self.missed)}"
+            about = f"the questions about {' or '.join(self.missed)}"
         return f"The edit's condition holds on no token of {about}: nothing is edited there."
 
     def to_dict(self) -> dict[str, Any]:

@@ -166,7 +166,10 @@ def test_edits_are_collected_named_opened_and_taken_out() -> None:
 def test_a_list_comes_by_link(lab: Lab) -> None:
     listed = Listed("Theirs", (Entry.of({"latent": "3", "width": str(lab.n_latents)}),))
     app = below(opened(list=listed.to_text()), "Save and share")
-    assert [one.label for one in app.expander if one.label.startswith("Theirs")] == ["Theirs (1)"]
+    app.session_state["collected"] = True
+    app.run()
+    assert app.text_input(key="list-name").value == "Theirs"
+    assert app.button(key="entry-0").label.startswith("latent: #3")
     app = opened(list="x!y")
     assert not app.exception and "damaged" in app.error[0].value
 

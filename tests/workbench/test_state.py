@@ -89,7 +89,6 @@ VIEWS = st.builds(
         start=st.booleans(),
     ),
     frozen=st.booleans(),
-    beside=st.none() | st.integers(0, 10**8),
     listed=st.just(Listed()) | LISTS,
     setting=SETTINGS,
     edit=EDITS,

@@ -78,10 +78,14 @@ def marked(token: str, share: float, told: str, ink: Ink, number: str = "") -> s
         return text
     # A space in front stays outside, where it is seen as one.
     word = text.lstrip(" ")
-    small = f"<sub>&thinsp;{html.escape(number)}</sub>" if number else ""
+    small = whole = ""
+    if number:
+        whole = ";white-space:nowrap"
+        style = "font-size:.7em;line-height:0"
+        small = f'<sub style="{style}">&thinsp;{html.escape(number)}</sub>'
     return (
         f'{text[: len(text) - len(word)]}<mark style="background:{behind(share, ink)};'
-        f'color:{ink.text};border-radius:3px" title="{html.escape(told)}">{word}{small}</mark>'
+        f'color:{ink.text};border-radius:3px{whole}" title="{html.escape(told)}">{word}{small}</mark>'
     )
 
 

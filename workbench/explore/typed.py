@@ -84,11 +84,11 @@ def token_by_token(explorer: Explorer, width: int, text: str) -> None:
             "#": st.column_config.NumberColumn(width=30),
             "token": st.column_config.TextColumn(width="small"),
             "its probability": st.column_config.TextColumn(
-                width="small", help="What the model gave this token after those before it, in nats "
+                width=120, help="What the model gave this token after those before it, in nats "
                 "and percent"
             ),
             "expected next": st.column_config.TextColumn(
-                help="The likeliest token after this one"
+                width=150, help="The likeliest token after this one, in nats and percent"
             ),
         },
         height=420,
@@ -111,18 +111,18 @@ def _filters(counted: bool) -> None:
     def chosen() -> None:
         reading = replace(
             session.view().reading,
-            densest=st.session_state[density],
+            densest=st.session_state[density] or None,
             start=st.session_state[first],
         )
         session.change(replace(session.view(), reading=reading))
 
     now = session.view().reading
-    st.session_state[density] = now.densest if counted else None
+    st.session_state[density] = (now.densest if counted else None) or 0.0
     st.session_state[first] = now.start
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Leave out latents that fire on more than",
-            [None, *DENSITIES],
+            [0.0, *DENSITIES],
             format_func=lambda one: f"{100 * one:g} % of all tokens" if one else "leave none out",
             key=density,
             width=320,
@@ -162,11 +162,11 @@ def _table(read: ReadText, start: bool) -> pd.DataFrame:
                 "#": one.position,
                 "token": visible(one.token),
                 "its probability": "" if one.position == 0 else _chance(one.logprob),
+                "expected next": f"{visible(one.next)}  {_chance(one.next_logprob)}",
                 **{
                     f"latent {rank + 1}": latents[rank] if rank < len(latents) else ""
                     for rank in range(_STRONGEST)
                 },
-                "expected next": f"{visible(one.next)}  {_chance(one.next_logprob)}",
             }
         )
     return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.steering.certainty import Certainty
+from metasae.steering.conditions import ALWAYS
 from metasae.steering.outcome import Outcome
 from workbench import session, shared
 from workbench.charts.answers import answers_spec
@@ -113,6 +114,8 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
 def _legend(outcome: Outcome) -> None:
     source, target = escape(outcome.source.in_prompts), escape(outcome.target.label)
     place = "every token is edited" if _everywhere(outcome) else "\\[ \\] the token that is edited"
+    if outcome.edit.options.when != ALWAYS:
+        place += " where the condition holds"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.markdown(
             ":small[○ before · ● after · **bold** leads the candidates · "

@@ -1,6 +1,5 @@
 """Frozen attention patterns, against whole TransformerLens passes with the patterns written in."""
 
-
 import pytest
 import torch
 from torch import Tensor
