@@ -13,7 +13,7 @@ from metasae.steering.link import steer_query
 from workbench import session, shared
 from workbench.files import download
 from workbench.navigation import LATENTS, METAS, STEER, go, go_to_view
-from workbench.state import View
+from workbench.state import View, checked
 from workbench.steer.boxes import edit_in_words
 from workbench.text import plain
 
@@ -139,7 +139,7 @@ def _take_in() -> None:
         if file is None:
             return
         try:
-            _change(Listed.from_json(file.getvalue()))
+            _change(checked(Listed.from_json(file.getvalue())))
         except UserError as error:
             session.notify(str(error))
 

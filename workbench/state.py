@@ -284,7 +284,18 @@ def _listed(query: Mapping[str, str]) -> Listed:
     text = query.get("list", "")
     if not isinstance(text, str) or len(text) > LONGEST:
         raise damaged("list", text)
-    return Listed.from_text(text) if text else Listed()
+    return checked(Listed.from_text(text)) if text else Listed()
+
+
+def checked(listed: Listed) -> Listed:
+    """A list all of whose edits can be shown.
+
+    Raises:
+        LinkError: for one that can't.
+    """
+    for entry in listed.entries:
+        View.from_query(entry.query)
+    return listed
 
 
 def _number(

@@ -26,6 +26,28 @@ LONGEST_NAME = 60
 LONGEST = 6000
 """Characters of a list in a link; browsers and servers take an address of about 8,000."""
 
+_WORDS = frozenset(
+    [
+        "v",
+        "preset",
+        "latent",
+        "width",
+        "meta",
+        "source",
+        "target",
+        "source_latents",
+        "target_latents",
+        "edit",
+        "wording",
+        "ask",
+        "answers",
+    ]
+)
+"""Query parameters of what can be in a list."""
+
+_LONGEST_VALUE = 600
+"""Characters of one of them, as in any link."""
+
 LATENT, META, EDIT = "latent", "meta-latent", "edit"
 """Kinds of entries."""
 
@@ -48,6 +70,9 @@ class Entry:
             UserError: when it opens no latent, meta-latent or edit.
         """
         entry = Entry(tuple(sorted(query.items())))
+        for name, value in query.items():
+            if name not in _WORDS or len(value) > _LONGEST_VALUE:
+                raise damaged("list", f"{name}={value}")
         if "preset" in query:
             Opened.from_text(query["preset"])
         for name in ("latent", "meta", "width"):

@@ -112,7 +112,7 @@ def edit_from_text(text: str) -> Edit:
             when |= {"after": unquote(match[2]), "including": match[1] == "from"}
         else:
             raise damaged("edit", part)
-    chosen = {"kind": "meta", "when": Condition(**when)} | options
+    chosen: dict[str, Any] = {"kind": "meta", "when": Condition(**when)} | options
     return edit_of_kind(strengths=tuple(strengths), **chosen)
 
 

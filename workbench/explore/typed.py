@@ -45,15 +45,16 @@ def try_text(explorer: Explorer, width: int, latent: int) -> None:
     table = table.fillna({"activation": 0.0})
     top = float(table["activation"].max())
     cells = []
-    for row in table.itertuples():
-        number = f"{row.activation:.1f}"
-        share = row.activation / top if top else 0.0
-        cells.append(marked(row.token, share, f"activation {number}", ink(), number))
+    for row in table.to_dict("records"):
+        number = f"{row['activation']:.1f}"
+        part = row["activation"] / top if top else 0.0
+        cells.append(marked(row["token"], part, f"activation {number}", ink(), number))
     st.html(f'<div style="line-height:2;overflow-wrap:anywhere">{"".join(cells)}</div>')
     if not top:
         st.caption("It is silent on all of it.")
         return
-    best = visible(table.loc[table["activation"].idxmax(), "token"]).lstrip("␣")
+    place = int(table["activation"].to_numpy().argmax())
+    best = visible(str(table["token"].iloc[place])).lstrip("␣")
     st.caption(
         f"It fires on {(table['activation'] > 0).sum()} of {len(table)} tokens, most strongly "
         f"({top:.1f}) on “{escape(best)}”."
@@ -150,23 +151,21 @@ def _read(
 def _table(read: ReadText, start: bool) -> pd.DataFrame:
     """A row a token; the start token only where it is asked for."""
     rows = []
-    for one in read.tokens.itertuples():
-        if one.position == 0 and not start:
+    for one in read.tokens.to_dict("records"):
+        if one["position"] == 0 and not start:
             continue
         latents = [
-            f"#{row.latent} {row.label}  {row.activation:.1f}{_often(row.density)}"
-            for row in read.of(one.position).itertuples()
+            f"#{row['latent']} {row['label']}  {row['activation']:.1f}{_often(row['density'])}"
+            for row in read.of(one["position"]).to_dict("records")
         ]
+        latents += [""] * (_STRONGEST - len(latents))
         rows.append(
             {
-                "#": one.position,
-                "token": visible(one.token),
-                "its probability": "" if one.position == 0 else _chance(one.logprob),
-                "expected next": f"{visible(one.next)}  {_chance(one.next_logprob)}",
-                **{
-                    f"latent {rank + 1}": latents[rank] if rank < len(latents) else ""
-                    for rank in range(_STRONGEST)
-                },
+                "#": one["position"],
+                "token": visible(one["token"]),
+                "its probability": "" if one["position"] == 0 else _chance(one["logprob"]),
+                "expected next": f"{visible(one['next'])}  {_chance(one['next_logprob'])}",
+                **{f"latent {rank}": text for rank, text in enumerate(latents, 1)},
             }
         )
     return pd.DataFrame(rows)

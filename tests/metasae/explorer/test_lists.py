@@ -70,7 +70,7 @@ def test_a_list_takes_so_much_and_no_more() -> None:
 @pytest.mark.parametrize(
     "text",
     ["a!b", "a!source=Tokyo", "a!latent=-1", "a!latent=x", "a!meta=1&width=y", "!",
-     "a!target=Paris&edit=drop"],
+     "a!target=Paris&edit=drop", "a!meta=1&list=b", f"a!meta=1&ask={'x' * 601}"],
 )  # fmt: skip
 def test_a_damaged_word_is_refused(text: str) -> None:
     with pytest.raises(LinkError) as raised:
