@@ -85,7 +85,8 @@ def marked(token: str, share: float, told: str, ink: Ink, number: str = "") -> s
         small = f'<sub style="{style}">&thinsp;{html.escape(number)}</sub>'
     return (
         f'{text[: len(text) - len(word)]}<mark style="background:{behind(share, ink)};'
-        f'color:{ink.text};border-radius:3px{whole}" title="{html.escape(told)}">{word}{small}</mark>'
+        f'color:{ink.text};border-radius:3px{whole}" title="{html.escape(told)}">'
+        f"{word}{small}</mark>"
     )
 
 
