@@ -5,6 +5,7 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from metasae.errors import UserError
 from metasae.explorer.lists import Entry, Listed
 from metasae.explorer.token_table import read_text
 from metasae.lab.lab import Lab
@@ -16,6 +17,7 @@ from metasae.steering.touched import touched_prompts
 from tests.pages.opening import open_page as opened
 from tests.pages.opening import query
 from workbench import shared
+from workbench.explore import typed
 from workbench.steer import reading
 from workbench.steer.results import TABLES
 
@@ -119,9 +121,14 @@ def test_a_link_with_a_text_opens_its_tab() -> None:
     assert not app.exception
 
 
-def test_a_text_the_model_cannot_read_is_said() -> None:
-    app = opened(read="Tokyo " * 90)
-    assert not app.exception and app.error
+def test_a_text_the_model_cannot_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise UserError("This is too long; type less.")
+
+    monkeypatch.setattr(typed, "read_text", refused)
+    app = opened(read="Tokyo")
+    assert not app.exception
+    assert [one.value.replace("\\", "") for one in app.error] == ["This is too long; type less."]
 
 
 # Frozen attention.

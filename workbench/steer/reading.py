@@ -114,7 +114,7 @@ def _any_text(lab: Lab, outcome: Outcome) -> None:
 
     text = session.view().reading.text or outcome.questions[0].prompt
     st.session_state[key] = text
-    st.text_input("Text", max_chars=300, key=key, on_change=typed)
+    st.text_input("Text", max_chars=600, key=key, on_change=typed)
     try:
         token_by_token(shared.get_explorer(lab), lab.n_latents, text)
     except UserError as error:
