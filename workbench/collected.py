@@ -111,7 +111,7 @@ def _entries(lab: Lab, listed: Listed) -> None:
     for number, entry in enumerate(listed.entries):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button(
-                plain(f"{entry.kind}: {called(lab, entry)}"),
+                plain(called(lab, entry)),
                 key=f"entry-{number}",
                 type="tertiary",
                 on_click=_open,
@@ -159,7 +159,7 @@ def called(lab: Lab, entry: Entry) -> str:
         explorer = shared.get_explorer(lab)
         known = mine and width in explorer.widths and number < width
         name = explorer.named(str(width), number) if known else f"#{number}"
-        return f"{name} of {width:,}"
+        return f"latent {name} of {width:,}"
     number = int(query["meta"])
     known = mine and number < lab.n_meta
     return shared.get_explorer(lab).named(META, number) if known else f"meta-latent {number}"

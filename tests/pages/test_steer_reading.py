@@ -176,7 +176,7 @@ def test_a_list_comes_by_link(lab: Lab) -> None:
     app.session_state["collected"] = True
     app.run()
     assert app.text_input(key="list-name").value == "Theirs"
-    assert app.button(key="entry-0").label.startswith("latent: #3")
+    assert app.button(key="entry-0").label.startswith("latent #3")
     for text in ("x!y", "x!target=Paris&wording=loud", "x!target=Paris&v=7"):
         app = opened(list=text)
         assert not app.exception and app.error
