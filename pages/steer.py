@@ -5,16 +5,16 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
-from workbench import session, subjects, waiting
+from workbench import collected, navigation, session, subjects, waiting
 from workbench.announce import announce
 from workbench.frame import begin, failed
 from workbench.shared import meta_titles
 from workbench.state import Setting
-from workbench.steer import controls, experiments, extras, lesson
+from workbench.steer import beside, controls, experiments, extras, lesson, reading
 from workbench.steer.boxes import edit_in_words
 from workbench.steer.elsewhere import elsewhere
 from workbench.steer.meta_boxes import meta_boxes
-from workbench.steer.results import numbers, pictures, sentences, unedited
+from workbench.steer.results import TABLES, numbers, pictures, sentences, unedited
 
 
 def page() -> None:
@@ -50,12 +50,14 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
         setting: the view's, to see when undo or a file has changed it.
         asked: the same, without a question of the user's that can't be asked.
     """
-    if session.view().setting != setting:
+    if session.view().setting != setting or navigation.leaving():
         st.rerun()
     waiting.make_place("-steer")
     session.show_notice()
     session.write_link()
     view, experiment = session.view(), experiments.get_experiment(asked)
+    if view.frozen:  # a link's table is seen at once
+        st.session_state.setdefault(TABLES, True)
     steps = st.container(key="lesson")
     controls.action_bar(lab, experiment, view.edit)
     controls.best_edits(asked, experiment, view.edit)
@@ -82,7 +84,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
             unedited(experiments.unedited(asked))
     elsewhere(asked.without_question(), view.edit)
     st.divider()
-    numbers(outcome)
+    numbers(outcome, lambda: beside.frozen_attention(asked, view.edit))
     with st.container(key=lesson.BELOW):
         below(lab, setting, asked, outcome)
     # Measured once for a pair, which takes a moment: everything else is there before.
@@ -95,15 +97,24 @@ def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:
     parts = {
         extras.WRITING: lambda: extras.free_writing(asked, outcome),
         "Ask your own question": lambda: extras.own_question(setting),
-        "Latents used": lambda: extras.latents(lab, asked, experiments.get_experiment(asked)),
-        "Save and share": lambda: extras.files(lab, outcome),
+        reading.TAB: lambda: reading.reading(lab, asked, outcome),
+        "Save and share": lambda: save_and_share(lab, outcome),
         "What is this?": lambda: extras.about(lab),
     }
+    if reading.linked_text():
+        st.session_state["below"] = reading.TAB
     tabs = st.tabs(list(parts), key="below", on_change="rerun")
     for tab, draw in zip(tabs, parts.values(), strict=True):
         if tab.open:
             with tab:
                 draw()
+
+
+def save_and_share(lab: Lab, outcome: Outcome) -> None:
+    """The list of what was collected, then link and files of this edit."""
+    collected.add(collected.this_edit(), "edit")
+    collected.the_list(lab)
+    extras.files(lab, outcome)
 
 
 page()

@@ -114,6 +114,7 @@ def logits(
         if not edit.options.keep_error:
             change = change - (x - sae.decode(acts))
         touched = _touched(experiment, acts, where) & (x.norm(dim=1) <= _limit(experiment))
+        touched = touched & _allowed(experiment, edit, tokens, acts)
         return torch.where(touched[:, None], x + change, x)
 
     return full_pass(experiment.model, tokens, write)
@@ -133,6 +134,21 @@ def _touched(
     if where == "fires":
         return after_start & (acts[:, list(experiment.source.latents)] > 0).any(1)
     return after_start
+
+
+def _allowed(
+    experiment: Experiment, edit: Edit, tokens: list[int], acts: Float[Tensor, "T L"]
+) -> Bool[Tensor, " T"]:
+    """Where an edit's condition, whose text is one token, holds: read off the tokens' texts."""
+    when = edit.options.when
+    allowed = torch.ones(len(acts), dtype=torch.bool)
+    if when.above is not None:
+        allowed = acts[:, list(experiment.source.latents)].amax(1) > when.above
+    if when.after:
+        texts = [experiment.model.decode(token).strip() for token in tokens]
+        first = texts.index(when.after) if when.after in texts else len(texts)
+        allowed &= torch.arange(len(acts)) >= first + (not when.including)
+    return allowed
 
 
 def _change(experiment: Experiment, edit: Edit, acts: Float[Tensor, "T L"]) -> Float[Tensor, "T D"]:

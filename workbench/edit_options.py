@@ -1,7 +1,11 @@
 """What all edits of a view have in common, as switches; on Steer and on Enumerate."""
 
+from dataclasses import replace
+
 import streamlit as st
 
+from metasae.errors import UserError
+from metasae.steering.conditions import LONGEST
 from metasae.steering.edits import Edit
 from workbench import session
 
@@ -62,6 +66,47 @@ def edit_options(edit: Edit) -> None:
             key="option-position",
             on_change=positioned,
         )
+        _condition(edit)
+
+
+def _condition(edit: Edit) -> None:
+    """Where of those the edit is made: where its latent fires enough, after a token."""
+    when = edit.options.when
+
+    def chosen(name: str, key: str) -> None:
+        value = st.session_state[key]
+        try:
+            changed = replace(session.view().edit.options.when, **{name: value})
+        except UserError as error:
+            session.notify(str(error))
+            return
+        session.change_edit(session.view().edit.with_options(when=changed))
+
+    above, after, including = "option-above", "option-after", "option-including"
+    st.session_state[above], st.session_state[after] = when.above, when.after
+    st.number_input(
+        "Only where its latent fires above",
+        min_value=0.0,
+        step=0.5,
+        placeholder="wherever",
+        key=above,
+        on_change=chosen,
+        args=("above", above),
+        help="The activation one of the source's latents needs on a token for the edit to be made "
+        "there. The tab “Latents used” shows it token by token.",
+    )
+    st.text_input(
+        "Only after",
+        placeholder="a token, such as: city",
+        max_chars=LONGEST,
+        key=after,
+        on_change=chosen,
+        args=("after", after),
+        help="The edit waits until this has been read: a token, or several in a row.",
+    )
+    if when.after:
+        st.session_state[including] = when.including
+        st.toggle("That token, too", key=including, on_change=chosen, args=("including", including))
 
 
 def _switch(edit: Edit, name: str, label: str, note: str) -> None:

@@ -19,7 +19,8 @@ LATENTS, METAS, STEER, GRAPH = (
     "../pages/graph.py",
 )
 
-_CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real")
+_CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real",
+            "try")  # fmt: skip
 
 _ALWAYS = ("real",)
 """Of those, what holds wherever in the explorer one goes."""
@@ -63,6 +64,11 @@ def follow() -> None:
     if st.session_state.pop(_ARRIVED, False):
         # Streamlit leaves the new page scrolled as far as the old one was.
         st.html(_TO_TOP, unsafe_allow_javascript=True)
+
+
+def leaving() -> bool:
+    """Whether the last callback wanted to go to another page: a fragment has to end then."""
+    return _PENDING in st.session_state
 
 
 def carried() -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from metasae.errors import UserError
+from metasae.explorer.lists import LONGEST, Listed
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.link import (
@@ -69,12 +70,32 @@ class Writing:
     seed: int = 0
 
 
+DENSITIES = (0.1, 0.01, 0.001)
+"""Shares of tokens above which latents may be left out of a text's table."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text that is read token by token, and what is left out of its table.
+
+    Attributes:
+        densest: latents that fire on a larger share of tokens are left out; None: none are.
+        start: whether the start token is in it.
+    """
+
+    text: str = ""
+    densest: float | None = None
+    start: bool = False
+
+
 @dataclass(frozen=True)
 class View:
     """The whole state of the page.
 
     Attributes:
         percent: whether the picture is in percent instead of nats.
+        frozen: whether the edit with frozen attention patterns stands beside it.
+        listed: the latents and edits that were collected.
     """
 
     setting: Setting = field(default_factory=Setting)
@@ -82,6 +103,9 @@ class View:
     pinned: Edit | None = None
     writing: Writing = field(default_factory=Writing)
     percent: bool = False
+    reading: Reading = Reading()
+    frozen: bool = False
+    listed: Listed = Listed()  # noqa: RUF009 - frozen
 
     def with_setting(self, **changes: Any) -> "View":
         """The view with another setting; what depended on a city that changed is dropped."""
@@ -123,6 +147,16 @@ class View:
                 query[name] = plain(value)
         if self.percent:
             query["units"] = "percent"
+        if self.reading.text:
+            query["read"] = self.reading.text
+        if self.reading.densest is not None:
+            query["dense"] = plain(self.reading.densest)
+        if self.reading.start:
+            query["start"] = "shown"
+        if self.frozen:
+            query["attention"] = "frozen"
+        if text := self.listed.to_text():
+            query["list"] = text
         return query
 
     @classmethod
@@ -158,7 +192,14 @@ class View:
                 temperature=_number(query, "temperature", writing.temperature, 0, 2),
                 seed=round(_number(query, "seed", writing.seed, 0, 2**31 - 1)),
             ),
-            percent=_percent(query),
+            percent=_one_of(query, "units", "nats", "percent"),
+            reading=Reading(
+                _text(query, "read", ""),
+                _densest(query),
+                _one_of(query, "start", "hidden", "shown"),
+            ),
+            frozen=_one_of(query, "attention", "live", "frozen"),
+            listed=_listed(query),
         )
 
 
@@ -223,11 +264,38 @@ def _wording(query: Mapping[str, str]) -> str:
     return text
 
 
-def _percent(query: Mapping[str, str]) -> bool:
-    text = _text(query, "units", "nats")
-    if text not in ("nats", "percent"):
-        raise damaged("units", text)
-    return text == "percent"
+def _one_of(query: Mapping[str, str], name: str, off: str, on: str) -> bool:
+    """Whether a parameter of two words, the first one when left out, is the second one."""
+    text = _text(query, name, off)
+    if text not in (off, on):
+        raise damaged(name, text)
+    return text == on
+
+
+def _densest(query: Mapping[str, str]) -> float | None:
+    text = _text(query, "dense", "")
+    known = {plain(share): share for share in DENSITIES}
+    if text and text not in known:
+        raise damaged("dense", text)
+    return known.get(text)
+
+
+def _listed(query: Mapping[str, str]) -> Listed:
+    text = query.get("list", "")
+    if not isinstance(text, str) or len(text) > LONGEST:
+        raise damaged("list", text)
+    return checked(Listed.from_text(text)) if text else Listed()
+
+
+def checked(listed: Listed) -> Listed:
+    """A list all of whose edits can be shown.
+
+    Raises:
+        LinkError: for one that can't.
+    """
+    for entry in listed.entries:
+        View.from_query(entry.query)
+    return listed
 
 
 def _number(

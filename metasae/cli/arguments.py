@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from metasae import progress
 from metasae.errors import UserError
 from metasae.sources.user_presets import preset_of
+from metasae.steering.conditions import Condition
 from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
 
 if TYPE_CHECKING:
@@ -130,6 +131,23 @@ def edit_options(command: argparse.ArgumentParser) -> None:
         "--position", choices=("last", "all"), default="last",
         help="edit the name's last token (default) or all tokens",
     )  # fmt: skip
+    command.add_argument(
+        "--above", type=float, metavar="V",
+        help="of those only where a source latent fires with more than this activation",
+    )  # fmt: skip
+    begin = command.add_mutually_exclusive_group()
+    begin.add_argument("--after", default="", metavar="TOKEN", help="only after this token")
+    begin.add_argument("--from", default="", metavar="TOKEN", dest="begin", help="from it on")
+
+
+def condition(arguments: argparse.Namespace) -> Condition:
+    """Where an edit is made, as `edit_options` declares it.
+
+    Raises:
+        UserError: for a negative or infinite activation, or a token that is too long.
+    """
+    text = arguments.after or arguments.begin
+    return Condition(arguments.above, text, including=bool(arguments.begin))
 
 
 def ids(text: str) -> list[int]:

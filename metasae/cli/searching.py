@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metasae import progress
 from metasae.cli.arguments import (
     Add,
+    condition,
     edit_options,
     opened_lab,
     over_machines,
@@ -192,6 +193,7 @@ def _spec(arguments: argparse.Namespace) -> "Spec":
             keep_residual=arguments.keep_residual,
             keep_error=not arguments.drop_error,
             position=arguments.position,
+            when=condition(arguments),
         ),
         removed=tuple(1.0 - strength for strength in strengths),
         added=tuple(strengths),

@@ -2,11 +2,12 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from metasae.cli.arguments import (
     Add,
+    condition,
     edit_options,
     ids,
     opened_lab,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from metasae.steering.edits import Edit
     from metasae.steering.experiment import Experiment
     from metasae.steering.outcome import Outcome
+    from metasae.steering.touched import TouchedPrompt
 
 MOST_TOKENS = 2000
 """Tokens the model is let write."""
@@ -56,6 +58,10 @@ def register(add: Add) -> None:
     )  # fmt: skip
     edit_options(command)
     command.add_argument(
+        "--tokens", action="store_true",
+        help="also mark in the prompts which tokens it touches, each with the change's length",
+    )  # fmt: skip
+    command.add_argument(
         "--everywhere", action="store_true",
         help="remove or scale in every latent that has the meta-latents, at every position, and "
         "say what else that changes; keeps what the meta-SAE leaves unexplained",
@@ -81,6 +87,7 @@ class Steered:
     Attributes:
         unedited: how sure the model is of its answers before the edit.
         side_effects: what an edit in every latent changes elsewhere.
+        touched: which tokens the edit touches.
     """
 
     outcome: "Outcome"
@@ -88,6 +95,7 @@ class Steered:
     continuation: dict[str, str] | None
     citation: "Citation | None" = None
     side_effects: "SideEffects | None" = None
+    touched: "tuple[TouchedPrompt, ...] | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -95,6 +103,8 @@ class Steered:
         values["unedited"] = [one.to_dict() for one in self.unedited]
         if self.continuation is not None:
             values["continuation"] = self.continuation
+        if self.touched is not None:
+            values["touched"] = [asdict(one) for one in self.touched]
         if self.side_effects is not None:
             values["side_effects"] = self.side_effects.to_dict()
         if self.citation is not None:
@@ -117,6 +127,9 @@ class Steered:
             own = attribute["own"]
             if not own["answer"]:
                 lines.append(_numbers(f"the model itself: {own['text']}", own))
+        if self.touched is not None:
+            lines += ["", "Tokens it touches, each with the length of the change there:"]
+            lines += [f"{one.attribute}: {one.marked}" for one in self.touched]
         if self.continuation is not None:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
@@ -165,6 +178,7 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
         or (arguments.everywhere and not arguments.drop_residual),
         keep_error=not arguments.drop_error,
         position="all" if arguments.everywhere else arguments.position,
+        when=condition(arguments),
     )
 
 
@@ -173,6 +187,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
     from metasae.ravel.masks import find, masked
     from metasae.steering.certainty import certainties
     from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
+    from metasae.steering.touched import touched_prompts
     from metasae.text.prompts import WORDINGS
 
     latents = own_latents(arguments)
@@ -207,7 +222,8 @@ def steer(arguments: argparse.Namespace) -> Steered:
         outcome.questions, outcome.baseline, outcome.asked_about, instead, outcome.own_before
     )
     citation = _citation(arguments, lab, outcome, latents)
-    return Steered(outcome, unedited, continuation, citation, side_effects)
+    touched = touched_prompts(experiment, edit) if arguments.tokens else None
+    return Steered(outcome, unedited, continuation, citation, side_effects, touched)
 
 
 def _side_effects(lab: "Lab", experiment: "Experiment", edit: "Edit") -> "SideEffects":

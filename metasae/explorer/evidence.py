@@ -3,16 +3,19 @@
 Kept are positions, never text: snippets are read from the token windows, which come from the data
 wheels or the user's own files. `gathering` says which contexts are kept.
 
-Shapes: F latents, B bands.
+Shapes: F latents, B bands, T tokens, D = d_model.
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.explorer.bands import BANDS, TOP, band_start
@@ -248,21 +251,36 @@ def snippet(model: LanguageModel, text: Windows, context: Context) -> Snippet:
 def firing_on(
     model: LanguageModel, sae: SparseAutoencoder, typed: str, median_norm: float
 ) -> pd.DataFrame:
-    """Which latents fire on a text, token by token.
-
-    Returns:
-        Columns position, token, latent, activation; the start token and massive activations left
-        out.
+    """Which latents fire on a text, token by token; see `firing_of`.
 
     Raises:
         UserError: for a text without a token, or one longer than the model reads.
     """
-    tokens = model.prompt_tokens(typed)
-    if len(tokens) < 2:
-        raise UserError("The model reads nothing in this text; type a word or a sentence.")
+    tokens = model.typed_tokens(typed)
     resid = model.residual(torch.tensor([tokens]))[0]
+    return firing_of(model, sae, tokens, resid, median_norm)
+
+
+def firing_of(
+    model: LanguageModel,
+    sae: SparseAutoencoder,
+    tokens: Sequence[int],
+    resid: Float[Tensor, "T D"],
+    median_norm: float,
+    start: bool = False,
+) -> pd.DataFrame:
+    """Which latents fire on some tokens, from their residual stream at the hook.
+
+    Args:
+        tokens: T ids, the start token first.
+        start: read the start token, too.
+
+    Returns:
+        Columns position, token, latent, activation, of each token the strongest first; massive
+        activations left out.
+    """
     usable = not_massive(resid.norm(dim=-1), median_norm)
-    usable[0] = False
+    usable[0] = start
     at = usable.nonzero()[:, 0]
     row, latent, value = Encoder.of(sae, torch.float32).entries(resid[at])
     position = at[row]

@@ -45,11 +45,13 @@ class _Told:
     of PyTorch, so that its state is put back.
     """
 
-    def __init__(self, tokens: int, progress: Progress, lock: Turns) -> None:
+    def __init__(self, tokens: int, progress: Progress, lock: Turns, read: list[int]) -> None:
         self._tokens, self._progress, self._lock, self._calls = tokens, progress, lock, 0
+        self._read = read
 
-    def put(self, _: object) -> None:
+    def put(self, tokens: Tensor) -> None:
         """The prompt, or a token that was written."""
+        self._read += tokens.flatten().tolist()
         written, most = self._calls, self._tokens
         self._calls += 1
         self._progress("The model writes", written / most, f"{written} of {most} tokens")
@@ -121,6 +123,17 @@ class LanguageModel:
             UserError: as `encode`.
         """
         return [self.start_token, *self.encode(text)]
+
+    def typed_tokens(self, text: str) -> list[int]:
+        """Token ids of a text that a person typed, the start token first.
+
+        Raises:
+            UserError: for a text without a token, and as `encode`.
+        """
+        tokens = self.prompt_tokens(text)
+        if len(tokens) < 2:
+            raise UserError("The model reads nothing in this text; type a word or a sentence.")
+        return tokens
 
     def decode(self, token: int) -> str:
         """The text of one token."""
@@ -261,11 +274,14 @@ class LanguageModel:
         temperature: float = 0.0,
         seed: int = 0,
         progress: Progress = silent,
+        read: list[int] | None = None,
     ) -> str:
         """Text the model writes after a prompt: greedy at temperature 0, else sampled by seed.
 
         Args:
             progress: told of every token; raising in it stops the writing.
+            read: a list to which the prompt's tokens and those written are appended, each before
+                the model reads it.
 
         Raises:
             UserError: for more tokens, those to be written included, than the model is run on
@@ -283,7 +299,7 @@ class LanguageModel:
                 temperature=temperature or None,
                 top_p=None,
                 top_k=None,
-                streamer=_Told(new_tokens, progress, self.lock),
+                streamer=_Told(new_tokens, progress, self.lock, [] if read is None else read),
                 pad_token_id=(
                     self.start_token
                     if self.tokenizer.pad_token_id is None

@@ -108,7 +108,8 @@ class Mask:
             )
 
     def added_to(self, edit: Edit, pieces: Sequence[Piece]) -> MetaLatentEdit:
-        """An edit of a pair with this mask's changes added, under this mask's options.
+        """An edit of a pair with this mask's changes added, under this mask's options and the
+        edit's own condition.
 
         Args:
             pieces: of the pair.
@@ -121,7 +122,8 @@ class Mask:
                 f'The mask "{self.name}" takes none of the pieces in which these two differ, so '
                 "it changes nothing here."
             )
-        return exchanged(pieces, set(self.pieces), replace(edit, options=self.options))
+        options = replace(self.options, when=edit.options.when)
+        return exchanged(pieces, set(self.pieces), replace(edit, options=options))
 
     def save(self) -> Path:
         """Keep it under its name, in the place of the one that has it.

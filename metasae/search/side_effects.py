@@ -15,12 +15,15 @@ from torch import Tensor
 from metasae.lab.city_questions import BYSTANDER
 from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
+from metasae.lm.language_model import LanguageModel
 from metasae.lm.prefill import Prefilled
 from metasae.lm.token_tree import TokenTree
 from metasae.sources.records import to_values
+from metasae.steering.conditions import ALWAYS, Condition
 from metasae.steering.edit_space import CompiledEdit, Firing
 from metasae.steering.edits import Edit, EditOptions
 from metasae.steering.experiment import Experiment
+from metasae.steering.holding import fires, reached
 from metasae.steering.prompt_set import PreparedPrompts
 from metasae.steering.questions import Question, Subject
 from metasae.text.prompts import fill
@@ -169,11 +172,21 @@ class _Text:
 
     Attributes:
         usable: real positions that are neither the start token's nor massive activations.
+        trees: the rows' tokens; positions are slots of them.
     """
 
     prefilled: Prefilled
     firing: Firing
     usable: Bool[Tensor, "R T"]
+    trees: tuple[TokenTree, ...]
+
+    def holds(self, when: Condition, model: LanguageModel) -> Bool[Tensor, "R T"]:
+        """Where an edit's condition holds."""
+        come = [
+            reached(when, model, tree)[slots.clamp(max=len(tree) - 1)]
+            for tree, slots in zip(self.trees, self.prefilled.slots, strict=True)
+        ]
+        return torch.stack(come) & fires(when, self.firing.source).view(self.usable.shape)
 
     def fires(self, compiled: CompiledEdit) -> Bool[Tensor, "R T"]:
         """Where some latent fires that is edited: one of the source's, or of all."""
@@ -266,15 +279,16 @@ class OtherCities:
         )
         prepared = other.prepared(EditOptions(position="all"))
         prompts = prepared.prompts
-        return prompts, _Text(prompts.prefilled, prepared.firing, prepared.touched[None])
+        text = _Text(prompts.prefilled, prepared.firing, prepared.touched[None], (prompts.tree,))
+        return prompts, text
 
     @cached_property
     def _answers_before(self) -> Float[Tensor, " A"]:
         prompts, text = self._asked
         return prompts.read(text.prefilled.final[:, prompts.only])[0]
 
-    def under(self, compiled: CompiledEdit) -> tuple[OtherCity, ...]:
-        """What they lose under an edit made wherever those latents fire."""
+    def under(self, compiled: CompiledEdit, when: Condition = ALWAYS) -> tuple[OtherCity, ...]:
+        """What they lose under an edit made wherever those latents fire and a condition holds."""
         fired: set[str] = set()
         known: dict[str, list[str]] = {name: [] for name in self.sharing}
         lost: dict[str, list[str]] = {name: [] for name in self.sharing}
@@ -282,15 +296,15 @@ class OtherCities:
             prompts, text = self._asked
             counts = [len(question.answers) for _, question in self.facts]
             before = after = self._answers_before
-            fires = text.fires(compiled)
-            if fires.any():
-                _, hidden = text.edited(compiled, fires)
+            touched = text.fires(compiled) & text.holds(when, self.experiment.model)
+            if touched.any():
+                _, hidden = text.edited(compiled, touched)
                 after = prompts.read(hidden[:, prompts.only])[0]
             rows = zip(
                 self.facts, prompts.seen, before.split(counts), after.split(counts), strict=True
             )
             for (name, question), seen, was, now in rows:
-                if (fires[0] & seen).any():
+                if (touched[0] & seen).any():
                     fired.add(name)
                 if int(was.argmax()) == 0:
                     known[name].append(question.attribute)
@@ -342,7 +356,8 @@ class SideEffectProbe:
         prefilled = model.prefill(rows, [[1]] * len(rows))
         resid = prefilled.resid
         usable = prefilled.real & not_massive(resid.norm(dim=-1), self.experiment.median_norm)
-        return _Text(prefilled, self.experiment.firing(resid.flatten(0, 1)), usable)
+        firing = self.experiment.firing(resid.flatten(0, 1))
+        return _Text(prefilled, firing, usable, tuple(rows))
 
     def side_effects(self, edit: Edit) -> SideEffects:
         """What an edit does to neutral text and to other cities.
@@ -357,9 +372,12 @@ class SideEffectProbe:
             others = OtherCities(self.lab, self.experiment, latents, OTHERS_EVERYWHERE)
         about, elsewhere = self._with_city, self._without_city
         everywhere = edit.options.position == "all"
+        when, model = edit.options.when, self.experiment.model
+        here, there = about.holds(when, model), elsewhere.holds(when, model)
+        acted = about.usable if everywhere else self._on_name
         return SideEffects(
-            with_city=about.divergence(compiled, about.usable if everywhere else self._on_name),
-            without_city=elsewhere.divergence(compiled, elsewhere.usable & everywhere),
-            leak=elsewhere.divergence(compiled, elsewhere.fires(compiled)),
-            others=others.under(compiled),
+            with_city=about.divergence(compiled, acted & here),
+            without_city=elsewhere.divergence(compiled, elsewhere.usable & everywhere & there),
+            leak=elsewhere.divergence(compiled, elsewhere.fires(compiled) & there),
+            others=others.under(compiled, when),
         )

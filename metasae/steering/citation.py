@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
+from metasae.steering.conditions import ALWAYS
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import Weights
 from metasae.steering.questions import Subject
@@ -80,10 +81,13 @@ class Citation:
                 strict=True,
             )
         ]
+        condition = ""
+        if outcome.edit.options.when != ALWAYS:
+            condition = "\nfrom metasae.steering.conditions import Condition"
         return f"""\
 # {" ".join(outcome.sentence.split())}
 # Repeats and checks its numbers; written by metasae {made.version}.
-from metasae import find_preset, open_lab
+from metasae import find_preset, open_lab{condition}
 from metasae.steering.edits import EditOptions, {type(outcome.edit).__name__}
 from metasae.steering.provenance import Weights
 from metasae.steering.questions import Answer, Question

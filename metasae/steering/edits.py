@@ -14,13 +14,14 @@ says otherwise.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from pydantic import ConfigDict
 
 from metasae.errors import UserError
 from metasae.sources.records import from_values, to_values
+from metasae.steering.conditions import ALWAYS, Condition
 
 MAX_STRENGTH = 2.0
 
@@ -40,6 +41,7 @@ class _EditValues:
     keep_residual: bool = False
     keep_error: bool = True
     position: str = "last"
+    when: Condition = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class EditOptions:
             the faithful reconstruction from meta-latents alone. Means nothing to a swap.
         keep_error: keep what the SAE does not explain of the residual stream.
         position: edit at the last token of the source's name, or at all positions.
+        when: at which of those; left out of files and links where it is no condition, so that they
+            are those of ever.
 
     Raises:
         UserError: for an unknown variant or position.
@@ -63,12 +67,18 @@ class EditOptions:
     keep_residual: bool = False
     keep_error: bool = True
     position: Literal["last", "all"] = "last"
+    when: Condition = ALWAYS
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
             raise UserError(f'A meta-latent edit is {" or ".join(VARIANTS)}, not "{self.variant}".')
         if self.position not in POSITIONS:
             raise UserError(f'An edit is made at "last" or "all" positions, not "{self.position}".')
+
+    def __repr__(self) -> str:
+        """As the code that makes them, without a condition where there is none."""
+        named = [one.name for one in fields(self) if one.name != "when" or self.when != ALWAYS]
+        return f"EditOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in named)})"
 
     @property
     def hundredfold(self) -> bool:
@@ -144,15 +154,19 @@ class Edit(ABC):
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able values that files and links hold."""
         options = self.options
-        return to_values(
+        values = to_values(
             _EditValues(
                 self.kind,
                 dict(self.without_swap().strengths),
                 options.keep_residual,
                 options.keep_error,
                 options.position,
+                options.when,
             )
         )
+        if options.when == ALWAYS:
+            del values["when"]
+        return values
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Edit":
@@ -171,6 +185,7 @@ class Edit(ABC):
             keep_residual=edit.keep_residual,
             keep_error=edit.keep_error,
             position=edit.position,
+            when=edit.when,
         )
 
 
@@ -278,6 +293,7 @@ def edit_of_kind(
     keep_residual: bool = False,
     keep_error: bool = True,
     position: Any = "last",
+    when: Condition = ALWAYS,
 ) -> Edit:
     """The edit that files, links and the command line describe by its kind.
 
@@ -296,6 +312,7 @@ def edit_of_kind(
         keep_residual=keep_residual,
         keep_error=keep_error,
         position=position,
+        when=when,
     )
     edit = MetaLatentEdit(strengths, options=options)
     return LatentSwap(options=options) if kind == "swap" else edit

@@ -7,7 +7,7 @@ Shapes: N edits, Q questions, T tail positions of all prompts together, S source
 D = d_model, A answers, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,10 +19,13 @@ from metasae.lm.blocks import Blocks
 from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.names import name_position, token_in
+from metasae.lm.token_tree import TokenTree
 from metasae.progress import Progress, silent
 from metasae.saes.decomposition import Decomposition
+from metasae.steering.conditions import ALWAYS
 from metasae.steering.edit_space import CompiledEdit, EditSpace, Firing, Piece, Swapped
 from metasae.steering.edits import Edit, EditOptions
+from metasae.steering.holding import fires, reached
 from metasae.steering.outcome import Outcome, TopTokens
 from metasae.steering.own_words import OwnTokens
 from metasae.steering.prompt_set import PreparedPrompts, PromptSet
@@ -201,8 +204,18 @@ class Experiment:
         return self._prepare("all")
 
     def prepared(self, options: EditOptions) -> PreparedExperiment:
-        """What no edit with these options can change; computed on first use."""
-        return self._all if options.position == "all" else self._last
+        """What no edit with these options can change; computed on first use.
+
+        Raises:
+            UserError: for a condition this model can't read.
+        """
+        prepared = self._all if options.position == "all" else self._last
+        when = options.when
+        if when == ALWAYS:
+            return prepared
+        come = reached(when, self.model, prepared.prompts.tree)
+        holds = fires(when, prepared.firing.source) & come[prepared.prompts.prefilled.slots[0]]
+        return replace(prepared, touched=prepared.touched & holds)
 
     def compiled(self, edit: Edit) -> CompiledEdit:
         """The edit's change of the residual stream, for this source and target.
@@ -238,11 +251,12 @@ class Experiment:
             UserError: when the edit does not fit this source and target.
         """
         prompts = self._last.prompts
-        after = prompts.unedited_next
+        after, missed = prompts.unedited_next, tuple[str, ...]()
         if not edit.changes_nothing:
             prepared = self.prepared(edit.options)
             change = self.compiled(edit).change(prepared.firing) * prepared.touched[:, None]
             prompts = prepared.prompts
+            missed = self._missed(prepared, edit.options)
             resid = prompts.prefilled.resid + change
             hidden = prompts.prefilled.finish(resid, only=prompts.only)
             after = prompts.next_logprobs(hidden[0])
@@ -260,15 +274,27 @@ class Experiment:
             top_baseline=self._last.prompts.next_after_prompts.gather(1, own.top[:, None])[:, 0],
             tokens_before=self.unedited_own,
             tokens_after=own,
-            marked=self._marked(edit.options.position),
+            marked=self._marked(edit.options.position, missed),
             provenance=self.provenance,
+            missed=missed,
         )
 
-    def _marked(self, position: str) -> tuple[tuple[str, str, str], ...]:
+    def _missed(self, prepared: PreparedExperiment, options: EditOptions) -> tuple[str, ...]:
+        """Attributes on whose prompts and answers the edit's condition holds nowhere."""
+        if options.when == ALWAYS:
+            return ()
+        touched = (prepared.prompts.seen & prepared.touched).any(-1).tolist()
+        attributes = self.questions.attributes
+        return tuple(one for one, some in zip(attributes, touched, strict=True) if not some)
+
+    def _marked(self, position: str, missed: Collection[str]) -> tuple[tuple[str, str, str], ...]:
         """The prompts, each cut before and after the token an edit acts on."""
         if position == "all":
             return tuple((question.prompt, "", "") for question in self.questions)
-        return self._marked_last
+        return tuple(
+            (question.prompt, "", "") if question.attribute in missed else cut
+            for question, cut in zip(self.questions, self._marked_last, strict=True)
+        )
 
     @cached_property
     def _marked_last(self) -> tuple[tuple[str, str, str], ...]:
@@ -311,15 +337,20 @@ class Experiment:
         """
         if edit is None or edit.changes_nothing:
             return self.model.generate(prompt, new_tokens, None, temperature, seed, progress)
-        compiled = self.compiled(edit)
+        compiled, when = self.compiled(edit), edit.options.when
         only = self.edit_position(prompt) if edit.options.position == "last" else None
+        read: list[int] = []
 
         def write(resid: Float[Tensor, "B T D"], start: int) -> Float[Tensor, "B T D"]:
-            positions = torch.arange(start, start + resid.shape[1])
+            end = start + resid.shape[1]
+            positions = torch.arange(start, end)
             touched = positions == only if only is not None else positions > 0
             touched = touched & not_massive(resid[0].norm(dim=-1), self.median_norm)
+            touched = touched & reached(when, self.model, TokenTree.line(read[:end]))[start:]
             if not touched.any():
                 return resid
-            return resid + compiled.change(self.firing(resid[0])) * touched[:, None]
+            firing = self.firing(resid[0])
+            touched = touched & fires(when, firing.source)
+            return resid + compiled.change(firing) * touched[:, None]
 
-        return self.model.generate(prompt, new_tokens, write, temperature, seed, progress)
+        return self.model.generate(prompt, new_tokens, write, temperature, seed, progress, read)

@@ -5,9 +5,11 @@ Written here, so that the library can name a link too; `workbench.state` reads t
 
 import re
 from typing import Any
+from urllib.parse import quote, unquote
 
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
+from metasae.steering.conditions import Condition
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
 from metasae.text.prompts import DEFAULT_WORDING
 
@@ -73,6 +75,11 @@ def edit_to_text(edit: Edit) -> str:
     parts += ["residual"] if edit.options.keep_residual else []
     parts += [] if edit.options.keep_error else ["noerror"]
     parts += ["all"] if edit.options.position == "all" else []
+    when = edit.options.when
+    parts += [] if when.above is None else [f"above_{plain(when.above)}"]
+    if when.after:
+        text = quote(when.after, safe="").replace("~", "%7E")
+        parts.append(f"{'from' if when.including else 'after'}_{text}")
     return "~".join(parts) or "none"
 
 
@@ -84,6 +91,7 @@ def edit_from_text(text: str) -> Edit:
     """
     options: dict[str, Any] = {}
     strengths: list[tuple[int, float]] = []
+    when: dict[str, Any] = {}
     words: dict[str, dict[str, Any]] = {
         "none": {},
         "swap": {"kind": "swap"},
@@ -98,9 +106,14 @@ def edit_from_text(text: str) -> Edit:
             options |= words[part]
         elif match := re.fullmatch(r"(\d{1,9})_(-?\d+(?:\.\d+)?)", part):
             strengths.append((int(match[1]), float(match[2])))
+        elif match := re.fullmatch(r"above_(\d+(?:\.\d+)?)", part):
+            when["above"] = float(match[1])
+        elif match := re.fullmatch(r"(after|from)_(.+)", part):
+            when |= {"after": unquote(match[2]), "including": match[1] == "from"}
         else:
             raise damaged("edit", part)
-    return edit_of_kind(strengths=tuple(strengths), **({"kind": "meta"} | options))
+    chosen: dict[str, Any] = {"kind": "meta", "when": Condition(**when)} | options
+    return edit_of_kind(strengths=tuple(strengths), **chosen)
 
 
 def plain(number: float) -> str:

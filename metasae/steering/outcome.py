@@ -41,7 +41,8 @@ class Outcome:
             of each question, in nats.
         tokens_before, tokens_after: what the model itself goes on with.
         marked: each question's prompt, cut before and after what is edited in it; the middle is
-            empty where every token is.
+            empty where every token is, or none.
+        missed: attributes on whose prompt and answers the edit's condition holds nowhere.
     """
 
     source: Subject
@@ -58,6 +59,7 @@ class Outcome:
     tokens_after: OwnTokens
     marked: tuple[tuple[str, str, str], ...]
     provenance: Provenance
+    missed: tuple[str, ...] = ()
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -235,7 +237,7 @@ class Outcome:
     @cached_property
     def remarks(self) -> tuple[str, ...]:
         """What has to be said beside the numbers, a sentence each."""
-        said = tuple(filter(None, (self.why_asked, self._left_out)))
+        said = tuple(filter(None, (self.why_asked, self._left_out, self._untouched)))
         return said + remarks(self.source, self.target, self.questions)
 
     @property
@@ -251,6 +253,16 @@ class Outcome:
             f"In every latent only {self.source.label}'s pieces are changed: {self.target.label}'s "
             "own can't be added to latents that lack them and are left out."
         )
+
+    @property
+    def _untouched(self) -> str:
+        """Where the edit's condition holds nowhere, in a sentence; empty without any."""
+        if not self.missed:
+            return ""
+        about = "any question"
+        if len(self.missed) < len(self.questions.attributes):
+            about = f"the questions about {' or '.join(self.missed)}"
+        return f"The edit's condition holds on no token of {about}: nothing is edited there."
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values: the numbers, the edit, and what they came from."""

@@ -20,7 +20,7 @@ from metasae.lm.halves import not_massive
 from metasae.lm.language_model import LanguageModel
 from metasae.lm.next_tokens import NextTokens
 from metasae.lm.prefill import Prefilled
-from metasae.lm.token_tree import PromptWithContinuations, shared_prefix_tree
+from metasae.lm.token_tree import PromptWithContinuations, TokenTree, shared_prefix_tree
 from metasae.steering.own_words import OwnTokens
 from metasae.steering.questions import Question, Questions
 
@@ -106,6 +106,8 @@ class PromptSet:
                     for one in grown
                 ]
             ),
+            tree=tree,
+            paths=tuple(one.path for one in grown),
         )
 
     @cached_property
@@ -138,6 +140,8 @@ class PreparedPrompts:
         which, token, answer: of every answer token, its place in ``only``, its id, whose it is.
         ends: of every question, the place in ``only`` of its prompt's last token.
         seen: which tail positions a question's prompt and answers consist of.
+        tree: all prompts and answers; a tail position's place in it is its slot.
+        paths: of every question, the places in it of its prompt's tokens, the start token first.
     """
 
     prefilled: Prefilled
@@ -148,6 +152,8 @@ class PreparedPrompts:
     answer: Int[Tensor, " W"]
     ends: Int[Tensor, " Q"]
     seen: Bool[Tensor, "Q T"]
+    tree: TokenTree
+    paths: tuple[tuple[int, ...], ...]
 
     @property
     def count(self) -> int:
@@ -189,6 +195,8 @@ class PreparedPrompts:
             answer=self.answer[mine] - answers.start,
             ends=torch.searchsorted(read, self.ends[number : number + 1]),
             seen=self.seen[number : number + 1, keep],
+            tree=self.tree,
+            paths=self.paths[number : number + 1],
         )
 
     def changed(self, change: Float[Tensor, "N T D"]) -> Float[Tensor, "N A"]:

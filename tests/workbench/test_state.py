@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
+from metasae.explorer.lists import Entry, Listed
 from metasae.sources.presets import NAME, Opened
 from metasae.steering.edits import (
     KINDS,
@@ -17,11 +18,14 @@ from metasae.steering.edits import (
     MetaLatentEdit,
     edit_of_kind,
 )
+from metasae.steering.link import steer_query
 from metasae.steering.questions import split_answers
 from metasae.text.prompts import WORDINGS
 from tests.strategies import HUNDREDTHS, edits
 from workbench.state import (
+    DENSITIES,
     History,
+    Reading,
     Setting,
     View,
     Writing,
@@ -64,8 +68,28 @@ WRITINGS = st.builds(
     temperature=st.integers(0, 20).map(lambda tenths: tenths / 10),
     seed=st.integers(0, 2**31 - 1),
 )
+ENTRIES = st.builds(
+    Entry.of,
+    st.builds(lambda latent, width: {"latent": str(latent), "width": str(width)},
+              st.integers(0, 99_999), st.integers(1, 99_999))
+    | st.builds(lambda meta: {"meta": str(meta)}, st.integers(0, 9_999))
+    | st.builds(lambda edit, setting: steer_query(edit=edit, **vars(setting)), EDITS, SETTINGS),
+)  # fmt: skip
+LISTS = st.builds(
+    lambda name, entries: Listed(name if entries else "", tuple(entries)),
+    TEXTS,
+    st.lists(ENTRIES, max_size=3),
+)
 VIEWS = st.builds(
     View,
+    reading=st.builds(
+        Reading,
+        text=st.just("") | TEXTS,
+        densest=st.none() | st.sampled_from(DENSITIES),
+        start=st.booleans(),
+    ),
+    frozen=st.booleans(),
+    listed=st.just(Listed()) | LISTS,
     setting=SETTINGS,
     edit=EDITS,
     pinned=st.none() | EDITS,

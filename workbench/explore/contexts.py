@@ -52,18 +52,10 @@ def snippets_html(snippets: Sequence[Snippet], top: float, ink: Ink = LIGHT) -> 
     """
     rows = []
     for one in snippets:
-        cells = []
-        for token, value in one.tokens:
-            text = html.escape(one_way(token.replace("\n", "⏎")))
-            if value > 0:
-                # A space in front stays outside, where it is seen as one.
-                word = text.lstrip(" ")
-                text = (
-                    f'{text[: len(text) - len(word)]}<mark style="background:'
-                    f'{behind(value / max(top, 1e-9), ink)};color:{ink.text};border-radius:3px" '
-                    f'title="activation {value:.1f}">{word}</mark>'
-                )
-            cells.append(text)
+        cells = [
+            marked(token, value / max(top, 1e-9), f"activation {value:.1f}", ink)
+            for token, value in one.tokens
+        ]
         peak = max((value for _, value in one.tokens), default=0.0)
         rows.append(
             '<div style="padding:5px 0;overflow-wrap:anywhere">'
@@ -71,6 +63,31 @@ def snippets_html(snippets: Sequence[Snippet], top: float, ink: Ink = LIGHT) -> 
             f"&ensp;…{''.join(cells)}… {_tag(one, ink)}</div>"
         )
     return f'<div style="font-size:.9rem;line-height:1.5">{"".join(rows)}</div>'
+
+
+def marked(token: str, share: float, told: str, ink: Ink, number: str = "") -> str:
+    """A token as HTML, with a colour behind it.
+
+    Args:
+        share: of the largest value; at 0 there is no colour.
+        told: what is said of the token where a pointer rests on it.
+        number: shown small behind the token.
+    """
+    text = html.escape(one_way(token.replace("\n", "⏎")))
+    if share <= 0:
+        return text
+    # A space in front stays outside, where it is seen as one.
+    word = text.lstrip(" ")
+    small = whole = ""
+    if number:
+        whole = ";white-space:nowrap"
+        style = "font-size:.7em;line-height:0"
+        small = f'<sub style="{style}">&thinsp;{html.escape(number)}</sub>'
+    return (
+        f'{text[: len(text) - len(word)]}<mark style="background:{behind(share, ink)};'
+        f'color:{ink.text};border-radius:3px{whole}" title="{html.escape(told)}">'
+        f"{word}{small}</mark>"
+    )
 
 
 def _tag(one: Snippet, ink: Ink) -> str:

@@ -6,12 +6,13 @@ from metasae.errors import UserError
 from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import Lab
-from workbench import session, shared
+from workbench import collected, session, shared
 from workbench.charts.latents import PICKED, density_chart, histogram, pieces_chart
 from workbench.explore.contexts import contexts, real_text_switch
 from workbench.explore.label import heading
 from workbench.explore.related import related
 from workbench.explore.tokens import token_list
+from workbench.explore.typed import try_text
 from workbench.frame import failed, ink
 from workbench.navigation import GRAPH, METAS, STEER, go, go_to_view
 from workbench.picking import choose, choose_point
@@ -39,6 +40,7 @@ def latent(explorer: Explorer, width: int, number: int) -> None:
                 "Show its graph", icon=":material/hub:", key="to-graph",
                 on_click=lambda: go(GRAPH, latent=number),
             )  # fmt: skip
+        collected.add(collected.latent(lab, number, width), "latent")
         if name := lab.preset.neuronpedia:
             sae = name.replace("{width}", kind)
             st.link_button("On Neuronpedia", f"https://www.neuronpedia.org/{sae}/{number}")
@@ -47,12 +49,15 @@ def latent(explorer: Explorer, width: int, number: int) -> None:
         _pieces(page)
     with right:
         related(page)
+    st.subheader("Where it fires", anchor=False)
+    try_text(explorer, width, number)
     _evidence(page)
     left, right = st.columns([1, 1], gap="large")
     with left:
         _adding(page)
     with right:
         _logit_lens(page)
+    collected.below(lab)
 
 
 @shared.of_lab(most=8)
@@ -95,7 +100,6 @@ def _pieces(page: LatentPage) -> None:
 
 def _evidence(page: LatentPage) -> None:
     """Where the latent fires: contexts, how often, how strongly."""
-    st.subheader("Where it fires", anchor=False)
     explorer, evidence = page.explorer, page.evidence
     if evidence is None:
         st.info(

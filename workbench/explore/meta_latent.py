@@ -8,7 +8,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.explorer.evidence import snippet
 from metasae.explorer.explorer import META, Explorer
-from workbench import shared
+from workbench import collected, shared
 from workbench.charts.latents import PICKED, latents_chart, spread_chart
 from workbench.explore.contexts import contexts, real_text_switch
 from workbench.explore.label import heading
@@ -73,7 +73,8 @@ def _go(meta: int, width: int) -> None:
 def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
     """One meta-latent: the latents of an SAE it is most active on, with their evidence."""
     lab, decomposition = explorer.lab, shared.open_width(explorer, width)
-    heading(explorer, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}")
+    with heading(explorer, META, meta, f"Meta-latent {meta} of {lab.n_meta:,}"):
+        collected.add(collected.meta_latent(lab, meta), "meta")
     strongest = decomposition.latents_of(meta)
     left, right = st.columns([1, 1], gap="large")
     with left:
@@ -111,6 +112,7 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
         "Without running the layers above, the words its direction points to: "
         f"{tokens or 'nothing'}."
     )
+    collected.below(lab)
 
 
 def _part_of(explorer: Explorer, width: int, strongest: Mapping[int, float]) -> None:

@@ -12,10 +12,14 @@ from metasae.lab.lab import Lab
 from workbench import shared
 from workbench.explore.place import Place
 from workbench.explore.tokens import token_row
+from workbench.explore.typed import token_by_token
 from workbench.frame import failed, said
 from workbench.navigation import address, go
 from workbench.picking import choose
 from workbench.text import escape
+
+_TABLE = "token-by-token"
+"""Session key: whether the table of the text's tokens is unfolded."""
 
 
 def search_bar(explorer: Explorer, at: Place) -> None:
@@ -87,6 +91,11 @@ def found(explorer: Explorer, at: Place) -> None:
         "strongest latent fires. Choose a token to see its latents alone."
     )
     here = token_row(explorer, at, firing)
+    expander = st.expander("Token by token, with the words the model expected", key=_TABLE,
+                           on_change="rerun")  # fmt: skip
+    if expander.open:
+        with expander:
+            token_by_token(explorer, at.width, at.query)
     if here is not None:
         part = firing[firing["position"] == at.token]
         st.subheader(f"Latents that fire on “{escape(here)}”", anchor=False)

@@ -96,7 +96,7 @@ def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], st
         text += "; SAE error dropped"
     if edit.options.position == "all":
         text += "; at every position"
-    return text
+    return "; ".join((text, *edit.options.when.words))
 
 
 def _number(value: float) -> str:

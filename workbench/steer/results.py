@@ -1,6 +1,6 @@
 """What an edit did: sentences, pictures, tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -8,6 +8,7 @@ import streamlit as st
 
 from metasae.lab.lab import Lab
 from metasae.steering.certainty import Certainty
+from metasae.steering.conditions import ALWAYS
 from metasae.steering.outcome import Outcome
 from workbench import session, shared
 from workbench.charts.answers import answers_spec
@@ -113,6 +114,8 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
 def _legend(outcome: Outcome) -> None:
     source, target = escape(outcome.source.in_prompts), escape(outcome.target.label)
     place = "every token is edited" if _everywhere(outcome) else "\\[ \\] the token that is edited"
+    if outcome.edit.options.when != ALWAYS:
+        place += " where the condition holds"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.markdown(
             ":small[○ before · ● after · **bold** leads the candidates · "
@@ -180,8 +183,12 @@ def _picture(outcome: Outcome, key: str) -> None:
     st.vega_lite_chart(table, spec, width="stretch", key=key, alt=outcome.sentence)
 
 
-def numbers(outcome: Outcome) -> None:
-    """The picture as a table, and the model's own likeliest tokens, whatever the candidates."""
+def numbers(outcome: Outcome, beside: Callable[[], None]) -> None:
+    """The picture as a table, and the model's own likeliest tokens, whatever the candidates.
+
+    Args:
+        beside: draws what else stands among the tables.
+    """
     with st.expander("All numbers as tables", key=TABLES, on_change="rerun"):
         # Drawn when they are looked at: they cost a toggle nearly as much as the model does.
         if not st.session_state.get(TABLES, False):
@@ -203,3 +210,4 @@ def numbers(outcome: Outcome) -> None:
         st.dataframe(
             tokens_table(outcome.top_tokens), hide_index=True, height="content", key="tokens"
         )
+        beside()

@@ -1,0 +1,117 @@
+"""A typed text token by token: which latents fire there, and what the model expects.
+
+Log-probabilities are in nats.
+"""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from metasae.errors import UserError
+from metasae.explorer.evidence import firing_of
+from metasae.explorer.explorer import Explorer
+from metasae.lm.halves import not_massive
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """A text as a model reads it.
+
+    Attributes:
+        tokens: a row a token, the start token first: position, token, logprob (of this token,
+            given those before; NaN for the start token), next (the likeliest token to follow) and
+            next_logprob.
+        latents: the strongest latents of every token, the strongest first: position, token,
+            latent, label, activation, density (share of the tokens of the SAE's evidence on which
+            it fires; NaN where nobody has collected that).
+        left_out: how many more fire on some token, but are too dense.
+    """
+
+    tokens: pd.DataFrame
+    latents: pd.DataFrame
+    left_out: int
+
+    def of(self, position: int) -> pd.DataFrame:
+        """The latents of one token."""
+        return self.latents[self.latents["position"] == position]
+
+
+def read_text(
+    explorer: Explorer,
+    width: int,
+    typed: str,
+    most: int = 5,
+    densest: float | None = None,
+    start: bool = False,
+) -> ReadText:
+    """Read a text with an SAE and the model above it.
+
+    Args:
+        width: of the SAE.
+        most: latents of a token.
+        densest: latents that fire on a larger share of tokens are left out; None: none are.
+        start: also list the latents of the start token, on which SAEs are not applied otherwise.
+
+    Raises:
+        UserError: for an empty text, one longer than the model reads, no such width, or a density
+            to go by where nobody has collected where the latents fire.
+    """
+    model, evidence = explorer.lab.model, explorer.evidence(width)
+    if densest is not None and evidence is None:
+        raise UserError(
+            f"Nobody has collected how often the latents of the SAE of {width} fire; leave the "
+            "density out, or run: python -m metasae describe."
+        )
+    sae, ids = explorer.decomposition(width).sae, model.typed_tokens(typed)
+    resid = model.residual(torch.tensor([ids]))
+    firing = firing_of(model, sae, ids, resid[0], explorer.lab.median_norm, start)
+    dense = [
+        math.nan if evidence is None else evidence.density(latent) for latent in firing["latent"]
+    ]
+    firing = firing.assign(density=dense)
+    kept = firing if densest is None else firing[firing["density"] <= densest]
+    shown = kept.groupby("position").head(most).reset_index(drop=True)
+    labels = [explorer.label(str(width), latent) for latent in shown["latent"]]
+    order = ["position", "token", "latent", "label", "activation", "density"]
+
+    expected = model.logits_above(resid)[0].log_softmax(-1)
+    best = expected.max(-1)
+    own = expected[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()
+    tokens = pd.DataFrame(
+        {
+            "position": range(len(ids)),
+            "token": [model.decode(one) for one in ids],
+            "logprob": [math.nan, *own],
+            "next": [model.decode(one) for one in best.indices.tolist()],
+            "next_logprob": best.values.tolist(),
+        }
+    )
+    return ReadText(tokens, shown.assign(label=labels)[order], len(firing) - len(kept))
+
+
+def latent_on(explorer: Explorer, width: int, latent: int, typed: str) -> pd.DataFrame:
+    """One latent's activation on every token of a text.
+
+    Returns:
+        Columns position, token, activation (0 where it is silent, NaN on a massive activation,
+        where no latent is read); the start token left out.
+
+    Raises:
+        UserError: for an empty text, one longer than the model reads, or no such latent.
+    """
+    decomposition, model = explorer.decomposition(width), explorer.lab.model
+    decomposition.check(latent)
+    ids = model.typed_tokens(typed)
+    resid = model.residual(torch.tensor([ids]))[0]
+    value = decomposition.sae.encode_some(resid, torch.tensor([latent]))[:, 0]
+    read = not_massive(resid.norm(dim=-1), explorer.lab.median_norm)
+    value = torch.where(read, value, math.nan)
+    return pd.DataFrame(
+        {
+            "position": range(1, len(ids)),
+            "token": [model.decode(one) for one in ids[1:]],
+            "activation": value[1:].tolist(),
+        }
+    )

@@ -1,0 +1,89 @@
+"""Lists that people collect: in links, in files, full and damaged."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from metasae.errors import UserError
+from metasae.explorer.lists import EDIT, LATENT, LONGEST, META, MOST, Entry, Listed
+from metasae.sources.presets import EMBEDDED
+from metasae.steering.edits import EditOptions, LatentSwap
+from metasae.steering.link import LinkError, steer_query
+from tests.builders import one_sentence
+
+SWAP = Entry.of(
+    steer_query(EMBEDDED.opened, "Tokyo", "St. Louis!", edit=LatentSwap(options=EditOptions()))
+)
+LATENT_12 = Entry.of({"latent": "12", "width": "576"})
+LISTED = Listed("My list! ~ & more", (LATENT_12, Entry.of({"meta": "7"}), SWAP))
+
+
+def called(entry: Entry) -> str:
+    return f"the {entry.kind}"
+
+
+def test_kinds_are_told_by_the_link() -> None:
+    assert [one.kind for one in LISTED.entries] == [LATENT, META, EDIT]
+
+
+def test_a_list_survives_its_word_and_its_file() -> None:
+    assert Listed.from_text(LISTED.to_text()) == LISTED
+    assert Listed.from_json(LISTED.to_json(called).encode()) == LISTED
+    assert Listed("named, and empty").to_text() == ""
+
+
+def test_each_entry_stands_once_and_goes_again() -> None:
+    twice = LISTED.with_entry(LATENT_12)
+    assert twice == LISTED
+    assert [one.kind for one in LISTED.without(LATENT_12).entries] == [META, EDIT]
+
+
+def test_a_row_an_entry_in_the_files() -> None:
+    rows = list(csv.DictReader(io.StringIO(LISTED.to_csv(called))))
+    assert [row["kind"] for row in rows] == [LATENT, META, EDIT]
+    assert rows[0]["latent"] == "12" and rows[0]["edit"] == "" and rows[0]["called"] == "the latent"
+    assert rows[2]["target"] == "St. Louis!" and rows[2]["edit"] == "swap"
+    values = json.loads(LISTED.to_json(called))
+    assert values["list"] == LISTED.name and values["entries"][1]["meta"] == "7"
+    assert Listed().to_csv(called) == "kind,called\n"
+
+
+def test_a_list_takes_so_much_and_no_more() -> None:
+    many = [Entry.of({"latent": str(n)}) for n in range(MOST)]
+    full = Listed("", tuple(many))
+    with pytest.raises(UserError) as raised:
+        full.with_entry(SWAP)
+    one_sentence(raised)
+    long = [
+        Entry.of(steer_query(EMBEDDED.opened, "x" * 550, str(n))) for n in range(LONGEST // 550 + 1)
+    ]
+    with pytest.raises(UserError) as raised:
+        Listed("", tuple(long))
+    one_sentence(raised)
+    with pytest.raises(UserError) as raised:
+        Listed("x" * 61)
+    one_sentence(raised)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a!b", "a!source=Tokyo", "a!latent=-1", "a!latent=x", "a!meta=1&width=y", "!",
+     "a!target=Paris&edit=drop", "a!meta=1&list=b", f"a!meta=1&ask={'x' * 601}"],
+)  # fmt: skip
+def test_a_damaged_word_is_refused(text: str) -> None:
+    with pytest.raises(LinkError) as raised:
+        Listed.from_text(text)
+    one_sentence(raised)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b'{"list": "a", "entries": [1]}', b'{"list": 3, "entries": []}',
+     b'{"list": "a", "entries": [{"latent": 3}]}', b'{"list": "a", "entries": {"a": 1}}', b"\xff"],
+)  # fmt: skip
+def test_what_is_no_list_is_refused(content: bytes) -> None:
+    with pytest.raises(UserError) as raised:
+        Listed.from_json(content)
+    one_sentence(raised)
