@@ -15,6 +15,7 @@ from metasae.cli import (
     about,
     cities,
     exploring,
+    exporting,
     ravelling,
     searching,
     steering,
@@ -26,7 +27,9 @@ from metasae.errors import UserError
 from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
 
-_GROUPS = (about, training, cities, exploring, steering, searching, studying, ravelling)
+_GROUPS = (
+    about, training, cities, exploring, steering, searching, studying, ravelling, exporting,
+)  # fmt: skip
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")
 """Libraries that announce themselves or warn of what is no concern of the person here."""
