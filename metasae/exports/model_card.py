@@ -6,15 +6,16 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from metasae.lab.lab import Lab
-from metasae.sources.presets import Hub
+from metasae.sources.presets import IN_HUB, Hub
 
 
-def model_card(lab: Lab, repo: str, folders: Mapping[str, str]) -> str:
+def model_card(lab: Lab, repo: str, folders: Mapping[str, str], opens: bool = False) -> str:
     """The card's text, its head in YAML included.
 
     Args:
         repo: name on the hub.
         folders: folder in the repository → what is in it.
+        opens: whether the repository holds a preset, which its name opens.
     """
     made, preset = lab.provenance, lab.preset
     origin = preset.model.origin
@@ -48,7 +49,7 @@ sae = SAE.from_pretrained("{repo}", "{first}")
 
 The meta-SAE opens in the same way. Its inputs are the SAE's decoder rows, at length 1:
 `meta.encode(sae.W_dec)`.
-
+{_opening(repo) if opens else ""}
 Every prompt began with the token of id {lab.model.start_token}, on which the SAEs are not applied;
 nor are they on tokens whose residual is more than four times longer than the median,
 {lab.median_norm:.1f}.
@@ -56,6 +57,13 @@ nor are they on tokens whose residual is more than four times longer than the me
 Written by metasae {made.version}: preset {made.preset}, SAE {made.sae}, meta-SAE {made.meta_sae}.
 """
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{text}"))
+
+
+def _opening(repo: str) -> str:
+    return (
+        f"\nIn the meta-SAE workbench `--preset {IN_HUB}{repo}` opens all of it, on the command "
+        f"line and in a link (`preset={IN_HUB}{repo}`).\n"
+    )
 
 
 def _quality(report: Mapping[str, Any]) -> str:

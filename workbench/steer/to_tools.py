@@ -26,8 +26,8 @@ def _packed(lab: Lab, setting: Setting, edit: Edit, title: str) -> Work[Packed]:
     experiment = experiments.get_experiment(setting)
 
     def pack(_: object) -> Packed:
-        edited = Edited(lab, experiment, edit)
-        return _TITLES[title].packed(edited, edited.name)
+        edited, target = Edited(lab, experiment, edit), _TITLES[title]
+        return target.packed(edited, f"{edited.name}-{target.name}")
 
     return Work(pack, "Preparing the export")
 

@@ -49,33 +49,42 @@ def model_folder(lab: Lab) -> Path:
     return origin
 
 
-def run_alone(folder: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run an exported script in a process where this package can't be imported."""
+def run_alone(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, in a process where this package can't be imported."""
     blocked = folder.parent / "blocked"
     (blocked / "metasae").mkdir(parents=True, exist_ok=True)
     (blocked / "metasae" / "__init__.py").write_text("raise ImportError('not installed')\n")
     names = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "HF_HOME")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     paths = [str(blocked), *(one for one in sys.path if "site-packages" in one)]
+    here = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [sys.executable, script, *words],
-        cwd=folder,
-        env=kept | {
-            "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
+        [sys.executable, *words], cwd=folder, env=kept | here, capture_output=True, text=True,
+        timeout=250, check=False,
     )  # fmt: skip
 
 
-def largest_difference(done: subprocess.CompletedProcess[str]) -> float:
-    """What a script says its log-probabilities differ by at most from the workbench's, in nats."""
+IN_TURN = """
+import runpy, sys
+script, model, *folders = sys.argv[1:]
+for folder in folders:
+    sys.modules.pop("edit", None)  # each has its own
+    sys.path.insert(0, folder)
+    sys.argv = [script, model]
+    runpy.run_path(f"{folder}/{script}", run_name="__main__")
+    sys.path.remove(folder)
+"""
+"""Runs a script of several exports in one process, since most of its time is imports."""
+
+
+def differences(script: str, model: Path, *folders: Path) -> list[float]:
+    """What the scripts of exports say their log-probabilities differ by at most from the
+    workbench's, in nats, each run on its own."""
+    done = run_alone(folders[0], "-c", IN_TURN, script, str(model), *map(str, folders))
     assert done.returncode == 0, done.stderr
-    found = re.search(r"Largest difference .*: (\S+) nats", done.stdout)
-    assert found is not None, done.stdout
-    return float(found[1])
+    found = re.findall(r"Largest difference .*: (\S+) nats", done.stdout)
+    assert len(found) == len(folders), done.stdout
+    return [float(one) for one in found]
 
 
 def is_installed(package: str) -> bool:

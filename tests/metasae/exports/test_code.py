@@ -15,10 +15,10 @@ from metasae.lab.lab import Lab
 from metasae.lm.loading import prepare_model
 from tests.metasae.exports.making import (
     KINDS,
+    differences,
     edit_of,
     edited,
     is_installed,
-    largest_difference,
     model_folder,
     run_alone,
 )
@@ -34,29 +34,30 @@ SAME = 1e-4
 """Nats."""
 
 
+def exported(lab: Lab, to: str, kind: str, folder: Path) -> Path:
+    out = folder / kind.replace(" ", "-")
+    TARGETS[to].export(edited(lab, kind), out)
+    return out
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
 def test_transformers_alone_gives_the_same_log_probabilities(
-    small_lab: Lab, tmp_path: Path, kind: str
+    small_lab: Lab, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    TARGETS["transformers"].export(edited(small_lab, kind), out)
-    done = run_alone(out, SCRIPTS["transformers"], str(model_folder(small_lab)))
-    assert largest_difference(done) < SAME
+    folders = [exported(small_lab, "transformers", kind, tmp_path) for kind in KINDS]
+    found = differences(SCRIPTS["transformers"], model_folder(small_lab), *folders)
+    assert max(found) < SAME, dict(zip(KINDS, found, strict=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["transformer-lens", "nnsight"])
-@pytest.mark.parametrize("kind", ["added", "swap at all"])
 def test_other_libraries_give_the_same_log_probabilities(
-    small_lab: Lab, tmp_path: Path, to: str, kind: str
+    small_lab: Lab, tmp_path: Path, to: str
 ) -> None:
     if to == "nnsight" and not is_installed("nnsight"):
         pytest.skip("nnsight is not installed")
-    out = tmp_path / "out"
-    TARGETS[to].export(edited(small_lab, kind), out)
-    done = run_alone(out, SCRIPTS[to], str(model_folder(small_lab)))
-    assert largest_difference(done) < SAME
+    folders = [exported(small_lab, to, kind, tmp_path) for kind in ("added", "swap at all")]
+    assert max(differences(SCRIPTS[to], model_folder(small_lab), *folders)) < SAME
 
 
 def test_the_scripts_know_nothing_of_this_package(small_lab: Lab, tmp_path: Path) -> None:
@@ -146,16 +147,14 @@ def test_other_families_are_edited_where_their_saes_read(
     assert json.loads((out / "edit.json").read_text("utf-8"))["centred"] == (
         other_preset.preset.name == "gpt2-small"
     )
-    assert largest_difference(run_alone(out, SCRIPTS["transformers"], str(folder))) < SAME
+    assert max(differences(SCRIPTS["transformers"], folder, out)) < SAME
 
 
 @pytest.mark.real_model
 def test_the_shipped_model_alone_gives_the_same_log_probabilities(lab: Lab, tmp_path: Path) -> None:
     out = tmp_path / "out"
     TARGETS["transformers"].export(edited(lab), out)
-    folder = prepare_model(lab.preset)
-    done = run_alone(out, SCRIPTS["transformers"], str(folder))
-    assert largest_difference(done) < SAME
+    assert max(differences(SCRIPTS["transformers"], prepare_model(lab.preset), out)) < SAME
     assert lab.preset.model.name in (out / "README.md").read_text("utf-8")
 
 

@@ -16,12 +16,16 @@ def write(thing: str, folder: Path) -> None:
         raise UserError("It can't be expressed.")
 
 
+def write_file(thing: str, out: Path) -> None:
+    out.write_text(thing)
+
+
 def said(thing: str) -> tuple[str, ...]:
     return (f"about {thing}",)
 
 
 FOLDER = Target("some", "Some", (str,), write, said=said)
-FILE = Target("one", "One", (str,), lambda thing, out: out.write_text(thing) and None, (".txt",))
+FILE = Target("one", "One", (str,), write_file, (".txt",))
 
 
 def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:

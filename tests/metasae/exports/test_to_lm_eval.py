@@ -1,6 +1,7 @@
 """The steering file of lm-evaluation-harness: its content, and what the harness makes of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ def test_the_modules_output_is_the_residual_stream_at_the_hook(other_preset: Oth
         first = type(model)(
             model.hf, model.tokenizer, model.name, layer, model.start_token
         )  # the same model, read before another block
-        seen = []
+        seen: list[Any] = []
         module = model.hf.base_model.get_submodule(hook_point(first))
         handle = module.register_forward_hook(lambda _, __, out, seen=seen: seen.append(out))
         with torch.inference_mode():
