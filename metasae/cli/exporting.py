@@ -88,8 +88,8 @@ def export(arguments: argparse.Namespace) -> Exported:
     if not isinstance(thing, target.takes):
         takers = [name for name, one in TARGETS.items() if isinstance(thing, one.takes)]
         raise UserError(f"{target.name} does not take that; --to can be {', '.join(takers)}.")
-    target.export(thing, arguments.out)
-    return Exported(arguments.out, target.name, target.said(thing), _uploaded(arguments))
+    remarks = target.export(thing, arguments.out)
+    return Exported(arguments.out, target.name, remarks, _uploaded(arguments))
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ def code_target(name: str, title: str, script: str, needs: str) -> Target[Edited
         needs: what is to be installed, for pip.
     """
 
-    def write(edited: Edited, folder: Path) -> None:
+    def write(edited: Edited, folder: Path) -> tuple[str, ...]:
         save_tensors(edited.tensors(), folder / "edit.safetensors")
         write_json(folder / "edit.json", edited.about())
         for one in (CHANGE, script):
@@ -38,6 +38,7 @@ def code_target(name: str, title: str, script: str, needs: str) -> Target[Edited
             f"{_where(edited.lab.preset)}"
         )
         (folder / README).write_text(edited.headed(text), "utf-8")
+        return ()
 
     files = (CHANGE, script, "edit.safetensors", "edit.json", README)
     return Target(name, f"Python for {title}", (Edited,), write, files=files)

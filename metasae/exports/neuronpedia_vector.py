@@ -13,8 +13,11 @@ FILE, SCRIPT = "vector.json", "upload_vector.py"
 FILES = (FILE, SCRIPT, README)
 
 
-def write(edited: Edited, folder: Path) -> None:
+def write(edited: Edited, folder: Path) -> tuple[str, ...]:
     """Write the vector, as ``NPVector.new`` of Neuronpedia's package takes it, into a folder.
+
+    Returns:
+        What has to be known of it.
 
     The vector has length 1, and its strength is the length of what is to be added.
 
@@ -40,3 +43,4 @@ def write(edited: Edited, folder: Path) -> None:
         f"model has to be there: {FILE} calls it `{values['model_id']}`."
     )
     (folder / README).write_text(edited.headed(text), "utf-8")
+    return (found.sentence,)

@@ -78,12 +78,17 @@ class OneVector:
     def text(self, edited: Edited) -> str:
         """The sentence and the table, in Markdown."""
         rows = [
-            f"| {row.attribute} | {row.answer} | {row.unedited:.2f} | {row.edit:.2f} | "
+            f"| {row.attribute} | {_cell(row.answer)} | {row.unedited:.2f} | {row.edit:.2f} | "
             f"{row.vector:.2f} |"
             for row in self.table(edited).itertuples()
         ]
         head = "| attribute | answer | unedited (nats) | the edit | this vector |"
         return "\n".join([self.sentence, "", head, "|---|---|---|---|---|", *rows])
+
+
+def _cell(text: object) -> str:
+    """A text that ends no cell of a table in Markdown."""
+    return str(text).replace("|", "\\|")
 
 
 def one_vector(edited: Edited) -> OneVector:

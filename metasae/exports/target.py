@@ -22,10 +22,6 @@ SCRIPTS = Path(__file__).parent / "scripts"
 """What exports carry along."""
 
 
-def _nothing(_: object) -> tuple[str, ...]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Target(Generic[T]):
     """Where something can be taken.
@@ -34,20 +30,18 @@ class Target(Generic[T]):
         name: as ``--to`` names it.
         title: what comes of it, for people.
         takes: kinds of things it takes.
-        write: writes a thing at a path where nothing is yet; raises `UserError` for one that the
-            format can't express.
+        write: writes a thing at a path where nothing is yet, and returns what has to be known of
+            it, a sentence each; raises `UserError` for one that the format can't express.
         endings: of the file that is written; none: it is a folder.
         files: patterns of the names in the folder.
-        said: of a thing what has to be known of its export, a sentence each.
     """
 
     name: str
     title: str
     takes: tuple[type, ...]
-    write: Callable[[T, Path], None]
+    write: Callable[[T, Path], tuple[str, ...]]
     endings: tuple[str, ...] = ()
     files: tuple[str, ...] = (README,)
-    said: Callable[[T], tuple[str, ...]] = _nothing
 
     @property
     def folder(self) -> bool:
@@ -66,8 +60,11 @@ class Target(Generic[T]):
         if self.folder:
             check_place(out, self.files, "an export")
 
-    def export(self, thing: T, out: Path) -> None:
+    def export(self, thing: T, out: Path) -> tuple[str, ...]:
         """Write a thing, whole or not at all.
+
+        Returns:
+            What has to be known of it, a sentence each.
 
         Raises:
             UserError: as `check`, and for a thing that the format can't express.
@@ -76,7 +73,7 @@ class Target(Generic[T]):
         with written_whole(out) as part:
             if self.folder:
                 part.mkdir()
-            self.write(thing, part)
+            return self.write(thing, part)
 
     def packed(self, thing: T, name: str) -> "Packed":
         """The same as one file, to be handed over: a folder as a ZIP file.
@@ -90,11 +87,11 @@ class Target(Generic[T]):
         ending = "" if self.folder else self.endings[0]
         with tempfile.TemporaryDirectory() as scratch:
             out = Path(scratch) / f"{name}{ending}"
-            self.export(thing, out)
+            said = self.export(thing, out)
             if not self.folder:
-                return Packed(out.name, out.read_bytes(), self.said(thing))
+                return Packed(out.name, out.read_bytes(), said)
             whole = shutil.make_archive(str(out), "zip", scratch, out.name)
-            return Packed(f"{name}.zip", Path(whole).read_bytes(), self.said(thing))
+            return Packed(f"{name}.zip", Path(whole).read_bytes(), said)
 
 
 @dataclass(frozen=True)

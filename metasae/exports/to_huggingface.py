@@ -46,7 +46,7 @@ class Repository:
         return named | {META_SAE: meta}
 
 
-def _write(thing: Repository, folder: Path) -> None:
+def _write(thing: Repository, folder: Path) -> tuple[str, ...]:
     lab = thing.lab
     for name in thing.folders():
         if name == META_SAE:
@@ -65,6 +65,7 @@ def _write(thing: Repository, folder: Path) -> None:
         write_json(folder / HUB_FILE, preset)
     card = model_card(lab, thing.name or PLACE, thing.folders(), preset is not None)
     (folder / README).write_text(card, "utf-8")
+    return ()
 
 
 def _training_report(lab: Lab) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def hook_point(model: LanguageModel) -> str:
     return "drop" if stack == "h" else "embed_tokens"  # of GPT-2, which adds positions first
 
 
-def _write(edited: Edited, folder: Path) -> None:
+def _write(edited: Edited, folder: Path) -> tuple[str, ...]:
     found, model = one_vector(edited), edited.lab.model
     steered = {
         "steering_vector": found.vector.clone(),
@@ -46,10 +46,7 @@ def _write(edited: Edited, folder: Path) -> None:
         "so."
     )
     (folder / README).write_text(edited.headed(text), "utf-8")
-
-
-def _said(edited: Edited) -> tuple[str, ...]:
-    return (one_vector(edited).sentence,)
+    return (found.sentence,)
 
 
 TARGET = Target(
@@ -58,5 +55,4 @@ TARGET = Target(
     (Edited,),
     _write,
     files=(FILE, README),
-    said=_said,
 )

@@ -5,19 +5,14 @@ from pathlib import Path
 from metasae.exports import neuronpedia_features, neuronpedia_vector
 from metasae.exports.directions import Directions
 from metasae.exports.edited import Edited
-from metasae.exports.one_vector import one_vector
 from metasae.exports.target import Target
 
 
-def _write(thing: Edited | Directions, folder: Path) -> None:
+def _write(thing: Edited | Directions, folder: Path) -> tuple[str, ...]:
     if isinstance(thing, Edited):
-        neuronpedia_vector.write(thing, folder)
-    else:
-        neuronpedia_features.write(thing, folder)
-
-
-def _said(thing: Edited | Directions) -> tuple[str, ...]:
-    return (one_vector(thing).sentence,) if isinstance(thing, Edited) else ()
+        return neuronpedia_vector.write(thing, folder)
+    neuronpedia_features.write(thing, folder)
+    return ()
 
 
 TARGET = Target(
@@ -26,5 +21,4 @@ TARGET = Target(
     (Edited, Directions),
     _write,
     files=tuple({*neuronpedia_vector.FILES, *neuronpedia_features.FILES}),
-    said=_said,
 )

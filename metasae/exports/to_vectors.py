@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metasae.errors import UserError
-from metasae.explorer.explorer import Explorer
+from metasae.explorer.explorer import open_explorer
 from metasae.exports.directions import Directions
 from metasae.exports.edited import Edited
 from metasae.exports.target import Target
@@ -41,23 +41,24 @@ def _table(thing: Directions | Edited) -> tuple[pd.DataFrame, Float[Tensor, "N D
     if not moved.any():
         raise UserError("This edit changes no direction; export it to another format.")
     edited = torch.tensor(latents)[moved]
-    explorer, width = Explorer(thing.lab, Path()), str(thing.lab.n_latents)
+    explorer, width = open_explorer(thing.lab), str(thing.lab.n_latents)
     labels = [explorer.label(width, one) for one in edited.tolist()]
     about = {"kind": "edited latent", "index": edited.tolist(), "label": labels}
     return pd.DataFrame(about), thing.lab.decomposition.sae.W_dec[edited] + steps[moved]
 
 
-def _write(thing: Directions | Edited, out: Path) -> None:
+def _write(thing: Directions | Edited, out: Path) -> tuple[str, ...]:
     table, rows = _table(thing)
     lab = thing.lab if isinstance(thing, Edited) else thing.explorer.lab
     note = json.dumps(asdict(lab.provenance), ensure_ascii=False)
     if out.suffix.lower() == ".safetensors":
         named = {"rows": json.dumps(table.to_dict("records"), ensure_ascii=False), NOTE: note}
         save_tensors({"directions": rows}, out, named)
-        return
+        return ()
     table["direction"] = list(rows.numpy())
     table.attrs[NOTE] = note  # pandas keeps these with the file
     table.to_parquet(out, index=False, compression="zstd", **CHECKED)
+    return ()
 
 
 TARGET = Target(

@@ -18,7 +18,7 @@ from tests.metasae.exports.making import edited, is_installed
 def test_the_vector_is_what_is_added(small_lab: Lab, tmp_path: Path) -> None:
     one = edited(small_lab)
     found = one_vector(one)
-    TARGET.export(one, tmp_path / "out")
+    remarks = TARGET.export(one, tmp_path / "out")
     values = json.loads((tmp_path / "out" / FILE).read_text("utf-8"))
     strength, vector = values["default_steer_strength"], torch.tensor(values["vector"])
     assert float(vector.norm()) == pytest.approx(1.0, abs=1e-5)
@@ -27,7 +27,7 @@ def test_the_vector_is_what_is_added(small_lab: Lab, tmp_path: Path) -> None:
     assert (values["layer_num"], values["hook_type"]) == (small_lab.model.hook_layer,
                                                           "hook_resid_pre")  # fmt: skip
     said = (tmp_path / "out" / "README.md").read_text("utf-8")
-    assert found.sentence in said and found.sentence in TARGET.said(one)
+    assert found.sentence in said and remarks == (found.sentence,)
 
 
 @pytest.mark.skipif(not is_installed("neuronpedia"), reason="neuronpedia is not installed")

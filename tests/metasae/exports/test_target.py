@@ -10,21 +10,19 @@ from metasae.exports.registry import OF_EDITS, TARGETS
 from metasae.exports.target import README, Target
 
 
-def write(thing: str, folder: Path) -> None:
+def write(thing: str, folder: Path) -> tuple[str, ...]:
     (folder / README).write_text(thing)
     if thing == "bad":
         raise UserError("It can't be expressed.")
-
-
-def write_file(thing: str, out: Path) -> None:
-    out.write_text(thing)
-
-
-def said(thing: str) -> tuple[str, ...]:
     return (f"about {thing}",)
 
 
-FOLDER = Target("some", "Some", (str,), write, said=said)
+def write_file(thing: str, out: Path) -> tuple[str, ...]:
+    out.write_text(thing)
+    return ()
+
+
+FOLDER = Target("some", "Some", (str,), write)
 FILE = Target("one", "One", (str,), write_file, (".txt",))
 
 

@@ -31,9 +31,9 @@ def test_the_file_is_what_the_harness_reads(small_lab: Lab, tmp_path: Path) -> N
 
 def test_how_far_it_is_off_stands_beside_it(small_lab: Lab, tmp_path: Path) -> None:
     one = edited(small_lab)
-    TARGET.export(one, tmp_path / "out")
+    remarks = TARGET.export(one, tmp_path / "out")
     said = (tmp_path / "out" / "README.md").read_text("utf-8")
-    assert one_vector(one).text(one) in said and TARGET.said(one) == (one_vector(one).sentence,)
+    assert one_vector(one).text(one) in said and remarks == (one_vector(one).sentence,)
 
 
 def test_the_modules_output_is_the_residual_stream_at_the_hook(other_preset: OtherPreset) -> None:
