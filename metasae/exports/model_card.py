@@ -1,6 +1,6 @@
 """The model card of SAEs and their meta-SAE: what they are, how good, how they are opened."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
@@ -37,7 +37,7 @@ meta-latents.
 
 ## How good they are
 
-{_quality(lab.report)}
+{_quality(lab.report, folders)}
 
 ## How to open them
 
@@ -66,7 +66,7 @@ def _opening(repo: str) -> str:
     )
 
 
-def _quality(report: Mapping[str, Any]) -> str:
+def _quality(report: Mapping[str, Any], folders: Collection[str]) -> str:
     meta = report["meta_sae"]
     lines = [
         f"- the meta-SAE explains {meta['fve']:.1%} of the variance of the decoder directions with "
@@ -79,5 +79,6 @@ def _quality(report: Mapping[str, Any]) -> str:
         f"held-out text with {one['l0']:.1f} latents a token, and keeps {one['ce_recovered']:.1%} "
         "of the cross-entropy against its mean in its place"
         for one in report.get("saes", ())
+        if f"sae-{one['width']}" in folders
     ]
     return "\n".join(lines)

@@ -17,8 +17,8 @@ from metasae.explorer.graph_chart import OKABE_ITO
 from metasae.explorer.graph_files import exported
 from metasae.explorer.latent_page import LatentPage
 from metasae.explorer.svg import svg_of
+from metasae.exports.reading import json_object
 from metasae.exports.standalone_page import Page, renamed
-from metasae.sources.files import read_json
 from metasae.steering.nats import settled
 
 MOST_CONTEXTS = 20
@@ -59,15 +59,7 @@ class SearchPage:
         Raises:
             UserError: when there is none, or it is none.
         """
-        try:
-            values = read_json(path)
-        except OSError as error:
-            raise UserError(f"{path} can't be read ({error.strerror}).") from error
-        except ValueError as error:
-            raise _no_search(path) from error
-        if not isinstance(values, dict):
-            raise _no_search(path)
-        page = SearchPage(values)
+        page = SearchPage(json_object(path, _no_search(path)))
         try:
             search_page(page)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -24,14 +24,29 @@ def read_edit(path: Path) -> Mapping[str, Any]:
     Raises:
         UserError: when there is none, or it is none.
     """
+    values = json_object(path, _no_edit(path))
+    if "edit" not in values:
+        raise _no_edit(path)
+    return values
+
+
+def json_object(path: Path, otherwise: UserError) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Args:
+        otherwise: raised where it holds none.
+
+    Raises:
+        UserError: that, or that the file can't be read.
+    """
     try:
         values = read_json(path)
     except OSError as error:
         raise UserError(f"{path} can't be read ({error.strerror}).") from error
     except ValueError as error:
-        raise _no_edit(path) from error
-    if not isinstance(values, dict) or "edit" not in values:
-        raise _no_edit(path)
+        raise otherwise from error
+    if not isinstance(values, dict):
+        raise otherwise
     return values
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def test_the_card_is_filled_in(small_lab: Lab) -> None:
         f"{report['fve_control']:.1%}", *folders.values(),
     ):  # fmt: skip
         assert said in card.text, said
+
+
+def test_the_card_tells_of_the_saes_that_are_in_it_alone(small_lab: Lab) -> None:
+    figures = {"fve": 0.5, "l0": 3.0, "ce_recovered": 0.9}
+    saes = [figures | {"width": width} for width in small_lab.preset.widths]
+    lab = replace(small_lab, report=small_lab.report | {"saes": saes})
+    one = model_card(lab, "me/saes", Repository(lab).folders())
+    both = model_card(lab, "me/saes", Repository(lab, all_widths=True).folders())
+    assert "the SAE of 64 latents explains 50.0%" in one and "of 16 latents explains" not in one
+    assert "of 16 latents explains" in both
 
 
 @pytest.fixture
