@@ -1,4 +1,6 @@
-"""Upload the features beside this file to Neuronpedia: python upload_features.py
+"""Upload the features beside this file to Neuronpedia.
+
+Run: python upload_features.py
 
 Needs Neuronpedia's own package (pip install neuronpedia), your key in NEURONPEDIA_API_KEY, and the
 model and the source set, made on neuronpedia.org or with that package.

@@ -1,4 +1,6 @@
-"""Upload the vector beside this file to Neuronpedia: NEURONPEDIA_API_KEY=… python upload_vector.py
+"""Upload the vector beside this file to Neuronpedia.
+
+Run: NEURONPEDIA_API_KEY=… python upload_vector.py
 
 Needs Neuronpedia's own package: pip install neuronpedia
 """

@@ -1,4 +1,6 @@
-"""The edit beside this file in nnsight, as an intervention: python with_nnsight.py MODEL
+"""The edit beside this file in nnsight, as an intervention.
+
+Run: python with_nnsight.py MODEL
 
 In a program of yours, inside ``with model.trace(tokens):``, the two lines on ``block`` below.
 """

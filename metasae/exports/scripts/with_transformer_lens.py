@@ -1,4 +1,6 @@
-"""The edit beside this file in TransformerLens, as a hook: python with_transformer_lens.py MODEL
+"""The edit beside this file in TransformerLens, as a hook.
+
+Run: python with_transformer_lens.py MODEL
 
 In a program of yours: ``bridge.run_with_hooks(tokens, fwd_hooks=[hook(edit, at)])``.
 """

@@ -1,4 +1,6 @@
-"""The edit beside this file in transformers, by one forward hook: python with_transformers.py MODEL
+"""The edit beside this file in transformers, by one forward hook.
+
+Run: python with_transformers.py MODEL
 
 In a program of yours: ``with edited(model, edit, edit.place(tokenizer, prompt)): model(…)``, one
 text a time; ``model.generate`` works as well.
