@@ -86,7 +86,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("search", "explorer"),
     ("studies",),
     ("ravel",),
-    ("release",),
+    ("release", "exports"),
     ("cli",),
 )
 """The parts of ``metasae``, from the ground up; parts on one floor do not know each other."""
@@ -288,6 +288,12 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     "test_public.py": ("__init__",),
     # Values that only mean something in the hands of the module they are made for.
     "explorer/test_graph.py": ("explorer/graph_chart", "explorer/graph_files"),
+    "exports/test_code.py": (
+        "exports/scripts/edit", "exports/scripts/with_transformers",
+        "exports/scripts/with_transformer_lens", "exports/scripts/with_nnsight",
+    ),
+    "exports/test_neuronpedia_features.py": ("exports/scripts/upload_features",),
+    "exports/test_to_huggingface.py": ("exports/model_card",),
     "lab/test_lab.py": ("lab/meta_cards",),
     "release/test_measure.py": ("release/pair_table",),
     "saes/test_formats.py": ("sources/releases",),
@@ -301,6 +307,10 @@ REACHED_BY = {
     "cli/arguments": "--source-latents",
     "cli/cities": "city",
     "cli/steering": "steer",
+    "exports/scripts/upload_features": "upload_features.py",
+    "exports/scripts/with_nnsight": "with_nnsight.py",
+    "exports/scripts/with_transformer_lens": "with_transformer_lens.py",
+    "exports/scripts/with_transformers": "with_transformers.py",
     "lab/meta_cards": "meta_card",
     "lm/blocks": "blocks",
     "release/pair_table": "tokyo_paris",

@@ -13,7 +13,7 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.preset_files import CITIES, folder_of
-from metasae.sources.presets import Opened, Preset
+from metasae.sources.presets import IN_HUB, Opened, Preset
 from metasae.sources.user_presets import preset_of
 from workbench import guests, limits, session
 from workbench.allowed import Allowed, Right, allowed, refusal
@@ -106,9 +106,12 @@ def preset(opened: Opened) -> Preset:
     """The preset of a link, a file or a widget, if the visitor may open it.
 
     Raises:
-        UserError: for a path the visitor may not open, and as `user_presets.preset_of`.
+        UserError: for a path or a repository the visitor may not open, and as
+            `user_presets.preset_of`.
     """
-    if opened.name.endswith(".json"):
+    if opened.name.startswith(IN_HUB):
+        visitor().check(Right.PATHS)
+    elif opened.name.endswith(".json"):
         opened = replace(opened, name=visitor().place(opened.name))
     return preset_of(opened)
 

@@ -15,6 +15,7 @@ from metasae.cli import (
     about,
     cities,
     exploring,
+    exporting,
     ravelling,
     scoring,
     searching,
@@ -28,7 +29,7 @@ from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
 
 _GROUPS = (
-    about, training, cities, exploring, scoring, steering, searching, studying, ravelling
+    about, training, cities, exploring, scoring, steering, searching, studying, ravelling, exporting,
 )  # fmt: skip
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")

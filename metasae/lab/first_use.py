@@ -4,6 +4,7 @@ Made on first use with progress and kept in the cache. A stopped training of the
 with; tables that were not finished are made anew.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.saes.directions import Directions
-from metasae.sources.files import read_json, sha256, write_json
+from metasae.sources.files import read_json, sha256, write_json, written_whole
 from metasae.sources.presets import Preset
+from metasae.sources.releases import SAELENS, repo_folder
 from metasae.text.cities import load_cities
 from metasae.text.prompts import in_contexts
 from metasae.training import meta_sae_run
@@ -47,7 +49,16 @@ def prepare(
 def make_meta(
     preset: Preset, sae: SparseAutoencoder, folder: Path, progress: Progress = silent
 ) -> None:
-    """Train the meta-SAE and its control on Gaussian rows."""
+    """Train the meta-SAE and its control on Gaussian rows, or take the one that was shared."""
+    if preset.meta_source:
+        names = (*SAELENS, formats.REPORT)
+        shared = repo_folder(preset.meta_source, names, progress=progress)
+        Decomposition(sae, formats.load(shared))  # it is one, and of this SAE's width
+        with written_whole(folder / META_SAE) as part:
+            part.mkdir()
+            for name in names:
+                shutil.copyfile(shared / name, part / name)
+        return
     config = replace(RECIPE, width=preset.meta_width)
     config = replace(config, batch=min(config.batch, max(16, sae.width // 3)))
     directions = Directions((preset.sae(sae.width),), (sae.W_dec,))

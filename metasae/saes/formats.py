@@ -139,6 +139,12 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def lossless_dtype(*tensors: Tensor) -> torch.dtype:
+    """Half precision where that loses nothing of any of them, else fp32."""
+    same = all(torch.equal(one.half().float(), one) for one in tensors)
+    return torch.float16 if same else torch.float32
+
+
 def load(folder: Path) -> SparseAutoencoder:
     """The SAE of a folder in SAELens's format or Gemma Scope 2's, in fp32.
 

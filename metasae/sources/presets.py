@@ -15,6 +15,9 @@ from metasae.errors import UserError
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """What a user may call a preset or a meta-SAE of theirs."""
 
+IN_HUB = "hf:"
+"""Stands before the name of a repository of the Hugging Face hub that holds a preset."""
+
 _WITH_META_SAE = re.compile(rf"(.*)\+({NAME.pattern})", re.DOTALL)
 
 
@@ -26,7 +29,8 @@ class Opened:
     `str` writes it and `from_text` reads it; nothing else joins or splits the two.
 
     Attributes:
-        name: of a preset, or the path of its JSON file. Whether there is one isn't looked up.
+        name: of a preset, the path of its JSON file, or ``hf:USER/NAME`` for one of the hub's.
+            Whether there is one isn't looked up.
         meta_sae: name of the user's meta-SAE; empty: the preset's own.
 
     Raises:
@@ -136,13 +140,19 @@ class Preset:
     """Neuronpedia's name of the SAE of a width, with ``{width}`` for the width; empty: none."""
     meta_sae: str = ""
     """Name of the user's meta-SAE in place of the preset's own; empty: the preset's own."""
+    meta_source: str = ""
+    """``REPO:FOLDER`` of the hub with the preset's own meta-SAE; empty: it is shipped, or trained
+    on first use."""
     file: Path | None = None
     """The JSON file it was opened by, in full; None: it was opened by its name."""
+    repo: str = ""
+    """The hub's repository whose preset this is; empty: none's."""
 
     @property
     def opened(self) -> Opened:
         """Its name or file and its meta-SAE's name: `user_presets.preset_of` gives it again."""
-        return Opened(str(self.file or self.name), self.meta_sae)
+        there = f"{IN_HUB}{self.repo}" if self.repo else str(self.file or self.name)
+        return Opened(there, self.meta_sae)
 
     @property
     def kept_as(self) -> str:
@@ -151,13 +161,14 @@ class Preset:
         The name of a preset that isn't built in may stand for another model tomorrow, or in another
         file, so a hash of what it opens follows it.
         """
-        if self.file is None and self.name in PRESETS:
+        if self.file is None and not self.repo and self.name in PRESETS:
             return self.name
         origin = self.model.origin
         about = (
             f"{origin.repo}@{origin.revision}" if isinstance(origin, Hub) else str(origin),
             self.model.start_token, self.model.centred, self.hook_layer,
             self.widths, self.width, self.meta_width, self.saes,
+            *([self.meta_source] if self.meta_source else []),
         )  # fmt: skip
         return f"{self.name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
 

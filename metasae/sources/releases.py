@@ -4,6 +4,8 @@ The layouts of SAELens and of Gemma Scope 2 are downloaded as they are. SAEs of 
 read by SAELens and kept in its format.
 """
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,9 @@ SAELENS = Layout("cfg.json", "sae_weights.safetensors")
 
 GEMMA_SCOPE = Layout("config.json", "params.safetensors")
 
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+"""Name of a repository of the hub."""
+
 LAYOUTS = {None: SAELENS, "gemma_3": GEMMA_SCOPE}
 """By SAELens's name of a layout's conversion."""
 
@@ -39,7 +44,8 @@ def release_folder(source: str, size: int = 0, progress: Progress = silent) -> P
     """The folder of an SAE of a release, fetched on first use.
 
     Args:
-        source: ``RELEASE:ID`` as in SAELens's table of pretrained SAEs.
+        source: ``RELEASE:ID`` as in SAELens's table of pretrained SAEs, or ``USER/NAME:FOLDER`` of
+            a repository of the hub in SAELens's layout.
         size: bytes of its weights, for the error when they can't be fetched.
 
     Raises:
@@ -49,6 +55,8 @@ def release_folder(source: str, size: int = 0, progress: Progress = silent) -> P
 
     release, _, sae_id = source.partition(":")
     known = get_pretrained_saes_directory()
+    if release not in known and REPOSITORY.fullmatch(release):
+        return repo_folder(source, SAELENS, size, progress)
     if release not in known:
         raise UserError(
             f'SAELens knows no release "{release}"; its documentation lists them, for example '
@@ -67,6 +75,23 @@ def release_folder(source: str, size: int = 0, progress: Progress = silent) -> P
         )
         return hub.hub_folder(Hub(entry.repo_id, "main", files), progress) / inside
     return _converted(release, sae_id, f"{inside} of {entry.repo_id}", progress)
+
+
+def repo_folder(
+    source: str, names: Sequence[str], size: int = 0, progress: Progress = silent
+) -> Path:
+    """A folder of a repository of the hub, fetched on first use.
+
+    Args:
+        source: ``USER/NAME:FOLDER``.
+        names: of its files.
+
+    Raises:
+        UserError: as `hub.hub_folder`.
+    """
+    repo, _, inside = source.partition(":")
+    files = tuple(HubFile(f"{inside}/{name}", size or 1_000) for name in names)
+    return hub.hub_folder(Hub(repo, "main", files), progress) / inside
 
 
 def _converted(release: str, sae_id: str, what: str, progress: Progress) -> Path:

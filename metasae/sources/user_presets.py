@@ -1,8 +1,8 @@
-"""Presets by name or file: the built-in ones and those the user wrote.
+"""Presets by name, file or repository of the hub: the built-in ones and those people wrote.
 
 A user's preset is a JSON file with ``name``, ``model`` (a folder, or ``REPO@COMMIT`` of the hub),
-``saes`` (folders or ``RELEASE:ID``, narrow to wide) and, where the SAEs' own configuration doesn't
-say them, ``hook_layer``, ``widths`` and ``start_token``.
+``saes`` (folders, ``RELEASE:ID`` or ``USER/NAME:FOLDER`` of the hub, narrow to wide) and, where the
+SAEs' own configuration doesn't say them, ``hook_layer``, ``widths`` and ``start_token``.
 """
 
 import json
@@ -18,7 +18,9 @@ from pydantic import NonNegativeInt, PositiveInt, ValidationError
 from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.files import expanded, read_json, write_json
+from metasae.sources.hub import hub_folder
 from metasae.sources.presets import (
+    IN_HUB,
     NAME,
     PRESETS,
     Hub,
@@ -29,7 +31,7 @@ from metasae.sources.presets import (
     usual_width,
 )
 from metasae.sources.records import from_values
-from metasae.sources.releases import SAELENS, is_release
+from metasae.sources.releases import REPOSITORY, SAELENS, is_release
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Written:
     meta_width: PositiveInt | None = None
     start_token: NonNegativeInt | None = None
     centre_writing_weights: bool | None = None
+    meta_sae: str | None = None
 
 
 _KEYS = {field.name for field in fields(_Written)}
@@ -61,6 +64,7 @@ _WANTED = {
     "meta_width": "give the preset's meta_width, a number from 1",
     "start_token": "give the preset's start_token, the number of a token",
     "centre_writing_weights": "give true or false",
+    "meta_sae": "give the preset's meta_sae as USER/NAME:FOLDER of the hub",
 }
 """By key, what to do about a value of the wrong kind."""
 
@@ -89,6 +93,9 @@ class _ModelConfig:
     n_embd: PositiveInt | None = None
 
 
+HUB_FILE = "preset.json"
+"""Name of the file that says what preset a repository of the hub holds."""
+
 _HOOK = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
 
 
@@ -113,7 +120,7 @@ def resolved(opened: Opened) -> Opened:
     Raises:
         UserError: for a path in the home folder of a user this machine doesn't know.
     """
-    if not opened.name.endswith(".json"):
+    if not opened.name.endswith(".json") or opened.name.startswith(IN_HUB):
         return opened
     return replace(opened, name=str(expanded(opened.name).resolve()))
 
@@ -128,6 +135,8 @@ def preset_of(opened: Opened) -> Preset:
     own = cache.own_presets() / f"{name}.json"
     if name in PRESETS:
         preset = PRESETS[name]
+    elif name.startswith(IN_HUB):
+        preset = _of_hub(name.removeprefix(IN_HUB))
     elif name.endswith(".json"):
         preset = replace(read_preset(Path(name)), file=Path(name))
     elif NAME.fullmatch(name) and own.exists():
@@ -135,6 +144,25 @@ def preset_of(opened: Opened) -> Preset:
     else:
         raise UserError(f'There is no preset "{opened}"; choose one of: {", ".join(names())}.')
     return replace(preset, meta_sae=opened.meta_sae)
+
+
+def _of_hub(repo: str) -> Preset:
+    """The preset that a repository of the hub holds, its file fetched on first use.
+
+    Raises:
+        UserError: for a name that is no repository's, a preset of folders on somebody's machine,
+            and as `hub.hub_folder` and `read_preset`.
+    """
+    if not REPOSITORY.fullmatch(repo):
+        raise UserError(f'"{IN_HUB}{repo}" names no repository; write {IN_HUB}USER/NAME.')
+    folder = hub_folder(Hub(repo, "main", (HubFile(HUB_FILE, 1_000),)))
+    preset = read_preset(folder / HUB_FILE)
+    if isinstance(preset.model.origin, Path) or not all(map(is_release, preset.saes)):
+        raise UserError(
+            f"The preset of {repo} names folders on somebody's machine; a shared one names what is "
+            "on the hub."
+        )
+    return replace(preset, repo=repo)
 
 
 def keep(values: Mapping[str, Any]) -> Preset:
@@ -223,6 +251,7 @@ def parse(values: Mapping[str, Any]) -> Preset:
         meta_width=written.meta_width or usual_width(opened),
         saes=tuple(map(_in_full, written.saes)),
         opened_width=opened,
+        meta_source=written.meta_sae or "",
     )
 
 
@@ -293,7 +322,9 @@ def _model(written: _Written) -> ModelSource:
                 "that transformers' save_pretrained wrote."
             ) from error
         return _source(folder.resolve().name, folder.resolve(), config, written)
-    match = re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", written.model)
+    if written.model in PRESETS:
+        return PRESETS[written.model].model
+    match = re.fullmatch(rf"({REPOSITORY.pattern})@([0-9a-f]{{40}})", written.model)
     if not match:
         raise UserError(
             f'There is no model folder "{written.model}"; for a model of the hub write '

@@ -152,7 +152,8 @@ def test_with_a_password_nothing_is_shown_before_it(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/x.json", "../x.json", "~/x.json", "~nobody-has-this-name/x.json", "a\0.json"]
+    "name",
+    ["/etc/x.json", "../x.json", "~/x.json", "~nobody-has-this-name/x.json", "a\0.json", "hf:me/x"],
 )
 def test_a_link_with_a_path_reads_no_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(path: Path) -> Any:

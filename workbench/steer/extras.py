@@ -16,7 +16,7 @@ from workbench import session
 from workbench.files import download
 from workbench.frame import failed
 from workbench.state import Setting, Writing
-from workbench.steer import citing, continuations, experiments
+from workbench.steer import citing, continuations, experiments, to_tools
 from workbench.steer.continuations import Written
 from workbench.steer.tables import csv_file, json_file, view_from_json
 from workbench.text import coded, escape
@@ -244,6 +244,7 @@ def files(lab: Lab, outcome: Outcome) -> None:
             session.notify(str(error))
 
     st.file_uploader("Load a downloaded JSON", "json", key="upload", on_change=uploaded)
+    to_tools.offered(lab, view, outcome)
     citing.cite(lab, outcome, link, name)
 
 

@@ -25,6 +25,7 @@ NEEDED = {
     "decompose": ["5"],
     "city": ["Tokyo"],
     "study": ["max-cosine"],
+    "export": ["--to", "lm-eval", "--latents", "5"],
 }
 """Words without which a command does nothing."""
 
@@ -67,7 +68,7 @@ def needed(command: str, tmp_path: Path) -> list[str]:
     if command == "train-meta":
         formats.save(random_sae(6, 12, k=2), tmp_path / "sae")
         words += ["--sae", str(tmp_path / "sae")]
-    if command in ("train-meta", "train-sae"):
+    if command in ("train-meta", "train-sae", "export"):
         words += ["--out", str(tmp_path / "made")]
     return words
 
@@ -75,10 +76,11 @@ def needed(command: str, tmp_path: Path) -> list[str]:
 def test_every_command_with_numbers_is_tried() -> None:
     assert {command for command, _ in numeric()} == {
         "steer", "search", "graph", "decompose", "latents", "describe", "train-meta", "train-sae",
-        "study", "ravel",
+        "study", "ravel", "export",
     }  # fmt: skip
     assert set(with_out()) == {
-        "build", "describe", "graph", "ravel", "search", "study", "train-meta", "train-sae"
+        "build", "describe", "export", "graph", "ravel", "search", "study", "train-meta",
+        "train-sae",
     }  # fmt: skip
 
 
@@ -86,7 +88,7 @@ BOUNDED = [
     (command, option)
     for command, option in numeric()
     if option != "latent" and (command, option) not in {
-        (name, "--width") for name in ("decompose", "latents", "describe")
+        (name, "--width") for name in ("decompose", "latents", "describe", "export")
     }
 ]  # fmt: skip
 """Those whose bounds do not depend on what is open: refused before it is opened."""

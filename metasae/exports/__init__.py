@@ -1,0 +1,1 @@
+"""What was found here, in other tools' formats: edits, directions, pages, SAEs."""

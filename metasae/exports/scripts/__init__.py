@@ -1,0 +1,1 @@
+"""Scripts that exports carry along: they run without this package."""
