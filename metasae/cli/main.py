@@ -17,6 +17,7 @@ from metasae.cli import (
     exploring,
     ravelling,
     searching,
+    serving,
     steering,
     studying,
     training,
@@ -25,8 +26,11 @@ from metasae.cli.arguments import Command
 from metasae.errors import UserError
 from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
+from metasae.version import __version__
 
-_GROUPS = (about, training, cities, exploring, steering, searching, studying, ravelling)
+_GROUPS = (
+    serving, about, training, cities, exploring, steering, searching, studying, ravelling,
+)  # fmt: skip
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")
 """Libraries that announce themselves or warn of what is no concern of the person here."""
@@ -93,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="metasae",
         description="Take SAE latents apart into meta-latents and edit a model with the pieces.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, text: str, preset: bool = True) -> argparse.ArgumentParser:
