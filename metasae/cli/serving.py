@@ -12,6 +12,9 @@ from typing import Any
 from metasae.cli.arguments import Add, whole
 from metasae.errors import UserError
 
+_REPLACES = os.name == "posix"
+"""Whether a process can be put in the place of another under the same number."""
+
 
 def register(add: Add) -> None:
     """Declare the command."""
@@ -43,10 +46,13 @@ def workbench(arguments: argparse.Namespace) -> Closed:
 
     Where the system can, the server takes the place of this process: who stops the command stops
     the server.
+
+    Raises:
+        UserError: where the app isn't installed, or the server ended with an error.
     """
     words = [sys.executable, *server(arguments.port, arguments.options)]
     sys.stdout.flush()
-    if os.name == "posix":
+    if _REPLACES:
         os.execv(words[0], words)
     if code := subprocess.call(words):
         raise UserError(f"The server ended with code {code}; what it said stands above.")

@@ -99,6 +99,7 @@ def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Pa
 
 def test_a_checkpoint_of_a_newer_version_is_told_from_a_damaged_one(tmp_path: Path) -> None:
     trainer = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
+    trainer.advance()
     trainer.save(tmp_path / "c")
     with safe_open(tmp_path / "c", "pt") as file:
         header = file.metadata()
