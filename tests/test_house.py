@@ -361,7 +361,7 @@ def test_every_file_of_tests_is_a_modules() -> None:
 
 
 def test_the_app_is_reachable_from_this_machine_only() -> None:
-    config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))
+    config = tomllib.loads((ROOT / "workbench/.streamlit/config.toml").read_text(encoding="utf-8"))
     assert config["server"]["address"] in ("localhost", "127.0.0.1")
     assert config["server"].get("enableXsrfProtection", True) is True
     assert config["server"].get("enableCORS", True) is True
