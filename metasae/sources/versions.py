@@ -66,7 +66,7 @@ MASK = Format()
 """Of a learned mask's file (`ravel.masks`)."""
 
 SEARCH = Format()
-"""Of the JSON files in a search's folder (`search.job`, `search.pairs_job`)."""
+"""Of the JSON files in a search's folder (`search.job_files`)."""
 
 TRAINING = Format()
 """Of a training's request, its checkpoints and its residuals (`training`)."""
