@@ -97,7 +97,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     _run(unpacked, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(here), ".")
     (wheel,) = here.glob("*.whl")
     environment = here / "environment"
-    venv.create(environment)
+    venv.create(environment, symlinks=os.name != "nt")
     (site,) = environment.rglob("site-packages")
     others = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (site / "others.pth").write_text("\n".join(others) + "\n")
