@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from streamlit import config
 
 from metasae.cli.main import _TALKATIVE
 from metasae.lab.lab import Lab, open_lab
@@ -49,6 +50,10 @@ QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBO
 """Variables that `metasae.cli.main` sets."""
 
 HERE = Path(__file__).parent
+
+# As with `streamlit run`: the settings beside the app hold for pages drawn without a server, too.
+config._main_script_path = str(HERE.parent / "workbench" / "app.py")
+config.get_config_options(force_reparse=True)
 
 # On a busy machine an example takes as long as it takes.
 settings.register_profile("tests", deadline=None)

@@ -289,8 +289,10 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     # Values that only mean something in the hands of the module they are made for.
     "explorer/test_graph.py": ("explorer/graph_chart", "explorer/graph_files"),
     "exports/test_code.py": (
-        "exports/scripts/edit", "exports/scripts/with_transformers",
-        "exports/scripts/with_transformer_lens", "exports/scripts/with_nnsight",
+        "exports/scripts/edit",
+        "exports/scripts/with_transformers",
+        "exports/scripts/with_transformer_lens",
+        "exports/scripts/with_nnsight",
     ),
     "exports/test_neuronpedia_features.py": ("exports/scripts/upload_features",),
     "exports/test_to_huggingface.py": ("exports/model_card",),
@@ -372,7 +374,7 @@ def test_every_file_of_tests_is_a_modules() -> None:
 
 
 def test_the_app_is_reachable_from_this_machine_only() -> None:
-    config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))
+    config = tomllib.loads((ROOT / "workbench/.streamlit/config.toml").read_text(encoding="utf-8"))
     assert config["server"]["address"] in ("localhost", "127.0.0.1")
     assert config["server"].get("enableXsrfProtection", True) is True
     assert config["server"].get("enableCORS", True) is True

@@ -8,14 +8,14 @@ from workbench.frame import failed, ink
 
 look.configure()
 pages = [
-    st.Page("../pages/steer.py", title="Steer", default=True),
-    st.Page("../pages/enumerate.py", title="Enumerate"),
-    st.Page("../pages/latents.py", title="Latents"),
-    st.Page("../pages/meta_latents.py", title="Meta-latents", url_path="meta-latents"),
-    st.Page("../pages/graph.py", title="Graph"),
-    st.Page("../pages/studies.py", title="Studies"),
-    st.Page("../pages/ravel.py", title="RAVEL"),
-    st.Page("../pages/train.py", title="Train"),
+    st.Page(navigation.PAGES / "steer.py", title="Steer", default=True),
+    st.Page(navigation.PAGES / "enumerate.py", title="Enumerate"),
+    st.Page(navigation.PAGES / "latents.py", title="Latents"),
+    st.Page(navigation.PAGES / "meta_latents.py", title="Meta-latents", url_path="meta-latents"),
+    st.Page(navigation.PAGES / "graph.py", title="Graph"),
+    st.Page(navigation.PAGES / "studies.py", title="Studies"),
+    st.Page(navigation.PAGES / "ravel.py", title="RAVEL"),
+    st.Page(navigation.PAGES / "train.py", title="Train"),
 ]
 inside = door.let_in()
 page = st.navigation(pages, position="top" if inside else "hidden")

@@ -7,16 +7,19 @@ drawn, goes there.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import streamlit as st
 
 from workbench import session
 
+_APP = Path(__file__).parent
+
+PAGES = next(folder for folder in (_APP / "_pages", _APP.parent / "pages") if folder.is_dir())
+"""Where the pages are: inside the app where it is installed, beside it in a checkout."""
+
 LATENTS, METAS, STEER, GRAPH = (
-    "../pages/latents.py",
-    "../pages/meta_latents.py",
-    "../pages/steer.py",
-    "../pages/graph.py",
+    str(PAGES / f"{name}.py") for name in ("latents", "meta_latents", "steer", "graph")
 )
 
 _CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real",

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from metasae.errors import UserError
 from metasae.explorer.lists import LONGEST, Listed
 from metasae.sources.presets import EMBEDDED, Opened
+from metasae.sources.versions import LINK
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.link import (
     VERSION,
@@ -23,7 +24,6 @@ from metasae.steering.link import (
     edit_from_text,
     edit_to_text,
     plain,
-    quoted,
     steer_query,
 )
 from metasae.steering.questions import split_answers
@@ -164,14 +164,19 @@ class View:
         """The view a link or a file describes; an empty query is the default view.
 
         Raises:
-            LinkError: a link of another version, or one that is damaged.
+            LinkError: a link of a newer version, or one that is damaged.
         """
         if not query:
             return cls()
-        version = query.get("v", VERSION)
-        if version != VERSION:
-            both = f'of version "{quoted(version)}" and this workbench reads version {VERSION}'
-            raise LinkError(f"it is {both}", f"This link is {both}; it shows the default instead.")
+        version = query.get("v", "1")
+        if not re.fullmatch(r"[1-9]\d{0,8}", str(version)):
+            raise damaged("v", version)
+        if int(version) > LINK.newest:
+            both = f'of version "{version}" and this workbench reads up to {VERSION}'
+            raise LinkError(
+                f"it is {both}",
+                f"This link is {both}: update metasae to follow it; it shows the default instead.",
+            )
         setting, writing = Setting(), Writing()
         return cls(
             setting=Setting(

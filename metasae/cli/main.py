@@ -19,6 +19,7 @@ from metasae.cli import (
     ravelling,
     scoring,
     searching,
+    serving,
     steering,
     studying,
     training,
@@ -27,9 +28,11 @@ from metasae.cli.arguments import Command
 from metasae.errors import UserError
 from metasae.sources.files import json_text
 from metasae.sources.presets import EMBEDDED, Opened
+from metasae.version import __version__
 
 _GROUPS = (
-    about, training, cities, exploring, scoring, steering, searching, studying, ravelling, exporting,
+    serving, about, training, cities, exploring, scoring, steering, searching, studying,
+    ravelling, exporting,
 )  # fmt: skip
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")
@@ -98,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="metasae",
         description="Take SAE latents apart into meta-latents and edit a model with the pieces.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, text: str, preset: bool = True) -> argparse.ArgumentParser:

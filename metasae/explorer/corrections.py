@@ -11,6 +11,7 @@ from metasae.sources import cache
 from metasae.sources.files import json_text, json_values, written_whole
 from metasae.sources.presets import Preset
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import LABELS, NewerError
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,19 @@ class Corrections:
 
     def to_json(self) -> str:
         """The content of the file people share."""
-        return json_text(to_values(self)) + "\n"
+        return json_text(LABELS.stamp | to_values(self)) + "\n"
 
     @staticmethod
     def from_json(content: str | bytes) -> "Corrections":
         """The corrections `to_json` wrote.
 
         Raises:
-            UserError: for any other content.
+            UserError: for any other content, or that of a newer version.
         """
         try:
-            read = from_values(Corrections, json_values(content))
+            values = json_values(content)
+            LABELS.check(values, "This file of labels")
+            read = from_values(Corrections, values)
             labels = {
                 kind: {str(int(index)): text[:LONGEST] for index, text in group.items()}
                 for kind, group in read.labels.items()
@@ -133,6 +136,8 @@ def load_corrections(preset: Preset, sae: str, meta_sae: str) -> Corrections:
         if path.exists():
             try:
                 corrections = Corrections.from_json(path.read_bytes())
+            except NewerError as error:
+                raise UserError(f"{path}: {error}") from error
             except (OSError, UserError) as error:
                 raise UserError(
                     f"{path} is damaged; move it away to go on without the labels in it."

@@ -17,6 +17,7 @@ from metasae.lab.lab import Lab
 from metasae.progress import Progress, silent
 from metasae.saes import neighbours
 from metasae.sources.files import CHECKED, write_json, written_whole
+from metasae.sources.versions import EVIDENCE
 from metasae.text.windows import Windows
 
 FILES = (
@@ -134,7 +135,7 @@ def relabel(
             _write(table, out / f"labels-{META}.parquet")
             about = {"copies": copies, "meta_sae": lab.provenance.meta_sae}
             report[META] = labels.summary(table) | about
-    write_json(out / REPORT, label_report(out) | report)
+    write_json(out / REPORT, label_report(out) | EVIDENCE.stamp | report)
     return report
 
 

@@ -28,6 +28,7 @@ from metasae.sources import cache
 from metasae.sources.files import CHECKED, CHECKING, read_json, write_json, written_whole
 from metasae.sources.presets import Preset
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import EVIDENCE
 from metasae.text.documents import is_written
 from metasae.text.windows import Windows
 
@@ -178,17 +179,19 @@ class Evidence:
         )
         with written_whole(folder / f"counts-{width}.parquet") as part:
             rows.to_parquet(part, index=False, compression="zstd", **CHECKED)
-        write_json(folder / f"facts-{width}.json", to_values(facts))
+        write_json(folder / f"facts-{width}.json", EVIDENCE.stamp | to_values(facts))
 
     @staticmethod
     def load(folder: Path, width: int) -> "Evidence":
         """Read the evidence of one width.
 
         Raises:
-            UserError: when it is missing or damaged.
+            UserError: when it is missing, damaged, or of a newer version.
         """
         try:
-            facts = from_values(_Facts, read_json(folder / f"facts-{width}.json"))
+            values = read_json(folder / f"facts-{width}.json")
+            EVIDENCE.check(values, f"The evidence of the {width:,} latents in {folder}")
+            facts = from_values(_Facts, values)
             contexts = pd.read_parquet(folder / f"contexts-{width}.parquet", **CHECKING)
             # Sums of pages leave out the names of columns: another one is none of ours.
             contexts = contexts[["latent", "context", "window", "position", "activation"]]

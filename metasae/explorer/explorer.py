@@ -25,6 +25,7 @@ from metasae.progress import Progress, silent
 from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.files import CHECKING, read_json
+from metasae.sources.versions import EVIDENCE
 from metasae.text import kept_windows
 from metasae.text.windows import Windows
 
@@ -41,9 +42,15 @@ REPORT = "labels.json"
 
 
 def label_report(folder: Path) -> dict[str, Any]:
-    """What the folder's `REPORT` says; empty where there is none that can be read."""
+    """What the folder's `REPORT` says; empty where there is none that can be read.
+
+    Raises:
+        UserError: when a newer version of this package wrote it.
+    """
     try:
-        return dict(read_json(folder / REPORT))
+        told = dict(read_json(folder / REPORT))
+        EVIDENCE.check(told, f"What is known of the labels in {folder}")
+        return told
     except (OSError, ValueError, TypeError):
         _log.info("%s does not say how good its labels are", folder, exc_info=True)
         return {}

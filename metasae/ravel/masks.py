@@ -21,14 +21,12 @@ from metasae.ravel.scores import table
 from metasae.sources import cache
 from metasae.sources.files import json_values, read_json, remove, write_json
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import KEY, MASK
 from metasae.steering.edit_space import Piece, exchanged
 from metasae.steering.edits import Edit, EditOptions, MetaLatentEdit
 from metasae.steering.link import quoted
 from metasae.steering.provenance import Provenance
 from metasae.studies.result_folder import StoredFinding
-
-FORMAT = 1
-"""Of a mask's file; another one is refused."""
 
 _NAME = re.compile(r"\w[\w ,()-]{0,59}")
 
@@ -142,7 +140,7 @@ class Mask:
 
     def to_dict(self) -> dict[str, Any]:
         """What its file holds."""
-        return {"format": FORMAT} | to_values(self)
+        return MASK.stamp | to_values(self)
 
 
 def masked(lab: Lab, edit: Edit, masks: Sequence[Mask], pieces: Sequence[Piece]) -> Edit:
@@ -244,7 +242,7 @@ def read(path: Path) -> Mask:
     """A mask that was saved.
 
     Raises:
-        UserError: when it is none, is damaged, or of another format.
+        UserError: when it is none, is damaged, or of a newer version.
     """
     try:
         values = read_json(path)
@@ -271,12 +269,11 @@ def from_text(text: str | bytes, name: str) -> Mask:
 def _from_dict(values: Any, where: str) -> Mask:
     try:
         written = dict(values)
-        number = written.pop("format")
+        MASK.check(written, where)
+        written.pop(KEY, None)
         mask = from_values(Mask, written)
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(where) from error
-    if number != FORMAT:
-        raise UserError(f"{where} was written by another version of this package; save it anew.")
     if not mask.pieces or min(mask.pieces) < 0 or not _NAME.fullmatch(mask.name):
         raise _damaged(where)
     return mask

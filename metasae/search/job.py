@@ -44,14 +44,21 @@ from metasae.search.exhaustive import (
     worth_screening,
 )
 from metasae.search.export import export
-from metasae.search.job_files import Cost, State, check_owner, claim, digest, read_record
+from metasae.search.job_files import (
+    Cost,
+    State,
+    check_owner,
+    claim,
+    digest,
+    read_record,
+    write_record,
+)
 from metasae.search.loop import gather
 from metasae.search.part_files import PartFiles, PartWriter, ScoredWriter
 from metasae.search.patterns import BestByPattern
 from metasae.search.spec import Spec, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
-from metasae.sources.files import write_json
 from metasae.steering.experiment import Experiment
 from metasae.steering.verdict import OTHER, pattern_name
 
@@ -257,7 +264,7 @@ class Job:
         return self._finish(Summary(patterns, count, writer.rows, writer.seconds, False))
 
     def _finish(self, summary: Summary) -> Summary:
-        write_json(self._done, self.about | summary.to_dict())
+        write_record(self._done, self.about | summary.to_dict())
         return summary
 
     def results(self) -> pd.DataFrame:

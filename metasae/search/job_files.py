@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from metasae.errors import UserError
 from metasae.sources.files import read_json, write_json
+from metasae.sources.versions import SEARCH, NewerError
 
 T = TypeVar("T")
 
@@ -31,12 +32,25 @@ def read_record(path: Path, make: Callable[[Any], T]) -> T:
     """What was made of a file's JSON-able values.
 
     Raises:
-        UserError: when it is damaged.
+        UserError: when it is damaged, or of a newer version.
     """
     try:
-        return make(read_json(path))
+        values = read_json(path)
+        SEARCH.check(values, str(path))
+        return make(values)
+    except NewerError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise damaged(path) from error
+
+
+def write_record(path: Path, values: dict[str, Any]) -> None:
+    """Write a file that `read_record` reads.
+
+    Raises:
+        UserError: when it can't be written.
+    """
+    write_json(path, SEARCH.stamp | values)
 
 
 def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> bool:
@@ -49,7 +63,7 @@ def claim(folder: Path, identity: str, values: Callable[[], dict[str, Any]]) -> 
     """
     path = folder / "job.json"
     if not path.exists():
-        write_json(path, values())
+        write_record(path, values())
     owner, bf16 = read_record(path, lambda values: (values["id"], bool(values["bf16"])))
     check_owner(folder, owner, identity)
     return bf16

@@ -23,12 +23,11 @@ from metasae.search.estimate import estimated, usual_budget
 from metasae.search.exhaustive import MOST_EXACT, bf16_is_fast, check_size, search
 from metasae.search.export import export
 from metasae.search.job import Job, screens
-from metasae.search.job_files import Cost, State, claim, digest, read_record
+from metasae.search.job_files import Cost, State, claim, digest, read_record, write_record
 from metasae.search.patterns import FoundEdit
 from metasae.search.spec import Spec, asked, combinations_of, experiment_about, experiment_of
 from metasae.search.summary import Summary
 from metasae.sources import cache
-from metasae.sources.files import write_json
 from metasae.steering.outcome import UNITS
 from metasae.steering.questions import remarks
 from metasae.steering.verdict import pattern_text
@@ -245,7 +244,7 @@ class PairsJob:
         each = partial(search_each, self.most, fast)
         with closing((spread or here(self.lab))(each, specs)) as coming:
             for at, pair in coming:
-                write_json(self._path(missing[at]), pair.to_dict())
+                write_record(self._path(missing[at]), pair.to_dict())
                 done += 1
                 total = len(self.specs)
                 progress("Searching pairs", done / total, f"{done:,} of {total:,} pairs")

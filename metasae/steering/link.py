@@ -9,11 +9,12 @@ from urllib.parse import quote, unquote
 
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
+from metasae.sources.versions import LINK
 from metasae.steering.conditions import Condition
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
 from metasae.text.prompts import DEFAULT_WORDING
 
-VERSION = "1"
+VERSION = str(LINK.newest)
 
 Latents = tuple[int, ...]
 

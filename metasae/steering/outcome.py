@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from metasae.sources.versions import EDIT
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import Edit
 from metasae.steering.own_words import OwnTokens, OwnWord, own_words
@@ -293,6 +294,7 @@ class Outcome:
             )
         ]
         return {
+            **EDIT.stamp,
             "attributes": attributes,
             "sentence": self.sentence,
             "source": {"label": self.source.label, "latents": list(self.source.latents)},

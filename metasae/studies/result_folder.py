@@ -16,13 +16,10 @@ import pandas as pd
 
 from metasae.errors import UserError
 from metasae.explorer.svg import svg_of
-from metasae.sources import files
+from metasae.sources import files, versions
 from metasae.sources.files import CHECKED, CHECKING, read_json, write_json, written_whole
 from metasae.steering.provenance import Provenance, Weights
 from metasae.studies.study import Finding, Study
-
-FORMAT = 1
-"""Of the folder; a newer one is refused."""
 
 RESULT, TABLES, CHARTS = "result.json", "tables", "charts"
 
@@ -128,7 +125,7 @@ def write(
         write_json(
             part / RESULT,
             {
-                "format": FORMAT,
+                **versions.RESULT.stamp,
                 "study": study.name,
                 "configuration": asdict(configuration),
                 "seeds": seeds,
@@ -153,12 +150,7 @@ def read(folder: Path) -> StoredFinding:
     """
     try:
         values = read_json(folder / RESULT)
-        number = int(values["format"])
-        if number > FORMAT:
-            raise UserError(
-                f"{folder} was written by a newer version of this package (format {number}); "
-                "update it to open this result."
-            )
+        versions.RESULT.check(values, str(folder))
         return StoredFinding(
             study=str(values["study"]),
             configuration=dict(values["configuration"]),

@@ -10,7 +10,6 @@ import logging
 import re
 import shutil
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from metasae.sources import cache
 from metasae.sources.files import read_json, remove, write_json, written_whole
 from metasae.sources.locks import claimed, is_claimed
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import KEY, RUN, NewerError
 from metasae.steering.provenance import Provenance
 from metasae.studies import result_folder
 from metasae.studies.parts import Parts
@@ -32,9 +32,6 @@ from metasae.studies.registry import study as named
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.seeds import meta_saes
 from metasae.studies.study import Material, Study
-
-FORMAT = 1
-"""Of a run's folder; another one is refused."""
 
 ASKED, PARTS, RESULT, _LOCK = "asked.json", "parts", "result", "lock"
 
@@ -62,7 +59,8 @@ class Asked:
     @property
     def identity(self) -> str:
         """A short name; equal exactly when the same result is to be expected."""
-        return digest({"format": FORMAT} | to_values(self))
+        # Part of the name, whatever the version of the folder's files.
+        return digest({"format": 1} | to_values(self))
 
 
 @dataclass(frozen=True)
@@ -150,6 +148,8 @@ class Run:
         if self.finished:
             try:
                 return self.result()
+            except NewerError:
+                raise
             except UserError:
                 _log.info("%s is worked out anew", self.folder, exc_info=True)
         self.check_opened(lab)
@@ -212,17 +212,20 @@ def begin(lab: Lab, study: Study, configuration: Any, seeds: int, anew: bool = F
         anew: delete what was found or worked out before.
 
     Raises:
-        UserError: when the disk is full or can't be written, or a process works on what is to be
-            deleted.
+        UserError: when the disk is full or can't be written, a process works on what is to be
+            deleted, or a newer version of this package began it.
     """
     asked = Asked(study.name, asdict(configuration), seeds, lab.provenance)
     run = Run(asked, datetime.now(UTC).isoformat(timespec="seconds"))
     if anew:
         run.delete()
-    # What is not there, or damaged, is written: what it says follows from its name.
-    with suppress(UserError):
+    try:
         return opened(asked.identity)
-    write_json(run.folder / ASKED, {"format": FORMAT, "began": run.began} | to_values(asked))
+    except NewerError:
+        raise
+    except UserError:
+        # It is not there, or damaged: what it says follows from its name.
+        write_json(run.folder / ASKED, RUN.stamp | {"began": run.began} | to_values(asked))
     return run
 
 
@@ -230,19 +233,16 @@ def opened(identity: str) -> Run:
     """A run that was begun.
 
     Raises:
-        UserError: when there is none of this name, or its folder is damaged or of another format.
+        UserError: when there is none of this name, or its folder is damaged or of a newer version.
     """
     folder = cache.study_run(identity)
     if not _IDENTITY.fullmatch(identity) or not folder.is_dir():
         raise UserError(f'There is no run "{identity[:40]}" of a study here; ask the study anew.')
     try:
         values = read_json(folder / ASKED)
-        written, began = values.pop("format"), str(values.pop("began"))
-        if written != FORMAT:
-            raise UserError(
-                f"{folder} was written by another version of this package (format {written}); ask "
-                "the study anew."
-            )
+        RUN.check(values, str(folder))
+        values.pop(KEY, None)
+        began = str(values.pop("began"))
         asked = from_values(Asked, values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder) from error

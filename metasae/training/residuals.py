@@ -24,6 +24,7 @@ from metasae.lm.language_model import LanguageModel
 from metasae.lm.matmul import fast_dtype
 from metasae.progress import Progress, silent
 from metasae.sources.files import need_space, read_json, write_json
+from metasae.sources.versions import TRAINING
 from metasae.text.windows import Windows, length_batches
 
 
@@ -82,6 +83,7 @@ def collect(
             ) from error
     with _undamaged(folder):
         facts = read_json(done)
+        TRAINING.check(facts, f"The folder {folder}")
         count, width = facts["rows"], model.d_model
         resid = np.memmap(folder / "resid.f16", dtype=np.float16, mode="r", shape=(count, width))
         place = np.fromfile(folder / "place.i32", dtype=np.int32, count=3 * count)
@@ -129,6 +131,7 @@ def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Pro
     if state_file.exists():
         with _undamaged(folder):
             state = read_json(state_file)
+            TRAINING.check(state, f"The folder {folder}")
             total = np.array(state["sum"]).reshape(width)
     else:
         need_space(folder, tokens_in_all * width * 2, "Keeping the residuals")
@@ -162,9 +165,9 @@ def _collect(model: LanguageModel, windows: Windows, folder: Path, progress: Pro
                 places.flush()
                 os.fsync(resids.fileno())
                 state["sum"] = total.tolist()
-                write_json(state_file, state)
+                write_json(state_file, state | TRAINING.stamp)
             progress(stage, (number + 1) / len(batches), f"{state['rows']:,} tokens")
-    facts = {
+    facts = TRAINING.stamp | {
         "rows": state["rows"],
         "median_norm": state["median_norm"],
         "mean": (total / state["rows"]).tolist(),

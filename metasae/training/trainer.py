@@ -24,6 +24,7 @@ from metasae.saes.formats import load_tensors, save_tensors
 from metasae.saes.selection import select_batch_topk, select_topk
 from metasae.sources.files import json_values, written_whole
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import KEY, TRAINING
 from metasae.training.config import TrainConfig
 from metasae.training.gradients import ExtraGradient, Parameters, StepResult, loss_and_gradients
 from metasae.training.rows import Rows, width_of
@@ -270,6 +271,7 @@ class Trainer:
             state = self._optimiser.state[tensor]
             tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
         header = {
+            KEY: str(TRAINING.newest),
             "step": str(self.step),
             "config": json.dumps(to_values(self.config)),
             "rows": self._about_rows,
@@ -290,10 +292,12 @@ class Trainer:
         """Continue from a checkpoint, in the precision it was trained in.
 
         Raises:
-            UserError: when it is of another configuration or other data, or damaged.
+            UserError: when it is of another configuration, other data or a newer version, or
+                damaged.
         """
         try:
             tensors, header = load_tensors(path)
+            TRAINING.check({KEY: int(header.get(KEY, 1))}, f"The checkpoint {path}")
             # What a configuration said nothing of then was as it is now by default.
             made_with = from_values(TrainConfig, json_values(header["config"]))
             # A checkpoint of an earlier version says nothing of the precision.

@@ -10,6 +10,7 @@ from metasae.errors import UserError
 from metasae.sources.files import read_json, write_json
 from metasae.sources.locks import claimed, is_claimed
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import TRAINING, NewerError
 from metasae.training.config import TrainConfig
 
 _log = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ class TrainingRequest:
         """Write the request's file, unless its training has begun already, with checkpoints.
 
         Raises:
-            UserError: when it began with another configuration or other controls; when the disk is
-                full or the folder can't be written.
+            UserError: when it began with another configuration or other controls, or by a newer
+                version; when the disk is full or the folder can't be written.
         """
         kept = _read(self.path)
         if not any(path.exists() for path in (kept or self).checkpoints.values()):
@@ -68,7 +69,7 @@ class TrainingRequest:
         Raises:
             UserError: when the disk is full or the folder can't be written.
         """
-        values = to_values(self)
+        values = TRAINING.stamp | to_values(self)
         del values["out"]
         if self.initial is None:
             del values["initial"]
@@ -108,15 +109,25 @@ def unfinished_trainings(folder: Path) -> list[TrainingRequest]:
 
     A request that can't be read is passed over, and the log says why.
     """
-    requests = map(_read, sorted(folder.glob(f"*{SUFFIX}")))
+    requests = []
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            requests.append(_read(path))
+        except NewerError:
+            _log.info("%s is passed over", path, exc_info=True)
     return [request for request in requests if request is not None]
 
 
 def _read(path: Path) -> TrainingRequest | None:
-    """The request of a file; None, and a line in the log, when there is none to read."""
+    """The request of a file; None, and a line in the log, when there is none to read.
+
+    Raises:
+        NewerError: when a newer version of this package wrote it.
+    """
     out = path.with_name(path.name.removesuffix(SUFFIX))
     try:
         values = read_json(path)
+        TRAINING.check(values, str(path))
         return from_values(TrainingRequest, {**values, "out": str(out)})
     except FileNotFoundError:
         return None

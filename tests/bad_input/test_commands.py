@@ -25,6 +25,7 @@ SLOW = {"everywhere": 5, "search": 8, "own": 12, "pairs": 10, "info": 6, "steer"
 """Fewer of those that ask the model much, or hash what is shipped."""
 
 COMMANDS = {
+    "workbench": ["workbench", "--port", "8599", "--", "--server.headless=true"],
     "info": ["info"],
     "fetch": ["fetch"],
     "build": ["build", "--out", "built"],
@@ -87,7 +88,7 @@ def person(home: Path, small_default: Lab, monkeypatch: pytest.MonkeyPatch) -> P
         "metasae.explorer.gathering.gather_evidence", "metasae.studies.runs.Run.answer",
         "metasae.training.base_sae.make", "metasae.training.meta_sae_run.make",
         "metasae.release.measure.measure", "metasae.explorer.label_server.Endpoint.ask",
-        "metasae.lab.wordings.measured", "metasae.lab.ray_cluster.over_ray",
+        "metasae.lab.wordings.measured", "metasae.lab.ray_cluster.over_ray", "os.execv",
     ):  # fmt: skip
         monkeypatch.setattr(slow, _begins)
     return home

@@ -66,7 +66,7 @@ EXPLAINED = [{"index": 1, "description": "tea"}, {"feature": "2", "description":
 COMPLETION = {"choices": [{"message": {"content": '{"label": "tea", "words": ["tea", "cup"]}'}}]}
 
 MASK = {
-    "format": masks.FORMAT, "name": "country", "attribute": "country", "method": "mask",
+    "format": 1, "name": "country", "attribute": "country", "method": "mask",
     "pieces": [1, 2], "keep_residual": False, "keep_error": True, "position": "last",
     "meta_sae": "0" * 64, "made": dataclasses.asdict(MADE), "run": "0" * 12, "data": "own cities",
     "learned_on": 3, "scored_on": 2, "cause": 0.5, "isolate": 0.5, "disentangle": 0.5, "low": 0.1,
@@ -251,6 +251,28 @@ def sentence_or_taken(read: Callable[[Path, bytes], None], folder: Path, content
 def test_a_file_as_it_should_be_is_taken(name: str, folder: Path) -> None:
     read, valid = READERS[name]
     read(folder, json.dumps(valid).encode())
+
+
+VERSIONED = (
+    "restored", "of a command", "labels", "kept labels", "mask", "run", "result", "summary",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VERSIONED)
+def test_a_file_of_a_newer_version_is_told_from_a_damaged_one(name: str, folder: Path) -> None:
+    read, valid = READERS[name]
+    with pytest.raises(UserError) as raised:
+        read(folder, json.dumps(valid | {"format": 2}).encode())
+    is_a_sentence(str(raised.value))
+    assert "format 2" in str(raised.value) and "update metasae" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", VERSIONED)
+def test_a_file_that_says_no_version_is_of_the_first(name: str, folder: Path) -> None:
+    read, valid = READERS[name]
+    read(folder, json.dumps(valid | {"format": 1}).encode())
+    unsaid = {key: value for key, value in valid.items() if key != "format"}
+    read(folder, json.dumps(unsaid).encode())
 
 
 @pytest.mark.parametrize("name", READERS)

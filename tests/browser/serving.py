@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,17 +44,34 @@ def serving(
         app: what is served.
         variables: of its environment, beside those of this process.
     """
+    with answering(
+        lambda port: [
+            sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}",
+            "--server.headless=true",
+        ],
+        log, ROOT, os.environ | {CACHE_VARIABLE: str(cache)} | dict(variables or {}),
+    ) as server:  # fmt: skip
+        yield server
+
+
+@contextmanager
+def answering(
+    command: Callable[[int], Sequence[str]], log: Path, folder: Path, variables: Mapping[str, str]
+) -> Iterator[Server]:
+    """A server that some command starts, stopped at the end.
+
+    Args:
+        command: by the port the server is to listen on.
+        log: file of what it writes.
+        folder: it is started in.
+        variables: of its environment.
+    """
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", app]
     with log.open("w") as out:
         server = subprocess.Popen(
-            [*command, "--server.port", str(port), "--server.headless", "true"],
-            cwd=ROOT,
-            env=os.environ | {CACHE_VARIABLE: str(cache)} | dict(variables or {}),
-            stdout=out,
-            stderr=subprocess.STDOUT,
+            command(port), cwd=folder, env=variables, stdout=out, stderr=subprocess.STDOUT
         )
     try:
         _wait_for_health(f"http://localhost:{port}/_stcore/health", server, log)

@@ -12,7 +12,7 @@ from workbench.charts.ink import DARK, LIGHT, Ink
 from workbench.look import NAME, mark, wordmark
 
 ROOT = Path(__file__).parents[2]
-THEMES = tomllib.loads((ROOT / ".streamlit/config.toml").read_text("utf-8"))["theme"]
+THEMES = tomllib.loads((ROOT / "workbench/.streamlit/config.toml").read_text("utf-8"))["theme"]
 SHEET = (ROOT / "workbench/look.css").read_text("utf-8")
 
 READABLE = 4.5

@@ -18,7 +18,7 @@ from metasae.steering.edits import (
     MetaLatentEdit,
     edit_of_kind,
 )
-from metasae.steering.link import steer_query
+from metasae.steering.link import LinkError, steer_query
 from metasae.steering.questions import split_answers
 from metasae.text.prompts import WORDINGS
 from tests.strategies import HUNDREDTHS, edits
@@ -172,6 +172,8 @@ def test_an_edit_in_a_word() -> None:
     "query",
     [
         {"v": "2"},
+        {"v": "x"},
+        {"v": "0"},
         {"edit": "12_x"},
         {"edit": "12_3"},
         {"edit": "12_0~12_1"},
@@ -220,6 +222,14 @@ def test_another_city_drops_what_belonged_to_the_old_one() -> None:
     assert moved.pinned is None
     asked = view.with_setting(prompt="Tokyo is", answers=("big",))
     assert asked.edit == view.edit and asked.setting.source_latents == (3,)
+
+
+def test_a_newer_link_says_what_to_do_and_one_without_a_version_is_the_first() -> None:
+    with pytest.raises(LinkError, match=r'of version "2" .* update metasae') as raised:
+        View.from_query({"v": "2", "source": "Rome"})
+    assert "update" not in raised.value.reason
+    said = {"source": "Rome", "target": "Oslo"}
+    assert View.from_query(said) == View.from_query(said | {"v": "1"})
 
 
 def test_a_link_without_a_wording_means_the_default() -> None:

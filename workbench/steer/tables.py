@@ -11,6 +11,7 @@ from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
+from metasae.sources.versions import EDIT
 from metasae.steering.edits import Edit
 from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
@@ -162,6 +163,7 @@ def view_from_json(content: bytes, here: Provenance) -> Loaded:
 def _read(content: bytes) -> Loaded:
     try:
         facts: dict[str, Any] = json_values(content)
+        EDIT.check(facts, "This file")
         made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
         # The command line's has no view. Written as a link it is checked as one.
         query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()

@@ -14,7 +14,7 @@ from metasae.progress import duration
 from metasae.saes import formats
 from metasae.sources import cache
 from metasae.sources.files import read_json, remove
-from workbench import session, shared, visitor
+from workbench import navigation, session, shared, visitor
 from workbench.allowed import Right
 from workbench.charts.training import counts_chart
 from workbench.frame import ink
@@ -75,7 +75,7 @@ def use(lab: Lab, folder: Path, values: dict[str, Any]) -> None:
     if lab.preset.is_taken_apart_by({one["source"] for one in values["data"]}):
         if st.button("Use it now", key=f"use-{folder.name}", type="primary"):
             _choose(folder.name)
-            st.switch_page("../pages/steer.py")
+            st.switch_page(navigation.STEER)
     else:
         st.caption("It takes apart another SAE than the one that is open.")
     if not visitor.visitor().guest:  # who can't use the path needn't know where it leads

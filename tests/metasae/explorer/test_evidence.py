@@ -14,6 +14,8 @@ from metasae.explorer.evidence import Evidence
 from metasae.lab.lab import Lab
 from metasae.saes.decomposition import Decomposition
 from metasae.sources import presets
+from metasae.sources.files import read_json, write_json
+from metasae.sources.versions import NewerError
 from tests.builders import one_sentence
 from tests.metasae.explorer.gathered import MEDIAN, WIDTH, entries, gathered
 
@@ -85,6 +87,18 @@ def test_damaged_evidence_is_one_sentence(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError) as raised:
         Evidence.load(tmp_path, WIDTH)
     assert "metasae describe" in one_sentence(raised)
+
+
+def test_evidence_of_a_newer_version_is_said_and_of_none_is_read(tmp_path: Path) -> None:
+    small().save(tmp_path, WIDTH)
+    facts = read_json(tmp_path / "facts-5.json")
+    assert facts.pop("format") == 1
+    write_json(tmp_path / "facts-5.json", facts)
+    assert Evidence.load(tmp_path, WIDTH).tokens == small().tokens
+    write_json(tmp_path / "facts-5.json", facts | {"format": 2})
+    with pytest.raises(NewerError) as raised:
+        Evidence.load(tmp_path, WIDTH)
+    one_sentence(raised)
 
 
 def test_what_fires_on_a_text_is_what_encoding_finds(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
 from metasae.lm.logit_lens import token_direction, vocabulary_scores
 from metasae.sources.files import write_json
+from metasae.sources.versions import NewerError
 from metasae.text import kept_windows
 from tests.builders import one_sentence
 
@@ -65,6 +66,14 @@ def test_labels_of_another_meta_sae_are_passed_over(own: Explorer) -> None:
     for report in ({"meta_sae": mine, META: {}}, {"meta_sae": "x", META: {"meta_sae": mine}}):
         (own.folder / "labels.json").write_text(json.dumps(report))
         assert Explorer(own.lab, own.folder).table(META) is not None
+
+
+def test_labels_of_a_newer_version_are_said(tmp_path: Path) -> None:
+    assert label_report(tmp_path) == {}
+    write_json(tmp_path / "labels.json", {"sae": "s", "format": 2})
+    with pytest.raises(NewerError) as raised:
+        label_report(tmp_path)
+    one_sentence(raised)
 
 
 def test_what_is_not_there_is_looked_for_once_until_it_is_written(

@@ -28,8 +28,9 @@ from metasae.search.job import PROBE, Job
 from metasae.search.job_files import State
 from metasae.search.spec import Spec
 from metasae.search.summary import Summary
-from metasae.sources.files import read_json
+from metasae.sources.files import read_json, write_json
 from metasae.sources.presets import Opened
+from metasae.sources.versions import NewerError
 from metasae.steering.edits import EditOptions
 from metasae.text.prompts import WORDINGS, fill
 from tests.builders import cut_off, never, one_sentence
@@ -386,6 +387,25 @@ def test_a_damaged_summary_is_named(
     assert str(tmp_path / name) in one_sentence(raised)
     (tmp_path / name).unlink()
     same(job.run(), whole.summary())
+
+
+@pytest.mark.parametrize("name", ["done.json", "job.json"])
+def test_a_search_says_its_version_and_a_newer_one_is_not_gone_on_with(
+    whole: Job, lab: Lab, spec: Spec, tmp_path: Path, name: str
+) -> None:
+    for path in whole.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    if name == "job.json":
+        (tmp_path / "done.json").unlink()
+    values = read_json(tmp_path / name)
+    assert values.pop("format") == 1
+    write_json(tmp_path / name, values)
+    same(Job(lab, spec, tmp_path).run(), whole.summary())
+    if name == "job.json":
+        (tmp_path / "done.json").unlink()
+    write_json(tmp_path / name, values | {"format": 2})
+    with pytest.raises(NewerError, match="update metasae"):
+        Job(lab, spec, tmp_path).run()
 
 
 def test_another_searchs_folder_and_parts_are_refused(

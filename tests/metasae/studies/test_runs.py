@@ -16,6 +16,7 @@ from metasae.progress import Progress, silent
 from metasae.sources import cache
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.files import read_json, write_json
+from metasae.sources.versions import NewerError
 from metasae.studies import registry, result_folder, runs, seeds
 from metasae.studies.registry import study as named
 from metasae.studies.runs import Run, all_runs, begin, opened
@@ -211,6 +212,30 @@ def test_a_run_of_another_format_is_refused(small_lab: Lab, counting: Counting) 
     with pytest.raises(UserError) as raised:
         opened(run.identity)
     assert "another version" in one_sentence(raised)
+    # Nor does the same question write over it.
+    with pytest.raises(NewerError):
+        asked(small_lab)
+    assert read_json(run.folder / "asked.json")["format"] == 2
+
+
+def test_a_run_that_says_no_format_is_read(small_lab: Lab, counting: Counting) -> None:
+    run = asked(small_lab)
+    values = read_json(run.folder / "asked.json")
+    assert values.pop("format") == 1
+    write_json(run.folder / "asked.json", values)
+    assert opened(run.identity) == run
+
+
+def test_a_result_of_a_newer_version_is_not_worked_out_anew(
+    small_lab: Lab, counting: Counting
+) -> None:
+    run = asked(small_lab)
+    run.answer(small_lab)
+    path = run.folder / "result" / "result.json"
+    write_json(path, read_json(path) | {"format": 2})
+    with pytest.raises(NewerError):
+        run.answer(small_lab)
+    assert read_json(path)["format"] == 2
 
 
 def test_a_damaged_result_is_said_and_worked_out_anew(small_lab: Lab, counting: Counting) -> None:

@@ -20,7 +20,9 @@ from metasae.cli import main
 from metasae.errors import UserError
 from metasae.saes import formats
 from metasae.sources.cache import CACHE_VARIABLE
+from metasae.sources.files import read_json, write_json
 from metasae.sources.presets import PRESETS, Preset
+from metasae.sources.versions import NewerError
 from metasae.text import windows as windows_module
 from metasae.text.cities import load_cities
 from metasae.text.document import Document
@@ -249,6 +251,23 @@ def test_damaged_residuals_are_said(
     with pytest.raises(UserError) as raised:
         collect(text.model, text.windows, kept)
     assert f"The residuals in {kept} are damaged" in one_sentence(raised)
+
+
+@pytest.mark.parametrize("file", ["done.json", "state.json"])
+def test_residuals_of_a_newer_version_are_left_as_they_are(
+    text: base_sae.TrainingText, kept: Path, file: str
+) -> None:
+    values = read_json(kept / file)
+    assert values.pop("format") == 1
+    if file == "state.json":
+        (kept / "done.json").unlink()
+    write_json(kept / file, values)
+    collect(text.model, text.windows, kept)
+    if file == "state.json":
+        (kept / "done.json").unlink()
+    write_json(kept / file, values | {"format": 2})
+    with pytest.raises(NewerError, match="update metasae"):
+        collect(text.model, text.windows, kept)
 
 
 @pytest.mark.parametrize("file", ["state.json", "resid.f16", "place.i32"])

@@ -97,6 +97,22 @@ def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Pa
         Trainer(TensorRows(ROWS), config(steps=60, first_k=2.0)).restore(tmp_path / "old")
 
 
+def test_a_checkpoint_of_a_newer_version_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    trainer = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
+    trainer.advance()
+    trainer.save(tmp_path / "c")
+    with safe_open(tmp_path / "c", "pt") as file:
+        header = file.metadata()
+    assert header["format"] == "1"
+    for said, expected in (("2", "newer"), ("x", "damaged")):
+        save_file(load_file(tmp_path / "c"), tmp_path / said, header | {"format": said})
+        with pytest.raises(UserError, match=expected):
+            trainer.restore(tmp_path / said)
+    del header["format"]
+    save_file(load_file(tmp_path / "c"), tmp_path / "old", header)
+    trainer.restore(tmp_path / "old")
+
+
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     x = ROWS
     whole = Trainer(TensorRows(x), config(steps=60), device="cpu")

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from metasae.errors import UserError
+from metasae.sources.files import read_json, write_json
+from metasae.sources.versions import NewerError
 from metasae.training.config import TrainConfig
 from metasae.training.unfinished import TrainingRequest, check_free, unfinished_trainings
 
@@ -48,6 +50,20 @@ def test_a_request_that_cannot_be_read_is_passed_over(tmp_path: Path, text: str)
     good.write()
     (tmp_path / "bad.order.json").write_text(text, "utf-8", "surrogatepass")
     assert unfinished_trainings(tmp_path) == [good]
+
+
+def test_a_request_of_a_newer_version_is_passed_over_and_left_as_it_is(tmp_path: Path) -> None:
+    request = request_towards(tmp_path / "out")
+    request.write()
+    values = read_json(request.path)
+    assert values.pop("format") == 1
+    write_json(request.path, values)
+    assert unfinished_trainings(tmp_path) == [request]
+    write_json(request.path, values | {"format": 2})
+    assert unfinished_trainings(tmp_path) == []
+    with pytest.raises(NewerError, match="update metasae"):
+        request.keep()
+    assert read_json(request.path)["format"] == 2
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
