@@ -63,7 +63,7 @@ def let_in() -> bool:
     st.title("This workbench has a password", anchor=False)
     st.markdown("Whoever opened it to you knows the password.")
     if st.session_state.get(_WRONG, 0) >= TRIES:
-        st.error("That were too many wrong passwords; load the page anew to try again.")
+        st.error("Those were too many wrong passwords; load the page anew to try again.")
         return False
     if said := st.session_state.pop("door-says", ""):
         st.error(said)
