@@ -67,7 +67,7 @@ def let_in() -> bool:
         return False
     if said := st.session_state.pop("door-says", ""):
         st.error(said)
-    with st.form("door", border=False):
+    with st.form("door", border=False, width=420):
         st.text_input("Password", type="password", max_chars=200, key=_TYPED)
         st.form_submit_button("Open", type="primary", on_click=_tried)
     return False

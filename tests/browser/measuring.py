@@ -79,8 +79,7 @@ _FOCUSED = r"""() => {
   const one = document.activeElement;
   if (!one || one === document.body || one === document.documentElement) return null;
   window.stops ??= new Map();
-  const known = stops.has(one);
-  if (!known) stops.set(one, stops.size);
+  if (!stops.has(one)) stops.set(one, stops.size);
   const marked = one.closest("label") ?? one;
   const ringed = [one, marked, one.parentElement, one.closest("[data-baseweb], [role=group]")]
     .filter(Boolean)
@@ -95,7 +94,7 @@ _FOCUSED = r"""() => {
   const there = document.elementFromPoint(
     place.left + Math.min(place.width / 2, 40), place.top + Math.min(place.height / 2, 12));
   return {
-    number: stops.get(one), known, ringed,
+    number: stops.get(one), ringed,
     seen: there !== null && shown(one) &&
       (one.closest("[data-testid=stDataFrame], [data-testid=stSlider]") ?? marked).contains(there),
     name: (one.getAttribute("aria-label") || one.textContent || one.tagName).trim().slice(0, 60),
@@ -111,7 +110,6 @@ class Stop:
 
     Attributes:
         number: of the element, in the order they were come to.
-        known: whether the focus was there before.
         ringed: whether something is drawn around it.
         seen: whether nothing lies above it, and it is on screen.
         name: how it is called.
@@ -119,7 +117,6 @@ class Stop:
     """
 
     number: int
-    known: bool
     ringed: bool
     seen: bool
     name: str
@@ -145,8 +142,11 @@ def walk(page: Page, most: int = 200) -> list[Stop]:
         stop = focused(page)
         if stop is None:
             return stops
+        # A table has a stop a column.
+        if stop.tag == "canvas" and stops and stop.number == stops[-1].number:
+            continue
+        assert stop.number == len(stops), f"the focus came back to {stop}"
         stops.append(stop)
-        assert not stop.known, f"the focus came back to {stop}"
     raise AssertionError(f"more than {most} stops, the last at {stops[-1]}")
 
 

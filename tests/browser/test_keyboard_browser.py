@@ -34,9 +34,12 @@ def press(page: Page, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-def choose_first_row(page: Page, table: int = 0) -> None:
-    """Come to a table by Tab, and open the row its focus is on."""
-    tab_to(page, page.get_by_test_id("stDataFrame").nth(table))
+def open_second_row(page: Page) -> None:
+    """Come to the first table by Tab, and open a row of it."""
+    tab_to(page, page.locator("[data-testid=stDataFrame]:visible canvas[tabindex]").first)
+    expect(page.get_by_test_id("stDataFrameResizable").first).to_have_attribute(
+        "aria-label", re.compile("opens a row$")
+    )
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+Space")
 
@@ -95,7 +98,7 @@ def test_latents(address: str, page: Page, traffic: Traffic) -> None:
     press(page, "Paris")
     page.wait_for_url("**token=4**", timeout=SOON)
     traffic.settle(at_least=1)
-    choose_first_row(page)
+    open_second_row(page)
     page.wait_for_url("**latent=**", timeout=SOON)
     expect(page.get_by_text(re.compile(r"Latent \d+ of 18,432"))).to_be_visible(timeout=SOON)
 
@@ -106,7 +109,7 @@ def test_meta_latents(address: str, page: Page, traffic: Traffic) -> None:
     page.keyboard.type("country")
     page.keyboard.press("Enter")
     traffic.settle(at_least=1)
-    choose_first_row(page)
+    open_second_row(page)
     page.wait_for_url("**meta=**", timeout=SOON)
     expect(page.get_by_text("Part of", exact=True)).to_be_visible(timeout=SOON)
 
@@ -119,7 +122,7 @@ def test_graph(address: str, page: Page, traffic: Traffic) -> None:
     traffic.settle(at_least=1)
     tab_to(page, page.get_by_test_id("stExpander").filter(has_text="The same as a table"))
     page.keyboard.press("Enter")
-    choose_first_row(page)
+    open_second_row(page)
     page.wait_for_url(re.compile("latent=|meta="), timeout=SOON)
 
 
