@@ -53,4 +53,5 @@ def csv_text(table: pd.DataFrame) -> str:
     for place, kind in enumerate(table.dtypes):
         if not (is_numeric_dtype(kind) or is_bool_dtype(kind)):
             safe.isetitem(place, table.iloc[:, place].map(cell))
-    return str(safe.to_csv(index=False))
+    # With lines that end so, a carriage return in a text is quoted: else it would begin a row.
+    return str(safe.to_csv(index=False, lineterminator="\r\n"))
