@@ -70,7 +70,7 @@ def export(
 
 def _cells(column: pa.ChunkedArray) -> list[Any]:
     values: list[Any] = column.to_pylist()
-    return list(map(cell, values)) if pa.types.is_string(column.type) else values
+    return values if pa.types.is_primitive(column.type) else list(map(cell, values))
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _SIGNS = "=+@＝＋－＠-"
 """What begins a formula; the wide ones of East Asian keyboards too."""
 
-_FORMULA = re.compile(rf"'*\s*[{_SIGNS[:-1]}\t\r\n{_SIGNS[-1]}]")
+_FORMULA = re.compile(rf"'*\s*[\t\r\n{_SIGNS}]")
 """Apostrophes before it count: so one can be told from one of ours."""
 
 _INSIDE = re.compile(rf"([,;\t])([{_SIGNS}])")
