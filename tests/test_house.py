@@ -407,6 +407,46 @@ def test_in_the_app_presets_are_found_where_it_is_asked_who_may() -> None:
     assert named == {"workbench.visitor"}
 
 
+def test_one_module_alone_writes_tables_as_csv() -> None:
+    """It keeps what people wrote from being taken for formulas; who writes rows asks it of each."""
+    writing = {"to_csv", "writer", "DictWriter"}
+    writers = {
+        module_name(path) for path in [*LIBRARY, *APP]
+        if any(isinstance(node, ast.Attribute) and node.attr in writing
+               for node in ast.walk(parsed(path)))
+    }  # fmt: skip
+    assert writers == {"metasae.sources.spreadsheets", "metasae.search.export"}
+    rows = imports_of(LIBRARY_FOLDER / "search" / "export.py")
+    assert "metasae.sources.spreadsheets.cell" in rows
+
+
+def undescribed(tree: ast.Module) -> list[str]:
+    """Pictures on a page without words for who doesn't see them."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        f"line {node.lineno}: {ast.unparse(node.func)}"
+        for node in calls
+        if isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("altair_chart", "vega_lite_chart")
+        and not any(
+            keyword.arg == "alt" and not isinstance(keyword.value, ast.Constant)
+            for keyword in node.keywords
+        )
+    ]
+
+
+@pytest.mark.parametrize("path", APP, ids=module_name)
+def test_every_picture_has_words(path: Path) -> None:
+    assert undescribed(parsed(path)) == []
+
+
+def test_a_picture_without_words_is_found() -> None:
+    tree = ast.parse(
+        "st.altair_chart(a)\nst.vega_lite_chart(a, alt=None)\nst.altair_chart(a, alt=b)"
+    )
+    assert undescribed(tree) == ["line 1: st.altair_chart", "line 2: st.vega_lite_chart"]
+
+
 def test_every_word_of_the_hosts_settings_is_explained() -> None:
     from workbench import allowed
 

@@ -41,11 +41,11 @@ def let_in() -> bool:
     st.title("This workbench has a password", anchor=False)
     st.markdown("Whoever opened it to you knows the password.")
     if guests.me().wrong >= TRIES:
-        st.error("That were too many wrong passwords; load the page anew to try again.")
+        st.error("Those were too many wrong passwords; load the page anew to try again.")
         return False
     if said := st.session_state.pop(_SAYS, ""):
         st.error(said)
-    with st.form("door", border=False):
+    with st.form("door", border=False, width=420):
         st.text_input("Password", type="password", max_chars=200, key=_TYPED)
         st.form_submit_button("Open", type="primary", on_click=_tried)
     return False

@@ -1,8 +1,12 @@
 """Buttons that download a file."""
 
 from collections.abc import Callable
+from functools import partial
 
+import pandas as pd
 import streamlit as st
+
+from metasae.sources.spreadsheets import csv_text
 
 
 def download(
@@ -18,3 +22,12 @@ def download(
     st.download_button(
         label, content, name, kind, key=key, icon=":material/download:", on_click="ignore"
     )
+
+
+def download_table(table: pd.DataFrame, name: str, key: str, label: str = "CSV") -> None:
+    """A button that downloads a table as CSV.
+
+    Args:
+        name: of the file, without its ending.
+    """
+    download(label, partial(csv_text, table), f"{name}.csv", "text/csv", key)

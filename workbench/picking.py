@@ -37,6 +37,7 @@ def choose(
         selection_mode="single-row",
         column_config=columns,
         height=min(height, 38 + 35 * max(1, len(table))),
+        alt=f"{', '.join(map(str, table.columns))}: arrows move, Shift + Space opens a row",
     )
 
 
@@ -45,8 +46,8 @@ def choose_point(
     key: str,
     selection: str,
     picked: Callable[[Mapping[str, Any]], None],
+    alt_text: str,
     width: Literal["stretch", "content"] = "stretch",
-    alt_text: str | None = None,
 ) -> None:
     """A chart whose points lead somewhere.
 
@@ -54,8 +55,8 @@ def choose_point(
         selection: name of the chart's point selection.
         picked: called once with a chosen point's fields, as a widget's callback; not for a point
             that has none of them, which leads nowhere.
-        width: the page's, or the chart's own.
         alt_text: what it shows, for who doesn't see it.
+        width: the page's, or the chart's own.
     """
     # A chart's selection can't be taken back: in another place it is another chart, without it.
     own = f"{key}-{navigation.here()}"

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from metasae.errors import UserError
 from metasae.sources.files import check_writable, written_whole
+from metasae.sources.spreadsheets import cell, comment
 
 FORMATS = (".parquet", ".csv", ".json")
 """What `export` writes, by the file's ending."""
@@ -52,11 +53,11 @@ def export(
             return
         with part.open("w", encoding="utf-8", newline="") as file:
             if ending == ".csv":
-                file.write(f"# {note}\n")
+                file.write(comment(about))
                 lines = csv.writer(file)
-                lines.writerow(schema.names)
+                lines.writerow(map(cell, schema.names))
                 for table in tables:
-                    lines.writerows(zip(*table.to_pydict().values(), strict=True))
+                    lines.writerows(zip(*map(_cells, table.columns), strict=True))
                 return
             file.write(f'{{"about": {note},\n"rows": [')
             before = "\n"
@@ -65,6 +66,11 @@ def export(
                     file.write(before + json.dumps(_finite(row), ensure_ascii=False))
                     before = ",\n"
             file.write("\n]}\n")
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    return values if pa.types.is_primitive(column.type) else list(map(cell, values))
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

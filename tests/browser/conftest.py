@@ -1,10 +1,12 @@
 """A server of the workbench for all browser tests, and a page in a real browser for each."""
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from metasae.sources.cache import cache_dir
 from tests.browser.serving import serving
@@ -39,19 +41,24 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+@contextmanager
+def _watched(browser: Browser, noise: re.Pattern[str] | None = None) -> Iterator[Page]:
     """A page in a profile of its own, which fails the test on console errors and on requests that
-    leave this machine."""
+    leave this machine.
+
+    Args:
+        noise: addresses of which the console may say that they aren't there.
+    """
     complaints: list[str] = []
+
+    def said(message: ConsoleMessage) -> None:
+        expected = noise is not None and noise.search(message.location["url"])
+        if message.type == "error" and not expected:
+            complaints.append(f"console: {message.text}")
+
     with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
         page = profile.new_page()
-        page.on(
-            "console",
-            lambda message: (
-                complaints.append(f"console: {message.text}") if message.type == "error" else None
-            ),
-        )
+        page.on("console", said)
         page.on("pageerror", lambda error: complaints.append(f"page: {error}"))
         page.on(
             "request",
@@ -64,11 +71,18 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A watched page."""
+    with _watched(browser) as page:
+        yield page
+
+
+@pytest.fixture
 def direct_page(browser: Browser) -> Iterator[Page]:
-    """A page in a profile of its own. It opens addresses of pages directly, below which Streamlit
-    first looks for its server in vain: that the console says so is no failure."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as profile:
-        yield profile.new_page()
+    """A watched page that may open addresses of pages directly, below which Streamlit first looks
+    for its server in vain: that the console says so is no failure."""
+    with _watched(browser, re.compile(r"/[\w-]+/_stcore/(health|host-config)$")) as page:
+        yield page
 
 
 def _is_local(url: str) -> bool:

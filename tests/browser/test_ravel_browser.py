@@ -74,6 +74,9 @@ def test_a_prompt_opens_in_steer(address: str, run: str, page: Page) -> None:
 
 def test_a_mask_is_saved_and_found_on_steer(address: str, run: str, page: Page) -> None:
     at_rest(address, page, run)
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="JSON", exact=True).click()
+    assert json.loads(waited.value.path().read_text("utf-8"))["run"] == run
     page.get_by_role("textbox", name="Save it as").fill("From the browser")
     page.get_by_role("textbox", name="Save it as").press("Enter")
     page.get_by_role("button", name="Save for Steer").click()

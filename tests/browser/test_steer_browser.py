@@ -1,10 +1,12 @@
 """The real page in a real browser: a box is toggled and the numbers on screen change."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.watching import BROWSER, FIRST_START, LOADED, Traffic
+from tests.metasae.search.jobs import read_export
 
 pytestmark = BROWSER
 
@@ -53,7 +55,9 @@ def test_a_toggle_moves_the_numbers_and_the_link(address: str, page: Page) -> No
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_a_search_fills_its_cards_and_opens_an_edit(address: str, page: Page) -> None:
+def test_a_search_fills_its_cards_and_opens_an_edit(
+    address: str, page: Page, tmp_path: Path
+) -> None:
     # A pair of 16 combinations, which reach two patterns: the side effects take the time.
     page.goto(f"{address}/?v=1&source=Moscow&target=Tokyo")
     expect(page.get_by_role("heading", level=2).first).to_be_visible(timeout=FIRST_START)
@@ -64,6 +68,12 @@ def test_a_search_fills_its_cards_and_opens_an_edit(address: str, page: Page) ->
     page.wait_for_selector(LOADED, timeout=120_000)
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
+    for name in ("CSV", "Parquet", "JSON"):
+        with page.expect_download() as waited:
+            page.get_by_role("button", name=f"All combinations as {name}").click()
+        file = waited.value.path().rename(tmp_path / waited.value.suggested_filename)
+        table, about = read_export(file)
+        assert (len(table), about["scored"]) == (16, 16)
     # The first pattern moves nothing; the second one's card leads to its edit.
     page.get_by_role("button", name="Open on Steer").nth(1).click(timeout=30_000)
     page.wait_for_url("**edit=**", timeout=30_000)

@@ -1,7 +1,9 @@
 """Studies in a real browser: one is asked, watched, read, opened by its link; one is cancelled."""
 
+import json
 import re
 from collections.abc import Iterator
+from zipfile import ZipFile
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -76,6 +78,12 @@ def test_a_study_is_asked_watched_read_and_opened_by_its_link(
     assert "set=" not in page.url
     reopened(page)
     assert findings(page) == []
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Everything as ZIP").click()
+    with ZipFile(waited.value.path()) as packed:
+        assert packed.testzip() is None
+        (result,) = (one for one in packed.namelist() if one.endswith("/result.json"))
+        assert json.loads(packed.read(result))["verdict"].startswith(verdict.inner_text()[:-1])
     with browser.new_context(
         viewport={"width": 400, "height": 800}, color_scheme="dark"
     ) as another:

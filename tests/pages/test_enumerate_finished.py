@@ -89,7 +89,7 @@ def test_a_point_of_the_picture_opens_its_edit(
     job.run()
     clicks: list[Callable[[Mapping[str, Any]], None]] = []
     taken: list[Edit] = []
-    monkeypatch.setattr(pair, "choose_point", lambda *given: clicks.append(given[-1]))
+    monkeypatch.setattr(pair, "choose_point", lambda *given, **_: clicks.append(given[-1]))
     monkeypatch.setattr(pair, "_open", taken.append)
     app = open_page(
         "enumerate", v="1", source="Tokyo", target="Paris", attributes="country.language"

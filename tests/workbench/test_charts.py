@@ -376,6 +376,13 @@ def test_the_csv_says_what_it_is_of(small_default: Lab) -> None:
     assert {"prompt", "answer", "baseline", "logprob", "source", "target"} <= set(table.columns)
 
 
+def test_a_name_like_a_formula_is_a_text_in_the_csv(small_default: Lab) -> None:
+    view = View(Setting(target="=1+1"))
+    table = pd.read_csv(StringIO(csv_file(outcome(small_default), view)))
+    assert set(table["target"]) == {"'=1+1"}
+    assert table["change"].dtype == float
+
+
 def test_a_third_answer_is_explained(small_default: Lab) -> None:
     text = bystander(outcome(small_default))
     others = [one.text for _, one in outcome(small_default).questions.answers

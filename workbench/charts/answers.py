@@ -26,8 +26,11 @@ _LABELS = 132
 _LONGEST = 58
 """Characters of a question that there is room for, on a phone too; of more the end is shown."""
 
-_DOMAINS = {False: (LOWEST - 0.5, 4.0), True: (-3.0, 128.0)}
-"""Ends of the scale, room for the numbers included: in nats, and in percent."""
+_DOMAINS = {False: (LOWEST - 0.5, 0.0), True: (-3.0, 100.0)}
+"""Ends of the scale, in nats and in percent."""
+
+_NUMBERS = {False: 62, True: 88}
+"""Pixels to the right of it that the numbers take, however narrow the picture is."""
 
 
 def whose(cities: str, source: str, target: str) -> str:
@@ -197,8 +200,8 @@ def _drawn(rows: list[Row], ink: Ink, percent: bool) -> alt.LayerChart | alt.Fac
         size=alt.condition("datum.shape == 'model'", alt.value(230), alt.value(130)),
         tooltip=tooltip,
     )
-    numbers = answered.mark_text(align="left", dx=12, fontSize=14, color=ink.text).encode(
-        x=alt.datum(100 if percent else 0, scale=x["scale"]), text="number:N"
+    numbers = answered.mark_text(align="left", dx=14, fontSize=14, color=ink.text).encode(
+        x=alt.datum(_DOMAINS[percent][1], scale=x["scale"]), text="number:N"
     )
     questions = (
         base.transform_filter("isValid(datum.question)")
@@ -249,6 +252,11 @@ def _scale(ink: Ink, percent: bool) -> dict[str, Any]:
         tickColor=ink.faint,
     )
     return {
-        "scale": alt.Scale(domain=list(_DOMAINS[percent]), nice=False, zero=False),
+        "scale": alt.Scale(
+            domain=list(_DOMAINS[percent]),
+            range=[0, alt.ExprRef(f"width - {_NUMBERS[percent]}")],
+            nice=False,
+            zero=False,
+        ),
         "axis": axis,
     }

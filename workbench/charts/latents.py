@@ -1,5 +1,6 @@
 """The pictures of a latent: its pieces, how strongly it fires, how a meta-latent is spread."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
@@ -51,6 +52,15 @@ def latents_chart(latents: pd.DataFrame, ink: Ink = LIGHT) -> alt.LayerChart | a
     return _bars(rows, "activation of the meta-latent on the latent's direction", ink)
 
 
+def bars_in_words(names: Iterable[str], values: Iterable[float]) -> str:
+    """What such bars say, for who doesn't see them."""
+    return "; ".join(map(_told, names, values))
+
+
+def _told(name: str, value: float) -> str:
+    return f"{name}: {value:.2f}"
+
+
 def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart | alt.FacetChart:
     """A row each: its name, its bar below and its value at the bar's end.
 
@@ -59,7 +69,7 @@ def _bars(rows: pd.DataFrame, title: str, ink: Ink) -> alt.LayerChart | alt.Face
     Args:
         rows: columns number (None for a row that leads nowhere), name and value.
     """
-    told = [f"{name}: {value:.2f}" for name, value in zip(rows["name"], rows["value"], strict=True)]
+    told = list(map(_told, rows["name"], rows["value"]))
     table = rows.assign(row=range(len(rows)), start=0.0, end=1.0, told=told)
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     axis = alt.Axis(

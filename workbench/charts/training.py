@@ -41,6 +41,15 @@ def training_curve(moments: pd.DataFrame, ink: Ink = LIGHT) -> alt.VConcatChart:
     return alt.vconcat(*rows)
 
 
+def curve_in_words(moments: pd.DataFrame) -> str:
+    """Where a training has come to, for who doesn't see its curves."""
+    now = moments.iloc[-1]
+    return (
+        f"At step {int(now['step']):,}: loss {now['loss']:.4g}, L0 {now['l0']:.2f}, "
+        f"{int(now['dead']):,} dead meta-latents"
+    )
+
+
 def counts_chart(counts: list[int], ink: Ink = LIGHT) -> alt.Chart:
     """How many directions have 0, 1, 2, … active meta-latents."""
     axis = alt.Axis(labelColor=ink.text, titleColor=ink.text, gridColor=ink.faint, labelAngle=0)
@@ -55,3 +64,9 @@ def counts_chart(counts: list[int], ink: Ink = LIGHT) -> alt.Chart:
         )
         .properties(height=220)
     )
+
+
+def counts_in_words(counts: list[int]) -> str:
+    """The same, for who doesn't see it."""
+    told = ", ".join(f"{number} on {count:,}" for number, count in enumerate(counts) if count)
+    return f"Active meta-latents: {told} directions"

@@ -257,6 +257,7 @@ def _picture(job: Job) -> None:
         f"leads-{job.id}",
         PICKED,
         lambda point: _open(job.combinations.edit(int(point["combination"]))),
+        alt_text=f"{len(table):,} combinations by how far each leads on {across} and on {up}",
     )
     st.caption(
         f"{len(table):,} combinations; click one to open its edit. To the right of 0 "

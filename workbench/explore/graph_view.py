@@ -189,6 +189,7 @@ def draw(explorer: Explorer, latents: tuple[int, ...], depth: int, top: int, lea
         "graph",
         "picked",
         lambda node: _open(explorer, str(node["kind"]), int(node["index"])),
+        alt_text=_told(nodes, drawn.number_of_edges()),
     )
     if sentence := graph.left_out(made, drawn):
         st.info(sentence)
@@ -217,6 +218,15 @@ def draw(explorer: Explorer, latents: tuple[int, ...], depth: int, top: int, lea
         )
     _shared(explorer, made)
     _files(explorer, made, drawn)
+
+
+def _told(nodes: pd.DataFrame, lines: int) -> str:
+    """The picture in a sentence."""
+    latents = int((nodes["kind"] == "latent").sum())
+    return (
+        f"{latents} latents and {len(nodes) - latents} meta-latents with {lines} lines between "
+        "them; the table below says the same"
+    )
 
 
 def _legend(nodes: pd.DataFrame, ink: Ink) -> str:

@@ -7,7 +7,13 @@ from metasae.explorer.explorer import META, Explorer
 from metasae.explorer.latent_page import LatentPage
 from metasae.lab.lab import Lab
 from workbench import collected, session, shared
-from workbench.charts.latents import PICKED, density_chart, histogram, pieces_chart
+from workbench.charts.latents import (
+    PICKED,
+    bars_in_words,
+    density_chart,
+    histogram,
+    pieces_chart,
+)
 from workbench.explore.contexts import contexts, real_text_switch
 from workbench.explore.label import heading
 from workbench.explore.related import related
@@ -84,6 +90,7 @@ def _pieces(page: LatentPage) -> None:
         "pieces-chart",
         PICKED,
         lambda row: go(METAS, meta=int(row["number"])),
+        alt_text=f"Made of {bars_in_words(table['name'], table['activation'])}",
     )
     st.caption(
         f"The meta-latents its direction is put together from; {page.unexplained:.0%} of its "
@@ -117,20 +124,22 @@ def _evidence(page: LatentPage) -> None:
     with right:
         own = evidence.density(page.latent)
         st.markdown("**How often**")
-        st.altair_chart(density_chart(evidence.densities, own, ink()))
         rarer = float((evidence.counts.sum(1) < total).mean())
-        st.caption(
+        often = (
             f"It fires on {total:,} of {evidence.tokens:,} tokens ({own:.3%}), more often than "
             f"{rarer:.0%} of this SAE's latents."
         )
+        st.altair_chart(density_chart(evidence.densities, own, ink()), alt=often)
+        st.caption(often)
         st.markdown("**How strongly**")
         bands = evidence.histogram(page.latent)
-        st.altair_chart(histogram(bands, ink()))
         most = bands.iloc[int(bands["tokens"].to_numpy().argmax())]
-        st.caption(
+        strongly = (
             f"Most often with an activation from {most['from']:.1f} to {most['to']:.1f}: on "
             f"{int(most['tokens']):,} tokens."
         )
+        st.altair_chart(histogram(bands, ink()), alt=strongly)
+        st.caption(strongly)
 
 
 def _contexts(page: LatentPage) -> None:

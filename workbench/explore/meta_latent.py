@@ -9,9 +9,10 @@ from metasae.errors import UserError
 from metasae.explorer.evidence import snippet
 from metasae.explorer.explorer import META, Explorer
 from workbench import collected, shared
-from workbench.charts.latents import PICKED, latents_chart, spread_chart
+from workbench.charts.latents import PICKED, bars_in_words, latents_chart, spread_chart
 from workbench.explore.contexts import contexts, real_text_switch
 from workbench.explore.label import heading
+from workbench.files import download_table
 from workbench.frame import failed, ink
 from workbench.navigation import LATENTS, go, keep_link, move
 from workbench.picking import choose, choose_point
@@ -63,6 +64,7 @@ def meta_list(explorer: Explorer, width: int) -> None:
         },
         height=420,
     )  # fmt: skip
+    download_table(table, "meta-latents", "metas-csv")
 
 
 def _go(meta: int, width: int) -> None:
@@ -97,13 +99,16 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
         )
         if strongest:
             values = pd.DataFrame({"activation": list(strongest.values())})
-            st.altair_chart(spread_chart(values, ink()))
+            spread = (
+                f"On half of those, with less than {values['activation'].median():.2f}; at most "
+                f"{values['activation'].max():.2f}."
+            )
+            st.altair_chart(spread_chart(values, ink()), alt=spread)
             top = list(strongest)[:_TABLE]
             share = decomposition.unexplained(top)
             st.caption(
-                f"On half of those, with less than {values['activation'].median():.2f}; at most "
-                f"{values['activation'].max():.2f}. Of the squared length of the strongest "
-                f"{len(top)}, {share:.0%} is in no meta-latent."
+                f"{spread} Of the squared length of the strongest {len(top)}, {share:.0%} is in no "
+                "meta-latent."
             )
     _meta_evidence(explorer, width, list(strongest)[:_SHOWN])
     st.subheader("Logit lens", anchor=False)
@@ -135,8 +140,9 @@ def _part_of(explorer: Explorer, width: int, strongest: Mapping[int, float]) -> 
         go(LATENTS, latent=int(latent), width=width)
 
     choose_point(
-        latents_chart(bars, ink()), f"of-chart-{width}", PICKED, lambda row: opened(row["number"])
-    )
+        latents_chart(bars, ink()), f"of-chart-{width}", PICKED, lambda row: opened(row["number"]),
+        alt_text=f"Most active on {bars_in_words(bars['name'], bars['activation'])}",
+    )  # fmt: skip
     st.caption("The latents it is most active on. Click a bar to open its latent.")
     with st.expander(f"The strongest {len(table)} as a table"):
         choose(

@@ -13,6 +13,7 @@ from workbench import shared
 from workbench.explore.place import Place
 from workbench.explore.tokens import token_row
 from workbench.explore.typed import token_by_token
+from workbench.files import download_table
 from workbench.frame import failed, said
 from workbench.navigation import address, go
 from workbench.picking import choose
@@ -41,7 +42,7 @@ def search_bar(explorer: Explorer, at: Place) -> None:
     st.session_state.setdefault(key, at.query)
     text.text_input(
         "Search",
-        placeholder="A number, a word, a name, or a sentence: “She flew to Tokyo”",
+        placeholder="A number, a name, or “She flew to Tokyo”",
         max_chars=300,
         key=key,
         on_change=searched,
@@ -122,6 +123,7 @@ def _list(table: pd.DataFrame, at: Place) -> None:
         },
         height=560,
     )  # fmt: skip
+    download_table(table, "latents", "matches-csv")
 
 
 @shared.of_lab(most=8)

@@ -11,6 +11,7 @@ from metasae.errors import UserError
 from metasae.sources import cache
 from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
+from metasae.sources.spreadsheets import csv_text
 from metasae.sources.versions import EDIT
 from metasae.steering.edits import Edit
 from metasae.steering.nats import nats, settled
@@ -111,7 +112,7 @@ def csv_file(outcome: Outcome, view: View, pinned: Outcome | None = None) -> str
         table["pinned_edit"] = query.get("pin", "none")
         table["pinned_logprob"] = compared["pinned"]
         table["difference"] = compared["difference"]
-    return table.to_csv(index=False)
+    return csv_text(table)
 
 
 def json_file(outcome: Outcome, view: View, pinned: Outcome | None = None) -> str:

@@ -8,6 +8,8 @@ from metasae.studies.registry import STUDIES
 from metasae.studies.registry import study as named
 from metasae.studies.runs import Run, all_runs
 from metasae.studies.study import Study
+from workbench import visitor
+from workbench.allowed import Right
 from workbench.frame import failed
 from workbench.studies import jobs
 from workbench.studies.place import go
@@ -17,6 +19,7 @@ from workbench.text import escape, plain
 
 def overview(lab: Lab) -> None:
     """A card a study, two beside each other where there is room."""
+    visitor.may_or_said(Right.STUDIES)
     runs = all_runs()
     names = list(STUDIES)
     for at in range(0, len(names), 2):
@@ -42,7 +45,8 @@ def _card(study: Study, runs: list[Run]) -> None:
     head(study)
     under_way = next((run for run in runs if (work := jobs.work_of(run)) and not work.done), None)
     finished = next((run for run in runs if run.finished), None)
-    shown, label = under_way or finished, "See the whole result" if finished else "Ask it"
+    unasked = "Ask it" if visitor.may(Right.STUDIES) else "Look at it"
+    shown, label = under_way or finished, "See the whole result" if finished else unasked
     if under_way is not None:
         st.caption("Under way.")
         label = "See how far it is"

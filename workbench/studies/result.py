@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import streamlit as st
 
 from metasae.lab.lab import Lab
@@ -20,7 +19,7 @@ from metasae.studies.result_folder import StoredFinding, command
 from metasae.studies.runs import Run
 from metasae.studies.study import Study
 from workbench.charts.studies import on_screen, rooms
-from workbench.files import download
+from workbench.files import download, download_table
 from workbench.frame import ink, said
 from workbench.studies import figures
 from workbench.text import escape, plain
@@ -155,14 +154,7 @@ def _tables(run: Run, found: StoredFinding) -> None:
             st.dataframe(table.head(_MOST_ROWS), hide_index=True, key=f"table-{name}")
             if len(table) > _MOST_ROWS:
                 st.caption(f"The first {_MOST_ROWS:,} are shown; all are in the file.")
-            download(
-                f"{name} as CSV", partial(_csv, table), f"{found.study}-{name}.csv",
-                "text/csv", f"csv-{name}",
-            )  # fmt: skip
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return str(table.to_csv(index=False))
+            download_table(table, f"{found.study}-{name}", f"csv-{name}", f"{name} as CSV")
 
 
 def _code(found: StoredFinding) -> None:

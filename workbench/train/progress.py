@@ -12,7 +12,7 @@ from metasae.sources import cache
 from metasae.training.unfinished import TrainingRequest, unfinished_trainings
 from workbench import visitor
 from workbench.allowed import Right
-from workbench.charts.training import training_curve
+from workbench.charts.training import curve_in_words, training_curve
 from workbench.frame import failed, ink
 from workbench.text import escape
 from workbench.train import trainings
@@ -93,7 +93,7 @@ def _running(training: Training) -> None:
 def _curve(training: Training) -> None:
     if len(training.moments) > 1:
         table = pd.DataFrame([asdict(one) for one in list(training.moments)])
-        st.altair_chart(training_curve(table, ink()))
+        st.altair_chart(training_curve(table, ink()), alt=curve_in_words(table))
         config = training.config
         if config.active(0) > config.k:
             st.caption(

@@ -16,7 +16,7 @@ from metasae.sources import cache
 from metasae.sources.files import read_json, remove
 from workbench import navigation, session, shared, visitor
 from workbench.allowed import Right
-from workbench.charts.training import counts_chart
+from workbench.charts.training import counts_chart, counts_in_words
 from workbench.frame import ink
 from workbench.text import escape
 from workbench.train import trainings
@@ -51,7 +51,8 @@ def report(values: dict[str, Any]) -> None:
         )
     else:
         st.caption("No control was trained: how much random directions would give isn't known.")
-    st.altair_chart(counts_chart(list(quality["l0_counts"]), ink()))
+    counts = list(quality["l0_counts"])
+    st.altair_chart(counts_chart(counts, ink()), alt=counts_in_words(counts))
     config, low, middle, high = values["config"], *(quality["density"][n] for n in (1, 2, 3))
     data = ", ".join(f"{one['source']} ({one['directions']:,})" for one in values["data"])
     st.caption(

@@ -1,11 +1,14 @@
 """A table that comes in pieces, in one file."""
 
+import json
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from metasae.errors import UserError
-from metasae.search.export import check_output
+from metasae.search.export import check_output, export
 from tests.builders import one_sentence
 
 
@@ -26,3 +29,13 @@ def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
         check_output(tmp_path / "folder.csv")
     check_output(tmp_path / "new" / "out.PARQUET")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder.csv", "new"]
+
+
+def test_in_csv_a_name_is_no_formula_and_a_number_stays_one(tmp_path: Path) -> None:
+    schema = pa.schema([("source", pa.string()), ("change", pa.float32())])
+    frame = pd.DataFrame({"source": ["=1+1", "Paris"], "change": [-0.5, 2.0]})
+    about = {"asked": "he said,=1+1"}
+    export(tmp_path / "out.csv", [frame], schema, about)
+    note, *lines = (tmp_path / "out.csv").read_text("utf-8").splitlines()
+    assert lines == ["source,change", "'=1+1,-0.5", "Paris,2.0"]
+    assert json.loads(note.removeprefix("# ")) == about and ",=" not in note
