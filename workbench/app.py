@@ -16,6 +16,7 @@ pages = [
     st.Page("../pages/studies.py", title="Studies"),
     st.Page("../pages/ravel.py", title="RAVEL"),
     st.Page("../pages/train.py", title="Train"),
+    st.Page("../pages/lessons.py", title="Lessons"),
 ]
 inside = door.let_in()
 page = st.navigation(pages, position="top" if inside else "hidden")

@@ -6,23 +6,27 @@ called once for each click: `go` notes where to, and `follow`, which the app cal
 drawn, goes there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import streamlit as st
 
 from workbench import session
 
-LATENTS, METAS, STEER, GRAPH = (
+LATENTS, METAS, STEER, GRAPH, LESSONS = (
     "../pages/latents.py",
     "../pages/meta_latents.py",
     "../pages/steer.py",
     "../pages/graph.py",
+    "../pages/lessons.py",
 )
 
 _CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real")
 
 _ALWAYS = ("real",)
 """Of those, what holds wherever in the explorer one goes."""
+
+_LESSON = ("lesson", "step", "answered", "presenting")
+"""What the address says of a walk, which one that leaves it comes back to."""
 
 _PENDING = "going-to"
 """Session key: the page that a callback wants shown, and its address."""
@@ -46,7 +50,7 @@ def go(page: str | None = None, **query: object) -> None:
     if page is None:
         address(**query)
     else:
-        st.session_state[_PENDING] = page, _whole(carried() | query)
+        st.session_state[_PENDING] = page, _whole(_said(_LESSON) | carried() | query)
 
 
 def go_to_view(page: str) -> None:
@@ -71,7 +75,11 @@ def carried() -> dict[str, object]:
     Streamlit puts the new page's query under the old page's path for a moment, and the browser
     keeps that step: it has to name what was shown there.
     """
-    return {name: st.query_params[name] for name in _CARRIED if name in st.query_params}
+    return _said(_CARRIED)
+
+
+def _said(names: Iterable[str]) -> dict[str, object]:
+    return {name: st.query_params[name] for name in names if name in st.query_params}
 
 
 def keep_link(**own: object) -> None:
@@ -82,8 +90,7 @@ def keep_link(**own: object) -> None:
 
 def address(**query: object) -> None:
     """Put a place into the address (in a widget's callback, which is followed by a run)."""
-    stays = {name: st.query_params[name] for name in _ALWAYS if name in st.query_params}
-    st.query_params.from_dict(_whole(stays | query))
+    st.query_params.from_dict(_whole(_said(_ALWAYS) | query))
 
 
 def move(**query: object) -> None:

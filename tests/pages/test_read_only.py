@@ -77,7 +77,9 @@ def test_what_is_refused_is_said_in_a_sentence(on_small: Lab, page: str, refused
 
 def test_no_page_offers_what_is_refused(on_small: Lab) -> None:
     offered = set()
-    for page in ("steer", "train", "studies", "ravel", "latents", "meta_latents", "graph"):
+    for page in (
+        "steer", "train", "studies", "ravel", "latents", "meta_latents", "graph", "lessons",
+    ):  # fmt: skip
         app = open_page(page)
         assert not app.exception
         offered |= keys(app)

@@ -52,28 +52,37 @@ def snippets_html(snippets: Sequence[Snippet], top: float, ink: Ink = LIGHT) -> 
     """
     rows = []
     for one in snippets:
-        cells = []
-        for token, value in one.tokens:
-            text = html.escape(one_way(token.replace("\n", "⏎")))
-            if value > 0:
-                # A space in front stays outside, where it is seen as one.
-                word = text.lstrip(" ")
-                text = (
-                    f'{text[: len(text) - len(word)]}<mark style="background:'
-                    f'{behind(value / max(top, 1e-9), ink)};color:{ink.text};border-radius:3px" '
-                    f'title="activation {value:.1f}">{word}</mark>'
-                )
-            cells.append(text)
         peak = max((value for _, value in one.tokens), default=0.0)
         rows.append(
             '<div style="padding:5px 0;overflow-wrap:anywhere">'
             f'<span style="color:{ink.other};font-variant-numeric:tabular-nums">{peak:.1f}</span>'
-            f"&ensp;…{''.join(cells)}… {_tag(one, ink)}</div>"
+            f"&ensp;…{marked(one, top, ink)}… {tag(one, ink)}</div>"
         )
     return f'<div style="font-size:.9rem;line-height:1.5">{"".join(rows)}</div>'
 
 
-def _tag(one: Snippet, ink: Ink) -> str:
+def marked(context: Snippet, top: float, ink: Ink) -> str:
+    """A context's tokens as HTML, coloured where it fires.
+
+    Args:
+        top: the activation that has the deepest colour.
+    """
+    cells = []
+    for token, value in context.tokens:
+        text = html.escape(one_way(token.replace("\n", "⏎")))
+        if value > 0:
+            # A space in front stays outside, where it is seen as one.
+            word = text.lstrip(" ")
+            text = (
+                f'{text[: len(text) - len(word)]}<mark style="background:'
+                f'{behind(value / max(top, 1e-9), ink)};color:{ink.text};border-radius:3px" '
+                f'title="activation {value:.1f}">{word}</mark>'
+            )
+        cells.append(text)
+    return "".join(cells)
+
+
+def tag(one: Snippet, ink: Ink) -> str:
     """Where a context is from; in a frame, if it was written for training."""
     name = WRITTEN if one.written else SOURCES.get(one.source, one.source)
     frame = f"border:1px solid {ink.other};border-radius:3px;padding:0 5px;" if one.written else ""
