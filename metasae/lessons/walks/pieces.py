@@ -114,7 +114,8 @@ def shared(bench: Bench, progress: Progress) -> Found:
     said = f": {listed([f'“{name}”' for name in both])}" if both else ""
     return Found(
         holds=bool(both),
-        answer=f"{len(both)} of {len(pieces)} pieces are in both{said}.",
+        answer=f"{len(both)} of {len(pieces)} pieces {'is' if len(both) == 1 else 'are'} in both"
+        f"{said}.",
         more="What both have can't tell one from the other. What is one's own is what an edit "
         "takes away or adds.",
         after=Bars("activation of the piece, on the side where it is larger", bars, most=1.0),
