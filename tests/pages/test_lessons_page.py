@@ -168,9 +168,12 @@ def test_the_next_step_is_begun_while_one_looks_at_this(
 ) -> None:
     begun: list[int] = []
     work = asking.found.work
-    monkeypatch.setattr(
-        asking.found, "work", lambda *asked: begun.append(asked[-1]) or work(*asked)
-    )
+
+    def noted(*asked: Any) -> Any:
+        begun.append(asked[-1])
+        return work(*asked)
+
+    monkeypatch.setattr(asking.found, "work", noted)
     page(lesson="latent", step="2")
     assert 3 in begun
     begun.clear()

@@ -17,7 +17,7 @@ from metasae.sources.presets import EMBEDDED, Opened, Preset
 from metasae.studies.registry import study
 from metasae.studies.runs import all_runs, begin
 from tests.builders import everything_below
-from tests.pages.opening import APP, open_page
+from tests.pages.opening import APP, open_page, until
 from workbench import session, shared, visitor
 from workbench.allowed import ALLOW, FOLDER, PASSWORD, READ_ONLY, Refused, Right, refusal
 from workbench.ravel import ask as ravel_ask
@@ -106,6 +106,13 @@ def test_an_edit_and_a_question_are_a_guests_too(on_small: Lab) -> None:
     app.button(key="swap").click().run()
     assert not app.exception and not app.error
     assert dict(app.query_params.items()) != before
+
+
+def test_lessons_are_a_guests_too(on_small: Lab) -> None:
+    app = open_page("lessons", lesson="search", step="2", answered="2")
+    until(lambda: "there" in keys(app.run()), lambda: False)
+    assert not app.exception and not app.error
+    assert "hown by what is open" in texts(app)
 
 
 def test_a_host_allows_studies_and_still_no_folder(
