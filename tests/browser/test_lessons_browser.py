@@ -38,7 +38,8 @@ def test_a_clicker_turns_question_and_answer(address: str, page: Page, traffic: 
             timeout=30_000,
         )
         traffic.settle()
-        expect(answer).to_have_count(1 if shown else 0)
+        # The first answer of all may have to wait for the text it is about.
+        expect(answer).to_have_count(1 if shown else 0, timeout=120_000)
     title = lesson("latent").steps[0].title
     expect(page.get_by_role("heading", name=title)).to_be_visible()
     page.keyboard.press("Escape")

@@ -3,9 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import torch
 
 from metasae.lab.lab import POST_PAIR, Lab
 from metasae.lessons.bench import Bench
@@ -73,7 +71,7 @@ def test_chance_is_held_against_the_real_pieces(taught: Bench) -> None:
     # Shares of so many draws.
     for share in (random, shuffled):
         assert share * walk.DRAWS == pytest.approx(round(share * walk.DRAWS))
-    assert found.holds is (np.clip(max(random, shuffled), 0, 1) < real and "Even" in found.more)
+    assert found.holds is (max(random, shuffled) < real and "Even" in found.more)
     if max(random, shuffled) >= real:
         assert not found.holds and "can't be told from chance" in found.more
 
@@ -147,4 +145,3 @@ def test_more_combinations_than_a_lesson_waits_for_are_said(
     assert isinstance(step, Step)
     found = step.found(small)
     assert not found.holds and "combinations and all are scored up to 2" in found.more
-    assert torch.is_tensor(small.experiment.baseline)
