@@ -51,7 +51,7 @@ def test_back_is_the_way_onward_turned_round(place: Place) -> None:
 
 
 def test_a_walk_of_presses_sees_every_question_and_answer_once() -> None:
-    place, seen = Place(LATENT), []
+    place, seen = Place(LATENT), list[Place]()
     while not seen or place != seen[-1]:
         seen.append(place)
         place = place.onward()

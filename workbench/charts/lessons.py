@@ -1,5 +1,7 @@
 """The pictures of lessons: bars to be read from afar."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -44,7 +46,7 @@ def bars_chart(bars: Bars, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
         description="description:N",
         tooltip=[alt.Tooltip("name:N"), alt.Tooltip("told:N", title="value")],
     )
-    text = {"align": "left", "baseline": "middle", "color": ink.text, "aria": False}
+    text: dict[str, Any] = {"align": "left", "baseline": "middle", "color": ink.text, "aria": False}
     told = base.mark_text(**text, dx=6, dy=10, fontSize=14, fontWeight="bold").encode(
         x=value, text="told:N"
     )

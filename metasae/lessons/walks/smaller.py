@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 from metasae.errors import UserError
 from metasae.lessons.bench import Bench
-from metasae.lessons.lesson import Bar, Bars, Found, Lesson, Place, Step
+from metasae.lessons.lesson import Bar, Bars, Found, Lesson, Place, Step, Tone
 from metasae.lessons.walks.latent import sentence
 from metasae.lm.names import name_position
 from metasae.progress import Progress
@@ -131,15 +131,15 @@ def all_rebuilt(bench: Bench, progress: Progress) -> Found:
     ):
         progress("Rebuilding all directions", done / 5, "")
         explained[name] = 1 - float(made().left.sum()) / total
+    named: tuple[tuple[str, str, Tone], ...] = (
+        (f"the meta-SAE, {own.l0:.1f} of {meta.width:,}", "own", "source"),
+        (f"its rows replaced by the nearest of {width:,} latents", "nearest", "target"),
+        (f"the best {parts} of {meta.width:,} meta-latents", "metas", "source"),
+        (f"the best {parts} of {width:,} smaller latents", "pursued", "target"),
+        (f"the best {parts} of {width:,} random directions", "random", "other"),
+    )
     bars = tuple(
-        Bar(name, explained[key], tone, f"{explained[key]:.1%}")
-        for name, key, tone in (
-            (f"the meta-SAE, {own.l0:.1f} of {meta.width:,}", "own", "source"),
-            (f"its rows replaced by the nearest of {width:,} latents", "nearest", "target"),
-            (f"the best {parts} of {meta.width:,} meta-latents", "metas", "source"),
-            (f"the best {parts} of {width:,} smaller latents", "pursued", "target"),
-            (f"the best {parts} of {width:,} random directions", "random", "other"),
-        )
+        Bar(name, explained[key], tone, f"{explained[key]:.1%}") for name, key, tone in named
     )
     behind = explained["metas"] - explained["pursued"]
     return Found(
@@ -167,14 +167,12 @@ def same_directions(bench: Bench, progress: Progress) -> Found:
             ("own", decomposition.sae.W_dec), ("smaller", rows), ("random", gaussian_like(rows))
         )
     }  # fmt: skip
-    bars = tuple(
-        Bar(name, shares[key], tone, f"{shares[key]:.1%}")
-        for name, key, tone in (
-            (f"of this SAE's {bench.lab.n_latents:,} latents", "own", "source"),
-            (f"of the smaller SAE's {width:,}", "smaller", "target"),
-            (f"of {width:,} random directions", "random", "other"),
-        )
+    named: tuple[tuple[str, str, Tone], ...] = (
+        (f"of this SAE's {bench.lab.n_latents:,} latents", "own", "source"),
+        (f"of the smaller SAE's {width:,}", "smaller", "target"),
+        (f"of {width:,} random directions", "random", "other"),
     )
+    bars = tuple(Bar(name, shares[key], tone, f"{shares[key]:.1%}") for name, key, tone in named)
     return Found(
         holds=shares["smaller"] < 0.5,
         answer=f"{shares['smaller']:.1%} of {len(meta):,} have one with a cosine above "

@@ -28,7 +28,7 @@ def test_each_width_leaves_out_what_its_error_is(taught: Bench) -> None:
     held = (resid - lab.decomposition.sae.b_dec).square().sum()
     shares = []
     for width in taught.explorer.widths:
-        sae = formats.open_sae(lab.preset.sae(width), None)
+        sae = formats.open_sae(lab.preset.sae(width), lab.preset.sae_size(width))
         shares.append(float((resid - sae.decode(sae.encode(resid[None]))[0]).square().sum() / held))
     assert isinstance(found.after, Bars)
     assert [one.value for one in found.after.bars] == pytest.approx(shares, 1e-3)
