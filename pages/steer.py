@@ -10,7 +10,7 @@ from workbench.announce import announce
 from workbench.frame import begin, failed
 from workbench.shared import meta_titles
 from workbench.state import Setting
-from workbench.steer import beside, controls, experiments, extras, lesson, reading
+from workbench.steer import beside, controls, experiments, extras, first_steps, reading
 from workbench.steer.boxes import edit_in_words
 from workbench.steer.elsewhere import elsewhere
 from workbench.steer.meta_boxes import meta_boxes
@@ -58,7 +58,7 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     view, experiment = session.view(), experiments.get_experiment(asked)
     if view.frozen:  # a link's table is seen at once
         st.session_state.setdefault(TABLES, True)
-    steps = st.container(key="lesson")
+    steps = st.container(key="first-steps")
     controls.action_bar(lab, experiment, view.edit)
     controls.best_edits(asked, experiment, view.edit)
     # The headline stays in sight for as long as any of the bench is.
@@ -85,11 +85,11 @@ def steer(lab: Lab, setting: Setting, asked: Setting) -> None:
     elsewhere(asked.without_question(), view.edit)
     st.divider()
     numbers(outcome, lambda: beside.frozen_attention(asked, view.edit))
-    with st.container(key=lesson.BELOW):
+    with st.container(key=first_steps.BELOW):
         below(lab, setting, asked, outcome)
     # Measured once for a pair, which takes a moment: everything else is there before.
     with steps, st.spinner("Measuring the first steps …"):
-        lesson.lesson(lab, asked, view.edit)
+        first_steps.first_steps(lab, asked, view.edit)
 
 
 def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:

@@ -85,7 +85,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab",),
     ("search", "explorer"),
     ("studies",),
-    ("ravel",),
+    ("lessons", "ravel"),
     ("release", "exports"),
     ("cli",),
 )

@@ -16,6 +16,7 @@ pages = [
     st.Page(navigation.PAGES / "studies.py", title="Studies"),
     st.Page(navigation.PAGES / "ravel.py", title="RAVEL"),
     st.Page(navigation.PAGES / "train.py", title="Train"),
+    st.Page(navigation.PAGES / "lessons.py", title="Lessons"),
 ]
 inside = door.let_in()
 page = st.navigation(pages, position="top" if inside else "hidden")

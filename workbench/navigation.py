@@ -6,7 +6,7 @@ called once for each click: `go` notes where to, and `follow`, which the app cal
 drawn, goes there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -18,8 +18,8 @@ _APP = Path(__file__).parent
 PAGES = next(folder for folder in (_APP / "_pages", _APP.parent / "pages") if folder.is_dir())
 """Where the pages are: inside the app where it is installed, beside it in a checkout."""
 
-LATENTS, METAS, STEER, GRAPH = (
-    str(PAGES / f"{name}.py") for name in ("latents", "meta_latents", "steer", "graph")
+LATENTS, METAS, STEER, GRAPH, LESSONS = (
+    str(PAGES / f"{name}.py") for name in ("latents", "meta_latents", "steer", "graph", "lessons")
 )
 
 _CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "least", "real",
@@ -27,6 +27,9 @@ _CARRIED = ("latent", "width", "meta", "q", "token", "filter", "depth", "top", "
 
 _ALWAYS = ("real",)
 """Of those, what holds wherever in the explorer one goes."""
+
+_LESSON = ("lesson", "step", "answered", "presenting")
+"""What the address says of a walk, which one that leaves it comes back to."""
 
 _PENDING = "going-to"
 """Session key: the page that a callback wants shown, and its address."""
@@ -50,7 +53,7 @@ def go(page: str | None = None, **query: object) -> None:
     if page is None:
         address(**query)
     else:
-        st.session_state[_PENDING] = page, _whole(carried() | query)
+        st.session_state[_PENDING] = page, _whole(_said(_LESSON) | carried() | query)
 
 
 def go_to_view(page: str) -> None:
@@ -80,7 +83,11 @@ def carried() -> dict[str, object]:
     Streamlit puts the new page's query under the old page's path for a moment, and the browser
     keeps that step: it has to name what was shown there.
     """
-    return {name: st.query_params[name] for name in _CARRIED if name in st.query_params}
+    return _said(_CARRIED)
+
+
+def _said(names: Iterable[str]) -> dict[str, object]:
+    return {name: st.query_params[name] for name in names if name in st.query_params}
 
 
 def keep_link(**own: object) -> None:
@@ -91,8 +98,7 @@ def keep_link(**own: object) -> None:
 
 def address(**query: object) -> None:
     """Put a place into the address (in a widget's callback, which is followed by a run)."""
-    stays = {name: st.query_params[name] for name in _ALWAYS if name in st.query_params}
-    st.query_params.from_dict(_whole(stays | query))
+    st.query_params.from_dict(_whole(_said(_ALWAYS) | query))
 
 
 def move(**query: object) -> None:

@@ -12,7 +12,10 @@ from tests.browser.watching import BROWSER, FIRST_START, LOADED, Traffic
 
 pytestmark = BROWSER
 
-PAGES = ("Steer", "Enumerate", "Latents", "Meta-latents", "Graph", "Studies", "RAVEL", "Train")
+PAGES = (
+    "Steer", "Enumerate", "Latents", "Meta-latents", "Graph", "Studies", "RAVEL", "Train",
+    "Lessons",
+)  # fmt: skip
 
 Theme = Literal["light", "dark"]
 

@@ -11,7 +11,9 @@ from tests.workbench.test_hostile import ALL
 
 pytestmark = BROWSER
 
-PAGES = ("", "enumerate", "latents", "meta-latents", "graph", "studies", "ravel", "train")
+PAGES = (
+    "", "enumerate", "latents", "meta-latents", "graph", "studies", "ravel", "train", "lessons",
+)  # fmt: skip
 
 ELSEWHERE = "workbench.example"
 """A name that another site has lead to this machine."""

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lessons.first_steps import measured
 from metasae.sources.presets import Opened
 from metasae.steering.certainty import percent
 from metasae.steering.edits import NO_EDIT
@@ -19,9 +20,11 @@ from workbench import shared
 from workbench.glossary import TERMS
 from workbench.open_line import in_words
 from workbench.state import edit_to_text
-from workbench.steer.steps import measured
 
-PAGES = ("steer", "enumerate", "latents", "meta_latents", "graph", "studies", "ravel", "train")
+PAGES = (
+    "steer", "enumerate", "latents", "meta_latents", "graph", "studies", "ravel", "train",
+    "lessons",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

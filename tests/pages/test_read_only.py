@@ -18,7 +18,7 @@ from metasae.sources.presets import EMBEDDED, Opened, Preset
 from metasae.studies.registry import study
 from metasae.studies.runs import all_runs, begin
 from tests.builders import everything_below
-from tests.pages.opening import APP, open_page
+from tests.pages.opening import APP, open_page, until
 from workbench import limits, session, shared, visitor
 from workbench.allowed import ALLOW, FOLDER, PASSWORD, READ_ONLY, Refused, Right, refusal
 from workbench.ravel import ask as ravel_ask
@@ -78,7 +78,9 @@ def test_what_is_refused_is_said_in_a_sentence(on_small: Lab, page: str, refused
 
 def test_no_page_offers_what_is_refused(on_small: Lab) -> None:
     offered = set()
-    for page in ("steer", "train", "studies", "ravel", "latents", "meta_latents", "graph"):
+    for page in (
+        "steer", "train", "studies", "ravel", "latents", "meta_latents", "graph", "lessons",
+    ):  # fmt: skip
         app = open_page(page)
         assert not app.exception
         offered |= keys(app)
@@ -105,6 +107,13 @@ def test_an_edit_and_a_question_are_a_guests_too(on_small: Lab) -> None:
     app.button(key="swap").click().run()
     assert not app.exception and not app.error
     assert dict(app.query_params.items()) != before
+
+
+def test_lessons_are_a_guests_too(on_small: Lab) -> None:
+    app = open_page("lessons", lesson="search", step="2", answered="2")
+    until(lambda: "there" in keys(app.run()), lambda: False)
+    assert not app.exception and not app.error
+    assert "hown by what is open" in texts(app)
 
 
 def test_a_host_allows_studies_and_still_no_folder(

@@ -52,17 +52,25 @@ def snippets_html(snippets: Sequence[Snippet], top: float, ink: Ink = LIGHT) -> 
     """
     rows = []
     for one in snippets:
-        cells = [
-            marked(token, value / max(top, 1e-9), f"activation {value:.1f}", ink)
-            for token, value in one.tokens
-        ]
         peak = max((value for _, value in one.tokens), default=0.0)
         rows.append(
             '<div style="padding:5px 0;overflow-wrap:anywhere">'
             f'<span style="color:{ink.other};font-variant-numeric:tabular-nums">{peak:.1f}</span>'
-            f"&ensp;…{''.join(cells)}… {_tag(one, ink)}</div>"
+            f"&ensp;…{context_html(one, top, ink)}… {tag(one, ink)}</div>"
         )
     return f'<div style="font-size:.9rem;line-height:1.5">{"".join(rows)}</div>'
+
+
+def context_html(context: Snippet, top: float, ink: Ink) -> str:
+    """A context's tokens as HTML, coloured where it fires.
+
+    Args:
+        top: the activation that has the deepest colour.
+    """
+    return "".join(
+        marked(token, value / max(top, 1e-9), f"activation {value:.1f}", ink)
+        for token, value in context.tokens
+    )
 
 
 def marked(token: str, share: float, told: str, ink: Ink, number: str = "") -> str:
@@ -90,7 +98,7 @@ def marked(token: str, share: float, told: str, ink: Ink, number: str = "") -> s
     )
 
 
-def _tag(one: Snippet, ink: Ink) -> str:
+def tag(one: Snippet, ink: Ink) -> str:
     """Where a context is from; in a frame, if it was written for training."""
     name = WRITTEN if one.written else SOURCES.get(one.source, one.source)
     frame = f"border:1px solid {ink.other};border-radius:3px;padding:0 5px;" if one.written else ""

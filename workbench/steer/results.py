@@ -85,15 +85,15 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     """Every answer before and after; a pinned edit's picture beside it, and the difference."""
     _legend(outcome)
     if pinned is None:
-        _picture(outcome, "picture")
+        picture(outcome, "picture")
         return
     now, then = st.columns(2)
     with now:
         st.markdown("**This edit**")
-        _picture(outcome, "picture")
+        picture(outcome, "picture")
     with then:
         st.markdown("**Pinned edit**")
-        _picture(pinned, "picture-pinned")
+        picture(pinned, "picture-pinned")
     st.markdown("**From the pinned edit to this one**, in nats")
     st.dataframe(
         difference_table(outcome.against(pinned)),
@@ -111,18 +111,22 @@ def pictures(outcome: Outcome, pinned: Outcome | None) -> None:
     )
 
 
-def _legend(outcome: Outcome) -> None:
+def legend(outcome: Outcome) -> str:
+    """What the marks of the picture mean, as Markdown."""
     source, target = escape(outcome.source.in_prompts), escape(outcome.target.label)
     place = "every token is edited" if _everywhere(outcome) else "\\[ \\] the token that is edited"
     if outcome.edit.options.when != ALWAYS:
         place += " where the condition holds"
+    return (
+        ":small[○ before · ● after · **bold** leads the candidates · "
+        "**◆ what the model itself would say**, of all its words · "
+        f":blue[**{source}'s answer**] · :orange[**{target}'s answer**] · {place}]"
+    )
+
+
+def _legend(outcome: Outcome) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.markdown(
-            ":small[○ before · ● after · **bold** leads the candidates · "
-            "**◆ what the model itself would say**, of all its words · "
-            f":blue[**{source}'s answer**] · :orange[**{target}'s answer**] · {place}]",
-            width="stretch",
-        )
+        st.markdown(legend(outcome), width="stretch")
         _units()
     if explained := bystander(outcome):
         st.caption(escape(explained))
@@ -167,7 +171,8 @@ def _units() -> None:
     )
 
 
-def _picture(outcome: Outcome, key: str) -> None:
+def picture(outcome: Outcome, key: str) -> None:
+    """Every answer before and after an edit, in the view's units."""
     spec = answers_spec(
         outcome.answers,
         outcome.asked,

@@ -4,30 +4,32 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.lessons.first_steps import Step, steps
+from metasae.lessons.walks import fact
 from metasae.steering.edits import Edit
-from workbench import announce, limits, session, shared
+from workbench import announce, navigation, session, shared, waiting
+from workbench.lessons import asking
 from workbench.state import Setting
-from workbench.steer import experiments, extras
-from workbench.steer.steps import Measured, Step, measured, steps
-from workbench.text import escape, plain
+from workbench.steer import extras
+from workbench.text import escape, plain, shorten
 
 BELOW = "below-the-edit"
 """Key of the container that holds what stands below the edit."""
 
-
-@shared.of_lab(limits.PAIRS, "The first steps are measured")
-def _measured(_: Lab, setting: Setting) -> Measured:
-    return measured(experiments.get_experiment(setting))
+_SHOWN = 28
+"""Characters of a meta-latent's title in a sentence."""
 
 
-def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
+def first_steps(lab: Lab, setting: Setting, edit: Edit) -> None:
     """The steps; the one that is on screen stands out."""
     asked = setting.without_question()
     try:
-        found = _measured(lab, asked)
+        with waiting.said("The first steps are measured"):
+            found = asking.bench(lab, asked).once(fact.first_steps)
     except UserError:  # it can be asked the user's own question only
         return
-    made = steps(found, shared.meta_titles(lab))
+    title = shared.meta_titles(lab)
+    made = steps(found, lambda meta: shorten(title(meta), _SHOWN))
     if not made:
         return
     with st.grid(4, min_column_width=140, gap="small", key="steps"):
@@ -36,6 +38,13 @@ def lesson(lab: Lab, setting: Setting, edit: Edit) -> None:
                 _button(number, step, asked, edit)
                 # No line begins with a percent sign.
                 st.markdown(escape(step.sentence).replace(" %", "\u00a0%"))
+    st.button(
+        "Take these steps as a lesson",
+        key="as-lesson",
+        type="tertiary",
+        icon=":material/school:",
+        on_click=lambda: navigation.go(navigation.LESSONS, lesson=fact.LESSON.name),
+    )
 
 
 def _button(number: int, step: Step, asked: Setting, edit: Edit) -> None:

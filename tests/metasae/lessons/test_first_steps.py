@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 import torch
 
+from metasae.lessons import first_steps as module
+from metasae.lessons.first_steps import measured, steps
 from metasae.search.combinations import Combinations
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit
 from metasae.steering.experiment import Experiment
 from metasae.steering.questions import Answer, Question, Questions
-from workbench.steer import steps as module
-from workbench.steer.steps import measured, steps
 
 PIECES = (
     Piece(1, "source", 0.5, 0.0),

@@ -15,7 +15,6 @@ from metasae.steering.certainty import percent
 from metasae.steering.edit_space import Piece
 from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit
 from metasae.steering.experiment import Experiment
-from workbench.text import shorten
 
 _TAKEN = ("country", "language", "continent", "currency")
 _ADDED = ("language", "currency", "country", "continent")
@@ -27,9 +26,6 @@ counts as added."""
 
 _MOST_TAKEN, _MOST_ADDED = 3, 5
 """Boxes that a step changes at most."""
-
-_SHOWN = 28
-"""Characters of a title in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +212,7 @@ def steps(found: Measured, title: Callable[[int], str]) -> tuple[Step, ...]:
     """The steps in words; those that a pair does not have are left out.
 
     Args:
-        title: what a meta-latent is called.
+        title: what a meta-latent is called, in few letters.
     """
     if not found.known:
         return ()
@@ -239,7 +235,7 @@ def steps(found: Measured, title: Callable[[int], str]) -> tuple[Step, ...]:
 
 def _told(found: Measured, change: Change, title: Callable[[int], str]) -> str:
     first, *others = change.metas
-    done = f"{'Tick' if change.ticked else 'Untick'} “{shorten(title(first), _SHOWN)}”"
+    done = f"{'Tick' if change.ticked else 'Untick'} “{title(first)}”"
     if others:
         done += f" and change {len(others)} more"
     answer = f"{done}: as {found.source}'s {change.attribute}, “{change.answer}”"
