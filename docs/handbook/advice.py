@@ -111,8 +111,6 @@ ADVICE = {
         "Choose such a name."
     ),
     "*name* was cancelled.": "Nothing: somebody asked for that. Begin it again when you want to.",
-    'This link is of version "*version*" and this workbench reads version 1; it shows the default '
-    "instead.": "Ask whoever sent it for a link of this version, or update the workbench.",
     'The link is damaged: its "*name*" has *value* characters, more than 600; the default is shown '
     "instead.": "Shorten what it carries; a mail program may also have changed it.",
     "*name* did not succeed; the terminal shows the details.": (
@@ -121,6 +119,49 @@ ADVICE = {
     ),
     "*said* Who runs this server can raise *variable*.": (
         "Try again when others have left, or ask the host ([limits](classroom.md#limits))."
+    ),
+    "*path* can't be read (*why*).": "Check the path, and who may read it.",
+    "The preset of *repo* names folders on somebody's machine; a shared one names "
+    "what is on the hub.": (
+        "Ask who shared it to write `RELEASE:ID` and `REPO@COMMIT` in place of folders."
+    ),
+    "*out* has none of the endings *endings*.": "End its name in one of those.",
+    "This edit changes nothing in its own prompts, so there is no vector to export.": (
+        "Change a meta-latent that the source has, or export the directions instead."
+    ),
+    "*name* does not take that; --to can be *takers*.": "Write one of those after `--to`.",
+    "This preset has no smaller SAE of the same hook to compare with.": (
+        "Open a preset of several widths."
+    ),
+    "The server ended with code *code*; what it said stands above.": (
+        "Read what stands above it; a port that is taken is the commonest reason."
+    ),
+    "*path*: *why*": "See what stands behind the colon.",
+    "*folder* holds no explanations.": "Choose the folder delphi wrote its explanations to.",
+    "The *kind* scores of latent *latent* in *folder* are not as delphi writes them.": (
+        "Score again with delphi, or leave that latent out."
+    ),
+    "None of the *width* latents has a label that holds.": (
+        "Collect labels from more text with `describe`, or choose another width."
+    ),
+    "No row of the text is full, and delphi knows no others.": "Give more text.",
+    "*home* holds no activations that delphi saved with their tokens, or damaged ones.": (
+        "Save them again, tokens included."
+    ),
+    "*folder* holds no scores of *kinds*.": (
+        "Score with delphi first, or choose the folder it wrote scores to."
+    ),
+    "*path* is damaged; it holds no JSON.": "Fetch or write it again.",
+    "The tokens in *folder* are another model's than *name*'s.": (
+        "Open the model they were saved with."
+    ),
+    "*folder* holds no explanation of latent *missing*.": (
+        "Explain that latent too, or leave it out."
+    ),
+    "The explanation of latent *odd* in *folder* is no text.": "Write it again as a text.",
+    "A list's name has 60 characters at most.": "Choose a shorter one.",
+    "An edit waits for a text of *longest* characters at most, not *after*.": (
+        "Give a shorter text."
     ),
 }
 """Sentence, as `docs.handbook.sentences` writes it → what to do, as Markdown."""

@@ -9,41 +9,34 @@ from mkdocs.structure.pages import Page
 
 from docs.handbook import library, notebooks
 from docs.handbook.links import BESIDE, fetched, within_site
-from docs.handbook.nav import MADE, completed, is_there
+from docs.handbook.nav import MADE, completed
 from docs.handbook.sentences import ROOT
-
-AWAITED = "awaited"
-"""Key of ``extra`` in mkdocs.yml: pages that the menu leaves out, and links lead nowhere to, while
-nobody has written them."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Complete the menu."""
-    config.nav = completed(config.nav or [], config.extra[AWAITED])
+    config.nav = completed(config.nav or [])
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
-    absent = _absent(config)
     made = {name: make() for name, make in MADE.items()}
     made |= {f"reference/{part}.md": text for part, text in library.floors().items()}
     for one in notebooks.pages():
-        made[f"notebooks/{one.name}.md"] = within_site(
-            one.text, f"notebooks/{one.name}.ipynb", absent
-        )
-    for name in filter(is_there, BESIDE):
-        made[name] = within_site((ROOT / name).read_text("utf-8"), name, absent)
+        made[f"notebooks/{one.name}.md"] = within_site(one.text, f"notebooks/{one.name}.ipynb")
+    for name in BESIDE:
+        made[name] = within_site((ROOT / name).read_text("utf-8"), name)
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Lead a written page's links to where they are on the site."""
     if page.file.generated_by is not None:
         return markdown
-    return within_site(markdown, f"docs/{page.file.src_uri}", _absent(config))
+    return within_site(markdown, f"docs/{page.file.src_uri}")
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
@@ -51,7 +44,3 @@ def on_post_page(output: str, page: Page, **_: Any) -> str:
     if elsewhere := fetched(output):
         raise PluginError(f"{page.file.src_uri} fetches {', '.join(elsewhere)} from elsewhere.")
     return output
-
-
-def _absent(config: MkDocsConfig) -> set[str]:
-    return {page for page in config.extra[AWAITED] if not is_there(page)}

@@ -2,26 +2,24 @@
 
 import posixpath
 import re
-from collections.abc import Collection
 from pathlib import Path
 
 from docs.handbook.sentences import ROOT
 
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "NOTICE.md")
-"""Files of the repository's root that are pages of the site too, where they are there."""
+"""Files of the repository's root that are pages of the site too."""
 
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
-def within_site(text: str, page: str, absent: Collection[str] = (), root: Path = ROOT) -> str:
+def within_site(text: str, page: str, root: Path = ROOT) -> str:
     """A page's Markdown with every link as it is on the site.
 
     A link to a file of the repository that the site has leads to its page; of one that the site
-    doesn't have, or not yet, the words are left. Links to nothing stay: the build says so.
+    doesn't have, the words are left. Links to nothing stay: the build says so.
 
     Args:
         page: the file, below the root, that the text is of; its links are relative to it.
-        absent: pages of the site that may be linked and aren't there yet.
     """
     here = posixpath.dirname(page)
     on_site = posixpath.dirname(page.removeprefix("docs/"))
@@ -39,8 +37,6 @@ def within_site(text: str, page: str, absent: Collection[str] = (), root: Path =
             there = f"{whole.removesuffix('.ipynb')}.md"
         else:
             return str(words) if (root / whole).exists() else link[0]
-        if there in absent:
-            return str(words)
         return f"[{words}]({posixpath.relpath(there, on_site or '.')}{place or ''})"
 
     return _LINK.sub(on_this_site, text)

@@ -1,11 +1,9 @@
-"""The site's menu as mkdocs.yml writes it, completed with what is made and what has arrived."""
+"""The site's menu as mkdocs.yml writes it, completed with what is made."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from docs.handbook import command_line, errors, library, notebooks, sentences, words
-from docs.handbook.links import BESIDE
-from docs.handbook.sentences import ROOT
 
 MADE: dict[str, Callable[[], str]] = {
     "errors.md": lambda: errors.page(sentences.read()),
@@ -19,8 +17,8 @@ NOTEBOOKS, FLOORS = "NOTEBOOKS", "FLOORS"
 """What stands in the menu for the pages of the notebooks, and of the library's parts."""
 
 
-def completed(nav: list[Any], awaited: Collection[str]) -> list[Any]:
-    """The menu with all pages by name, without those that are awaited and not there.
+def completed(nav: list[Any]) -> list[Any]:
+    """The menu with all pages by name.
 
     Args:
         nav: as in mkdocs.yml: a mapping of one title to a page or to more of the same, in a list.
@@ -33,14 +31,6 @@ def completed(nav: list[Any], awaited: Collection[str]) -> list[Any]:
         elif below == FLOORS:
             below = [{f"metasae.{part}": f"reference/{part}.md"} for part in library.floors()]
         elif isinstance(below, list):
-            below = completed(below, awaited)
-        elif below in awaited and not is_there(below):
-            continue
-        if below:
-            whole.append({title: below})
+            below = completed(below)
+        whole.append({title: below})
     return whole
-
-
-def is_there(page: str) -> bool:
-    """Whether somebody has written a page."""
-    return (ROOT / page if page in BESIDE else ROOT / "docs" / page).exists()
