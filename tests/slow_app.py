@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from metasae.lab.lab import Lab
-from metasae.progress import Progress
-from metasae.sources.presets import Preset
+from metasae.progress import Progress, silent
+from metasae.sources.presets import EMBEDDED, Preset
 from workbench import shared
 
 
-def slowly(preset: Preset, progress: Progress) -> Lab:
+def slowly(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
     """Report some progress for a minute."""
     with Path(os.environ["OPENINGS"]).open("a") as file:
         file.write("begun\n")

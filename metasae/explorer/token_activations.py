@@ -63,14 +63,15 @@ def activations_on(
     order = text.lengths.argsort(stable=True)
     parts = order.split(max(1, _TOKENS_A_BATCH // text.tokens.shape[1]))
     for number, index in enumerate(parts):
-        lengths = text.lengths[index]
-        resid = run(text.tokens[index, : int(lengths.max())].long()).float()
-        read = usable(resid, lengths, median_norm)
-        row, position = read.nonzero(as_tuple=True)
-        at, latent, value = encoder.entries(resid[read])
-        mine = torch.from_numpy(np.isin(latent.numpy(), wanted))
+        short = text.lengths[index]
+        resid = run(text.tokens[index, : int(short.max())].long()).float()
+        read = usable(resid, short, median_norm)
+        which, where = read.nonzero(as_tuple=True)
+        at, fired, much = encoder.entries(resid[read])
+        mine = torch.from_numpy(np.isin(fired.numpy(), wanted))
         at = at[mine]
-        found.append((latent[mine], index[row[at]], position[at], value[mine]))
+        found.append((fired[mine], index[which[at]], where[at], much[mine]))
         progress("Where these latents fire", (number + 1) / len(parts), "")
-    columns = (torch.cat(one).numpy() for one in zip(*found, strict=True))
-    return TokenActivations(text.tokens.numpy(), text.lengths.numpy(), *columns, first=1)
+    latent, row, position, value = (torch.cat(one).numpy() for one in zip(*found, strict=True))
+    tokens, lengths = text.tokens.numpy(), text.lengths.numpy()
+    return TokenActivations(tokens, lengths, latent, row, position, value, first=1)

@@ -52,6 +52,6 @@ def csv_text(table: pd.DataFrame) -> str:
     safe = table.set_axis([cell(str(name)) for name in table.columns], axis=1)
     for place, kind in enumerate(table.dtypes):
         if not (is_numeric_dtype(kind) or is_bool_dtype(kind)):
-            safe.isetitem(place, table.iloc[:, place].map(cell))
+            safe.isetitem(place, table.iloc[:, place].map(cell).to_list())
     # With lines that end so, a carriage return in a text is quoted: else it would begin a row.
     return str(safe.to_csv(index=False, lineterminator="\r\n"))

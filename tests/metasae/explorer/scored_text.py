@@ -32,9 +32,9 @@ def firing() -> TokenActivations:
         if row % 3 == 0:
             tokens[row, 40] = 2
             entries.append((1, row, 40, 5.0))
-    latent, row, position, value = map(np.array, zip(*entries, strict=True))
+    latents, rows, positions, values = map(np.array, zip(*entries, strict=True))
     lengths = np.full(ROWS, LENGTH)
-    return TokenActivations(tokens, lengths, latent, row, position, value.astype(np.float32))
+    return TokenActivations(tokens, lengths, latents, rows, positions, values.astype(np.float32))
 
 
 def material() -> Material:

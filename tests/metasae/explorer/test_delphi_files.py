@@ -1,6 +1,7 @@
 """Files in delphi's layout: written and read back, by us and by delphi where it is installed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def written(folder: Path, width: int = 3) -> Run:
     return run
 
 
-def entries(found: TokenActivations) -> list[tuple[object, ...]]:
+def entries(found: TokenActivations) -> list[tuple[int, int, int, float]]:
     columns = found.latent, found.row, found.position, found.activation
     return sorted(zip(*(one.tolist() for one in columns), strict=True))
 
@@ -90,7 +91,7 @@ def test_rows_with_padding_are_left_out(tmp_path: Path) -> None:
         (latent, row - 10, *rest) for latent, row, *rest in entries(found) if row >= 10
     ]
     with pytest.raises(UserError, match="No row"):
-        run.write_activations(TokenActivations(found.tokens, short * 0, *[found.latent] * 4), 3, {})
+        run.write_activations(replace(found, lengths=short * 0), 3, {})
 
 
 def test_answers_give_the_same_scores_when_they_are_read_back(tmp_path: Path) -> None:
