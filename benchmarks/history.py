@@ -179,7 +179,7 @@ def page(runs: Sequence[Record]) -> str:
         "# Benchmarks, run by run\n\n"
         "Made by `python -m benchmarks.history` of the files in `benchmarks/results/`, a run each. "
         "They hold more figures than are shown here; the module's first lines say how to add one. "
-        "What a figure means, and the peers it is compared with, stand in the README and in each "
+        "What a figure means, and the peers it is compared with, stand in speed.md and in each "
         "benchmark's first lines. What ran on different machines can be compared in its ratios at "
         "most.\n"
     ]

@@ -13,7 +13,10 @@ from packaging.utils import canonicalize_name
 
 from tests.test_house import PYPROJECT, ROOT, imports_of, pins
 
-OURS = {"metasae", "workbench", "pages", "benchmarks", "tests", "setup"}
+OURS = {"metasae", "workbench", "pages", "benchmarks", "tests", "docs", "setup"}
+
+HANDED_OUT = ROOT / "metasae" / "exports" / "scripts"
+"""Scripts that an export writes: they run on their own, with what whoever takes them has there."""
 
 NEEDED_UNIMPORTED = {
     "gguf": "transformers reads the embedded model's file with it",
@@ -22,6 +25,7 @@ NEEDED_UNIMPORTED = {
 """Packages of the library and the app that no line of them imports → what needs them."""
 
 TOOLS = {
+    "ipykernel": "nbclient runs notebooks in it",
     "axe-playwright-python": "a file of it is read",
     "mypy": "run by .ci/run",
     "pandas-stubs": "read by mypy",
@@ -40,9 +44,10 @@ def packages(folders: Iterable[str]) -> set[str]:
         name.split(".")[0]
         for folder in folders
         for path in (ROOT / folder).rglob("*.py")
+        if path.parent != HANDED_OUT
         for name in imports_of(path)
     }
-    roots -= sys.stdlib_module_names | OURS
+    roots -= sys.stdlib_module_names | OURS | in_code("exports")
     assert roots <= set(provided), "imported, but not installed"
     return {canonicalize_name(provided[root][0]) for root in roots}
 
@@ -52,6 +57,11 @@ def declared(extra: str = "") -> set[str]:
     project = PYPROJECT["project"]
     needs = project["optional-dependencies"][extra] if extra else project["dependencies"]
     return {canonicalize_name(Requirement(need).name) for need in needs}
+
+
+def in_code(extra: str) -> set[str]:
+    """The names by which an extra's packages are imported, where these are the packages' own."""
+    return {name.replace("-", "_") for name in declared(extra)}
 
 
 def test_what_the_library_and_the_app_import_is_what_is_declared() -> None:
@@ -77,6 +87,13 @@ def locked(text: str) -> dict[str, tuple[str, int]]:
 
 
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
+
+
+def test_what_exports_are_held_against_is_the_extra_of_that_name() -> None:
+    tests = (ROOT / "tests" / "metasae" / "exports").glob("*.py")
+    text = "".join(path.read_text("utf-8") for path in tests)
+    for name in in_code("exports"):
+        assert f'is_installed("{name}")' in text
 
 
 def test_the_lock_is_of_what_is_pinned() -> None:

@@ -124,7 +124,7 @@ def _entries(lab: Lab, listed: Listed) -> None:
             )  # fmt: skip
     with st.container(horizontal=True):
         file = "-".join(listed.name.split()) or "list"
-        download("CSV", lambda: listed.to_csv(lambda one: called(lab, one)), f"{file}.csv",
+        download("CSV", lambda: listed.as_csv(lambda one: called(lab, one)), f"{file}.csv",
                  "text/csv", "list-csv")  # fmt: skip
         download("JSON", lambda: listed.to_json(lambda one: called(lab, one)), f"{file}.json",
                  "application/json", "list-json")  # fmt: skip

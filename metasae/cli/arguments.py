@@ -131,9 +131,10 @@ def edit_options(command: argparse.ArgumentParser) -> None:
         "--position", choices=("last", "all"), default="last",
         help="edit the name's last token (default) or all tokens",
     )  # fmt: skip
-    command.add_argument(
-        "--above", type=float, metavar="V",
-        help="of those only where a source latent fires with more than this activation",
+    number(
+        command, "--above",
+        "of those only where a source latent fires with more than this activation",
+        0, 1e6, metavar="V",
     )  # fmt: skip
     begin = command.add_mutually_exclusive_group()
     begin.add_argument("--after", default="", metavar="TOKEN", help="only after this token")

@@ -3,8 +3,6 @@
 Each entry is what a link to it says, so that whoever has the list can open all that is in it.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,9 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+import pandas as pd
+
 from metasae.errors import UserError
 from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
+from metasae.sources.spreadsheets import csv_text
 from metasae.steering.link import damaged, edit_from_text
 
 MOST = 60
@@ -165,14 +166,11 @@ class Listed:
         """
         return [{"kind": one.kind, "called": called(one), **one.query} for one in self.entries]
 
-    def to_csv(self, called: Callable[[Entry], str]) -> str:
+    def as_csv(self, called: Callable[[Entry], str]) -> str:
         """A row an entry, a column for whatever any of them has; see `rows`."""
-        rows, out = self.rows(called), io.StringIO()
+        rows = self.rows(called)
         names = list(dict.fromkeys(name for row in rows for name in row)) or ["kind", "called"]
-        writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue()
+        return csv_text(pd.DataFrame(rows, columns=names).fillna(""))
 
     def to_json(self, called: Callable[[Entry], str]) -> str:
         """As a file that `from_json` reads; see `rows`."""

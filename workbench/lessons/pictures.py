@@ -15,7 +15,8 @@ from workbench.steer import results
 def picture(shown: Picture, key: str) -> None:
     """Draw what is beside a question or an answer."""
     if isinstance(shown, Bars):
-        st.altair_chart(bars_chart(shown, ink()), key=key)
+        words = "; ".join(f"{one.name}: {one.told}" for one in shown.bars)
+        st.altair_chart(bars_chart(shown, ink()), key=key, alt=f"{shown.title}. {words}")
     elif isinstance(shown, Texts):
         st.html(texts_html(shown, ink()))
     else:

@@ -26,6 +26,7 @@ NEEDED = {
     "city": ["Tokyo"],
     "study": ["max-cosine"],
     "export": ["--to", "lm-eval", "--latents", "5"],
+    "score-labels": ["--endpoint", "http://127.0.0.1:1/v1"],
 }
 """Words without which a command does nothing."""
 
@@ -35,6 +36,8 @@ ABSURD = ("-1", "-5", "0", "1" + "0" * 30, "1" * 5000, "nan", "inf", "-inf", "1e
 TAKEN = {
     ("decompose", "latent"): {"0"},
     ("graph", "--threshold"): {"0"},
+    ("search", "--above"): {"0"},
+    ("steer", "--above"): {"0"},
     ("steer", "--seed"): {"0"},
     ("train-meta", "--seed"): {"0"},
     ("train-sae", "--seed"): {"0"},
@@ -76,11 +79,11 @@ def needed(command: str, tmp_path: Path) -> list[str]:
 def test_every_command_with_numbers_is_tried() -> None:
     assert {command for command, _ in numeric()} == {
         "steer", "search", "graph", "decompose", "latents", "describe", "train-meta", "train-sae",
-        "study", "ravel", "export",
+        "study", "ravel", "export", "score-labels", "workbench",
     }  # fmt: skip
     assert set(with_out()) == {
-        "build", "describe", "export", "graph", "ravel", "search", "study", "train-meta",
-        "train-sae",
+        "build", "describe", "doctor", "export", "graph", "ravel", "score-labels", "search",
+        "study", "train-meta", "train-sae",
     }  # fmt: skip
 
 
@@ -88,7 +91,8 @@ BOUNDED = [
     (command, option)
     for command, option in numeric()
     if option != "latent" and (command, option) not in {
-        (name, "--width") for name in ("decompose", "latents", "describe", "export")
+        (name, "--width")
+        for name in ("decompose", "latents", "describe", "export", "score-labels")
     }
 ]  # fmt: skip
 """Those whose bounds do not depend on what is open: refused before it is opened."""
@@ -173,7 +177,7 @@ def test_a_place_nobody_can_write_is_said_before_anything_begins(
 ) -> None:
     (tmp_path / "file.json").write_text("")
     (tmp_path / "folder.json").mkdir()
-    wants_file = command in ("graph", "search")
+    wants_file = command in ("doctor", "graph", "search")
     for out in (
         tmp_path / "file.json" / "below.json",
         tmp_path / ("x" * 300 + ".json"),

@@ -41,13 +41,13 @@ def test_each_entry_stands_once_and_goes_again() -> None:
 
 
 def test_a_row_an_entry_in_the_files() -> None:
-    rows = list(csv.DictReader(io.StringIO(LISTED.to_csv(called))))
+    rows = list(csv.DictReader(io.StringIO(LISTED.as_csv(called))))
     assert [row["kind"] for row in rows] == [LATENT, META, EDIT]
     assert rows[0]["latent"] == "12" and rows[0]["edit"] == "" and rows[0]["called"] == "the latent"
     assert rows[2]["target"] == "St. Louis!" and rows[2]["edit"] == "swap"
     values = json.loads(LISTED.to_json(called))
     assert values["list"] == LISTED.name and values["entries"][1]["meta"] == "7"
-    assert Listed().to_csv(called) == "kind,called\n"
+    assert Listed().as_csv(called) == "kind,called\r\n"
 
 
 def test_a_list_takes_so_much_and_no_more() -> None:

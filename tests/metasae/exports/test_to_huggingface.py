@@ -161,14 +161,20 @@ def test_a_shared_preset_opens_nothing_of_this_machine(tmp_path: Path) -> None:
         "hook_layer": 1,
     }  # fmt: skip
     small_models.gpt2(tmp_path / "model")
+
+    def shared(repo: str, **mine: Any) -> str:
+        there = in_hub_cache(tmp_path / "hub", repo, "0" * 40)
+        write_json(there / "preset.json", values | mine)
+        return f"hf:{repo}"
+
     with only_here(tmp_path):
-        there = in_hub_cache(tmp_path / "hub", "me/saes", "0" * 40)
-        write_json(there / "preset.json", values)
-        assert find_preset("hf:me/saes").repo == "me/saes"
-        for mine in ({"model": str(tmp_path / "model")}, {"saes": [str(SMALLEST)]}):
-            write_json(there / "preset.json", values | mine)
+        assert find_preset(shared("me/saes")).repo == "me/saes"
+        for name in (
+            shared("me/model", model=str(tmp_path / "model")),
+            shared("me/sae", saes=[str(SMALLEST)]),
+        ):
             with pytest.raises(UserError, match="somebody's machine"):
-                find_preset("hf:me/saes")
+                find_preset(name)
 
 
 def test_a_persons_own_model_makes_no_preset(folder: Path) -> None:
