@@ -112,7 +112,10 @@ def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:
 
 def save_and_share(lab: Lab, outcome: Outcome) -> None:
     """The list of what was collected, then link and files of this edit."""
-    collected.add(collected.this_edit(), "edit")
+    try:
+        collected.add(collected.this_edit(), "edit")
+    except UserError as error:
+        failed(error)
     collected.the_list(lab)
     extras.files(lab, outcome)
 

@@ -47,7 +47,7 @@ _WHAT = {
     Right.TRAINING: "Training",
     Right.STUDIES: "Running studies",
     Right.SEARCHES: "Searching without a limit",
-    Right.UPLOADS: "Loading other files than an edit",
+    Right.UPLOADS: "Loading other files than an edit or a list",
     Right.SAVING: "Changing the labels and masks that all see",
 }
 """Each as the beginning of a sentence."""

@@ -7,6 +7,7 @@ within which a password of some letters stays unknown for years.
 import hashlib
 import hmac
 import os
+from functools import cache
 
 import streamlit as st
 
@@ -20,7 +21,7 @@ TRIES, ALL_TRIES, MINUTE = 5, 60, 60.0
 _TYPED, _SAYS = "password", "door-says"
 
 
-@st.cache_resource(show_spinner=False)
+@cache  # not Streamlit's: any browser can have those emptied
 def wrong() -> Tally:
     """Wrong passwords of this server."""
     return Tally(MINUTE)

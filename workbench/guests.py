@@ -4,6 +4,7 @@ No other module asks Streamlit who a session is.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,9 +54,7 @@ class Guest:
             awaited.let_go()
         self.awaited.clear()
         if not _here:
-            waiting = threading.Timer(ALONE, _nobody_came)
-            waiting.daemon = True
-            waiting.start()
+            _wait_for_others()
 
 
 _LOCK = threading.Lock()
@@ -74,8 +73,21 @@ def when_empty(listener: Callable[[], object]) -> None:
     _when_empty.add(listener)
 
 
+_alone_since = 0.0
+
+
+def _wait_for_others() -> None:
+    """Note that nobody is here now, and look again later."""
+    global _alone_since
+    _alone_since = time.monotonic()
+    waiting = threading.Timer(ALONE, _nobody_came)
+    waiting.daemon = True
+    waiting.start()
+
+
 def _nobody_came() -> None:
-    if not _here:
+    """Call the listeners, unless somebody is here, or was in the meantime: then another waits."""
+    if not _here and time.monotonic() - _alone_since >= ALONE:
         for listener in _when_empty:
             listener()
 

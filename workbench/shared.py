@@ -98,6 +98,11 @@ class OfLab(Generic[P, T]):
         """Whether there is as much of it as there are guests, rather than a fixed number."""
         return isinstance(self._most, Limit)
 
+    def forget(self, results: dict[Any, Any]) -> None:
+        """Let go of all that is kept of a lab."""
+        with self._lock:
+            results.clear()
+
     def clear(self, lab: Lab, *args: Any) -> None:
         """Make it anew the next time."""
         with self._lock:
@@ -130,7 +135,7 @@ class _Beside:
         """Let go of what is kept for guests in the number a limit gives, such as their pairs."""
         for made, results in list(self._kept.items()):
             if made.is_of_guests:
-                results.clear()
+                made.forget(results)
 
     def of(self, lab: Lab) -> dict[Any, Any]:
         """What was made of this very lab."""

@@ -22,6 +22,15 @@ class Tally:
         with self._lock:
             self._done.append((time.monotonic(), who))
 
+    def add_below(self, most: int, who: str = "") -> bool:
+        """Once more, now, unless it is as often of late as may be; whether it was."""
+        with self._lock:
+            self._forget()
+            if self._count(who) >= most:
+                return False
+            self._done.append((time.monotonic(), who))
+            return True
+
     def count(self, who: str | None = None) -> int:
         """How often of late.
 
@@ -29,6 +38,12 @@ class Tally:
             who: by whom; by anybody when left out.
         """
         with self._lock:
-            while self._done and time.monotonic() - self._done[0][0] > self.seconds:
-                self._done.popleft()
-            return sum(who in (None, one) for _, one in self._done)
+            self._forget()
+            return self._count(who)
+
+    def _forget(self) -> None:
+        while self._done and time.monotonic() - self._done[0][0] > self.seconds:
+            self._done.popleft()
+
+    def _count(self, who: str | None) -> int:
+        return sum(who in (None, one) for _, one in self._done)

@@ -6,7 +6,7 @@ A link, a file or a browser's message can ask for what no widget offers, so the 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import wraps
+from functools import cache, wraps
 from typing import ParamSpec
 
 import streamlit as st
@@ -77,7 +77,7 @@ def needs(*rights: Right) -> Callable[[Callable[P, object]], Callable[P, None]]:
     return asking
 
 
-@st.cache_resource(show_spinner=False)
+@cache  # not Streamlit's: any browser can have those emptied
 def searches() -> Tally:
     """Searches that were begun, by the address of who did."""
     return Tally(HOUR)
@@ -93,10 +93,9 @@ def search(start: Callable[[], object]) -> Callable[[], None]:
 
     def begun() -> None:
         who = guests.me().address
-        if not may(Right.SEARCHES) and searches().count(who) >= limits.SEARCHES.most:
+        if not may(Right.SEARCHES) and not searches().add_below(limits.SEARCHES.most, who):
             session.notify(f"{limits.SEARCHES.error()} {refusal(Right.SEARCHES)}")
             return
-        searches().add(who)
         start()
 
     return begun

@@ -64,8 +64,10 @@ def of_another(result: "Future[T]", what: str) -> T:
     try:
         return result.result(None if place is None else SILENT)
     except TimeoutError:
-        if place is None or result.done():  # it failed, and so
+        if place is None:
             raise
+        if result.done():  # in this very moment, or it failed so
+            return result.result()
     _say(place, f"{what}: another asked for the same a moment before you.")
     try:
         return result.result()

@@ -160,8 +160,5 @@ ADVICE = {
     ),
     "The explanation of latent *odd* in *folder* is no text.": "Write it again as a text.",
     "A list's name has 60 characters at most.": "Choose a shorter one.",
-    "An edit waits for a text of *longest* characters at most, not *after*.": (
-        "Give a shorter text."
-    ),
 }
 """Sentence, as `docs.handbook.sentences` writes it → what to do, as Markdown."""

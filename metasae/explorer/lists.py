@@ -16,6 +16,7 @@ from metasae.errors import UserError
 from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
 from metasae.sources.spreadsheets import csv_text
+from metasae.sources.versions import LIST
 from metasae.steering.link import damaged, edit_from_text
 
 MOST = 60
@@ -118,7 +119,7 @@ class Listed:
         if len(self.name) > LONGEST_NAME:
             raise UserError(f"A list's name has {LONGEST_NAME} characters at most.")
         object.__setattr__(self, "entries", tuple(dict.fromkeys(self.entries)))
-        if len(self.entries) > MOST or len(self.to_text()) > LONGEST:
+        if len(self.entries) > MOST or len(quote(self.to_text(), safe="")) > LONGEST:
             raise UserError(
                 f"A list holds {MOST} entries at most, and no more than fit into a link; take some "
                 "out, or begin another."
@@ -174,7 +175,7 @@ class Listed:
 
     def to_json(self, called: Callable[[Entry], str]) -> str:
         """As a file that `from_json` reads; see `rows`."""
-        values = {"list": self.name, "entries": self.rows(called)}
+        values = LIST.stamp | {"list": self.name, "entries": self.rows(called)}
         return json.dumps(values, indent=2, ensure_ascii=False)
 
     @staticmethod
@@ -186,6 +187,7 @@ class Listed:
         """
         try:
             values: dict[str, Any] = json_values(content)
+            LIST.check(values, "This list")
             entries = [
                 Entry.of({name: row[name] for name in row if name not in ("kind", "called")})
                 for row in values["entries"]

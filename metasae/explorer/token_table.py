@@ -4,15 +4,22 @@ Log-probabilities are in nats.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.explorer.evidence import firing_of
 from metasae.explorer.explorer import Explorer
 from metasae.lm.halves import not_massive
+from metasae.lm.language_model import LanguageModel
+
+_ROWS = 64
+"""Tokens after which all words' probabilities are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +83,37 @@ def read_text(
     labels = [explorer.label(str(width), latent) for latent in shown["latent"]]
     order = ["position", "token", "latent", "label", "activation", "density"]
 
-    expected = model.logits_above(resid)[0].log_softmax(-1)
-    best = expected.max(-1)
-    own = expected[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()
+    own, best, best_at = _expected(model, resid, ids)
     tokens = pd.DataFrame(
         {
             "position": range(len(ids)),
             "token": [model.decode(one) for one in ids],
-            "logprob": [math.nan, *own],
-            "next": [model.decode(one) for one in best.indices.tolist()],
-            "next_logprob": best.values.tolist(),
+            "logprob": [math.nan, *own[:-1]],
+            "next": [model.decode(one) for one in best_at],
+            "next_logprob": best,
         }
     )
     return ReadText(tokens, shown.assign(label=labels)[order], len(firing) - len(kept))
+
+
+@torch.inference_mode()
+def _expected(
+    model: LanguageModel, resid: Float[Tensor, "1 T D"], ids: Sequence[int]
+) -> tuple[list[float], list[float], list[int]]:
+    """After each token: the next one's log-probability, the highest, and whose that is.
+
+    Some tokens at a time: those of all words after all tokens of a long text are gigabytes. What
+    stands first after the last token says nothing.
+    """
+    own, best, best_at = list[float](), list[float](), list[int]()
+    after = torch.tensor([*ids[1:], 0])
+    hidden = model.hidden_above(resid)[0]
+    for rows, following in zip(hidden.split(_ROWS), after.split(_ROWS), strict=True):
+        expected = model.blocks().unembed(rows).log_softmax(-1)
+        highest, at = expected.max(-1)
+        own += expected.gather(1, following[:, None])[:, 0].tolist()
+        best, best_at = best + highest.tolist(), best_at + at.tolist()
+    return own, best, best_at
 
 
 def latent_on(explorer: Explorer, width: int, latent: int, typed: str) -> pd.DataFrame:

@@ -180,12 +180,16 @@ class LanguageModel:
 
     def logits_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
         """Logits of whole sequences, from their residual stream at the hook."""
+        return self.blocks().unembed(self.hidden_above(resid))
+
+    def hidden_above(self, resid: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """The last block's residual stream of whole sequences, from that at the hook."""
         length = resid.shape[1]
         causal = torch.ones(1, length, length, dtype=torch.bool).tril()
         blocks = self.blocks()
         with self.lock:
             inputs = blocks.attention_inputs(torch.arange(length)[None], causal)
-            return blocks.unembed(blocks.run(resid, inputs))
+            return blocks.run(resid, inputs)
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[TokenTree], edited: Sequence[Sequence[int]]) -> "Prefilled":

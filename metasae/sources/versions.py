@@ -80,5 +80,8 @@ RESULT = Format()
 EVIDENCE = Format()
 """Of the evidence and labels of an SAE (`explorer.evidence`, `explorer.describing`)."""
 
+LIST = Format()
+"""Of a list's file (`explorer.lists`)."""
+
 LABELS = Format()
 """Of the file of labels people wrote (`explorer.corrections`)."""

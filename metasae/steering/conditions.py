@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 from metasae.errors import UserError
 
 LONGEST = 60
-"""Characters of a condition's text at most."""
+"""Bytes of a condition's text at most, so that it fits into a link in any script."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ class Condition:
                 f"An edit can't wait for an activation above {self.above:g}; give 0 or more."
             )
         object.__setattr__(self, "after", self.after.strip())
-        if len(self.after) > LONGEST:
+        if len(self.after.encode("utf-8", "replace")) > LONGEST:
             raise UserError(
-                f"An edit waits for a text of {LONGEST} characters at most, not {len(self.after)}."
+                f"An edit waits for a text of {LONGEST} bytes at most (letters outside of ASCII "
+                "have several); give a shorter one."
             )
         if not self.after:
             object.__setattr__(self, "including", False)

@@ -7,7 +7,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from workbench import door
+from workbench import door, visitor
 from workbench.allowed import PASSWORD
 
 
@@ -24,6 +24,7 @@ def asked() -> None:
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     st.cache_resource.clear()
+    door.wrong.cache_clear()
 
 
 def opened() -> AppTest:
@@ -93,3 +94,11 @@ def test_it_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> Non
     for typed in ("", "right", "righ", "\ud800", "x" * 200):
         assert door.is_right(typed, "right") is (typed == "right")
     assert set(compared) == {(32, 32)}
+
+
+def test_what_is_counted_is_not_kept_where_a_browser_can_empty_it() -> None:
+    door.wrong().add()
+    visitor.searches().add("192.0.2.1")
+    st.cache_resource.clear()  # as a browser's message has it done
+    assert door.wrong().count() == 1 and visitor.searches().count("192.0.2.1") == 1
+    visitor.searches.cache_clear()

@@ -1,6 +1,7 @@
 """Sessions are counted, and what one alone waited for is let go when it leaves."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -232,3 +233,18 @@ def test_long_work_is_not_before_short_work(monkeypatch: pytest.MonkeyPatch) -> 
     WORK.step.set()
     for one in running:
         one.wait()
+
+
+def test_who_was_here_in_the_meantime_begins_the_wait_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied: list[float] = []
+    monkeypatch.setattr(guests, "ALONE", 0.4)
+    monkeypatch.setattr(guests, "_here", set())
+    monkeypatch.setattr(guests, "_when_empty", {lambda: emptied.append(time.monotonic())})
+    began = time.monotonic()
+    Guest("first").leave()
+    time.sleep(0.3)
+    Guest("again").leave()
+    time.sleep(0.25)
+    assert not emptied  # 0.4 seconds after the first, when nobody was here for less
+    time.sleep(0.5)
+    assert len(emptied) == 1 and emptied[0] - began >= 0.7

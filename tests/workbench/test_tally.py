@@ -22,3 +22,9 @@ def test_it_counts_each_and_all_for_so_long(monkeypatch: pytest.MonkeyPatch) -> 
     assert (done.count("Ann"), done.count("Bob"), done.count()) == (1, 1, 2)
     now[0] = 116.1
     assert done.count() == 0
+
+
+def test_no_more_are_counted_than_may_be() -> None:
+    done = Tally(10.0)
+    assert [done.add_below(2, "Ann") for _ in range(3)] == [True, True, False]
+    assert done.count("Ann") == 2 and done.add_below(2, "Bob")

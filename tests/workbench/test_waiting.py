@@ -102,3 +102,16 @@ def test_a_part_of_a_page_says_it_where_it_may_and_breaks_nowhere(tmp_path: Path
         untold = asyncio.run(click(server.address, "untold"))
     assert told.lines == [waiting.in_line(WHAT, 1), "made"] and not told.complaints
     assert untold.lines == ["made"] and not untold.complaints
+
+
+def test_a_result_that_comes_as_the_wait_ends_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Future[int]):
+        def result(self, timeout: float | None = None) -> int:
+            if self.done():
+                return super().result(timeout)
+            self.set_result(7)
+            raise TimeoutError
+
+    place = Place()
+    monkeypatch.setattr(waiting, "_place", lambda: place)
+    assert waiting.of_another(Late(), "The edit is made") == 7 and not place.said

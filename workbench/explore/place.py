@@ -44,7 +44,7 @@ def place(explorer: Explorer) -> Place:
     if width not in explorer.widths:
         session.notify(f"There is no SAE of {width:,} latents; the widest is shown.")
         width = lab.n_latents
-    typed = query.get("q", "")[:300]
+    typed = query.get("q", "")[:600]
     # The Graph page has several under the same name: a step back to this page finds the first.
     asked = query.get("latent", "").partition(",")[0]
     if typed.strip() and not asked:

@@ -43,7 +43,7 @@ def search_bar(explorer: Explorer, at: Place) -> None:
     text.text_input(
         "Search",
         placeholder="A number, a name, or “She flew to Tokyo”",
-        max_chars=300,
+        max_chars=600,
         key=key,
         on_change=searched,
     )

@@ -95,9 +95,10 @@ def token_by_token(explorer: Explorer, width: int, text: str) -> None:
         height=420,
     )  # fmt: skip
     left = f" {read.left_out:,} more are denser and left out." if read.left_out else ""
+    often = "; behind them the share of all tokens each fires on" if counted else ""
     st.caption(
-        f"The {_STRONGEST} strongest latents of each token, with activation and label; behind them "
-        f"the share of all tokens each fires on.{left} Choose a row to see all of a token's."
+        f"The {_STRONGEST} strongest latents of each token, with activation and label{often}."
+        f"{left} Choose a row to see all of a token's."
     )
 
 

@@ -17,7 +17,9 @@ from metasae.sources.files import read_json, remove
 from workbench import navigation, session, shared, visitor
 from workbench.allowed import Right
 from workbench.charts.training import counts_chart, counts_in_words
+from workbench.enumerate import searches
 from workbench.frame import ink
+from workbench.steer import continuations, experiments
 from workbench.text import escape
 from workbench.train import trainings
 from workbench.train.form import CONTROL_NAMES
@@ -118,6 +120,13 @@ def delete_made(lab: Lab, folder: Path) -> None:
         remove(folder)
         # Another may come under this name, which mustn't be taken for the one that was opened.
         shared.close(replace(lab.preset.opened, meta_sae=name))
+        for kept in (
+            experiments.side_effects,
+            experiments.best_edits,
+            continuations.written,
+            searches.more_ways,
+        ):
+            kept.clear()
 
     delete(
         f"delete-{name}",

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from urllib.parse import urlencode
 
 import pytest
 
 from metasae.errors import UserError
 from metasae.explorer.lists import EDIT, LATENT, LONGEST, META, MOST, Entry, Listed
 from metasae.sources.presets import EMBEDDED
+from metasae.sources.versions import KEY, NewerError
 from metasae.steering.edits import EditOptions, LatentSwap
 from metasae.steering.link import LinkError, steer_query
 from tests.builders import one_sentence
@@ -87,3 +89,25 @@ def test_what_is_no_list_is_refused(content: bytes) -> None:
     with pytest.raises(UserError) as raised:
         Listed.from_json(content)
     one_sentence(raised)
+
+
+def test_no_cell_is_a_formula() -> None:
+    listed = Listed("", (Entry.of(steer_query(EMBEDDED.opened, "=1+1", "Paris")),))
+    (row,) = csv.DictReader(io.StringIO(listed.as_csv(lambda _: "@called")))
+    assert row["source"] == "'=1+1" and row["called"] == "'@called"
+
+
+def test_a_newer_file_is_refused_as_such() -> None:
+    newer = json.loads(LISTED.to_json(called)) | {KEY: 2}
+    with pytest.raises(NewerError, match="This list"):
+        Listed.from_json(json.dumps(newer).encode())
+
+
+def test_what_fits_is_what_the_address_takes() -> None:
+    # In the address the list's own signs are written out once more.
+    odd = [Entry.of(steer_query(EMBEDDED.opened, "京" * 60, str(n))) for n in range(MOST)]
+    full = Listed()
+    with pytest.raises(UserError, match="fit into a link"):
+        for one in odd:
+            full = full.with_entry(one)
+    assert full.entries and len(urlencode({"list": full.to_text()})) < 8000

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from metasae.errors import UserError
 from metasae.steering.conditions import ALWAYS, LONGEST, Condition
-from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap
+from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.link import LinkError, edit_from_text, edit_to_text
 from tests.builders import one_sentence
 from tests.strategies import CONDITIONS
@@ -64,3 +64,11 @@ def test_a_long_text_is_refused_in_files_and_links_too() -> None:
 def test_a_damaged_word_of_a_link_is_refused(word: str) -> None:
     with pytest.raises(LinkError):
         edit_from_text(word)
+
+
+def test_what_may_be_waited_for_fits_into_a_link_in_any_script() -> None:
+    for text in ("京" * (LONGEST // 3), "🙂" * (LONGEST // 4), "é" * (LONGEST // 2)):
+        edit = MetaLatentEdit(options=EditOptions(when=Condition(after=text)))
+        assert len(edit_to_text(edit)) < 300 and edit_from_text(edit_to_text(edit)) == edit
+    with pytest.raises(UserError, match="bytes at most"):
+        Condition(after="🙂" * (LONGEST // 4 + 1))
