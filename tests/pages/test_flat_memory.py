@@ -19,6 +19,7 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
 from tests.pages.opening import open_page, until
 from workbench import shared, state
+from workbench.lessons import asking
 from workbench.limits import Limit
 from workbench.state import Setting
 from workbench.steer import experiments
@@ -31,7 +32,9 @@ KEPT, CLICKS = 3, 12
 def app(on_small: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The Steer page, with little kept."""
     monkeypatch.setattr(state, "_MOST_STEPS", KEPT)
-    for kept in (experiments._outcome, experiments._unedited, experiments._experiment):
+    for kept in (
+        experiments._outcome, experiments._unedited, experiments._experiment, asking.bench,
+    ):  # fmt: skip
         monkeypatch.setattr(kept, "_most", Limit("METASAE_FEW", KEPT))
     return open_page()
 
