@@ -92,7 +92,7 @@ def test_latents(address: str, page: Page, traffic: Traffic) -> None:
     tab_to(page, page.get_by_role("textbox", name="Search"))
     page.keyboard.type("She flew to Paris")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("token by token")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("token by token: the deeper")).to_be_visible(timeout=LONG)
     traffic.settle()
     press(page, "Paris")
     page.wait_for_url("**token=4**", timeout=SOON)

@@ -30,7 +30,7 @@ def searched(page: Page, traffic: Traffic, text: str) -> None:
     search = page.get_by_role("textbox", name="Search")
     search.fill(text)
     search.press("Enter")
-    expect(page.get_by_text("token by token")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("token by token: the deeper")).to_be_visible(timeout=60_000)
     traffic.settle()
 
 

@@ -91,7 +91,7 @@ def test_one_walks_from_a_text_to_a_latent_and_back(address: str, page: Page) ->
     search = page.get_by_role("textbox", name="Search")
     search.fill("#<b>321</b>")
     search.press("Enter")
-    expect(page.get_by_text("token by token")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("token by token: the deeper")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("“#<b>321</b>”, token by token")).to_be_visible()
     page.wait_for_selector(LOADED, timeout=60_000)
     search.fill("321")
