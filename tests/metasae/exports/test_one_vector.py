@@ -7,9 +7,10 @@ from metasae.errors import UserError
 from metasae.exports.edited import Edited
 from metasae.exports.one_vector import COEFFICIENTS, added, one_vector
 from metasae.lab.lab import Lab
-from metasae.steering.edits import EditOptions, MetaLatentEdit
+from metasae.steering.edits import EditOptions, LatentSwap, MetaLatentEdit
 from tests import oracle
 from tests.metasae.exports.making import edit_of, edited, pair
+from tests.other_presets import OtherPreset
 
 
 def everywhere(one: Edited, vector: torch.Tensor) -> torch.Tensor:
@@ -95,3 +96,21 @@ def test_an_edit_that_fires_nowhere_has_no_vector(small_lab: Lab) -> None:
     assert isinstance(edit, MetaLatentEdit)
     with pytest.raises(UserError, match="nothing in its own prompts"):
         one_vector(Edited(small_lab, alone, edit))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other_preset", ["gpt2-small"], indirect=True)
+def test_prompts_that_share_a_token_count_one_by_one(other_preset: OtherPreset) -> None:
+    lab = other_preset.lab
+    experiment = lab.experiment(*map(lab.subject, lab.city_names()[:2]))
+    one = Edited(lab, experiment, LatentSwap())
+    changes = []
+    for question in experiment.questions:
+        tokens = torch.tensor([lab.model.prompt_tokens(question.prompt)])
+        resid = lab.model.residual(tokens)[0]
+        change = experiment.compiled(one.edit).change(experiment.firing(resid))
+        changes.append(change[experiment.edit_position(question.prompt)])
+    rows = torch.stack(changes)
+    distinct = rows.unique(dim=0)
+    assert 1 < len(distinct) < len(rows)  # else this shows nothing
+    assert torch.allclose(one_vector(one).vector, rows.mean(0), atol=1e-5)
