@@ -75,7 +75,8 @@ def test_what_is_not_shown_by_what_is_open_says_so(lab: Lab) -> None:
 def test_what_could_not_be_asked_says_nothing_of_the_claim_and_is_asked_anew(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, failed = Step.found, []
+    ask = Step.found
+    failed: list[Step] = []
 
     def found(one: Step, *words: Any) -> Found:
         if one.title == lesson("latent").steps[0].title and not failed:

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 import torch
 
-from metasae.lab.lab import Lab
 from metasae.lessons import first_steps as module
 from metasae.lessons.first_steps import measured, steps
 from metasae.search.combinations import Combinations
@@ -200,11 +199,11 @@ def test_probabilities_are_the_models() -> None:
     assert found.taken.after == pytest.approx(exp(log(0.8) + log(0.1)))
 
 
-def test_what_moves_the_wrong_way_has_not_reached_what_was_there_before(small_lab: Lab) -> None:
-    experiment = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
-    tries = module._Tries(experiment)
-    for bit in tries.bits:
-        for way, enough in ((1, 0.0), (-1, 1.0)):  # there from the beginning
-            found = tries.change(("country", 0), 0, [bit], way, enough, 1)
-            assert found is not None
-            assert found.reached == (way * (found.after - found.before) > 0)
+@pytest.mark.parametrize(("factor", "reached"), [(0.5, False), (1.0, False), (1.2, True)])
+def test_what_was_there_before_is_not_reached_by_moving_the_other_way(
+    factor: float, reached: bool
+) -> None:
+    tries = module._Tries(cast(Experiment, Model({1: (factor, 1, 1, 1)})))
+    found = tries.change(("country", 0), 0, tries.bits[:1], 1, 0.2, 1)
+    assert found is not None and found.after == pytest.approx(0.8 * factor)
+    assert found.after > 0.2 and found.reached is reached
