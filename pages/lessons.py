@@ -12,7 +12,7 @@ from workbench.lessons.walk import walk
 def page() -> None:
     """The whole page."""
     at = place()
-    title = "Five walks of five minutes" if at is None else at.lesson.title
+    title = "Guided walks" if at is None else at.lesson.title
     lab = begin(
         title,
         "Each step asks a question. Think first, then see the answer: it is measured on the model "

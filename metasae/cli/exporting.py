@@ -137,8 +137,9 @@ def _thing(arguments: argparse.Namespace) -> object:
     opened = arguments.preset if values is None else reading.preset_in(values, arguments.edit)
     numbers = [
         None if text in (None, ALL) else tuple(ids(text))
-        for text in (arguments.latents, arguments.meta_latents, arguments.graph)
+        for text in (arguments.latents, arguments.meta_latents)
     ]
+    start = None if arguments.graph is None else tuple(ids(arguments.graph))
     lab = open_lab(preset_of(opened), progress.to_stream())
     if values is not None:
         return reading.edit_in(lab, values, arguments.edit)
@@ -147,7 +148,7 @@ def _thing(arguments: argparse.Namespace) -> object:
     if arguments.to == "huggingface":
         return Repository(lab, arguments.repo or "", arguments.all_widths)
     explorer = open_explorer(lab)
-    latents, metas, start = numbers
+    latents, metas = numbers
     width = lab.n_latents if arguments.width is None else arguments.width
     if mask is not None:
         mask.check_opened(lab)

@@ -135,6 +135,8 @@ def score_labels(arguments: argparse.Namespace) -> LabelScores:
     latents = None if arguments.latents is None else ids(arguments.latents)
     out = writable(arguments.out, folder=True)
     run = None if arguments.delphi is None else Run.of(arguments.delphi)
+    if run is not None and out is not None and out.resolve() == run.folder.resolve():
+        raise UserError("--out would write over the run that --delphi names; name another folder.")
     explorer, report = opened_explorer(arguments), progress.to_stream()
     lab = explorer.lab
     width = lab.n_latents if arguments.width is None else arguments.width
@@ -149,10 +151,15 @@ def score_labels(arguments: argparse.Namespace) -> LabelScores:
     written = (
         None if out is None else Run(out, lab.preset.hook_point if run is None else run.module)
     )
-    about = {"width": width, "model_name": lab.preset.model.name}
+    kept = home / f"scores-{width}.json"
+    former = label_scores.kept_scores(kept) if run is None else None
+    about = {
+        # A run's latents may be of a wider SAE than is open here.
+        "width": max(width, 1 + max(material.labels)), "model_name": lab.preset.model.name,
+    }  # fmt: skip
     scores = scoring.score_labels(
         material, request, home / "score-answers.jsonl", written, about, report
     )
     if run is None:
-        scores.save(home / f"scores-{width}.json")
+        (scores if former is None else scores.beside(former)).save(kept)
     return LabelScores(scores, published)

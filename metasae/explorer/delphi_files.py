@@ -2,7 +2,7 @@
 
 A run is a folder: ``latents/MODULE/FIRST_LAST.safetensors`` with a ``config.json``,
 ``explanations/MODULE_latentN.txt`` and ``scores/KIND/MODULE_latentN.txt``. The layout is that of
-delphi's version 0.1.1; MODULE is the hook's name.
+delphi's version 0.1.3; MODULE is the hook's name.
 
 Shapes: N rows of tokens, T positions, E entries (a latent active on a token).
 """

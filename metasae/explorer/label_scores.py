@@ -6,7 +6,7 @@ and asks nothing twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from metasae.explorer.score_examples import Examples, Sampling
 from metasae.progress import Progress, silent
 from metasae.sources.files import read_json, write_json
 from metasae.sources.records import from_values, to_values
+from metasae.sources.versions import EVIDENCE, NewerError
 
 
 @dataclass(frozen=True)
@@ -84,22 +85,31 @@ class Scores:
         Raises:
             UserError: when the file can't be written.
         """
-        write_json(path, to_values(self))
+        write_json(path, EVIDENCE.stamp | to_values(self))
 
     @staticmethod
     def load(path: Path) -> "Scores":
         """What `save` wrote.
 
         Raises:
-            UserError: when it is missing or damaged.
+            UserError: when it is missing, damaged, or of a newer version.
         """
         try:
-            return from_values(Scores, read_json(path))
+            values = read_json(path)
+            EVIDENCE.check(values, str(path))
+            return from_values(Scores, values)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"{path} is missing or damaged; score the labels again with: "
                 "python -m metasae score-labels."
             ) from error
+
+    def beside(self, former: "Scores") -> "Scores":
+        """These, and former ones of other latents and kinds where both were asked alike."""
+        if (former.sae, former.model, former.sampling) != (self.sae, self.model, self.sampling):
+            return self
+        every = {(one.latent, one.kind): one for one in (*former.scores, *self.scores)}
+        return replace(self, scores=tuple(every.values()))
 
     def table(self) -> pd.DataFrame:
         """A row a label and kind: latent, label, kind, value, low, high, f1, count, unanswered,
@@ -113,6 +123,20 @@ class Scores:
                 for one in self.scores
             ]
         )  # fmt: skip
+
+
+def kept_scores(path: Path) -> Scores | None:
+    """Scores that were written before; None where there are none that can be read.
+
+    Raises:
+        NewerError: when a newer version of this package wrote them.
+    """
+    try:
+        return Scores.load(path)
+    except NewerError:
+        raise
+    except UserError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import META, Explorer
+from metasae.exports.target import told
+from metasae.lab.lab import fingerprint
+from metasae.steering.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,24 @@ class Directions:
         return self.explorer.decomposition(int(self.kind)).sae.W_dec[list(self.indices)]
 
     @property
+    def width(self) -> int:
+        """Of the SAE they are of, or the meta-SAE takes apart."""
+        return self.explorer.lab.n_latents if self.is_meta else int(self.kind)
+
+    @property
+    def made(self) -> Provenance:
+        """What they came from; the SAE is the one they are of."""
+        return made_of(self.explorer, self.width)
+
+    @property
     def labels(self) -> list[str]:
         """What each is called; empty where nobody knows."""
         return [self.explorer.label(self.kind, index) for index in self.indices]
+
+
+def made_of(explorer: Explorer, width: int) -> Provenance:
+    """What latents of a width came from, to be told to others."""
+    lab = explorer.lab
+    if width == lab.n_latents:
+        return told(lab)
+    return told(lab, fingerprint(lab.preset.sae(width), explorer.decomposition(width).sae))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metasae.errors import UserError
+from metasae.exports.target import told
 from metasae.lab.lab import Lab
 from metasae.lm.halves import MASSIVE
 from metasae.saes.formats import lossless_dtype
@@ -29,7 +30,7 @@ class Edited:
     """An edit of a pair, in the questions that were asked about it.
 
     Raises:
-        UserError: for an edit that changes nothing.
+        UserError: for an edit that changes nothing, or under a condition.
     """
 
     lab: Lab
@@ -39,6 +40,11 @@ class Edited:
     def __post_init__(self) -> None:
         if self.edit.changes_nothing:
             raise UserError("This edit changes nothing, so there is nothing to export; make one.")
+        if words := " and ".join(self.edit.options.when.words):
+            raise UserError(
+                f"This edit is made {words}, which a script can't tell; take the condition away "
+                "first."
+            )
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -142,13 +148,13 @@ class Edited:
                     outcome.questions, outcome.questions.slices, self.places(), strict=True
                 )
             ],
-            "made_with": asdict(outcome.provenance),
+            "made_with": asdict(told(lab)),
             "weights_sha256": asdict(lab.weights),
         }
 
     def headed(self, text: str) -> str:
         """A README: what the edit does and came from, and a text below that."""
-        outcome, made = self.outcome, self.outcome.provenance
+        outcome, made = self.outcome, told(self.lab)
         return (
             f"# {outcome.source.label} → {outcome.target.label}\n\n{outcome.sentence}\n\n"
             f"Made with {made.model}, {made.hook}, SAE {made.sae}, meta-SAE {made.meta_sae}; "

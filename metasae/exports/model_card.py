@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from metasae.exports.target import told
 from metasae.lab.lab import Lab
 from metasae.sources.presets import IN_HUB, Hub
 
@@ -17,7 +18,7 @@ def model_card(lab: Lab, repo: str, folders: Mapping[str, str], opens: bool = Fa
         folders: folder in the repository → what is in it.
         opens: whether the repository holds a preset, which its name opens.
     """
-    made, preset = lab.provenance, lab.preset
+    made, preset = told(lab), lab.preset
     origin = preset.model.origin
     data = ModelCardData(
         library_name="saelens",

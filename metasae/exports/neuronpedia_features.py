@@ -68,21 +68,32 @@ def write(directions: Directions, folder: Path) -> None:
         f"Neuronpedia's export layout, with {fired}.\n\n"
         f"`python {SCRIPT}` uploads them with Neuronpedia's own package (`pip install "
         "neuronpedia`); the model and the source set have to be there first. `creatorId` and "
-        "`authorId` are empty; whoever imports the files puts their own there.\n",
+        "`authorId` are empty; whoever imports the files puts their own there.\n"
+        + (_NO_DIRECTIONS if directions.is_meta else ""),
         "utf-8",
     )
 
 
+_NO_DIRECTIONS = (
+    "\nNeuronpedia's package takes no directions: what it uploads are the labels and the tokens; "
+    "the directions stay in `features`, for whoever imports the files.\n"
+)
+
+
 def _of_what(directions: Directions) -> str:
+    made = directions.made
     if directions.is_meta:
-        return f"the meta-SAE {directions.explorer.lab.provenance.meta_sae}"
-    return f"the SAE of {int(directions.kind):,} latents"
+        return f"the meta-SAE {made.meta_sae}"
+    return f"the SAE {made.sae} of {directions.width:,} latents"
 
 
 def _why_none(directions: Directions) -> str:
     if directions.is_meta:
         return "a meta-latent is active on latents, not on text; its direction is in the file"
-    return "nobody has collected where these latents fire (python -m metasae describe)"
+    return (
+        "where these latents fire, or the text that was collected on, is not here (python -m "
+        "metasae describe)"
+    )
 
 
 def _rows(

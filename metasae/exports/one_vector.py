@@ -112,7 +112,9 @@ def one_vector(edited: Edited) -> OneVector:
         raise UserError(
             "This edit changes nothing in its own prompts, so there is no vector to export."
         )
-    vector = change.mean(0)
+    # A token that several prompts share counts as often as they do.
+    times = prepared.prompts.seen[:, prepared.touched].sum(0)[:, None]
+    vector = (times * change).sum(0) / times.sum()
     outcome = edited.outcome
     tried = [
         OneVector(vector, one, added(edited, one * vector), outcome.logprobs, outcome.baseline)

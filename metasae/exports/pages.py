@@ -17,8 +17,10 @@ from metasae.explorer.graph_chart import OKABE_ITO
 from metasae.explorer.graph_files import exported
 from metasae.explorer.latent_page import LatentPage
 from metasae.explorer.svg import svg_of
+from metasae.exports.directions import made_of
 from metasae.exports.reading import json_object
 from metasae.exports.standalone_page import Page, renamed
+from metasae.exports.target import told, without_path
 from metasae.steering.nats import settled
 
 MOST_CONTEXTS = 20
@@ -74,7 +76,7 @@ def _no_search(path: Path) -> UserError:
 def latent_page(one: LatentPage) -> Page:
     """A latent's page."""
     explorer = one.explorer
-    label = explorer.label(one.kind, one.latent)
+    label, about = explorer.label(one.kind, one.latent), asdict(made_of(explorer, one.width))
     page = Page(f"Latent {one.latent} of {one.width:,}: {label}".rstrip(": "))
     page.heading("Its meta-latents")
     if len(one.pieces):
@@ -82,7 +84,6 @@ def latent_page(one: LatentPage) -> Page:
             f"{meta} {called}".strip()
             for meta, called in zip(one.pieces["meta"], one.pieces["called"], strict=True)
         ]
-        about = asdict(explorer.lab.provenance)
         page.picture(_bars(names, one.pieces["activation"].tolist(), about), "Its meta-latents")
     page.table(
         renamed(one.pieces, {"meta": "Meta-latent", "called": "Called", "activation": "Activation"})
@@ -99,7 +100,7 @@ def latent_page(one: LatentPage) -> Page:
         page.heading("Where it fires")
         for shown in one.snippets(text)[:MOST_CONTEXTS]:
             page.tokens(shown.tokens)
-    page.made_with(asdict(explorer.lab.provenance))
+    page.made_with(about)
     return page
 
 
@@ -120,7 +121,7 @@ def _bars(names: list[str], values: list[float], about: Mapping[str, object]) ->
 def graph_page(one: GraphPage) -> Page:
     """A graph's page."""
     explorer = one.explorer
-    about = asdict(explorer.lab.provenance)
+    about = asdict(told(explorer.lab))
 
     def name_of(kind: str, index: int) -> str:
         return explorer.label(explorer.of_node(kind), index)
@@ -168,7 +169,7 @@ def search_page(one: SearchPage) -> Page:
         )
     page.heading("The clearest edit of every pattern")
     page.table(pd.DataFrame(rows))
-    page.made_with({name: values[name] for name in _MADE if name in values})
+    page.made_with({name: without_path(str(values[name])) for name in _MADE if name in values})
     return page
 
 

@@ -13,6 +13,7 @@ from metasae.lab.lab import Lab
 from metasae.ravel.masks import Mask, masked
 from metasae.sources.files import read_json
 from metasae.sources.presets import Opened
+from metasae.sources.versions import EDIT
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.provenance import WEIGHTS
 from metasae.steering.questions import Answer, Question, Subject
@@ -22,9 +23,13 @@ def read_edit(path: Path) -> Mapping[str, Any]:
     """What an edit's file holds.
 
     Raises:
-        UserError: when there is none, or it is none.
+        UserError: when there is none, it is none, or a newer version of this package wrote it.
     """
     values = json_object(path, _no_edit(path))
+    try:
+        EDIT.check(values, str(path))
+    except ValueError as error:
+        raise _no_edit(path) from error
     if "edit" not in values:
         raise _no_edit(path)
     return values

@@ -6,12 +6,15 @@ A further target is one module with a `Target` in it, and its line in `registry`
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Generic, TypeVar
 
 from metasae.errors import UserError
+from metasae.lab.lab import Lab
 from metasae.sources.files import check_place, check_writable, written_whole
+from metasae.sources.presets import Opened
+from metasae.steering.provenance import Provenance
 
 T = TypeVar("T")
 
@@ -105,6 +108,30 @@ class Packed:
     name: str
     content: bytes
     said: tuple[str, ...]
+
+
+def told(lab: Lab, sae: str = "") -> Provenance:
+    """What a lab's numbers came from, as others may read it: without a path of the person's.
+
+    Args:
+        sae: the SAE's name and hash where it isn't the open one.
+    """
+    made, preset = lab.provenance, lab.preset
+    return replace(
+        made,
+        preset=str(Opened(preset.name, preset.meta_sae)) if preset.file else made.preset,
+        model=without_path(made.model),
+        sae=without_path(sae or made.sae),
+        meta_sae=without_path(made.meta_sae),
+    )
+
+
+def without_path(text: str) -> str:
+    """A name of something opened; the last part of it, without its ending, where it is a path."""
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(text).is_absolute():
+            return kind(text).name.replace(".json", "", 1)
+    return text
 
 
 def carry(script: str, folder: Path) -> None:

@@ -13,7 +13,7 @@ from metasae.lab.preset_files import META_SAE
 from metasae.saes import formats
 from metasae.sources import hub
 from metasae.sources.files import write_json
-from metasae.sources.presets import Hub
+from metasae.sources.presets import PRESETS, Hub
 from metasae.sources.user_presets import HUB_FILE
 
 BESIDE = (README, HUB_FILE, f"{META_SAE}/{formats.REPORT}")
@@ -87,7 +87,9 @@ def _shared_preset(thing: Repository) -> dict[str, Any] | None:
     return {
         "name": re.sub(r"[^\w-]+", "-", thing.name.rpartition("/")[2])[:40].strip("-_"),
         "title": f"{preset.title} ({thing.name})",
-        "model": f"{origin.repo}@{origin.revision}" if isinstance(origin, Hub) else preset.name,
+        "model": f"{origin.repo}@{origin.revision}"
+        if isinstance(origin, Hub)
+        else next(name for name, one in PRESETS.items() if one.model == preset.model),
         "saes": [f"{thing.name}:sae-{width}" for width in widths],
         "meta_sae": f"{thing.name}:{META_SAE}",
         "hook_layer": preset.hook_layer,

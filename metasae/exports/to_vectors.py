@@ -13,7 +13,7 @@ from metasae.errors import UserError
 from metasae.explorer.explorer import open_explorer
 from metasae.exports.directions import Directions
 from metasae.exports.edited import Edited
-from metasae.exports.target import Target
+from metasae.exports.target import Target, told
 from metasae.saes.formats import save_tensors
 from metasae.sources.files import CHECKED
 from metasae.steering.edits import LatentSwap
@@ -49,8 +49,9 @@ def _table(thing: Directions | Edited) -> tuple[pd.DataFrame, Float[Tensor, "N D
 
 def _write(thing: Directions | Edited, out: Path) -> tuple[str, ...]:
     table, rows = _table(thing)
-    lab = thing.lab if isinstance(thing, Edited) else thing.explorer.lab
-    note = json.dumps(asdict(lab.provenance), ensure_ascii=False)
+    width = thing.lab.n_latents if isinstance(thing, Edited) else thing.width
+    made = told(thing.lab) if isinstance(thing, Edited) else thing.made
+    note = json.dumps(asdict(made) | {"width": width}, ensure_ascii=False)
     if out.suffix.lower() == ".safetensors":
         named = {"rows": json.dumps(table.to_dict("records"), ensure_ascii=False), NOTE: note}
         save_tensors({"directions": rows}, out, named)

@@ -281,7 +281,7 @@ def _words(folder: Path) -> dict[int, tuple[str, ...]]:
     return {int(str(latent)): tuple(group) for latent, group in table.groupby("latent")["word"]}
 
 
-def _fingerprint(source: str, sae: SparseAutoencoder) -> str:
+def fingerprint(source: str, sae: SparseAutoencoder) -> str:
     """An SAE's name and the start of its weights' SHA-256."""
     file = Path(source) / formats.WEIGHTS
     if file.exists():
@@ -341,7 +341,7 @@ def open_lab(preset: Preset = EMBEDDED, progress: Progress = silent) -> Lab:
             preset=str(preset.opened),
             model=preset.model.name,
             hook=preset.hook_point,
-            sae=_fingerprint(source, sae),
+            sae=fingerprint(source, sae),
             meta_sae=f"{meta_folder.name}@{sha256(meta_folder / formats.WEIGHTS)[:12]}",
             version=__version__,
         ),

@@ -175,7 +175,7 @@ class _Tries:
             answer=_text(self._experiment, place),
             before=before,
             after=after,
-            reached=way * (after - enough) >= 0,
+            reached=way * (after - enough) >= 0 and way * (after - before) > 0,
             edit=edit,
         )
 

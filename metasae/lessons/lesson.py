@@ -94,6 +94,7 @@ class Found:
         before: drawn beside the question.
         after: drawn beside the answer; the same picture when left out.
         place: where the workbench shows it.
+        asked: whether it could be asked; if not, nothing is said of the claim.
     """
 
     holds: bool
@@ -102,6 +103,7 @@ class Found:
     before: Picture | None = None
     after: Picture | None = None
     place: Place | None = None
+    asked: bool = True
 
     @property
     def shown(self) -> Picture | None:
@@ -131,7 +133,7 @@ class Step:
         try:
             return bench.once(self.check, progress)
         except UserError as error:
-            return Found(False, "This can't be asked of what is open.", str(error))
+            return Found(False, "This can't be asked of what is open.", str(error), asked=False)
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,11 @@ from metasae.sources.presets import Hub, HubFile, InWheel, Preset
 from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
 from metasae.sources.user_presets import block_after
 from metasae.steering.edits import NO_EDIT, LatentSwap
+from metasae.text.documents import own_documents
 from metasae.text.kept_windows import text_of
 from metasae.text.overlap import clean_windows, for_figures
 from metasae.text.windows import Windows, length_batches
+from metasae.text.windows import windows as cut
 from metasae.training import explained
 from metasae.training.held_out import held_out_batches
 
@@ -304,11 +306,13 @@ class _Examining:
     def _rows(self) -> Tensor:
         """Residuals of held-out text at the hook, those of start tokens and massive ones left
         out."""
-        windows = text_of(self.preset, self.model, self.texts, self.progress)
         if self.texts:  # no SAE was trained on it: all of it is held out
+            # Cut here and not kept: what a person reads last stays the text of the preset.
+            windows = cut(self.model, self.progress, list(own_documents(self.texts)))
             every = replace(windows, held_out=(True,) * len(windows.held_out))
             batches = held_out_batches(every)
         else:
+            windows = text_of(self.preset, self.model, progress=self.progress)
             batches = held_out_batches(windows, len(windows.lengths), _reported(windows))
         if not batches:
             raise UserError("The text is too short to measure on; give a longer one.")

@@ -16,7 +16,17 @@ OK, DIFFERS, UNCHECKED = "ok", "differs", "could not be checked"
 _BESIDE = ("torch", "transformers", "safetensors", "sae-lens", "numpy")
 """Packages whose versions stand in a report."""
 
-_PATH = re.compile(r"(?:(?<=[\s(\"'|=])|^)(?:[A-Za-z]:\\|~?/)[^\s|\"')]*[^\s|\"').,;:]")
+_BEGIN = r"(?:(?<=[\s(\"'`|=\[{,;])|(?<=<)(?!/\w+>)|(?<=[^\W\d_]:)(?!//)|(?<=file://)|^)"
+
+_FOLDER = (
+    r"(?:[^\s/\\|\"'`;,()\[\]{}<>]|(?<=\w)'(?=\w)|,(?![\s/\\])|\([^()|/\\]*\)|\[[^\[\]|/\\]*\])+"
+)
+
+_PATH = re.compile(
+    rf"{_BEGIN}(?:[A-Za-z]:[\\/]|~?/|\\\\)(?:{_FOLDER}(?:[ ]+{_FOLDER})*[\\/]+)*"
+    r"[^\s/\\|\"'`)\]}>]*[^\s/\\|\"'`)\]}>.,;:]"
+)
+"""A full path; a folder's name may have blanks and closed brackets in it, the last name none."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ def versions() -> dict[str, str]:
 def private(text: str) -> str:
     """A text without paths of the person's: the cache is ~, of any other the last name is left."""
     for folder in _folders():
-        text = text.replace(str(folder), "~")
+        text = re.sub(rf"{re.escape(str(folder))}(?![\w-])", "~", text)
     return _PATH.sub(lambda path: _shortened(path[0]), text)
 
 
@@ -126,7 +136,9 @@ def _folders() -> Sequence[Path]:
             folders.append(one())
         except (RuntimeError, OSError):  # a home that isn't there
             continue
-    return sorted(folders, key=lambda one: len(str(one)), reverse=True)
+    # Of a service the home may be the root, which every path begins with.
+    named = [one for one in folders if one.is_absolute() and one != Path(one.anchor)]
+    return sorted(named, key=lambda one: len(str(one)), reverse=True)
 
 
 def _cell(text: str) -> str:

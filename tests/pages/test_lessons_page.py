@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
-from metasae.lessons.lesson import Found
+from metasae.lessons.lesson import Found, Step
 from metasae.lessons.registry import lesson, lessons
 from tests.benches import bench
 from tests.pages.opening import open_page, query, until
@@ -70,6 +70,26 @@ def test_what_is_not_shown_by_what_is_open_says_so(lab: Lab) -> None:
     app = checked(page(lesson="latent", step="2", answered="2"))
     assert "Not shown by what is open" in told(app) and found.answer in told(app)
     assert "✓ Shown by what is open" not in told(app)
+
+
+def test_what_could_not_be_asked_says_nothing_of_the_claim_and_is_asked_anew(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Step.found
+    failed: list[Step] = []
+
+    def found(one: Step, *words: Any) -> Found:
+        if one.title == lesson("latent").steps[0].title and not failed:
+            failed.append(one)
+            return Found(False, "Not now.", "The text is gone.", asked=False)
+        return ask(one, *words)
+
+    monkeypatch.setattr(Step, "found", found)
+    app = page(lesson="latent", step="1", answered="1")
+    until(lambda: "Not now." in told(app) or app.run() is None, lambda: False)
+    assert "The text is gone." in told(app) and "hown by what is open" not in told(app)
+    app = checked(app)
+    assert expected(lab, "latent", 1).answer in told(app)
 
 
 @pytest.mark.parametrize("name", [one.name for one in lessons()])

@@ -61,10 +61,14 @@ def walk(lab: Lab, at: Place) -> None:
 
 def _found(lab: Lab, setting: Setting, at: Place) -> Found | None:
     try:
-        return asking.found.shown(lab, setting, at.lesson.name, at.number)
+        found = asking.found.shown(lab, setting, at.lesson.name, at.number)
     except UserError as error:
         failed(error)
         return None
+    if found is not None and not found.asked:
+        # What was in the way may be gone the next time: asked anew then.
+        asking.found.clear(lab, setting, at.lesson.name, at.number)
+    return found
 
 
 def _begin_next(lab: Lab, setting: Setting, at: Place) -> None:
@@ -76,7 +80,8 @@ def _begin_next(lab: Lab, setting: Setting, at: Place) -> None:
 def _answer(found: Found, claim: str) -> None:
     with st.container(border=True, key="answer", gap="xsmall"):
         st.subheader(escape(found.answer), anchor=False)
-        st.markdown(f"{_SHOWN if found.holds else _NOT_SHOWN}: {claim}")
+        if found.asked:
+            st.markdown(f"{_SHOWN if found.holds else _NOT_SHOWN}: {claim}")
         if found.more:
             st.markdown(escape(found.more))
     announce(f"{found.answer} {found.more}")

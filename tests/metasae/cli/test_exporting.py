@@ -111,6 +111,7 @@ def test_a_repository_and_its_upload(
         (["--to", "transformers", "--latents", "1"], "does not take that"),
         (["--to", "lm-eval", "--meta-latents", "1"], "does not take that"),
         (["--to", "html", "--graph", "999"], "no latent 999"),
+        (["--to", "html", "--graph", "all"], "no latents"),
         (["--to", "html", "--search", "nowhere.json"], "can't be read"),
     ],
 )

@@ -83,8 +83,15 @@ def test_labels_are_scored_once_the_cost_is_agreed_to(
     assert shown is not None and shown[0] == "tiny" and set(shown[1]["kind"]) == set(scoring.KINDS)
     # The run that was written is scored as others' are.
     server.saying = coin(1)
-    again = [*words[:-2], "--delphi", str(out), "--yes"]
+    other = tmp_path / "other"
+    again = [*words[:-2], "--delphi", str(out), "--width", "16", "--out", str(other), "--yes"]
     assert {one["latent"] for one in run(capsys, *again)["scores"]} <= set(labels)
+    (cached,) = other.glob("latents/**/*.safetensors")
+    assert int(cached.stem.split("_")[1]) >= max(labels) >= 16
+    # The run that is read is never written over.
+    before = {one: one.read_bytes() for one in out.rglob("*.*") if one.is_file()}
+    assert "name another folder" in refused(capsys, [*words, "--delphi", str(out), "--yes"])
+    assert {one: one.read_bytes() for one in before} == before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from metasae.explorer.label_scores import (
     Scores,
     all_questions,
     cost,
+    kept_scores,
     of_intruders,
     of_judged,
 )
 from metasae.explorer.label_server import Endpoint
 from metasae.explorer.score_examples import Sampling
 from metasae.explorer.scoring import Request, score_labels
+from metasae.sources.files import read_json, write_json
 from tests.builders import one_sentence
 from tests.label_servers import Server, completion, serving
 from tests.metasae.explorer.scored_text import coin, inverted, material, perfect
@@ -171,3 +174,32 @@ def test_a_score_lies_in_its_interval(pairs: list[tuple[bool, bool | None]]) -> 
     found = of_judged(pairs)
     assert 0 <= found.low <= found.value + 1e-12 and found.value - 1e-12 <= found.high <= 1
     assert found.count + found.unanswered == len(pairs)
+
+
+def test_scores_of_other_latents_stay_where_they_were_asked_alike(
+    server: Server, tmp_path: Path
+) -> None:
+    found = asked(server, coin(), tmp_path / "a.jsonl")
+    first, *rest = found.scores
+    again = replace(first, label="new")
+    former = replace(found, scores=(first, *rest))
+    both = replace(found, scores=(again,)).beside(former)
+    assert {one.label for one in both.scores if one.latent == first.latent
+            and one.kind == first.kind} == {"new"}  # fmt: skip
+    assert set(both.scores) == {again, *rest}
+    for change in ({"sae": "other"}, {"model": "other"}, {"sampling": Sampling(seed=9)}):
+        alone = replace(found, scores=(again,), **change)
+        assert alone.beside(former) == alone
+
+
+def test_a_newer_file_of_scores_is_refused_and_a_damaged_one_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    assert kept_scores(path) is None
+    Scores("x", "y", SAMPLING, ()).save(path)
+    assert kept_scores(path) == Scores("x", "y", SAMPLING, ())
+    assert read_json(path)["format"] == 1
+    write_json(path, read_json(path) | {"format": 2})
+    with pytest.raises(UserError, match="a newer one"):
+        kept_scores(path)
+    path.write_text("{")
+    assert kept_scores(path) is None

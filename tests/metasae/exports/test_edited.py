@@ -7,8 +7,9 @@ from metasae.errors import UserError
 from metasae.exports.edited import Edited
 from metasae.lab.lab import Lab
 from metasae.lm.halves import MASSIVE
+from metasae.steering.conditions import Condition
 from metasae.steering.edits import NO_EDIT
-from tests.metasae.exports.making import KINDS, edited, pair
+from tests.metasae.exports.making import KINDS, edit_of, edited, pair
 
 
 def test_an_edit_that_changes_nothing_is_refused(small_lab: Lab) -> None:
@@ -63,3 +64,12 @@ def test_names_of_files_hold_no_slashes(small_lab: Lab) -> None:
     experiment = pair(small_lab).replaced(source=small_lab.subject("#3, #4"))
     one = Edited(small_lab, experiment, edited(small_lab, "swap").edit)
     assert one.name == "latent3_latent4-Paris"
+
+
+def test_a_condition_is_refused_in_its_own_words(small_lab: Lab) -> None:
+    when = Condition(above=2.0, after="capital")
+    edit = edit_of(pair(small_lab), "added").with_options(when=when)
+    with pytest.raises(
+        UserError, match="made only where it fires above 2 and only after “capital”"
+    ):
+        Edited(small_lab, pair(small_lab), edit)

@@ -7,9 +7,11 @@ from metasae.errors import UserError
 from metasae.exports.edited import Edited
 from metasae.exports.one_vector import COEFFICIENTS, added, one_vector
 from metasae.lab.lab import Lab
-from metasae.steering.edits import EditOptions, MetaLatentEdit
+from metasae.steering.edits import EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.questions import Answer, Question
 from tests import oracle
 from tests.metasae.exports.making import edit_of, edited, pair
+from tests.other_presets import OtherPreset
 
 
 def everywhere(one: Edited, vector: torch.Tensor) -> torch.Tensor:
@@ -95,3 +97,26 @@ def test_an_edit_that_fires_nowhere_has_no_vector(small_lab: Lab) -> None:
     assert isinstance(edit, MetaLatentEdit)
     with pytest.raises(UserError, match="nothing in its own prompts"):
         one_vector(Edited(small_lab, alone, edit))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other_preset", ["gpt2-small"], indirect=True)
+def test_prompts_that_share_a_token_count_one_by_one(other_preset: OtherPreset) -> None:
+    lab = other_preset.lab
+    source, target = (lab.subject(name) for name in lab.city_names()[:2])
+    name, answers = source.in_prompts, (Answer((), "here"),)
+    prompts = (f"{name} is in", f"{name} has a", f"The old city of {name} is")
+    questions = [Question(prompt, prompt, answers) for prompt in prompts]
+    experiment = lab.experiment(source, target, questions)
+    one = Edited(lab, experiment, LatentSwap())
+    changes = []
+    for question in experiment.questions:
+        tokens = torch.tensor([lab.model.prompt_tokens(question.prompt)])
+        resid = lab.model.residual(tokens)[0]
+        change = experiment.compiled(one.edit).change(experiment.firing(resid))
+        changes.append(change[experiment.edit_position(question.prompt)])
+    rows = torch.stack(changes)
+    # Else this shows nothing: the first two share all up to the name.
+    assert torch.allclose(rows[0], rows[1], atol=1e-5)
+    assert not torch.allclose(rows[0], rows[2], atol=1e-2)
+    assert torch.allclose(one_vector(one).vector, rows.mean(0), atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 
 from metasae.errors import UserError
 from metasae.explorer.latent_page import LatentPage
-from metasae.exports.pages import GraphPage, SearchPage
+from metasae.exports.pages import GraphPage, SearchPage, search_page
 from metasae.exports.to_html import TARGET
 from metasae.lab.lab import Lab
 from tests.metasae.exports.seen import HOSTILE, seen
@@ -84,3 +84,8 @@ def test_a_file_that_is_no_search_is_one_sentence(tmp_path: Path, broken: Any) -
         SearchPage.read(path)
     with pytest.raises(UserError, match="can't be read"):
         SearchPage.read(tmp_path / "none.json")
+
+
+def test_a_search_names_no_path_of_its_preset() -> None:
+    text = search_page(SearchPage(SEARCH | {"preset": "/home/alice/mine.json"})).text()
+    assert "mine" in text and "alice" not in text

@@ -100,3 +100,13 @@ def test_a_mask_becomes_the_edit_it_makes(small_lab: Lab) -> None:
     )  # fmt: skip
     made = reading.mask_on(small_lab, mask, "Tokyo", "Paris")
     assert dict(made.edit.without_swap().strengths) == {own: 0.0}
+
+
+def test_a_newer_files_version_is_said(small_lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "edit.json"
+    write_json(path, edited(small_lab).outcome.to_dict() | {"format": 99})
+    with pytest.raises(UserError, match="a newer one"):
+        reading.read_edit(path)
+    write_json(path, {"edit": {}, "format": "x"})
+    with pytest.raises(UserError, match="holds no edit"):
+        reading.read_edit(path)

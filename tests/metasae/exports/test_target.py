@@ -1,13 +1,19 @@
 """Targets write whole or not at all, and refuse what isn't theirs."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
 from metasae.errors import UserError
+from metasae.exports.edited import Edited
+from metasae.exports.model_card import model_card
 from metasae.exports.registry import OF_EDITS, TARGETS
-from metasae.exports.target import README, Target
+from metasae.exports.target import README, Target, told, without_path
+from metasae.lab.lab import Lab
+from tests.metasae.exports.making import edit_of, pair
 
 
 def write(thing: str, folder: Path) -> tuple[str, ...]:
@@ -67,3 +73,30 @@ def test_every_target_is_called_by_its_name() -> None:
     assert {one.name for one in OF_EDITS} == {
         "transformers", "transformer-lens", "nnsight", "lm-eval", "neuronpedia", "vectors",
     }  # fmt: skip
+
+
+def test_what_is_told_holds_no_path(small_lab: Lab) -> None:
+    preset = replace(small_lab.preset, file=Path("/home/alice/mine.json"), meta_sae="own")
+    made = replace(
+        small_lab.provenance, preset="/home/alice/mine.json+own", sae="/home/alice/sae-8@12ab"
+    )
+    lab = replace(small_lab, preset=preset, provenance=made)
+    found = told(lab)
+    assert (found.preset, found.sae) == (f"{preset.name}+own", "sae-8@12ab")
+    assert (found.model, found.meta_sae) == (made.model, made.meta_sae)
+    lab = replace(lab, preset=replace(preset, meta_sae=""))  # there is no such meta-SAE to hash
+    card = model_card(lab, "me/saes", {"sae-64": "SAE"})
+    one = Edited(lab, pair(lab), edit_of(pair(lab), "added"))
+    for text in (card, json.dumps(one.about()), one.headed("")):
+        assert "alice" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/home/alice/mine.json+own", "mine+own"), (r"C:\alice\sae@12", "sae@12"),
+        ("release:blocks.8/hook@12", "release:blocks.8/hook@12"), ("hf:me/saes", "hf:me/saes"),
+    ],
+)  # fmt: skip
+def test_a_path_is_told_by_its_last_name(text: str, said: str) -> None:
+    assert without_path(text) == said

@@ -11,7 +11,7 @@ import torch
 
 from metasae.errors import UserError
 from metasae.exports.model_card import model_card
-from metasae.exports.to_huggingface import TARGET, Repository, upload
+from metasae.exports.to_huggingface import TARGET, Repository, _shared_preset, upload
 from metasae.lab import city_table
 from metasae.lab.lab import Lab, open_lab
 from metasae.saes import formats
@@ -180,3 +180,9 @@ def test_a_shared_preset_opens_nothing_of_this_machine(tmp_path: Path) -> None:
 def test_a_persons_own_model_makes_no_preset(folder: Path) -> None:
     assert not (folder / "preset.json").exists()
     assert "--preset" not in (folder / "README.md").read_text("utf-8")
+
+
+def test_the_model_of_a_preset_of_ones_own_is_named_by_the_built_in_one(small_lab: Lab) -> None:
+    preset = replace(small_lab.preset, name="mine", model=EMBEDDED.model)
+    made = _shared_preset(Repository(replace(small_lab, preset=preset), "me/saes"))
+    assert made is not None and made["model"] == EMBEDDED.name

@@ -13,6 +13,7 @@ from metasae.explorer.explorer import META
 from metasae.exports.directions import Directions
 from metasae.exports.to_vectors import TARGET
 from metasae.lab.lab import Lab
+from metasae.sources.files import sha256
 from tests.metasae.exports.making import edited
 from tests.metasae.exports.seen import HOSTILE, seen
 
@@ -60,3 +61,13 @@ def test_a_swap_has_none(small_lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no directions of its own"):
         TARGET.export(edited(small_lab, "swap"), tmp_path / "some.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_another_width_name_the_sae_they_are_of(small_lab: Lab, tmp_path: Path) -> None:
+    other = min(small_lab.preset.widths)
+    out = tmp_path / "some.parquet"
+    TARGET.export(Directions(seen(small_lab, tmp_path), str(other), (0,)), out)
+    made = json.loads(pd.read_parquet(out).attrs["metasae"])
+    assert made["width"] == other != small_lab.n_latents
+    wanted = Path(small_lab.preset.sae(other)) / "sae_weights.safetensors"
+    assert made["sae"] == f"sae-{other}@{sha256(wanted)[:12]}" != small_lab.provenance.sae

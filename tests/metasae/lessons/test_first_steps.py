@@ -197,3 +197,13 @@ def test_probabilities_are_the_models() -> None:
     assert found.taken is not None
     assert found.taken.before == pytest.approx(0.8)
     assert found.taken.after == pytest.approx(exp(log(0.8) + log(0.1)))
+
+
+@pytest.mark.parametrize(("factor", "reached"), [(0.5, False), (1.0, False), (1.2, True)])
+def test_what_was_there_before_is_not_reached_by_moving_the_other_way(
+    factor: float, reached: bool
+) -> None:
+    tries = module._Tries(cast(Experiment, Model({1: (factor, 1, 1, 1)})))
+    found = tries.change(("country", 0), 0, tries.bits[:1], 1, 0.2, 1)
+    assert found is not None and found.after == pytest.approx(0.8 * factor)
+    assert found.after > 0.2 and found.reached is reached

@@ -35,7 +35,7 @@ def test_what_can_not_be_asked_is_said_and_asked_again(small_lab: Lab) -> None:
 
     taught, one = bench(small_lab), step(check)
     assert one.found(taught) == Found(
-        False, "This can't be asked of what is open.", "There is no text."
+        False, "This can't be asked of what is open.", "There is no text.", asked=False
     )
     assert one.found(taught) == Found(True, "Now.")
 

@@ -21,7 +21,7 @@ from metasae.saes import formats
 from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED, PRESETS, Hub, Preset
 from metasae.text import windows
-from metasae.text.kept_windows import text_of
+from metasae.text.kept_windows import own_text, text_of
 from tests.other_presets import MAKERS, only_here
 from tests.small_models import HOOK, WIDTHS
 
@@ -221,6 +221,15 @@ def test_quick_looks_at_files_and_the_hook_alone(patient: Patient) -> None:
     found = patient.examine(quick=True)
     assert found.fine and not any("L0" in one.name for one in found.findings)
     assert "--quick" in found.not_asked[0]
+
+
+def test_the_text_that_is_kept_stays_the_persons(patient: Patient) -> None:
+    before = own_text(patient.preset)
+    (other := patient.folder / "other.txt").write_text(TEXT.replace("tea", "coffee"))
+    examine(patient.preset, [other])
+    after = own_text(patient.preset)
+    assert before is not None and after is not None
+    assert torch.equal(after.tokens, before.tokens)
 
 
 def test_a_text_that_cannot_be_had_is_one_line(patient: Patient) -> None:

@@ -14,8 +14,11 @@ def test_paths_are_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     assert private(f"{tmp_path}/cache/hub/x is damaged") == "~/hub/x is damaged"
     assert private(f"put it into {home}/models.") == "put it into ~/models."
-    for text in ("/data/alice/my model/x", r"C:\Users\alice\x.json", "(/mnt/alice/w)"):
-        assert "alice" not in private(text) and "…/" in private(text)
+    for text in ("/data/alice/my model/x", r"C:\Users\alice\x.json", "(/mnt/alice/w)",
+                 "/mnt/My Drive/alice/sae", "[/data/alice/x]", "local:/data/alice/x", "</alice/x>",
+                 r"C:\Program Files (x86)\alice\x", "/Volumes/Alice's Mac/x",
+                 "see file:///alice/x"):  # fmt: skip
+        assert "alice" not in private(text).lower() and "…/" in private(text)
     assert private("RELEASE:ID of jbloom/GPT2, 3 / 4, https://x.y/z") == (
         "RELEASE:ID of jbloom/GPT2, 3 / 4, https://x.y/z"
     )
@@ -36,3 +39,26 @@ def test_the_report_is_a_table_that_stays_one() -> None:
 def test_fine_is_when_all_is_ok() -> None:
     assert Examination("x", (Finding("a", "", "", OK),), (), 0).fine
     assert not Examination("x", (Finding("a", "", "", DIFFERS),), (), 0).fine
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/data/alice/x and /data/alice/y", "…/x and …/y"),
+        ("/data/x is missing; see https://y.z/a", "…/x is missing; see https://y.z/a"),
+        ("no more than 3 /4", "no more than 3 …/4"),
+        ("<b>x</b>", "<b>x</b>"),
+    ],
+)
+def test_what_is_around_a_path_stays(text: str, said: str) -> None:
+    assert private(text) == said
+
+
+def test_a_home_that_is_the_root_or_begins_anothers_name_is_not_shown_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("HOME", "/")
+    assert private("3 / 4 of jbloom/GPT2 in /data/alice/x") == "3 / 4 of jbloom/GPT2 in …/x"
+    monkeypatch.setenv("HOME", "/home/al")
+    assert private("/home/alice/x, /home/al/x") == "…/x, ~/x"
