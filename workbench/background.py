@@ -284,6 +284,10 @@ class Kept(Generic[P, T]):
         """Begin the work anew the next time."""
         self._begin.clear(*args, **options)
 
+    def clear_all(self) -> None:
+        """Begin anew whatever is asked for next."""
+        self._begin.clear()
+
     def again(self, *args: P.args, **options: P.kwargs) -> None:
         """Wait for the work once more; it is begun anew where it was cancelled."""
         work = self.work(*args, **options)

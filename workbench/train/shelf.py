@@ -126,7 +126,7 @@ def delete_made(lab: Lab, folder: Path) -> None:
             continuations.written,
             searches.more_ways,
         ):
-            kept.clear()
+            kept.clear_all()
 
     delete(
         f"delete-{name}",
