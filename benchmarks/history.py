@@ -125,14 +125,17 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out."""
+    """The commit that is checked out; "unknown" in a copy that is no checkout."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def record(command: str, printed: str) -> Record:

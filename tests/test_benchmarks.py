@@ -65,3 +65,11 @@ def test_what_was_printed_is_kept_with_where_and_when(tmp_path: Path) -> None:
 def test_what_is_no_run_is_refused(command: str, printed: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         history.record(command, printed)
+
+
+def test_a_copy_that_is_no_checkout_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert history.commit() == "unknown"

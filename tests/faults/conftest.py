@@ -11,8 +11,14 @@ from tests.faults.child import ALIKE
 @pytest.fixture
 def as_the_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """See `child.ALIKE`."""
-    matmul.fast_dtype.cache_clear()
+    _forget_precisions()
     for module, name, value in ALIKE:
         monkeypatch.setattr(module, name, value)
     yield
+    _forget_precisions()
+
+
+def _forget_precisions() -> None:
+    """Have them chosen anew: an earlier test may have timed them."""
     matmul.fast_dtype.cache_clear()
+    matmul.fast_dtype_of_products.cache_clear()

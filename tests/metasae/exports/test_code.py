@@ -150,7 +150,6 @@ def test_other_families_are_edited_where_their_saes_read(
     assert max(differences(SCRIPTS["transformers"], folder, out)) < SAME
 
 
-@pytest.mark.real_model
 def test_the_shipped_model_alone_gives_the_same_log_probabilities(lab: Lab, tmp_path: Path) -> None:
     out = tmp_path / "out"
     TARGETS["transformers"].export(edited(lab), out)
