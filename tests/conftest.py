@@ -1,11 +1,12 @@
-"""Every test starts from the same random state; three tiers, the quick ones reporting first.
+"""Every test starts from the same random state; tiers, the quick ones reporting first.
 
     pytest -m "not slow and not real_model"   fast: opens no real model, draws no page
-    pytest -m "not browser"                   all but the browser
-    pytest                                    all
-    pytest --cov                              all, with the coverage of the code at its end
+    pytest                                    all but what takes long
+    pytest -m long                            what does: a browser, servers, notebooks, many figures
+    pytest tests                              all; .ci/run has them in two halves
+    pytest tests --cov                        with the coverage of the code at its end
 
-What opens the real model or a browser, or draws pages (which is ``slow`` taken together), is read
+What takes long is named in `LONG`, and left out only where nothing else is said. What opens the real model or a browser, or draws pages (which is ``slow`` taken together), is read
 off a test's fixtures and folder. By hand are marked
 ``slow`` (takes more than about a second), and ``real_model`` where a test opens the model
 without a fixture of this file's: by a command, or by ``request.getfixturevalue``. Without the mark
@@ -50,6 +51,12 @@ QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBO
 """Variables that `metasae.cli.main` sets."""
 
 HERE = Path(__file__).parent
+
+LONG = (
+    "bad_input", "browser", "faults/test_servers.py", "metasae/lessons/walks", "test_installed.py",
+    "test_notebooks.py", "test_recomputed.py",
+)  # fmt: skip
+"""Folders and files below this one of tests that take long; a single test is marked by hand."""
 
 # As with `streamlit run`: the settings beside the app hold for pages drawn without a server, too.
 config._main_script_path = str(HERE.parent / "workbench" / "app.py")
@@ -190,9 +197,11 @@ def built(small_release: SmallRelease) -> Built:
     return Built(small_release, folder, small_release.build(folder))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark by fixtures and folder, then order: unit tests, the real model, the app, the browser."""
     for item in items:
+        if any(item.path.is_relative_to(HERE / name) for name in LONG):
+            item.add_marker("long")
         browser = "browser" in _folders(item)
         if browser or _opens_real_model(item):
             item.add_marker("real_model")
@@ -201,6 +210,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if browser or "pages" in _folders(item):
             item.add_marker("slow")
     items.sort(key=_cost)
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(wrapper=True)

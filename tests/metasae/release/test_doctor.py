@@ -246,6 +246,7 @@ def test_variance_around_another_mean_by_hand() -> None:
     assert around(0.5, rows, torch.tensor([1.0, 3.0])) == pytest.approx(0.9)
 
 
+@pytest.mark.long
 @pytest.mark.real_model
 @pytest.mark.timeout(900)
 def test_the_default_is_well() -> None:
