@@ -7,10 +7,11 @@
     pytest tests --cov                        with the coverage of the code at its end
 
 What takes long is named in `LONG`, and left out only where nothing else is said. What opens the
-real model or a browser, or draws pages (which is ``slow`` taken together), is read off a test's fixtures and folder. By hand are marked
-``slow`` (takes more than about a second), and ``real_model`` where a test opens the model
-without a fixture of this file's: by a command, or by ``request.getfixturevalue``. Without the mark
-opening it fails, in this process; a test that starts another has to be marked.
+real model or a browser, or draws pages (which is ``slow`` taken together), is read off a test's
+fixtures and folder. By hand are marked ``slow`` (takes more than about a second), ``long``, and
+``real_model`` where a test opens the model without a fixture of this file's: by a command, or by
+``request.getfixturevalue``. Without the mark opening it fails, in this process; a test that starts
+another has to be marked.
 """
 
 import functools
