@@ -82,16 +82,6 @@ def test_of_many_edits_the_last_are_kept(app: AppTest) -> None:
     assert of(Outcome) <= KEPT + 1  # and the one that the page was opened on
 
 
-def test_a_page_that_is_left_open_holds_no_activations(app: AppTest) -> None:
-    # Its callbacks live for as long as Streamlit keeps the session.
-    app.toggle(key="strengths").set_value(True).run()
-    click(app, 2)
-    assert of(Experiment)
-    shared.forget_guests()
-    assert not of(Experiment)
-    click(app, 1)  # and nothing is missed
-
-
 # Pairs: what is kept of them is counted by what is alive, not by what the caches say.
 
 
@@ -107,6 +97,19 @@ def made(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[Experiment]":
 
     monkeypatch.setattr(Experiment, "__init__", noted)
     return found
+
+
+def test_a_page_that_is_left_open_holds_no_activations(
+    app: AppTest, made: "weakref.WeakSet[Experiment]"
+) -> None:
+    # Its callbacks live for as long as Streamlit keeps the session.
+    shared.forget_guests()
+    app.toggle(key="strengths").set_value(True).run()
+    click(app, 2)
+    assert len(made) == 1
+    shared.forget_guests()
+    assert not made
+    click(app, 1)  # and nothing is missed
 
 
 def look_at(app: AppTest, lab: Lab, pairs: int) -> None:
