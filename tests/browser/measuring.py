@@ -142,8 +142,10 @@ def walk(page: Page, most: int = 200) -> list[Stop]:
         stop = focused(page)
         if stop is None:
             return stops
-        # A table has a stop a column.
-        if stop.tag == "canvas" and stops and stop.number == stops[-1].number:
+        # A table has a stop a column, and its cells take the focus from its picture and back.
+        table = ("canvas", "td")
+        last = stops[-1] if stops else None
+        if last and {stop.tag, last.tag} <= set(table) and last.number - stop.number in (0, 1):
             continue
         assert stop.number == len(stops), f"the focus came back to {stop}"
         stops.append(stop)

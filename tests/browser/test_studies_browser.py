@@ -35,7 +35,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def opened(address: str, page: Page, traffic: Traffic, place: str = "") -> None:
     page.goto(f"{address}/studies{place}")
     # A study's name, once the model is loaded.
-    expect(page.locator("h2, h3").first).to_be_visible(timeout=FIRST_START)
+    expect(page.get_by_test_id("stMain").locator("h2, h3").first).to_be_visible(timeout=FIRST_START)
     traffic.settle()
 
 

@@ -89,6 +89,17 @@ class Traffic:
             f"not at rest within {within:g} s, after {self.runs - begun} runs, at {self.page.url}"
         )
 
+    def outlast(self, quiet: float = 2.0, within: float = 180.0) -> None:
+        """Wait while a page runs by itself, as one does whose work is under way."""
+        until = time.monotonic() + within
+        while time.monotonic() < until:
+            runs = self.runs
+            self.page.wait_for_timeout(1000 * quiet)
+            if runs == self.runs:
+                self._settled = runs
+                return
+        raise AssertionError(f"still running by itself after {within:g} s, at {self.page.url}")
+
     def drawn(self) -> bytes:
         """All that was drawn since the last call."""
         sent = b"".join(message.SerializeToString() for message in self._drawn)
