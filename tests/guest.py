@@ -18,6 +18,7 @@ from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.VegaLiteChart_pb2 import VegaLiteChart
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 
 Numbers = dict[tuple[str, str], float]
@@ -114,11 +115,8 @@ class Guest:
 
     async def fill(self, key: str, number: float) -> Drawn:
         """Write a number into a field."""
-        field = self.fields[key]
-        message = BackMsg()
-        state = message.rerun_script.widget_states.widgets.add()
-        state.id, state.double_value = field.id, number
-        message.rerun_script.fragment_id = field.fragment
+        message, state = _about(self.fields[key])
+        state.double_value = number
         return await self._run(message)
 
     async def look(self, fragment: str) -> Drawn:
@@ -130,11 +128,8 @@ class Guest:
 
     async def press(self, key: str) -> Drawn:
         """Click a button."""
-        button = self.buttons[key]
-        message = BackMsg()
-        state = message.rerun_script.widget_states.widgets.add()
-        state.id, state.trigger_value = button.id, True
-        message.rerun_script.fragment_id = button.fragment
+        message, state = _about(self.buttons[key])
+        state.trigger_value = True
         return await self._run(message)
 
     async def _run(self, message: BackMsg, enough: Callable[[], bool] = lambda: False) -> Drawn:
@@ -209,6 +204,15 @@ class Guest:
                 drawn.lines.append(element.markdown.body)
             case "progress":
                 drawn.lines.append(element.progress.text)
+
+
+def _about(one: Button | Field) -> tuple[BackMsg, WidgetState]:
+    """What is sent about a widget, without the value it has now."""
+    message = BackMsg()
+    state: WidgetState = message.rerun_script.widget_states.widgets.add()
+    state.id = one.id
+    message.rerun_script.fragment_id = one.fragment
+    return message, state
 
 
 def _key(identity: str) -> str:

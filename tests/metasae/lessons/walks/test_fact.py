@@ -5,7 +5,6 @@ from math import exp
 
 import pytest
 
-from metasae.lab.lab import POST_PAIR, Lab
 from metasae.lessons.bench import Bench
 from metasae.lessons.first_steps import Measured
 from metasae.lessons.lesson import Found, Texts
@@ -15,17 +14,6 @@ from metasae.steering.certainty import percent
 from metasae.steering.edits import NO_EDIT
 from metasae.steering.link import edit_from_text
 from metasae.steering.outcome import Outcome
-from tests.benches import bench
-
-
-@pytest.fixture(scope="module")
-def taught(lab: Lab) -> Bench:
-    return bench(lab, *POST_PAIR)
-
-
-@pytest.fixture
-def small(small_lab: Lab) -> Bench:
-    return bench(small_lab)
 
 
 def edited(on: Bench, found: Found) -> Outcome:

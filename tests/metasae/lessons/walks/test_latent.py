@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metasae.lab.lab import POST_PAIR, Lab
 from metasae.lessons.bench import Bench
 from metasae.lessons.lesson import Bars, Found, Texts
 from metasae.lessons.walks import latent
@@ -13,16 +12,6 @@ from metasae.progress import silent
 from metasae.steering.edits import EditOptions, LatentSwap
 from metasae.steering.outcome import Outcome
 from tests.benches import bench
-
-
-@pytest.fixture(scope="module")
-def taught(lab: Lab) -> Bench:
-    return bench(lab, *POST_PAIR)
-
-
-@pytest.fixture(scope="module")
-def small(small_lab: Lab) -> Bench:
-    return bench(small_lab)
 
 
 def active(on: Bench) -> torch.Tensor:

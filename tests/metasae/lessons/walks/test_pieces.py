@@ -6,22 +6,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from metasae.lab.lab import POST_PAIR, Lab
 from metasae.lessons.bench import Bench
 from metasae.lessons.lesson import Bars
 from metasae.lessons.walks import pieces
 from metasae.progress import silent
-from tests.benches import bench
-
-
-@pytest.fixture(scope="module")
-def taught(lab: Lab) -> Bench:
-    return bench(lab, *POST_PAIR)
-
-
-@pytest.fixture(scope="module")
-def small(small_lab: Lab) -> Bench:
-    return bench(small_lab)
 
 
 def test_the_closest_is_closer_than_chance(taught: Bench) -> None:

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from metasae.lab.lab import POST_PAIR, Lab
 from metasae.lessons.bench import Bench
 from metasae.lessons.lesson import Bars, Step
 from metasae.lessons.walks import search as walk
@@ -14,17 +13,6 @@ from metasae.search.combinations import Combinations
 from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT
 from metasae.steering.outcome import Outcome
-from tests.benches import bench
-
-
-@pytest.fixture(scope="module")
-def taught(lab: Lab) -> Bench:
-    return bench(lab, *POST_PAIR)
-
-
-@pytest.fixture
-def small(small_lab: Lab) -> Bench:
-    return bench(small_lab)
 
 
 def moves(outcome: Outcome) -> tuple[bool, ...]:

@@ -6,18 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from metasae.lab.lab import POST_PAIR, Lab
+from metasae.lab.lab import Lab
 from metasae.lessons.bench import Bench
 from metasae.lessons.lesson import Bars
 from metasae.lessons.walks import smaller
 from metasae.progress import silent
 from metasae.saes import formats
 from tests.benches import bench
-
-
-@pytest.fixture(scope="module")
-def taught(lab: Lab) -> Bench:
-    return bench(lab, *POST_PAIR)
 
 
 def test_each_width_leaves_out_what_its_error_is(taught: Bench) -> None:
