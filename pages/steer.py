@@ -10,7 +10,15 @@ from workbench.announce import announce
 from workbench.frame import begin, failed
 from workbench.shared import meta_titles
 from workbench.state import Setting
-from workbench.steer import beside, controls, experiments, extras, first_steps, reading
+from workbench.steer import (
+    beside,
+    controls,
+    experiments,
+    extras,
+    first_steps,
+    reading,
+    side_by_side,
+)
 from workbench.steer.boxes import edit_in_words
 from workbench.steer.elsewhere import elsewhere
 from workbench.steer.meta_boxes import meta_boxes
@@ -98,11 +106,14 @@ def below(lab: Lab, setting: Setting, asked: Setting, outcome: Outcome) -> None:
         extras.WRITING: lambda: extras.free_writing(asked, outcome),
         "Ask your own question": lambda: extras.own_question(setting),
         reading.TAB: lambda: reading.reading(lab, asked, outcome),
+        side_by_side.TAB: lambda: side_by_side.beside(lab, asked, outcome.edit),
         "Save and share": lambda: save_and_share(lab, outcome),
         "What is this?": lambda: extras.about(lab),
     }
     if reading.linked_text():
         st.session_state["below"] = reading.TAB
+    if side_by_side.linked():
+        st.session_state["below"] = side_by_side.TAB
     tabs = st.tabs(list(parts), key="below", on_change="rerun")
     for tab, draw in zip(tabs, parts.values(), strict=True):
         if tab.open:

@@ -95,6 +95,7 @@ class View:
     Attributes:
         percent: whether the picture is in percent instead of nats.
         frozen: whether the edit with frozen attention patterns stands beside it.
+        beside: what the edit is compared in (see `lab.other_sae.opened_beside`), or empty.
         listed: the latents and edits that were collected.
     """
 
@@ -105,11 +106,14 @@ class View:
     percent: bool = False
     reading: Reading = Reading()
     frozen: bool = False
+    beside: str = ""
     listed: Listed = Listed()  # noqa: RUF009 - frozen
 
     def with_setting(self, **changes: Any) -> "View":
         """The view with another setting; what depended on a city that changed is dropped."""
         view = replace(self, setting=replace(self.setting, **changes))
+        if "preset" in changes:
+            view = replace(view, beside="")
         if "source" in changes:
             view = replace(view, setting=replace(view.setting, source_latents=None))
         if "target" in changes:
@@ -155,6 +159,8 @@ class View:
             query["start"] = "shown"
         if self.frozen:
             query["attention"] = "frozen"
+        if self.beside:
+            query["beside"] = self.beside
         if text := self.listed.to_text():
             query["list"] = text
         return query
@@ -204,6 +210,7 @@ class View:
                 _one_of(query, "start", "hidden", "shown"),
             ),
             frozen=_one_of(query, "attention", "live", "frozen"),
+            beside=_text(query, "beside", ""),
             listed=_listed(query),
         )
 

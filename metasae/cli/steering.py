@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from metasae import progress
 from metasae.cli.arguments import (
     Add,
     condition,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from metasae.steering.edits import Edit
     from metasae.steering.experiment import Experiment
     from metasae.steering.outcome import Outcome
+    from metasae.steering.side_by_side import SideBySide
     from metasae.steering.touched import TouchedPrompt
 
 MOST_TOKENS = 2000
@@ -62,6 +64,10 @@ def register(add: Add) -> None:
         help="also mark in the prompts which tokens it touches, each with the change's length",
     )  # fmt: skip
     command.add_argument(
+        "--beside", metavar="WIDTH|PRESET",
+        help="also make it in another SAE of the preset, or in another preset, and compare",
+    )  # fmt: skip
+    command.add_argument(
         "--everywhere", action="store_true",
         help="remove or scale in every latent that has the meta-latents, at every position, and "
         "say what else that changes; keeps what the meta-SAE leaves unexplained",
@@ -88,6 +94,7 @@ class Steered:
         unedited: how sure the model is of its answers before the edit.
         side_effects: what an edit in every latent changes elsewhere.
         touched: which tokens the edit touches.
+        beside: the same in another SAE or model.
     """
 
     outcome: "Outcome"
@@ -96,6 +103,7 @@ class Steered:
     citation: "Citation | None" = None
     side_effects: "SideEffects | None" = None
     touched: "tuple[TouchedPrompt, ...] | None" = None
+    beside: "SideBySide | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -105,6 +113,8 @@ class Steered:
             values["continuation"] = self.continuation
         if self.touched is not None:
             values["touched"] = [asdict(one) for one in self.touched]
+        if self.beside is not None:
+            values["beside"] = self.beside.to_dict()
         if self.side_effects is not None:
             values["side_effects"] = self.side_effects.to_dict()
         if self.citation is not None:
@@ -130,6 +140,8 @@ class Steered:
         if self.touched is not None:
             lines += ["", "Tokens it touches, each with the length of the change there:"]
             lines += [f"{one.attribute}: {one.marked}" for one in self.touched]
+        if self.beside is not None:
+            lines += ["", *_beside_lines(self.beside)]
         if self.continuation is not None:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
@@ -139,6 +151,18 @@ class Steered:
         if self.citation is not None:
             lines += ["", self.citation.text()]
         return "\n".join(lines)
+
+
+def _beside_lines(found: "SideBySide") -> list[str]:
+    """What is written of a comparison: what it is, in words, and every answer's change in both."""
+    there = found.there.provenance
+    lines = [f"Beside it, in {there.sae} of {there.model}:", *found.sentences]
+    lines += ["", "by how much each answer moves (nats)    here    there"]
+    for row in found.table.itertuples():
+        here = settled(row.here - row.baseline)
+        answer = f"{row.attribute}: {row.answer}"
+        lines.append(f"  {answer:<33} {here:>8.2f} {settled(here + row.difference):>8.2f}")
+    return lines
 
 
 def _numbers(label: str, values: dict[str, Any]) -> str:
@@ -184,9 +208,11 @@ def _edit(arguments: argparse.Namespace) -> "Edit":
 
 def steer(arguments: argparse.Namespace) -> Steered:
     """Make one edit."""
+    from metasae.lab.other_sae import asked_in, opened_beside
     from metasae.ravel.masks import find, masked
     from metasae.steering.certainty import certainties
     from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
+    from metasae.steering.side_by_side import side_by_side
     from metasae.steering.touched import touched_prompts
     from metasae.text.prompts import WORDINGS
 
@@ -223,7 +249,11 @@ def steer(arguments: argparse.Namespace) -> Steered:
     )
     citation = _citation(arguments, lab, outcome, latents)
     touched = touched_prompts(experiment, edit) if arguments.tokens else None
-    return Steered(outcome, unedited, continuation, citation, side_effects, touched)
+    beside = None
+    if arguments.beside is not None:
+        there = asked_in(opened_beside(lab, arguments.beside, progress.to_stream()), experiment)
+        beside = side_by_side(experiment, there, edit)
+    return Steered(outcome, unedited, continuation, citation, side_effects, touched, beside)
 
 
 def _side_effects(lab: "Lab", experiment: "Experiment", edit: "Edit") -> "SideEffects":

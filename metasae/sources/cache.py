@@ -73,6 +73,15 @@ def preset(name: str) -> Path:
     return cache_dir() / "presets" / name
 
 
+def reference_names(name: str, digest: str) -> Path:
+    """The file of the names that latents of another SAE of a preset are told apart by.
+
+    Args:
+        digest: of that SAE, the model and the names.
+    """
+    return cache_dir() / "names" / name / f"{digest}.parquet"
+
+
 def meta_saes(name: str) -> Path:
     """The folder of the user's own meta-SAEs for a preset, a folder each."""
     return cache_dir() / "meta-saes" / name

@@ -89,6 +89,7 @@ VIEWS = st.builds(
         start=st.booleans(),
     ),
     frozen=st.booleans(),
+    beside=st.sampled_from(["", "2304", "gpt2-small", "mine+fine"]),
     listed=st.just(Listed()) | LISTS,
     setting=SETTINGS,
     edit=EDITS,

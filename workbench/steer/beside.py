@@ -1,4 +1,4 @@
-"""Among the tables: the same edit with frozen attention patterns, and in another SAE."""
+"""Among the tables: the same edit with frozen attention patterns beside it."""
 
 from dataclasses import replace
 

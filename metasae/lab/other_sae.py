@@ -1,0 +1,105 @@
+"""What an edit is compared in: another SAE of the same preset, or another preset."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+import torch
+
+from metasae.errors import UserError
+from metasae.lab.lab import Lab, fingerprint, open_lab
+from metasae.lab.name_latents import activation_table
+from metasae.lab.ranking import ranked
+from metasae.lab.reference_names import ReferenceNames
+from metasae.progress import Progress, silent
+from metasae.saes import formats
+from metasae.saes.autoencoder import SparseAutoencoder
+from metasae.saes.decomposition import Decomposition
+from metasae.sources import cache
+from metasae.sources.user_presets import find_preset
+from metasae.steering.experiment import Experiment
+
+
+def opened_beside(lab: Lab, text: str, progress: Progress = silent) -> Lab:
+    """Another SAE of a lab's preset, or another preset, opened.
+
+    Args:
+        text: the number of latents of one of the preset's SAEs, or a preset's text form.
+
+    Raises:
+        UserError: for a width there is no SAE of, and whatever opening it raises.
+    """
+    if text.isdecimal():
+        return with_sae(lab, int(text), progress)
+    return open_lab(find_preset(text), progress)
+
+
+def with_sae(lab: Lab, width: int, progress: Progress = silent) -> Lab:
+    """The lab with another of its SAEs taken apart by the same meta-SAE.
+
+    Model and meta-SAE are the lab's own, so a meta-latent means the same in both; which latents are
+    a name's is found anew. The activations on the reference names that takes are kept on the disk.
+
+    Raises:
+        UserError: for a width there is no SAE of, and whatever `saes.formats.open_sae` raises.
+    """
+    preset = lab.preset
+    if width == lab.n_latents:
+        return lab
+    if width not in preset.widths:
+        raise UserError(
+            f"There is no SAE of {width} latents in {preset.name}; choose one of: "
+            f"{', '.join(map(str, preset.widths))}."
+        )
+    source = preset.sae(width)
+    sae = formats.open_sae(source, preset.sae_size(width), progress)
+    reference = _reference(lab, sae, progress)
+    chosen = {
+        name: replace(record, latents=ranked(reference, name, reference.activations(name)))
+        for name, record in lab.records.items()
+    }
+    return replace(
+        lab,
+        preset=replace(preset, opened_width=width),
+        decomposition=Decomposition(sae, lab.decomposition.meta),
+        records=chosen,
+        reference=reference,
+        words={},
+        provenance=replace(lab.provenance, sae=fingerprint(source, sae)),
+    )
+
+
+def _reference(lab: Lab, sae: SparseAutoencoder, progress: Progress) -> ReferenceNames:
+    """The names a lab's own latents are told apart by, with another SAE's activations on them."""
+    names = tuple(map(str, lab.reference.table["name"].unique()))
+    about = (str(lab.provenance.model), lab.preset.hook_point, lab.median_norm, names)
+    digest = sha256(repr(about).encode())
+    digest.update(sae.W_dec.numpy().tobytes())
+    path = cache.reference_names(lab.preset.kept_as, digest.hexdigest()[:12])
+    try:
+        return ReferenceNames.load(path, sae.width)
+    except (OSError, ValueError, KeyError):
+        pass  # it isn't there yet, or was cut short: it is made anew
+    table = activation_table(lab.model, sae, names, lab.median_norm, progress)
+    reference = ReferenceNames.of(names, table)
+    reference.save(path)
+    return reference
+
+
+def asked_in(there: Lab, experiment: Experiment) -> Experiment:
+    """The same questions about the same names, asked in another lab.
+
+    Raises:
+        UserError: for latents chosen by number, which are none of another SAE's, and as
+            `Experiment` for what can't be asked of its model.
+    """
+    if torch.equal(there.decomposition.sae.W_dec, experiment.decomposition.sae.W_dec):
+        return there.experiment(experiment.source, experiment.target, experiment.questions)
+    subjects = []
+    for one in (experiment.source, experiment.target):
+        if one.name is None:
+            raise UserError(
+                f"{one.label} names latents of this SAE by their numbers, and another SAE's "
+                "latents are others; choose a city or any other name."
+            )
+        subjects.append(there.subject(one.name))
+    return there.experiment(*subjects, experiment.questions)
