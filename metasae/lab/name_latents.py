@@ -21,7 +21,13 @@ def activations_on(
     model: LanguageModel, sae: SparseAutoencoder, name: str, median_norm: float
 ) -> Float[Tensor, " F"]:
     """Mean activation of every latent on a name, over `NAME_CONTEXTS`."""
-    resid = residuals_on_names(model, in_contexts(name), name)
+    return mean_activations(sae, residuals_on_names(model, in_contexts(name), name), median_norm)
+
+
+def mean_activations(
+    sae: SparseAutoencoder, resid: Float[Tensor, "P D"], median_norm: float
+) -> Float[Tensor, " F"]:
+    """Mean activation of every latent over some residuals, massive ones left out."""
     usable = not_massive(resid.norm(dim=1), median_norm)
     return sae.encode(resid[usable]).mean(0) if usable.any() else torch.zeros(sae.width)
 

@@ -1,13 +1,22 @@
-"""What an edit is compared in: another SAE of the same preset, or another preset."""
+"""What an edit is compared in: another SAE of the same preset, or another preset.
 
+Shapes: C names, P contexts, D = d_model.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab, fingerprint, open_lab
-from metasae.lab.name_latents import activation_table
+from metasae.lab.name_latents import mean_activations, residuals_on_names
 from metasae.lab.ranking import ranked
 from metasae.lab.reference_names import ReferenceNames
 from metasae.progress import Progress, silent
@@ -15,8 +24,10 @@ from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
 from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
+from metasae.sources.files import written_whole
 from metasae.sources.user_presets import find_preset
 from metasae.steering.experiment import Experiment
+from metasae.text.prompts import in_contexts
 
 
 def opened_beside(lab: Lab, text: str, progress: Progress = silent) -> Lab:
@@ -37,7 +48,7 @@ def with_sae(lab: Lab, width: int, progress: Progress = silent) -> Lab:
     """The lab with another of its SAEs taken apart by the same meta-SAE.
 
     Model and meta-SAE are the lab's own, so a meta-latent means the same in both; which latents are
-    a name's is found anew. The activations on the reference names that takes are kept on the disk.
+    a name's is found anew. The residuals on the reference names that takes are kept on the disk.
 
     Raises:
         UserError: for a width there is no SAE of, and whatever `saes.formats.open_sae` raises.
@@ -71,18 +82,29 @@ def with_sae(lab: Lab, width: int, progress: Progress = silent) -> Lab:
 def _reference(lab: Lab, sae: SparseAutoencoder, progress: Progress) -> ReferenceNames:
     """The names a lab's own latents are told apart by, with another SAE's activations on them."""
     names = tuple(map(str, lab.reference.table["name"].unique()))
-    about = (str(lab.provenance.model), lab.preset.hook_point, lab.median_norm, names)
-    digest = sha256(repr(about).encode())
-    digest.update(sae.W_dec.numpy().tobytes())
-    path = cache.reference_names(lab.preset.kept_as, digest.hexdigest()[:12])
-    try:
-        return ReferenceNames.load(path, sae.width)
-    except (OSError, ValueError, KeyError):
-        pass  # it isn't there yet, or was cut short: it is made anew
-    table = activation_table(lab.model, sae, names, lab.median_norm, progress)
-    reference = ReferenceNames.of(names, table)
-    reference.save(path)
-    return reference
+    resid = _residuals(lab, names, progress)
+    table = [mean_activations(sae, on_name, lab.median_norm) for on_name in resid]
+    return ReferenceNames.of(names, torch.stack(table))
+
+
+def _residuals(lab: Lab, names: Sequence[str], progress: Progress) -> Float[Tensor, "C P D"]:
+    """Residual stream on some names in the neutral contexts; kept, since every SAE reads it."""
+    contexts = [in_contexts(name) for name in names]
+    about = (lab.weights.model, lab.preset.hook_point, contexts)
+    digest = sha256(repr(about).encode()).hexdigest()[:12]
+    path = cache.residuals_on_names(lab.preset.kept_as, digest)
+    # What isn't there, or was damaged, is made anew.
+    damaged = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+    with suppress(*damaged), np.load(path, allow_pickle=False) as arrays:
+        return torch.from_numpy(arrays["resid"])
+    found = []
+    for number, (name, prompts) in enumerate(zip(names, contexts, strict=True)):
+        found.append(residuals_on_names(lab.model, prompts, name))
+        progress("Looking for the names' latents", (number + 1) / len(names), name)
+    resid = torch.stack(found)
+    with written_whole(path) as part, part.open("wb") as file:
+        np.savez(file, resid=resid.numpy())
+    return resid
 
 
 def asked_in(there: Lab, experiment: Experiment) -> Experiment:

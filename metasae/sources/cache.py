@@ -73,13 +73,13 @@ def preset(name: str) -> Path:
     return cache_dir() / "presets" / name
 
 
-def reference_names(name: str, digest: str) -> Path:
-    """The file of the names that latents of another SAE of a preset are told apart by.
+def residuals_on_names(name: str, digest: str) -> Path:
+    """The file of a preset's residuals on the names that latents are told apart by.
 
     Args:
-        digest: of that SAE, the model and the names.
+        digest: of the model, the names and their contexts.
     """
-    return cache_dir() / "names" / name / f"{digest}.parquet"
+    return cache_dir() / "names" / name / f"{digest}.npz"
 
 
 def meta_saes(name: str) -> Path:

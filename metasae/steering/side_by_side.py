@@ -56,13 +56,14 @@ class SideBySide:
                 f"pair's latents: meta-latent{'' if one else 's'} "
                 f"{', '.join(map(str, self.left_out))}."
             )
-        here, there = ({name for name, did in one.moved.items() if did}
-                       for one in (self.here, self.there))  # fmt: skip
-        kinds = (("both", here & there), ("here alone", here - there), ("there alone", there - here))
+        here, there = (
+            {name for name, did in one.moved.items() if did} for one in (self.here, self.there)
+        )
+        some = {"both": here & there, "here alone": here - there, "there alone": there - here}
         moved = [
-            f"{', '.join(name for name in self.here.moved if name in some)} ({where})"
-            for where, some in kinds
-            if some
+            f"{', '.join(name for name in self.here.moved if name in names)} ({where})"
+            for where, names in some.items()
+            if names
         ]
         said.append(
             f"Moved to {self.here.target.label}'s answer: {'; '.join(moved)}."

@@ -14,6 +14,7 @@ from metasae.sources import cache
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
 from metasae.steering.side_by_side import side_by_side
+from tests.builders import never
 from tests.small_lab import NARROW
 
 
@@ -59,13 +60,23 @@ def test_an_edit_of_the_same_latents_does_the_same(small_lab: Lab) -> None:
 
 def test_what_took_long_is_kept(small_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     first = with_sae(small_lab, NARROW)
-    (kept,) = (cache.cache_dir() / "names").rglob("*.parquet")
+    (kept,) = (cache.cache_dir() / "names").rglob("*.npz")
+    whole = kept.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(other_sae, "activation_table", lambda *_: pytest.fail("made again"))
+        patch.setattr(other_sae, "residuals_on_names", never("made again"))
         again = with_sae(small_lab, NARROW)
-    assert again.reference.table.equals(first.reference.table)
-    kept.write_bytes(kept.read_bytes()[:100])
+        assert again.reference.table.equals(first.reference.table)
+        # Cut short, or with one bit of its numbers turned: made anew.
+        for damaged in (whole[:100], flipped(whole, len(whole) // 2)):
+            kept.write_bytes(damaged)
+            with pytest.raises(AssertionError, match="made again"):
+                with_sae(small_lab, NARROW)
     assert with_sae(small_lab, NARROW).reference.table.equals(first.reference.table)
+    assert kept.read_bytes() == whole
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 def test_what_is_no_sae_or_preset_is_said(small_lab: Lab) -> None:
