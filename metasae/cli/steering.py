@@ -158,10 +158,11 @@ def _beside_lines(found: "SideBySide") -> list[str]:
     there = found.there.provenance
     lines = [f"Beside it, in {there.sae} of {there.model}:", *found.sentences]
     lines += ["", "by how much each answer moves (nats)    here    there"]
-    for row in found.table.itertuples():
-        here = settled(row.here - row.baseline)
-        answer = f"{row.attribute}: {row.answer}"
-        lines.append(f"  {answer:<33} {here:>8.2f} {settled(here + row.difference):>8.2f}")
+    for row in found.table.to_dict("records"):
+        here = row["here"] - row["baseline"]
+        answer = f"{row['attribute']}: {row['answer']}"
+        moves = (settled(one) for one in (here, here + row["difference"]))
+        lines.append(f"  {answer:<33} " + " ".join(f"{one:>8.2f}" for one in moves))
     return lines
 
 

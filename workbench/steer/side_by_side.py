@@ -63,7 +63,7 @@ def beside(lab: Lab, setting: Setting, edit: Edit) -> None:
         return
     for sentence in found.sentences:
         st.markdown(escape(sentence))
-    said(one for one in found.there.remarks if one not in found.here.remarks)
+    said(f"There: {one}" for one in found.there.remarks if one not in found.here.remarks)
     st.markdown(legend(found.here))
     both = ((found.here, _named(lab, str(lab.n_latents))), (found.there, _named(lab, wanted)))
     for place, (column, (outcome, name)) in enumerate(zip(st.columns(2), both, strict=True)):
