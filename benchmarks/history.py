@@ -89,6 +89,12 @@ SHOWN: dict[str, dict[str, str]] = {
         "toggles": "toggles",
         "server_cpu_ms_per_toggle": "ms of the server's processor",
     },
+    "first_edit": {
+        "total_s": "s, all steps",
+        "steps": "step by step",
+        "environment_mb": "MB, environment",
+        "cache_mb": "MB, cache",
+    },
 }
 """Benchmark → its figures that the page shows, in what words; the files hold all."""
 

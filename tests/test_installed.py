@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -21,16 +19,9 @@ from websockets.sync.client import connect
 
 from tests.browser.serving import answering
 from tests.guest import Drawn, visit
+from tests.packing import PIP, ROOT, packed, said
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_model]
-
-ROOT = Path(__file__).parents[1]
-
-SOURCE = (
-    "metasae", "workbench", "pages", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md",
-    "LICENSE", "NOTICE.md",
-)  # fmt: skip
-"""What a package is made of."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +58,6 @@ def _elsewhere() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def _run(folder: Path, *words: str) -> None:
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel, made of the source archive alone and installed without its dependencies.
@@ -79,23 +65,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     Those are this environment's, which stand after its own in the order of importing.
     """
     here = tmp_path_factory.mktemp("wheel")
-    source = here / "source"
-    source.mkdir()
-    leave = shutil.ignore_patterns("__pycache__")
-    for name in SOURCE:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=leave)
-        else:
-            shutil.copy(ROOT / name, source)
-    make = f"from setuptools import build_meta; build_meta.build_sdist({str(here)!r})"
-    _run(source, "-c", make)
-    (archive,) = here.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(here, filter="data")
-    pip = ("-m", "pip", "--no-cache-dir", "--disable-pip-version-check")
-    unpacked = here / archive.name.removesuffix(".tar.gz")
-    _run(unpacked, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(here), ".")
-    (wheel,) = here.glob("*.whl")
+    wheel = packed(here)
     environment = here / "environment"
     venv.create(environment, symlinks=os.name != "nt")
     (site,) = environment.rglob("site-packages")
@@ -105,7 +75,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     home.mkdir()
     made = Installed(wheel, environment, home, site)
     python = made.programs / ("python.exe" if os.name == "nt" else "python")
-    _run(here, *pip, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
+    said(here, *PIP, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
     return made
 
 
