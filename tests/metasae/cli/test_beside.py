@@ -37,10 +37,10 @@ def test_it_says_what_the_library_says(on_small: Lab, capsys: pytest.CaptureFixt
     assert f"Beside it, in sae-{NARROW}@" in text
     row = found.table.iloc[0]
     here, more = row["here"] - row["baseline"], row["difference"]
-    line = next(one for one in text.splitlines() if f"{row['attribute']}: {row['answer']} " in one)
-    assert [float(one) for one in line.split()[-2:]] == pytest.approx(
-        [here, here + more], abs=0.006
-    )
+    about = f"{row['attribute']}: {row['answer']} "
+    line = next(one for one in text.splitlines() if about in one)
+    moves = [float(one) for one in line.split()[-2:]]
+    assert moves == pytest.approx([here, here + more], abs=0.006)
 
 
 def test_what_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
