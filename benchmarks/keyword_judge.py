@@ -61,8 +61,8 @@ class Piece:
 
     def fits(self, label: str) -> bool:
         """Whether a label fits the piece; where something is marked, all that is marked."""
-        named = {one.strip() for one in _NAMED.findall(label)}
-        named |= {one.lower() for one in named}
+        every = map(str.strip, _NAMED.findall(label))
+        named = {one.lower() if WORD.fullmatch(one) else one for one in every}
         return all(any(named & what for what in run) for run in self.marked or (self.terms,))
 
     @property

@@ -120,23 +120,23 @@ def judged(
     }
 
 
-def shipped(count: int, tokens: int) -> dict[str, Any]:
-    """The figures of the embedded default's labels.
+def measured(
+    explorer: Explorer, count: int, tokens: int, sampling: Sampling | None = None
+) -> dict[str, Any]:
+    """The figures of the labels of the SAE that is open.
 
     Args:
         count: latents that are drawn.
         tokens: read besides the windows the evidence names.
     """
-    report = to_stream()
-    lab = open_lab(progress=report)
-    explorer, width = Explorer(lab, shipped_evidence(lab.preset)), lab.n_latents
-    table = explorer.table(str(width))
-    assert table is not None
+    width = explorer.lab.n_latents
     latents = scoring.drawn_latents(explorer, width, count)
-    material = scoring.from_lab(explorer, width, latents, tokens, report)
+    material = scoring.from_lab(explorer, width, latents, tokens, to_stream())
+    table = explorer.table(str(width))
+    assert table is not None  # the latents were drawn from it
     held = int((table["label"] != UNCLEAR).sum())
     about = {"latents": width, "with_a_label": held, "tokens": tokens}
-    return about | judged(material, table["f1"])
+    return about | judged(material, table["f1"], sampling)
 
 
 def lines(figures: dict[str, Any]) -> Iterator[str]:
@@ -158,7 +158,9 @@ def main() -> None:
     """Print the figures."""
     arguments = parser(__doc__).parse_args()
     count, tokens = (8, 10_000) if arguments.quick else (100, scoring.TOKENS)
-    figures = shipped(count, tokens)
+    lab = open_lab(progress=to_stream())
+    # Not the user's own evidence and labels.
+    figures = measured(Explorer(lab, shipped_evidence(lab.preset)), count, tokens)
     print_figures(figures, arguments.json, lines(figures))
 
 
