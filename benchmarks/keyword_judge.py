@@ -85,11 +85,18 @@ def _terms(text: str) -> Iterator[tuple[int, int, frozenset[str]]]:
         yield begin, end, frozenset(itself | kinds(token, before, words[-_READ:]).keys())
 
 
+def label_and_pieces(asked: str) -> tuple[str, list[str]]:
+    """Label and pieces of a question of `explorer.label_questions`, as it is sent; no label: ""."""
+    first = asked.partition("\n")[0]
+    label = first.removeprefix(_DESCRIPTION) if first.startswith(_DESCRIPTION) else ""
+    return label, re.findall(r"^\d+: (.*)$", asked, re.MULTILINE)
+
+
 def keyword(asked: str) -> str:
     """The answer to a question of `explorer.label_questions`, as it is sent."""
-    pieces = [Piece.of(one) for one in re.findall(r"^\d+: (.*)$", asked, re.MULTILINE)]
-    if asked.startswith(_DESCRIPTION):
-        label = asked.partition("\n")[0].removeprefix(_DESCRIPTION)
+    label, shown = label_and_pieces(asked)
+    pieces = [Piece.of(one) for one in shown]
+    if label:
         return str([int(one.fits(label)) for one in pieces])
     in_common = [
         sum(len(one.features & other.features) for other in pieces if other is not one)

@@ -1,16 +1,18 @@
-"""What `metasae score-labels` says of the shipped labels, asked of judges whose rules are known.
+"""What `metasae score-labels` says of the shipped labels, of judges whose rules are known.
 
-None of them is a language model. A server on this machine answers, by one of three rules:
+A server on this machine answers, by one of three rules, none of them a language model's:
 
 - keyword: looks for the label's words and kinds in the text it is shown (`keyword_judge`);
 - coin: answers at random;
 - oracle: knows where the latents fire; what it gets less than 1 is the harness's own fault.
 
+With ``--model`` the embedded model itself answers instead, as far as it can (`model_judge`).
+
 Each judges the same latents, drawn by seed from all whose label holds, on pieces of text that their
 labels were not made from. Beside the labels stand other latents' labels on the same pieces, which
 the harness draws itself, and our own F1 of the same labels. Intervals of 95 % are over latents.
 
-    python -m benchmarks.label_scores [--quick] [--json]
+    python -m benchmarks.label_scores [--quick] [--model] [--json]
 """
 
 import tempfile
@@ -23,17 +25,19 @@ import pandas as pd
 
 from benchmarks.figures import cells, parser, print_figures, written
 from benchmarks.keyword_judge import keyword
+from benchmarks.model_judge import ModelJudge
 from metasae.explorer import scoring
 from metasae.explorer.evidence import shipped_evidence
 from metasae.explorer.explorer import Explorer
 from metasae.explorer.label_answers import all_questions
-from metasae.explorer.label_questions import INTRUDER, LabelQuestion
+from metasae.explorer.label_questions import DETECTION, FUZZING, INTRUDER, KINDS, LabelQuestion
 from metasae.explorer.label_scores import Scores
 from metasae.explorer.label_server import Endpoint
 from metasae.explorer.labels import UNCLEAR
 from metasae.explorer.score_examples import Sampling
 from metasae.explorer.scoring import Material
 from metasae.lab.lab import open_lab
+from metasae.lm.language_model import LanguageModel
 from metasae.progress import to_stream
 from metasae.studies.cooccurrence import rank_correlation
 from metasae.studies.study import mean_with_interval
@@ -56,11 +60,13 @@ def oracle(questions: Iterable[LabelQuestion]) -> Judge:
     return right.__getitem__
 
 
-def asked(material: Material, sampling: Sampling, name: str, judge: Judge) -> tuple[Scores, int]:
+def asked(
+    material: Material, sampling: Sampling, name: str, judge: Judge, kinds: tuple[str, ...] = KINDS
+) -> tuple[Scores, int]:
     """A judge's scores, and how many questions it was sent."""
     with serving() as server, tempfile.TemporaryDirectory() as folder:
         server.saying = judge
-        request = scoring.Request(Endpoint(server.url, name), sampling, agreed=True)
+        request = scoring.Request(Endpoint(server.url, name), sampling, kinds, agreed=True)
         found = scoring.score_labels(material, request, Path(folder) / "answers.jsonl")
         return found, len(server.asked)
 
@@ -89,23 +95,31 @@ def row(judge: str, kind: str, scores: pd.DataFrame, own: "pd.Series[float]") ->
 
 
 def judged(
-    material: Material, own: "pd.Series[float]", sampling: Sampling | None = None
+    material: Material,
+    own: "pd.Series[float]",
+    sampling: Sampling | None = None,
+    model: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """What every judge says of some labels.
 
     Args:
         own: our F1 of each latent's label, by its number.
+        model: judges in place of the three rules.
     """
     sampling = sampling or Sampling()
     enough = list(material.examples(sampling))
     alone = replace(material, others={})  # the two ends need no control
     questions = all_questions(alone.examples(sampling), alone.labels, {}, sampling)
+    judges: list[tuple[str, Material, Judge, tuple[str, ...]]] = [
+        ("keyword", material, keyword, KINDS),
+        ("coin", alone, coin(), KINDS),
+        ("oracle", alone, oracle(questions), KINDS),
+    ]
+    if model is not None:
+        judges = [("model", material, ModelJudge(model), (DETECTION, FUZZING))]
     rows, sent = [], 0
-    for name, of, judge in (
-        ("keyword", material, keyword), ("coin", alone, coin()),
-        ("oracle", alone, oracle(questions)),
-    ):  # fmt: skip
-        found, count = asked(of, sampling, name, judge)
+    for name, of, judge, kinds in judges:
+        found, count = asked(of, sampling, name, judge, kinds)
         sent += count
         rows += [
             row(name, str(kind), scores, own) for kind, scores in found.table().groupby("kind")
@@ -121,13 +135,18 @@ def judged(
 
 
 def measured(
-    explorer: Explorer, count: int, tokens: int, sampling: Sampling | None = None
+    explorer: Explorer,
+    count: int,
+    tokens: int,
+    sampling: Sampling | None = None,
+    model: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """The figures of the labels of the SAE that is open.
 
     Args:
         count: latents that are drawn.
         tokens: read besides the windows the evidence names.
+        model: see `judged`.
     """
     width = explorer.lab.n_latents
     latents = scoring.drawn_latents(explorer, width, count)
@@ -136,7 +155,7 @@ def measured(
     assert table is not None  # the latents were drawn from it
     held = int((table["label"] != UNCLEAR).sum())
     about = {"latents": width, "with_a_label": held, "tokens": tokens}
-    return about | judged(material, table["f1"], sampling)
+    return about | judged(material, table["f1"], sampling, model)
 
 
 def lines(figures: dict[str, Any]) -> Iterator[str]:
@@ -156,11 +175,16 @@ def _said(value: object) -> str:
 
 def main() -> None:
     """Print the figures."""
-    arguments = parser(__doc__).parse_args()
-    count, tokens = (8, 10_000) if arguments.quick else (100, scoring.TOKENS)
+    words = parser(__doc__)
+    words.add_argument(
+        "--model", action="store_true", help="the embedded model itself judges, fewer latents"
+    )
+    arguments = words.parse_args()
+    count, tokens = (8, 10_000) if arguments.quick else (20 if arguments.model else 100, 50_000)
     lab = open_lab(progress=to_stream())
     # Not the user's own evidence and labels.
-    figures = measured(Explorer(lab, shipped_evidence(lab.preset)), count, tokens)
+    explorer = Explorer(lab, shipped_evidence(lab.preset))
+    figures = measured(explorer, count, tokens, model=lab.model if arguments.model else None)
     print_figures(figures, arguments.json, lines(figures))
 
 

@@ -1,15 +1,19 @@
 """The benchmark of label scores: its keyword judge by hand, and what it says where all is known."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks.keyword_judge import keyword
 from benchmarks.label_scores import judged, lines, measured
+from benchmarks.model_judge import ModelJudge
 from metasae.explorer.describing import describe
 from metasae.explorer.explorer import Explorer
 from metasae.explorer.label_questions import KINDS
@@ -97,6 +101,35 @@ def test_wrong_labels_are_worth_nothing_to_the_keyword_judge_and_all_to_the_orac
     assert rows["oracle", "fuzz"]["value"] == 1.0
     # No label takes part in it.
     assert rows["keyword", "intruder"]["value"] == 1.0
+
+
+class Reading:
+    """A stand-in for a model that leans to “ no”, the less the more often token 9 is in a row."""
+
+    start_token, lock = 0, nullcontext()
+
+    def encode(self, text: str) -> list[int]:
+        return {" yes": [1], " no": [2]}[text]
+
+    def prompt_tokens(self, text: str) -> list[int]:
+        piece = text.splitlines()[0].removeprefix("Text: ")
+        return [0, *(9 if word == "tokyo" else 5 for word in piece.split())]
+
+    def hf(self, tokens: torch.Tensor) -> SimpleNamespace:
+        logits = torch.zeros(*tokens.shape, 10)
+        logits[..., 2] = 4.0
+        logits[..., 1] = (tokens == 9).cumsum(1).float()
+        logits[:, 1:, 1] += 100.0 * (tokens[:, 1:] == 0)  # nobody may read what is padded
+        return SimpleNamespace(logits=logits)
+
+
+def test_a_model_says_yes_where_it_leans_to_it_more_than_on_average() -> None:
+    reading: Any = Reading()
+    judge = ModelJudge(reading)
+    assert judge(question("tokyo", "a tokyo", "b", "c d e f", "tokyo b tokyo")) == "[1, 0, 0, 1]"
+    assert judge(question("tokyo", "a", "b c")) == "[0, 0]"
+    rows = by(judged(material(), OWN, SAMPLING, reading))
+    assert set(rows) == {("model", kind) for kind in KINDS[:2]}
 
 
 def test_a_latent_that_fires_too_rarely_is_counted() -> None:
