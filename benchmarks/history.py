@@ -89,6 +89,12 @@ SHOWN: dict[str, dict[str, str]] = {
         "toggles": "toggles",
         "server_cpu_ms_per_toggle": "ms of the server's processor",
     },
+    "label_scores": {
+        "drawn": "latents drawn",
+        "scored": "scored",
+        "questions": "questions",
+        "own_f1": "our own F1 of their labels",
+    },
 }
 """Benchmark → its figures that the page shows, in what words; the files hold all."""
 

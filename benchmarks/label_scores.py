@@ -34,7 +34,7 @@ from metasae.explorer.label_questions import DETECTION, FUZZING, INTRUDER, KINDS
 from metasae.explorer.label_scores import Scores
 from metasae.explorer.label_server import Endpoint
 from metasae.explorer.labels import UNCLEAR
-from metasae.explorer.score_examples import Sampling
+from metasae.explorer.score_examples import SILENT, Sampling
 from metasae.explorer.scoring import Material
 from metasae.lab.lab import open_lab
 from metasae.lm.language_model import LanguageModel
@@ -94,6 +94,32 @@ def row(judge: str, kind: str, scores: pd.DataFrame, own: "pd.Series[float]") ->
     return figures
 
 
+def fits(questions: Iterable[LabelQuestion]) -> list[dict[str, Any]]:
+    """In how many pieces the keyword judge finds a label, by how strongly its latent fires there.
+
+    Returns:
+        A row a kind and quantile, the strongest 0, none where the latent is silent:
+        the mean over latents of the share of its pieces that fit.
+    """
+    found = pd.DataFrame(
+        [
+            (one.kind, one.latent, piece.distance, said)
+            for one in questions
+            if one.kind != INTRUDER
+            for piece, said in zip(
+                one.examples, one.read(keyword("\n".join(one.lines))), strict=True
+            )
+        ],
+        columns=["kind", "latent", "quantile", "fits"],
+    )
+    shares = found.groupby(["kind", "quantile", "latent"])["fits"].mean()
+    return [
+        {"kind": kind, "quantile": None if quantile == SILENT else int(quantile)}
+        | mean_with_interval(of_latents.to_numpy(dtype=float))
+        for (kind, quantile), of_latents in shares.groupby(["kind", "quantile"])
+    ]
+
+
 def judged(
     material: Material,
     own: "pd.Series[float]",
@@ -131,6 +157,7 @@ def judged(
         "questions": sent,
         "own_f1": mean_with_interval(own.loc[enough].to_numpy(dtype=float)),
         "rows": rows,
+        "fits": fits(questions),
     }
 
 
@@ -161,9 +188,9 @@ def measured(
 def lines(figures: dict[str, Any]) -> Iterator[str]:
     """The figures to read."""
     for name, value in figures.items():
-        if name != "rows":
+        if name not in ("rows", "fits"):
             yield f"{name:>18}  {_said(value)}"
-    for one in figures["rows"]:
+    for one in figures["rows"] + figures["fits"]:
         yield cells({name: _said(value) for name, value in one.items() if value is not None})
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from benchmarks.keyword_judge import keyword
-from benchmarks.label_scores import judged, lines, measured
+from benchmarks.label_scores import fits, judged, lines, measured
 from benchmarks.model_judge import ModelJudge
 from metasae.explorer.describing import describe
 from metasae.explorer.explorer import Explorer
-from metasae.explorer.label_questions import KINDS
-from metasae.explorer.score_examples import Sampling
+from metasae.explorer.label_questions import KINDS, LabelQuestion
+from metasae.explorer.score_examples import SILENT, Example, Sampling
 from metasae.lab.lab import open_lab
 from tests.metasae.explorer.scored_text import SAMPLING, material
 from tests.small_models import TAUGHT
@@ -92,6 +92,19 @@ def test_where_all_is_known() -> None:
         assert rows["keyword", kind]["other_labels"] == {"value": 0.5, "low": 0.5, "high": 0.5}
         assert rows["keyword", kind]["worth"] == {"value": 0.5, "low": 0.5, "high": 0.5}
         assert "other_labels" not in rows["oracle", kind]
+
+
+def test_how_often_a_label_is_found_by_how_strongly_its_latent_fires() -> None:
+    of_weak = {1.0: "nothing", 2.0: "tokyo"}
+    pieces = tuple(Example((of_weak[value],), (value,), 2.0 - value) for value in of_weak)
+    silent = Example(("tokyo",), (0.0,), SILENT), Example(("by",), (0.0,), SILENT)
+    every = (*pieces, *silent)
+    texts = tuple(one.text() for one in every)
+    asked = [LabelQuestion("detection", latent, label, False, every, texts)
+             for latent, label in enumerate(("tokyo", "by"))]  # fmt: skip
+    found = {one["quantile"]: one["value"] for one in fits(asked)}
+    # Label 0 is in the strong piece and one that is silent, label 1 in the other silent one.
+    assert found == {0: 0.5, 1: 0.0, None: 0.5}
 
 
 def test_wrong_labels_are_worth_nothing_to_the_keyword_judge_and_all_to_the_oracle() -> None:
