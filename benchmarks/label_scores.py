@@ -134,7 +134,7 @@ def judged(
     """
     sampling = sampling or Sampling()
     enough = list(material.examples(sampling))
-    alone = replace(material, others={})  # the two ends need no control
+    alone = replace(material, others={})  # what needs no control, or takes long
     questions = all_questions(alone.examples(sampling), alone.labels, {}, sampling)
     judges: list[tuple[str, Material, Judge, tuple[str, ...]]] = [
         ("keyword", material, keyword, KINDS),
@@ -142,7 +142,7 @@ def judged(
         ("oracle", alone, oracle(questions), KINDS),
     ]
     if model is not None:
-        judges = [("model", material, ModelJudge(model), (DETECTION, FUZZING))]
+        judges = [("model", alone, ModelJudge(model), (DETECTION, FUZZING))]
     rows, sent = [], 0
     for name, of, judge, kinds in judges:
         found, count = asked(of, sampling, name, judge, kinds)
@@ -207,7 +207,7 @@ def main() -> None:
         "--model", action="store_true", help="the embedded model itself judges, fewer latents"
     )
     arguments = words.parse_args()
-    count, tokens = (8, 10_000) if arguments.quick else (20 if arguments.model else 100, 50_000)
+    count, tokens = (8, 10_000) if arguments.quick else (10 if arguments.model else 100, 50_000)
     lab = open_lab(progress=to_stream())
     # Not the user's own evidence and labels.
     explorer = Explorer(lab, shipped_evidence(lab.preset))
