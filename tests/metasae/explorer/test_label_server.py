@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,12 @@ def test_certificates_are_read_once_however_many_questions_there_are(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, read = httpx.create_ssl_context(), list[int]()
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda: read.append(1) or made)
+
+    def once() -> ssl.SSLContext:
+        read.append(1)
+        return made
+
+    monkeypatch.setattr(httpx, "create_ssl_context", once)
     label_server._certificates.cache_clear()
     for lines in CONTEXTS.values():
         endpoint(server).ask(lines)
