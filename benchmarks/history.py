@@ -95,6 +95,12 @@ SHOWN: dict[str, dict[str, str]] = {
         "environment_mb": "MB, environment",
         "cache_mb": "MB, cache",
     },
+    "label_scores": {
+        "drawn": "latents drawn",
+        "scored": "scored",
+        "questions": "questions",
+        "own_f1": "our own F1 of their labels",
+    },
 }
 """Benchmark → its figures that the page shows, in what words; the files hold all."""
 

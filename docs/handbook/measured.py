@@ -2,8 +2,8 @@
 
     python -m docs.handbook.measured
 
-writes ``docs/quality.md`` and ``docs/speed.md`` from the templates of that name beside this module:
-of the report and the labels' scores that ship, and of the benchmarks' records
+writes these pages in ``docs/`` (`PAGES`) from the templates of that name beside this module: of the
+report and the labels' scores that ship, and of the benchmarks' records
 (``benchmarks/results/``, a JSON file a run). Tests hold the pages to them.
 """
 
@@ -35,7 +35,12 @@ def speed() -> str:
     return _rendered("speed", latest=_latest)
 
 
-PAGES = {"quality.md": quality, "speed.md": speed}
+def label_scores() -> str:
+    """How labels are scored, and what judges whose rules are known say of the shipped ones."""
+    return _rendered("label-scores", latest=_latest)
+
+
+PAGES = {"quality.md": quality, "speed.md": speed, "label-scores.md": label_scores}
 """Page in ``docs/`` → what makes it."""
 
 

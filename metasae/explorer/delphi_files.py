@@ -148,7 +148,7 @@ class Run:
         return read
 
     def write_answers(self, kind: str, answers: Mapping[int, list[dict[str, Any]]]) -> None:
-        """Write what was answered about some latents; see `label_scores.as_delphi`.
+        """Write what was answered about some latents; see `label_answers.as_delphi`.
 
         Raises:
             UserError: when the folder can't be written.

@@ -4,12 +4,14 @@ Nothing is sent unless a person names an address. What comes back is kept line b
 that was stopped goes on; an answer that holds no label is asked for once more and then left out.
 """
 
+import functools
 import hashlib
 import json
 import logging
 import math
 import os
 import re
+import ssl
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,6 +164,13 @@ def _headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The authorities a server may be vouched for by: read once, reading takes longer than asking
+    a server on this machine."""
+    return httpx.create_ssl_context()
+
+
 def _post(url: str, body: object, headers: Mapping[str, str]) -> bytes:
     """What the server answers, `_LARGEST` bytes at most; it is followed nowhere else.
 
@@ -169,7 +178,7 @@ def _post(url: str, body: object, headers: Mapping[str, str]) -> bytes:
         httpx.HTTPError: when it can't be reached or its status is no success.
     """
     with (
-        httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client,
+        httpx.Client(timeout=TIMEOUT, follow_redirects=False, verify=_certificates()) as client,
         client.stream("POST", url, json=body, headers=headers) as response,
     ):
         response.raise_for_status()

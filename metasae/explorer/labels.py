@@ -52,7 +52,8 @@ _NEAR = 4
 _KIND = 0.7
 """Weight of the kind of word at the peak: where a word and its kind say the same, the word does."""
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+"""A word of a text; no kind is one."""
 
 _NEARLY = 0.8
 """Share of a kind's contexts from which on the one word they have says it better."""
@@ -104,7 +105,7 @@ def bags(
         while end < lengths[window] and vocab[row[end]][:1].isalnum():
             end += 1
         before = "".join(vocab[token] for token in row[max(1, at - _BEFORE) : at])
-        words = _WORD.findall(before + "".join(vocab[token] for token in row[at:end]))
+        words = WORD.findall(before + "".join(vocab[token] for token in row[at:end]))
         for word in words[-_NEAR:]:
             forms[word.lower()][word] += 1
         return {**_bag(words), **_weighed(kinds(vocab[row[at]], before, words))}
@@ -139,7 +140,7 @@ def commonest_peak(contexts: Sequence[Bag]) -> str:
     """The word that stands at most of the peaks, the first of several; empty without a word."""
     peaks = Counter[str]()
     for bag in contexts:
-        if words := {word: weight for word, weight in bag.items() if _WORD.fullmatch(word)}:
+        if words := {word: weight for word, weight in bag.items() if WORD.fullmatch(word)}:
             peaks[max(words, key=words.__getitem__)] += 1
     return max(peaks, key=peaks.__getitem__, default="")
 
@@ -167,7 +168,7 @@ def chosen_words(contexts: Sequence[Bag], rare: Mapping[str, float]) -> tuple[st
 
 def _plainer(kind: str, contexts: Sequence[Bag]) -> str:
     """A kind, or the one word that nearly all of the kind here are."""
-    if _WORD.fullmatch(kind):
+    if WORD.fullmatch(kind):
         return kind
     of_kind = [bag for bag in contexts if kind in bag]
     at_peak = Counter(word for bag in of_kind for word, weight in bag.items() if weight == 1.0)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from metasae.errors import UserError
-from metasae.explorer import label_scores
 from metasae.explorer.copies import CopyFinder
 from metasae.explorer.delphi_files import Run
 from metasae.explorer.explorer import Explorer
+from metasae.explorer.label_answers import all_questions, answered, as_delphi
 from metasae.explorer.label_questions import KINDS
-from metasae.explorer.label_scores import Scores
+from metasae.explorer.label_scores import Scores, scored
 from metasae.explorer.label_server import Endpoint
 from metasae.explorer.labels import UNCLEAR
 from metasae.explorer.score_examples import Examples, Sampling, examples_of
@@ -199,20 +199,20 @@ def score_labels(
         about: the SAE's width and what the run's configuration says besides.
 
     Raises:
-        UserError: with the cost, unless it was agreed to; as `label_scores.answered`.
+        UserError: with the cost, unless it was agreed to; as `label_answers.answered`.
     """
     examples = material.examples(request.sampling)
-    asked = label_scores.all_questions(
+    asked = all_questions(
         examples, material.labels, material.others, request.sampling, request.kinds
     )
-    found = label_scores.answered(asked, request.endpoint, kept, request.agreed, progress)
+    found = answered(asked, request.endpoint, kept, request.agreed, progress)
     if out is not None:
         values = dict(about or {})
         out.write_activations(material.found, int(str(values.pop("width"))), values)
         out.write_explanations(material.labels)
-        for kind, answers in label_scores.as_delphi(found).items():
+        for kind, answers in as_delphi(found).items():
             out.write_answers(kind, answers)
     return Scores(
         material.sae, request.endpoint.model, request.sampling,
-        label_scores.scored(found, material.labels),
+        scored(found, material.labels),
     )  # fmt: skip

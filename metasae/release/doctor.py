@@ -8,13 +8,11 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from metasae.errors import UserError
@@ -22,18 +20,15 @@ from metasae.lab.preset_files import META_SAE, folder_of
 from metasae.lab.stored_report import read_report
 from metasae.lm.halves import usable
 from metasae.lm.language_model import LanguageModel
-from metasae.lm.loading import load_model, model_folder, prepare_model
+from metasae.lm.loading import load_model
 from metasae.progress import Progress, silent
 from metasae.release import post_examples
+from metasae.release.doctor_files import FAILS, model_files, sae_files
 from metasae.release.findings import Examination, Finding
 from metasae.release.published import ELSEWHERE, Published, published
 from metasae.saes import formats
-from metasae.sources import cache
-from metasae.sources.files import expanded, read_json, sha256
-from metasae.sources.hub import known_hash, local_file
-from metasae.sources.presets import Hub, HubFile, InWheel, Preset
-from metasae.sources.releases import GEMMA_SCOPE, SAELENS, is_release, release_folder
-from metasae.sources.user_presets import block_after
+from metasae.sources.hub import local_file
+from metasae.sources.presets import Hub, Preset
 from metasae.steering.edits import NO_EDIT, LatentSwap
 from metasae.text.documents import own_documents
 from metasae.text.kept_windows import text_of
@@ -54,10 +49,6 @@ _CLOSE = 1e-3
 _NATS = 0.05
 """How far log-probabilities of the shipped examples may be off, in nats: other processors round
 otherwise."""
-
-_FAILS = (UserError, OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError,
-          SafetensorError)  # fmt: skip
-"""What a check may end in when what it reads isn't as it should be."""
 
 _MEAN_OF = 10
 """Batches of training windows, of 4,096 tokens at most, whose mean residual is taken."""
@@ -80,9 +71,9 @@ def examine(
     """
     began = time.monotonic()
     found = _Examining(preset, tuple(texts), progress)
-    found.findings += _model_files(preset)
+    found.findings += model_files(preset)
     for width in preset.widths:
-        found.findings += _sae_files(preset, width)
+        found.findings += sae_files(preset, width)
     if found.opened():
         found.findings += _hook(preset, found.model)
         if not quick:
@@ -93,142 +84,6 @@ def examine(
     return Examination(
         str(preset.opened), tuple(found.findings), tuple(found.not_asked), time.monotonic() - began
     )
-
-
-def _model_files(preset: Preset) -> Iterator[Finding]:
-    """The model's files: there, and by their hashes the right ones."""
-    origin = preset.model.origin
-    if isinstance(origin, InWheel):
-        pinned, path = origin.wheel, cache.wheel(origin.wheel.filename)
-        name, expected = f"file {pinned.filename}", f"SHA-256 {pinned.sha256[:12]} (pinned here)"
-        if not path.exists():
-            with suppress(UserError):
-                prepare_model(preset)
-        if path.exists():
-            digest = sha256(path)
-            yield Finding.of(name, expected, f"SHA-256 {digest[:12]}", digest == pinned.sha256)
-        elif (model_folder(preset) / "model.safetensors").exists():
-            yield Finding.unchecked(name, expected, "only what was unpacked from it is here")
-        else:
-            yield Finding.unchecked(name, expected, "not here, and it could not be fetched")
-        return
-    if isinstance(origin, Path):
-        for one in ("config.json", "tokenizer.json", "model.safetensors"):
-            there = (origin / one).exists() or (
-                one.endswith("safetensors") and any(origin.glob("*.safetensors"))
-            )
-            yield Finding.of(f"file {one}", "in the model's folder",
-                             "there" if there else "missing", there)  # fmt: skip
-        return
-    failed: object = "missing"
-    if any(local_file(origin, one) is None for one in origin.files):
-        try:
-            prepare_model(preset)
-        except UserError as error:
-            failed = error
-    for file in origin.files:
-        yield _hub_file(file.name, local_file(origin, file), file, failed)
-
-
-def _hub_file(name: str, path: Path | None, file: HubFile, why: object) -> Finding:
-    if path is None:
-        return Finding.unchecked(f"file {name}", "on this machine", why)
-    digest, right = sha256(path), known_hash(path, file)
-    if not right:
-        return Finding.of(f"file {name}", "there (its hash is known nowhere)",
-                          f"SHA-256 {digest[:12]}", True)  # fmt: skip
-    source = "pinned here" if file.sha256 else "the hub's"
-    return Finding.of(f"file {name}", f"SHA-256 {right[:12]} ({source})",
-                      f"SHA-256 {digest[:12]}", digest == right)  # fmt: skip
-
-
-def _sae_files(preset: Preset, width: int) -> Iterator[Finding]:
-    """An SAE's files: there, the right ones, and what they say of themselves."""
-    name, source = f"SAE {width:,}", preset.sae(width)
-    try:
-        folder = (
-            release_folder(source, preset.sae_size(width))
-            if is_release(source)
-            else expanded(source)
-        )
-    except UserError as error:
-        yield Finding.unchecked(f"{name}: files", "on this machine", error)
-        return
-    layout = GEMMA_SCOPE if (folder / GEMMA_SCOPE.weights).exists() else SAELENS
-    missing = [one for one in layout if not (folder / one).exists()]
-    if missing:
-        yield Finding.of(f"{name}: files", " and ".join(layout), f"{missing[0]} is missing", False)
-        return
-    path = folder / layout.weights
-    if preset.weights is not None:
-        right = _reported_hash(preset, path)
-        digest = sha256(path)
-        yield Finding.of(f"{name}: {layout.weights}", f"SHA-256 {right[:12]} (this package's "
-                         "report)", f"SHA-256 {digest[:12]}", digest == right)  # fmt: skip
-    else:
-        yield _hub_file(f"{layout.weights} of {name}", path, HubFile(path.name, 0), "")
-    try:
-        config = read_json(folder / layout.config)
-        shape, dtypes = _header(path)
-    except _FAILS:
-        _log.info("%s can't be read", folder, exc_info=True)
-        yield Finding.of(f"{name}: contents", "a configuration and weights",
-                         "damaged: cut off or overwritten", False)  # fmt: skip
-        return
-    wanted = (width, preset.model.d_model or shape[-1])
-    yield Finding.of(f"{name}: shape", f"{wanted[0]:,} latents × {wanted[1]:,}",
-                     " × ".join(f"{one:,}" for one in shape), tuple(shape) == wanted)  # fmt: skip
-    allowed = _dtypes(preset, config)
-    yield Finding.of(f"{name}: number format", " or ".join(allowed), ", ".join(sorted(dtypes)),
-                     dtypes <= set(allowed))  # fmt: skip
-    hook = _hook_of(config, source)
-    told = hook if hook is None else block_after(hook)
-    if hook is not None:
-        yield Finding.of(f"{name}: hook", preset.hook_point, hook, told == preset.hook_layer)
-
-
-def _reported_hash(preset: Preset, path: Path) -> str:
-    try:
-        hashes = read_report(preset)["weights_sha256"]
-        return str(hashes[path.relative_to(folder_of(preset)).as_posix()])
-    except _FAILS:
-        _log.info("the report doesn't know %s", path, exc_info=True)
-        return "unknown"
-
-
-def _header(path: Path) -> tuple[Sequence[int], set[str]]:
-    """Shape of the decoder, and the formats of all weights, without reading them."""
-    with safe_open(path, "pt") as file:
-        names = list(file.keys())
-        decoder = next(name for name in names if name.lower() == "w_dec")
-        slices = {name: file.get_slice(name) for name in names}
-        return slices[decoder].get_shape(), {one.get_dtype() for one in slices.values()}
-
-
-def _dtypes(preset: Preset, config: Any) -> tuple[str, ...]:
-    """Formats an SAE's weights may be in: half where we wrote them, what its configuration says,
-    or any floats."""
-    if preset.weights is not None:
-        return ("F16",)
-    said = str(config.get("dtype", "")) if isinstance(config, dict) else ""
-    named = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}.get(said.rpartition(".")[2])
-    return (named,) if named else ("F32", "BF16", "F16")
-
-
-def _hook_of(config: Any, source: str) -> str | None:
-    """The hook an SAE's configuration names, or, of Gemma Scope's, its place in the release."""
-    if not isinstance(config, dict):
-        return None
-    inner = config.get("metadata")
-    for values in (config, inner if isinstance(inner, dict) else {}):
-        for key in ("hook_name", "hook_point"):
-            if isinstance(values.get(key), str):
-                return str(values[key])
-    inside = str(config.get("hf_hook_point_in", "")).split(".")
-    if inside[:2] == ["model", "layers"] and inside[-1] == "output":
-        return f"blocks.{inside[2]}.hook_resid_post"
-    layer = source.partition("layer_")[2].partition("_")[0]
-    return f"blocks.{layer}.hook_resid_post" if is_release(source) and layer.isdecimal() else None
 
 
 def _hook(preset: Preset, model: LanguageModel) -> Iterator[Finding]:
@@ -274,7 +129,7 @@ class _Examining:
             return False
         try:
             self.model = load_model(self.preset, self.progress)
-        except _FAILS as error:
+        except FAILS as error:
             self.findings.append(Finding.of("the model opens", expected, _why(error), False))
             return False
         return True
@@ -286,14 +141,14 @@ class _Examining:
             for width in preset.widths:
                 if (figures := published(preset, width)) is not None:
                     wanted[width] = figures
-        except _FAILS as error:
+        except FAILS as error:
             self.findings.append(Finding.unchecked("published figures", "a report", _why(error)))
         if not wanted:
             self.not_asked.append("Nobody has published L0 or variance of these SAEs.")
         else:
             try:
                 rows = self._rows()
-            except _FAILS as error:
+            except FAILS as error:
                 self.findings.append(
                     Finding.unchecked("L0 and variance explained", "as published", _why(error))
                 )
@@ -347,7 +202,7 @@ class _Examining:
         try:
             sae = formats.open_sae(self.preset.sae(width), self.preset.sae_size(width))
             ours = explained.quality(sae, rows, max(1, _ROWS // sae.width))
-        except _FAILS as error:
+        except FAILS as error:
             yield Finding.unchecked(f"{name}: L0 and variance", figures.source, _why(error))
             return
         self.progress("Measuring the SAEs", 0.0, name)
@@ -371,7 +226,7 @@ class _Examining:
             sae = formats.open_sae(self.preset.sae(self.preset.width))
             meta = formats.load(folder_of(self.preset) / META_SAE)
             ours = explained.quality(meta, sae.W_dec)
-        except _FAILS as error:
+        except FAILS as error:
             return Finding.unchecked(name, "this package's report", _why(error))
         return Finding.of(name, expected, f"{ours.fve:.3f} at L0 {ours.l0:.2f}",
                           abs(ours.fve - said) <= 0.005)  # fmt: skip
@@ -390,7 +245,7 @@ class _Examining:
             from metasae.lab.lab import open_lab
 
             checks = post_examples.checks(open_explorer(open_lab(preset, self.progress)))
-        except _FAILS as error:
+        except FAILS as error:
             self.findings.append(Finding.unchecked("worked examples", "the post's", _why(error)))
             return
         self.findings += [

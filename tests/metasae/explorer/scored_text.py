@@ -1,13 +1,20 @@
-"""A text in which it is known where latents fire, and models that answer about it."""
+"""A text in which it is known where latents fire, models that answer about it, and their scores."""
 
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from metasae.explorer.scoring import Material
+from metasae.explorer.label_questions import KINDS
+from metasae.explorer.label_scores import Scores
+from metasae.explorer.label_server import Endpoint
+from metasae.explorer.score_examples import Sampling
+from metasae.explorer.scoring import Material, Request, score_labels
 from metasae.explorer.token_activations import TokenActivations
+from tests.label_servers import Server
 
 ROWS, LENGTH = 60, 64
 """Two pieces a row."""
@@ -84,3 +91,17 @@ class Coin:
         if not asked.startswith("Description: "):
             return str(self.draw.randrange(pieces))
         return str([self.draw.randrange(2) for _ in range(pieces)])
+
+
+SAMPLING = Sampling(pieces=20, quantiles=5, shown=5)
+
+
+def request(server: Server, agreed: bool = True) -> Request:
+    """All kinds of questions to a server."""
+    return Request(Endpoint(server.url, "tiny"), SAMPLING, KINDS, agreed)
+
+
+def asked(server: Server, saying: Callable[[str], str], kept: Path) -> Scores:
+    """The scores of the material by what a model says."""
+    server.saying = saying
+    return score_labels(material(), request(server), kept)

@@ -1,7 +1,5 @@
-"""Scores of models whose answers are known, their controls, what is kept, and what it costs."""
+"""Scores of models whose answers are known, their controls, and how scores are kept."""
 
-import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,46 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasae.errors import UserError
-from metasae.explorer import label_server
 from metasae.explorer.label_questions import DETECTION, FUZZING, INTRUDER, KINDS
-from metasae.explorer.label_scores import (
-    Scores,
-    all_questions,
-    cost,
-    kept_scores,
-    of_intruders,
-    of_judged,
-)
-from metasae.explorer.label_server import Endpoint
+from metasae.explorer.label_scores import Scores, kept_scores, of_intruders, of_judged
 from metasae.explorer.score_examples import Sampling
-from metasae.explorer.scoring import Request, score_labels
 from metasae.sources.files import read_json, write_json
 from tests.builders import one_sentence
-from tests.label_servers import Server, completion, serving
-from tests.metasae.explorer.scored_text import coin, inverted, material, perfect
-
-SAMPLING = Sampling(pieces=20, quantiles=5, shown=5)
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_server, "FIRST_PAUSE", 0.0)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as made:
-        made.saying = perfect
-        yield made
-
-
-def request(server: Server, agreed: bool = True) -> Request:
-    return Request(Endpoint(server.url, "tiny"), SAMPLING, KINDS, agreed)
-
-
-def asked(server: Server, saying: Callable[[str], str], kept: Path) -> Scores:
-    server.saying = saying
-    return score_labels(material(), request(server), kept)
+from tests.label_servers import Server
+from tests.metasae.explorer.scored_text import SAMPLING, asked, coin, inverted, material, perfect
 
 
 def test_a_perfect_model_gives_one_and_the_controls_what_they_are_worth(
@@ -83,47 +48,6 @@ def test_a_coin_gives_what_chance_does(server: Server, tmp_path: Path) -> None:
         assert 0.0 < one.score.value < 1.0
 
 
-def test_nothing_is_sent_before_its_cost_was_said_and_agreed_to(
-    server: Server, tmp_path: Path
-) -> None:
-    every = all_questions(
-        material().examples(SAMPLING), material().labels, material().others, SAMPLING
-    )
-    # Two latents: 8 questions of 5 pieces, twice, for two kinds, and 20 intruders.
-    assert cost(every)[0] == len(every) == 2 * (2 * 2 * 8 + 20)
-    with pytest.raises(UserError) as raised:
-        score_labels(material(), request(server, agreed=False), tmp_path / "a.jsonl")
-    assert re.search(r"asked 104 times, about [\d,]+ tokens .* --yes", one_sentence(raised))
-    assert not server.asked
-    sent = sum(len(" ".join(one.lines)) for one in every)
-    assert cost(every)[1] > 0.3 * sent
-
-
-def test_a_stopped_run_goes_on_and_asks_nothing_twice(server: Server, tmp_path: Path) -> None:
-    kept = tmp_path / "a.jsonl"
-
-    def off(message: str) -> str:
-        if len(server.asked) > 30:
-            raise ConnectionAbortedError
-        return perfect(message)
-
-    server.saying = off
-    with pytest.raises(UserError, match="can't be reached"):
-        score_labels(material(), request(server), kept)
-    assert len(kept.read_text().splitlines()) == 30
-    with kept.open("a") as file:
-        file.write('{"of": "half')
-    server.asked.clear()
-    with pytest.raises(UserError, match=r"asked 74 times.*30 questions are answered"):
-        score_labels(material(), request(server, agreed=False), kept)
-    whole = asked(server, perfect, kept)
-    assert len(server.asked) == 74
-    assert all(one.score.value == 1.0 for one in whole.scores)
-    # All is there by now: neither is anything sent nor a cost to be agreed to.
-    assert score_labels(material(), request(server, agreed=False), kept) == whole
-    assert len(server.asked) == 74
-
-
 def test_what_is_no_answer_is_counted_as_none(server: Server, tmp_path: Path) -> None:
     odd = material().examples(SAMPLING)[0].silent[0].text()
 
@@ -135,14 +59,6 @@ def test_what_is_no_answer_is_counted_as_none(server: Server, tmp_path: Path) ->
         if (one.latent, one.kind) == (0, DETECTION)
     )  # fmt: skip
     assert (one.score.value, one.score.count, one.score.unanswered) == (1.0, 35, 5)
-
-
-def test_a_model_that_answers_nothing_is_one_sentence(server: Server, tmp_path: Path) -> None:
-    server.saying = None
-    server.answers = [(200, completion("no idea"))]
-    with pytest.raises(UserError, match="ten times in a row") as raised:
-        score_labels(material(), request(server), tmp_path / "a.jsonl")
-    one_sentence(raised)
 
 
 def test_scores_are_read_back(server: Server, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import contextlib
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from metasae.errors import UserError
@@ -51,6 +53,23 @@ def test_every_latent_is_asked_about_once_and_kept(
         file.write('{"latent": 9, "lab')  # a killed run's last line
     assert ask_all(endpoint(server), CONTEXTS, kept) == found
     assert len(server.asked) == 2
+
+
+def test_certificates_are_read_once_however_many_questions_there_are(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, read = httpx.create_ssl_context(), list[int]()
+
+    def once() -> ssl.SSLContext:
+        read.append(1)
+        return made
+
+    monkeypatch.setattr(httpx, "create_ssl_context", once)
+    label_server._certificates.cache_clear()
+    for lines in CONTEXTS.values():
+        endpoint(server).ask(lines)
+    assert len(server.asked) == 2 and len(read) == 1
+    label_server._certificates.cache_clear()
 
 
 def test_another_model_or_other_contexts_are_asked_anew(server: Server, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_country_is_known_by_all_its_names() -> None:
 
 
 def test_no_kind_can_be_a_word() -> None:
-    from metasae.explorer.labels import _WORD
+    from metasae.explorer.labels import WORD
 
     places = [
         (" Tokyo", "in", ["Tokyo"]),
@@ -56,4 +56,4 @@ def test_no_kind_can_be_a_word() -> None:
         (" June", "in", ["June"]),
     ]
     for token, before, words in places:
-        assert all(_WORD.fullmatch(kind) is None for kind in kinds(token, before, words))
+        assert all(WORD.fullmatch(kind) is None for kind in kinds(token, before, words))
