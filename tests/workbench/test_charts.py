@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import vl_convert
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
@@ -411,3 +412,29 @@ def test_rare_points_are_all_there_and_lie_on_top() -> None:
     counts = points["moves"].value_counts()
     assert counts["rare"] == 3 and counts["some"] == 900 and counts.sum() == 4000
     assert set(points["across"]) == {"0.00"}
+
+
+def legend_places(width: int) -> dict[str, float]:
+    """How far to the right each word of the legend begins, in pixels."""
+    table = combinations({"country, language, continent and currency": 2, "nothing": 2})
+    spec = leads_chart(table, "a", "b", "Tokyo", "Paris").to_dict() | {"width": width}
+    places: dict[str, float] = {}
+
+    def look(part: Any, left: float) -> None:
+        if isinstance(part, list):
+            for one in part:
+                look(one, left)
+        elif isinstance(part, dict):
+            if part.get("text") in [*table["moves"]]:
+                places[part["text"]] = left
+            for one in part.values():
+                look(one, left + (part.get("x") or 0) if "items" in part else left)
+
+    look(vl_convert.vegalite_to_scenegraph(spec), 0.0)
+    return places
+
+
+def test_a_legend_stands_in_one_column_where_two_would_be_cut_off() -> None:
+    narrow, wide = legend_places(300), legend_places(900)
+    assert len(narrow) == len(wide) == 2
+    assert len(set(narrow.values())) == 1 and len(set(wide.values())) == 2

@@ -121,4 +121,5 @@ def test_the_address_is_sent_again_where_the_browser_was_sent_another_since(
     from_before(app).button(key="undo").click().run()
     assert sent == [ASKED | {"edit": "swap"}, ASKED]
     app.button(key="nothing").click().run()
-    assert len(sent) == 2
+    from_before(app, ASKED | {"source": "Rome"}).run()  # a link that is followed has its address
+    assert len(sent) == 2 and app.text_input(key="name").value == "Rome"

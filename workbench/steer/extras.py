@@ -9,6 +9,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
+from metasae.steering.nats import settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject, split_answers
 from metasae.text.prompts import CITY
@@ -174,7 +175,9 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
             "Activation": [one.activation for one in ranked],
             "Selectivity": [one.selectivity for one in ranked],
             "Own": [one.own for one in ranked],
-            "Effect (nats)": [one.effect for one in ranked],
+            "Effect (nats)": [
+                None if one.effect is None else settled(one.effect) for one in ranked
+            ],
             "Most active on": [", ".join(lab.latent_words(one.latent)) for one in ranked],
         }
     )

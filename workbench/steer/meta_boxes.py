@@ -82,7 +82,8 @@ def _which_latents(experiment: Experiment) -> None:
         format_func=lambda every: "in every latent" if every else f"only in {label}'s latents",
         key=key,
         horizontal=True,
-        on_change=session.shows(key, lambda view: view.edit.options.everywhere, chosen),
+        # The words name the source: those of another pair's are none of these.
+        on_change=session.shows(key, lambda view: view.edit.options.everywhere, chosen, pair=True),
         help="In every latent: a piece you untick or scale goes from all latents of the SAE that "
         "have it, at every token, wherever the model uses it. Pieces can't be added this way.",
     )
