@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -60,7 +61,7 @@ def _condition(edit: Edit) -> None:
     """Where of those the edit is made: where its latent fires enough, after a token."""
 
     def shows(key: str, name: str) -> Callable[[], None]:
-        def chosen(value: object) -> None:
+        def chosen(value: Any) -> None:
             try:
                 changed = replace(session.view().edit.options.when, **{name: value})
             except UserError as error:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import vl_convert
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
@@ -19,6 +18,7 @@ from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaL
 from metasae.steering.outcome import Outcome
 from metasae.text.prompts import WORDINGS
 from tests.builders import one_sentence
+from tests.drawn import text_places
 from workbench.charts import answers
 from workbench.charts.answers import LOWEST, answers_spec, question_text, whose
 from workbench.charts.combinations import leads_chart
@@ -415,23 +415,9 @@ def test_rare_points_are_all_there_and_lie_on_top() -> None:
 
 
 def legend_places(width: int) -> dict[str, float]:
-    """How far to the right each word of the legend begins, in pixels."""
     table = combinations({"country, language, continent and currency": 2, "nothing": 2})
     spec = leads_chart(table, "a", "b", "Tokyo", "Paris").to_dict() | {"width": width}
-    places: dict[str, float] = {}
-
-    def look(part: Any, left: float) -> None:
-        if isinstance(part, list):
-            for one in part:
-                look(one, left)
-        elif isinstance(part, dict):
-            if part.get("text") in [*table["moves"]]:
-                places[part["text"]] = left
-            for one in part.values():
-                look(one, left + (part.get("x") or 0) if "items" in part else left)
-
-    look(vl_convert.vegalite_to_scenegraph(spec), 0.0)
-    return places
+    return text_places(spec, list(table["moves"]))
 
 
 def test_a_legend_stands_in_one_column_where_two_would_be_cut_off() -> None:

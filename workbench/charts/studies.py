@@ -20,6 +20,9 @@ _AROUND, _TITLE = 76, 24
 _WIDTH, _BESIDE, _NARROWEST = 420, 120, 300
 """Pixels of a plot whose width isn't said, of what stands beside a plot, of a chart at least."""
 
+_ROOMY = 280
+"""Pixels of a plot above which a legend has two columns."""
+
 _MARKS = ("#009E73", "#CC79A7", "#F0E442")
 """Of the palette, after a theme's own."""
 
@@ -87,8 +90,8 @@ def _fitted(spec: Spec, ink: Ink) -> Spec:
     words = {"labelColor": ink.text, "titleColor": ink.text, "labelFontSize": 12}
     spec["config"] = {
         "axis": axis,
-        # In more than two columns names are cut off at 400 pixels.
-        "legend": words | {"orient": "top", "columns": 2},
+        # In more columns names are cut off: in two at 400 pixels, in one within a card there.
+        "legend": words | {"orient": "top", "columns": {"expr": f"width < {_ROOMY} ? 1 : 2"}},
         "title": {"color": ink.text, "fontSize": 13, "fontWeight": "normal", "anchor": "start"},
         "view": {"stroke": None},
         "mark": {"color": ink.source},

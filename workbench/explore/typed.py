@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import exp
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -110,7 +111,7 @@ def _filters(counted: bool) -> None:
     """
     density, first = "dense-filter", "start-filter"
 
-    def change(**chosen: object) -> None:
+    def change(**chosen: Any) -> None:
         view = session.view()
         session.change(replace(view, reading=replace(view.reading, **chosen)))
 
