@@ -1,7 +1,7 @@
 """Latents: search them, and see what one is made of, where it fires and what it does."""
 
 from metasae.errors import UserError
-from workbench import session, shared
+from workbench import collected, session, shared
 from workbench.explore.latent import latent
 from workbench.explore.place import place
 from workbench.explore.search import back_to_matches, found, search_bar
@@ -27,6 +27,7 @@ def page() -> None:
         search_bar(explorer, at)
         if at.latent is None:
             found(explorer, at)
+            collected.below(lab)
             return
         if at.query:
             back_to_matches(at)

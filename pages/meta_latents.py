@@ -3,7 +3,7 @@
 import streamlit as st
 
 from metasae.errors import UserError
-from workbench import session, shared
+from workbench import collected, session, shared
 from workbench.explore.meta_latent import meta_latent, meta_list
 from workbench.explore.place import asked_meta, asked_width
 from workbench.frame import begin, failed
@@ -28,7 +28,9 @@ def page() -> None:
         if meta is not None:
             meta_latent(explorer, meta, width)
             st.divider()
+            st.subheader("All meta-latents", anchor=False)
         meta_list(explorer, width)
+        collected.below(lab)
     except UserError as error:
         failed(error)
 

@@ -11,7 +11,7 @@ from metasae.lab.lab import Lab
 from metasae.sources.presets import EMBEDDED
 from metasae.steering.link import steer_query
 from workbench import session, shared
-from workbench.files import download
+from workbench.files import download, take_in
 from workbench.navigation import LATENTS, METAS, STEER, go, go_to_view
 from workbench.state import View, checked
 from workbench.steer.boxes import edit_in_words
@@ -90,19 +90,22 @@ def the_list(lab: Lab) -> None:
                 "Nothing is in it yet. “Add to list” stands here, and on every latent's and "
                 "meta-latent's page."
             )
-        _take_in()
+        take_in(
+            "Load a list's JSON",
+            "list-upload",
+            lambda content: _change(checked(Listed.from_json(content))),
+        )
 
 
 def _entries(lab: Lab, listed: Listed) -> None:
     named = "list-name"
 
-    def renamed() -> None:
-        _change(replace(session.view().listed, name=st.session_state[named]))
+    def renamed(name: str) -> None:
+        _change(replace(session.view().listed, name=name))
 
-    st.session_state[named] = listed.name
     st.text_input(
         "Name of the list", key=named, max_chars=LONGEST_NAME, placeholder="Your list",
-        on_change=renamed,
+        on_change=session.shows(named, lambda view: view.listed.name, renamed),
     )  # fmt: skip
     st.caption(
         f"{len(listed.entries)} of {MOST} entries at most. The address bar holds the list: copy it "
@@ -129,21 +132,6 @@ def _entries(lab: Lab, listed: Listed) -> None:
         download("JSON", lambda: listed.to_json(lambda one: called(lab, one)), f"{file}.json",
                  "application/json", "list-json")  # fmt: skip
         st.button("Empty the list", key="list-empty", on_click=_change, args=(Listed(),))
-
-
-def _take_in() -> None:
-    """Take in a file that was downloaded here."""
-
-    def uploaded() -> None:
-        file = st.session_state["list-upload"]
-        if file is None:
-            return
-        try:
-            _change(checked(Listed.from_json(file.getvalue())))
-        except UserError as error:
-            session.notify(str(error))
-
-    st.file_uploader("Load a list's JSON", "json", key="list-upload", on_change=uploaded)
 
 
 def called(lab: Lab, entry: Entry) -> str:

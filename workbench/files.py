@@ -1,4 +1,4 @@
-"""Buttons that download a file."""
+"""Buttons that download a file, and fields that take one in."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,7 +6,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from metasae.errors import UserError
 from metasae.sources.spreadsheets import csv_text
+from workbench import session
 
 
 def download(
@@ -31,3 +33,25 @@ def download_table(table: pd.DataFrame, name: str, key: str, label: str = "CSV")
         name: of the file, without its ending.
     """
     download(label, partial(csv_text, table), f"{name}.csv", "text/csv", key)
+
+
+def take_in(label: str, key: str, take: Callable[[bytes], None]) -> None:
+    """A field that takes in a JSON file; what is wrong with it is said by the run that follows.
+
+    Args:
+        take: called once with the file's content; a `UserError` of it is shown.
+    """
+    taken = f"{key}-taken"
+
+    def uploaded() -> None:
+        file = st.session_state[key]
+        # A field that is gone already sends its file once more with a click that came too soon.
+        if file is None or file.file_id == st.session_state.get(taken):
+            return
+        st.session_state[taken] = file.file_id
+        try:
+            take(file.getvalue())
+        except UserError as error:
+            session.notify(str(error))
+
+    st.file_uploader(label, "json", key=key, on_change=uploaded)

@@ -1,9 +1,11 @@
 """The view of one browser session, kept in step with the address bar."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from metasae.errors import UserError
 from metasae.steering.edits import Edit
@@ -11,7 +13,11 @@ from workbench.state import History, View
 from workbench.text import escape
 
 _HISTORY, _LINK, _TOUCHED, _NOTICE = "history", "link", "touched", "notice"
-_RESTORED = "restored"
+_RESTORED, _CHOSEN = "restored", "chosen"
+_ASKED_AT = "asked-at"
+"""Session key: the address the browser had when it was last sent another."""
+
+T = TypeVar("T")
 
 
 def history() -> History:
@@ -55,15 +61,63 @@ def _assign(new: History) -> None:
     st.session_state[_TOUCHED] = True
 
 
+def shows(
+    key: str, of: Callable[[View], T], change: Callable[[T], None], pair: bool = False
+) -> Callable[[], None]:
+    """Have a widget show a part of the view, and hear what a person chooses on it.
+
+    With every click a browser sends what all of its widgets show. What they showed before the last
+    change was drawn, and what is left of widgets that are gone, differs from what is known here
+    and has Streamlit call them too; taken for choices, they would take that change back.
+
+    Args:
+        key: the widget's.
+        of: what it shows of a view.
+        change: called with what was chosen.
+        pair: whether it belongs to the setting, and says nothing of another.
+
+    Returns:
+        The widget's ``on_change``.
+    """
+    now, chosen = of(view()), st.session_state.setdefault(_CHOSEN, {})
+    st.session_state[key] = now
+    if key in chosen and chosen[key][1] != now:
+        del chosen[key]
+
+    def called() -> None:
+        value, address = st.session_state[key], st.query_params.to_dict()
+        seen = _seen(address)
+        if pair and seen.setting.without_question() != view().setting.without_question():
+            return
+        # Two choices in a row may both come from the same address.
+        where, before = chosen.get(key, (None, None))
+        if value != (before if where == address else of(seen)):
+            chosen[key] = address, value
+            change(value)
+
+    return called
+
+
+def _seen(address: Mapping[str, str]) -> View:
+    """The view that was on screen at an address."""
+    try:
+        return View.from_query(address) if address else view()
+    except UserError:
+        return view()
+
+
 def read_link() -> None:
     """Take the view from the address bar where it is news: a link followed, or the Back button.
 
     After a widget was used the address the browser sent is older than the view, and a page that
-    was returned to has none; in both cases the view stands.
+    was returned to has none; in both cases the view stands. So it does when the next click came
+    before the browser knew what had been written for the last one.
     """
     query = st.query_params.to_dict()
     touched = st.session_state.pop(_TOUCHED, False)
     if touched or not query or query == st.session_state.get(_LINK):
+        return
+    if query == st.session_state.get(_ASKED_AT) and not _is_back():
         return
     try:
         linked = View.from_query(query)
@@ -72,6 +126,13 @@ def read_link() -> None:
         linked = View()
     known = _HISTORY in st.session_state
     st.session_state[_HISTORY] = history().do(linked) if known else History(linked)
+    st.session_state[_LINK] = query
+
+
+def _is_back() -> bool:
+    """Whether it is the browser's Back or Forward that asked for this run."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context is not None and context.is_history_navigation
 
 
 def open_on(pair: tuple[str, str]) -> None:
@@ -84,11 +145,13 @@ def open_on(pair: tuple[str, str]) -> None:
 
 def write_link(**more: str) -> None:
     """Put the view into the address bar, and what else a page has to say."""
-    query = view().to_query() | more
-    st.session_state[_LINK] = query
+    query, asked_at = view().to_query() | more, st.query_params.to_dict()
     st.session_state.pop(_TOUCHED, None)
-    if st.query_params.to_dict() != query:
+    # The browser may have been sent another since it asked for this run.
+    if query != asked_at or query != st.session_state.get(_LINK, asked_at):
         st.query_params.from_dict(query)
+        st.session_state[_ASKED_AT] = asked_at
+    st.session_state[_LINK] = query
 
 
 def restore(new: View, made_with: dict[str, str]) -> None:

@@ -28,17 +28,20 @@ def _pick(now: str) -> None:
     choices = list(names())
     if now not in choices:
         choices.append(now)
-    st.session_state["preset"] = now
+    key = "preset"
 
-    def picked() -> None:
-        chosen = st.session_state["preset"]
+    def picked(chosen: str) -> None:
         if not _cost(chosen):
             session.change_setting(preset=Opened(chosen))
         else:
             st.session_state["preset-wanted"] = chosen
 
     st.selectbox(
-        "Model and SAEs", choices, key="preset", on_change=picked, label_visibility="collapsed"
+        "Model and SAEs",
+        choices,
+        key=key,
+        on_change=session.shows(key, lambda view: view.setting.preset.name, picked),
+        label_visibility="collapsed",
     )
     # The page itself says what is wrong with a preset that isn't there.
     with suppress(UserError):

@@ -38,19 +38,18 @@ def subject_pickers(lab: Lab) -> None:
 def _subject_picker(lab: Lab, side: str, label: str, value: str) -> None:
     key = f"pick-{side}"
 
-    def picked() -> None:
-        if chosen := one_line(st.session_state[key] or ""):
+    def picked(typed: str | None) -> None:
+        if chosen := one_line(typed or ""):
             session.change_setting(**{side: chosen})
 
     names = lab.city_names()
     options = names if value in names else (value, *names)
-    st.session_state[key] = value
     st.selectbox(
         label,
         options,
         format_func=lambda name: marked(name, lab.records),
         key=key,
-        on_change=picked,
+        on_change=session.shows(key, lambda view: getattr(view.setting, side), picked),
         accept_new_options=True,
         width=300,
         help="One of these cities, whose facts are on file; “3 of 4 known” means that the unedited "

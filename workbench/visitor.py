@@ -101,6 +101,13 @@ def search(start: Callable[[], object]) -> Callable[[], None]:
     return begun
 
 
+def limit_in_words() -> str:
+    """What may be searched, as a sentence behind another; empty for who may without a limit."""
+    if may(Right.SEARCHES):
+        return ""
+    return f" Guests may begin {limits.SEARCHES.most:,} searches an hour."
+
+
 def preset(opened: Opened) -> Preset:
     """The preset of a link, a file or a widget, if the visitor may open it.
 

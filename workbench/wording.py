@@ -18,16 +18,15 @@ _KEY = "wording"
 def wording_picker() -> None:
     """The choice; it changes the view's setting."""
 
-    def picked() -> None:
-        session.change_setting(wording=st.session_state[_KEY])
+    def picked(wording: str) -> None:
+        session.change_setting(wording=wording)
 
-    st.session_state[_KEY] = session.view().setting.wording
     st.selectbox(
         "Questions in",
         list(WORDINGS),
         format_func=NAMES.__getitem__,
         key=_KEY,
-        on_change=picked,
+        on_change=session.shows(_KEY, lambda view: view.setting.wording, picked),
         width=260,
         help="\n".join(
             f"- **{NAMES[name]}**: " + "; ".join(f"“{text} …”" for text in asked.values())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.test_navigation_browser import query
 from tests.browser.watching import BROWSER, FIRST_START, LOADED, Traffic
 from tests.metasae.search.jobs import read_export
 
@@ -129,3 +130,35 @@ def test_a_tick_draws_what_depends_on_the_edit_alone(
     expect(page.get_by_text("Latents to edit").first).to_be_visible(timeout=20_000)
     traffic.settle()
     assert b"Latents to edit" in traffic.drawn()
+
+
+def test_clicks_in_a_row_take_nothing_back(address: str, page: Page, traffic: Traffic) -> None:
+    pair = f"{address}/?v=1&source=Tokyo&target=Paris"
+    page.goto(pair)
+    heading = page.get_by_role("heading", level=2).first
+    expect(heading).to_be_visible(timeout=FIRST_START)
+    for pause in (0, 30, 60):
+        # The field and the menu it stands in are gone when the tab is clicked; the browser may
+        # still tell what they showed.
+        page.goto(f"{pair}&edit=swap")
+        traffic.settle(at_least=1)
+        page.get_by_role("button", name="Options").click()
+        traffic.settle(at_least=1)
+        page.locator(".st-key-option-above input").fill("2")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(pause)
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Save and share").click()
+        traffic.settle(at_least=1, quiet=0.8)
+        expect(page.get_by_test_id("stAlert")).to_have_count(0)
+        assert query(page)["edit"] == "swap~above_2"
+        assert "only where it fires above 2" in page.locator(".st-key-headline").inner_text()
+        # Boxes of the pair before are no choice of this one's.
+        page.goto(pair)
+        traffic.settle(at_least=1)
+        page.get_by_role("button", name="Exchange").evaluate("one => one.click()")
+        page.wait_for_timeout(pause)
+        page.get_by_role("tab", name="Latents used").evaluate("one => one.click()")
+        traffic.settle(at_least=1, quiet=0.8)
+        assert query(page) == {"v": "1", "source": "Paris", "target": "Tokyo"}
+        expect(heading).to_contain_text("Paris is unchanged")

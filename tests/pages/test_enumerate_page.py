@@ -107,6 +107,22 @@ def test_what_counts_as_moved_is_chosen_and_in_the_link(on_small: Lab) -> None:
     assert Job(on_small, enumerating_spec()).summary() is None
 
 
+def test_options_under_which_edits_are_tried_are_said(on_small: Lab) -> None:
+    def said(app: AppTest) -> list[str]:
+        assert not app.exception and not app.error
+        captions = [one.value.replace("\\", "") for one in app.caption]
+        return [one for one in captions if one.startswith("Every edit that is tried")]
+
+    assert said(open_page("enumerate", **PAIR)) == []
+    # A search is made of the source's own latents: in every latent is no option of it.
+    assert said(open_page("enumerate", edit="everywhere", **PAIR)) == []
+    shown = said(open_page("enumerate", edit="noerror~above_2~after_city", **PAIR))
+    assert shown == [
+        "Every edit that is tried: SAE error dropped; only where it fires above 2; only after "
+        "“city”."
+    ]
+
+
 def test_more_combinations_than_are_tried_are_searched_by_estimate(
     on_small: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

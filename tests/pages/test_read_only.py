@@ -94,6 +94,25 @@ def test_no_page_offers_what_is_refused(on_small: Lab) -> None:
     }  # fmt: skip
 
 
+def said_instead() -> list[bool]:
+    """Per page whether it says what there is for a guest."""
+    return [
+        "None was trained here yet" in texts(open_page("train")),
+        "It wasn't asked here yet" in texts(open_page("studies", study="rebuild")),
+        "It wasn't asked here yet" in texts(open_page("ravel")),
+        "Guests may begin 20 searches an hour." in texts(open_page("enumerate")),
+        "Guests may begin 20 searches an hour." in texts(open_page("enumerate", pairs="all")),
+    ]
+
+
+def test_where_a_guest_can_begin_nothing_the_page_says_what_there_is(on_small: Lab) -> None:
+    assert all(said_instead())
+
+
+def test_at_home_nothing_is_said_of_guests(on_small: Lab, at_home: None) -> None:
+    assert not any(said_instead())
+
+
 def test_at_home_all_of_it_is_offered(on_small: Lab, at_home: None) -> None:
     app = open_page("studies", study="rebuild")
     assert {"run-rebuild", "set-rebuild--elsewhere"} <= keys(app)

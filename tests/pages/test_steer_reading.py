@@ -182,6 +182,24 @@ def test_a_list_comes_by_link(lab: Lab) -> None:
         assert not app.exception and app.error
 
 
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        ("latents", {"latent": "5"}), ("latents", {"q": "Tokyo"}),
+        ("meta_latents", {}), ("meta_latents", {"meta": "3"}),
+    ],
+)  # fmt: skip
+def test_a_list_stands_at_the_end_of_every_place(page: str, place: dict[str, str]) -> None:
+    listed = Listed("Mine", (Entry.of({"meta": "3"}),))
+
+    def lists(**more: str) -> list[str]:
+        app = opened(page, v="1", **place, **more)
+        assert not app.exception and not app.error
+        return [one.label for one in app.expander if one.label == "Your list"]
+
+    assert lists() == [] and lists(list=listed.to_text()) == ["Your list"]
+
+
 def test_a_latents_page_collects_it_and_tries_a_text_on_it(lab: Lab) -> None:
     latent, width = lab.subject("Tokyo").latents[0], str(lab.n_latents)
     app = opened("latents", latent=str(latent), width=width, **{"try": "in Tokyo"})

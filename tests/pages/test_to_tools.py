@@ -48,6 +48,7 @@ def test_a_tool_is_chosen_and_the_file_is_there(lab: Lab) -> None:
         wanted = [f"Export (Tokyo-Paris-{name}.zip)"]
         until(partial(shows, app, wanted))
         assert not app.exception and not app.error
+        assert any("README.md in it says" in one.value for one in app.caption)
     experiment = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
     said = one_vector(Edited(lab, experiment, LatentSwap())).sentence
     shown = "\n".join(one.value for one in app.markdown).replace("\\", "")

@@ -62,6 +62,7 @@ def test_after_a_swap_the_other_boxes_stay_as_shown() -> None:
     [
         (NO_EDIT, "no edit"),
         (LatentSwap(options=EditOptions(position="all")), "latent swap; at every position"),
+        (LatentSwap(options=EditOptions("hundredfold", keep_residual=True)), "latent swap"),
         (MetaLatentEdit(((1, 0.0), (5, 1.0))), "without “Japan, Japanese”, with “France, French”"),
         (MetaLatentEdit(((2, -0.5), (6, 0.5))), "with “Europe” ×0.5, “yen, Nikkei” ×−0.5"),
         (

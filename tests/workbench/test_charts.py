@@ -18,6 +18,7 @@ from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaL
 from metasae.steering.outcome import Outcome
 from metasae.text.prompts import WORDINGS
 from tests.builders import one_sentence
+from tests.drawn import text_places
 from workbench.charts import answers
 from workbench.charts.answers import LOWEST, answers_spec, question_text, whose
 from workbench.charts.combinations import leads_chart
@@ -411,3 +412,15 @@ def test_rare_points_are_all_there_and_lie_on_top() -> None:
     counts = points["moves"].value_counts()
     assert counts["rare"] == 3 and counts["some"] == 900 and counts.sum() == 4000
     assert set(points["across"]) == {"0.00"}
+
+
+def legend_places(width: int) -> dict[str, float]:
+    table = combinations({"country, language, continent and currency": 2, "nothing": 2})
+    spec = leads_chart(table, "a", "b", "Tokyo", "Paris").to_dict() | {"width": width}
+    return text_places(spec, list(table["moves"]))
+
+
+def test_a_legend_stands_in_one_column_where_two_would_be_cut_off() -> None:
+    narrow, wide = legend_places(300), legend_places(900)
+    assert len(narrow) == len(wide) == 2
+    assert len(set(narrow.values())) == 1 and len(set(wide.values())) == 2

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import vl_convert
 
+from tests.drawn import text_places
 from workbench.charts.ink import DARK, LIGHT
 from workbench.charts.studies import WRAPPED, on_screen, rooms
 
@@ -80,3 +81,22 @@ def test_long_names_of_rows_stand_in_several_lines() -> None:
         spec_of(alt.Chart(TABLE).mark_point().encode(alt.X("x:Q"), alt.Y("y:Q"))), LIGHT
     )
     assert "axis" not in shown["encoding"]["y"]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(200, 1), (640, 2)])
+def test_a_legend_has_as_many_columns_as_there_is_room_for(width: int, columns: int) -> None:
+    names = ["children", "a random remainder", "another family's remainder"]
+    table = pd.DataFrame({"x": [0.1, 0.2, 0.3], "y": ["a", "a", "a"], "of": names})
+    chart = alt.Chart(table).mark_point().encode(alt.X("x:Q"), alt.Y("y:N"), alt.Color("of:N"))
+    (shown,) = on_screen(spec_of(chart))
+    assert len(set(text_places(shown | {"width": width}, names).values())) == columns
+
+
+def test_a_legend_of_several_lines_takes_none_of_the_plots_height() -> None:
+    def height(**more: Any) -> int:
+        (shown,) = on_screen(spec_of(bars().encode(**more).properties(height=90)))
+        found: int = shown["height"]
+        return found
+
+    assert height(color=alt.Color("pair:N")) > height()
+    assert height(color=alt.Color("pair:N", legend=None)) == height()

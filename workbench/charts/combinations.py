@@ -52,7 +52,7 @@ def leads_chart(
                 scale=alt.Scale(range=list(OKABE_ITO)),
                 legend=alt.Legend(
                     orient="bottom",
-                    columns=2,
+                    columns=alt.ExprRef("width < 560 ? 1 : 2"),
                     labelLimit=320,
                     labelColor=ink.text,
                     titleColor=ink.text,

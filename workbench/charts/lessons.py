@@ -32,7 +32,7 @@ def bars_chart(bars: Bars, ink: Ink = LIGHT) -> alt.LayerChart | alt.FacetChart:
     axis = alt.Axis(
         labelColor=ink.text, titleColor=ink.text, titleFontWeight="normal", gridColor=ink.faint,
         domain=False, tickCount=4, labelFontSize=12, titleFontSize=13,
-        titleLimit=alt.ExprRef("width"), format=".0%" if bars.percent else "~g",
+        titleLimit=alt.ExprRef("width"), format=".0%" if bars.percent else ",.6~g",
     )  # fmt: skip
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     value, start = (

@@ -20,6 +20,9 @@ _AROUND, _TITLE = 76, 24
 _WIDTH, _BESIDE, _NARROWEST = 420, 120, 300
 """Pixels of a plot whose width isn't said, of what stands beside a plot, of a chart at least."""
 
+_ROOMY, _LINE = 280, 22
+"""Pixels of a plot from which on a legend has two columns, and of a line of it."""
+
 _MARKS = ("#009E73", "#CC79A7", "#F0E442")
 """Of the palette, after a theme's own."""
 
@@ -72,12 +75,22 @@ def _values(spec: Spec, field: str) -> list[Any]:
     return list(dict.fromkeys(row[field] for row in rows if field in row))
 
 
+def _named_in_legend(spec: Spec) -> list[Any]:
+    """What the colours of a chart stand for."""
+    for layer in (spec, *spec.get("layer", [])):
+        colour = layer.get("encoding", {}).get("color", {})
+        if "field" in colour and colour.get("legend", {}) is not None:
+            return _values(spec, colour["field"])
+    return []
+
+
 def _fitted(spec: Spec, ink: Ink) -> Spec:
     """A chart as wide as its place, in the colours of a theme."""
     spec["width"] = "container"
     if isinstance(spec.get("height"), int | float):
         # On paper that of the plot alone, on a page that of the whole.
         spec["height"] += _AROUND + (_TITLE if "title" in spec else 0)
+        spec["height"] += _LINE * (len(_named_in_legend(spec)) // 2)
     spec["background"] = "transparent"
     for layer in (spec, *spec.get("layer", [])):
         _wrap(layer)
@@ -87,8 +100,8 @@ def _fitted(spec: Spec, ink: Ink) -> Spec:
     words = {"labelColor": ink.text, "titleColor": ink.text, "labelFontSize": 12}
     spec["config"] = {
         "axis": axis,
-        # In more than two columns names are cut off at 400 pixels.
-        "legend": words | {"orient": "top", "columns": 2},
+        # In more columns names are cut off: in two at 400 pixels, in one within a card there.
+        "legend": words | {"orient": "top", "columns": {"expr": f"width < {_ROOMY} ? 1 : 2"}},
         "title": {"color": ink.text, "fontSize": 13, "fontWeight": "normal", "anchor": "start"},
         "view": {"stroke": None},
         "mark": {"color": ink.source},

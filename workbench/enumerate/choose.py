@@ -11,6 +11,8 @@ from metasae.steering.edits import Edit
 from metasae.text.prompts import QUESTIONS
 from workbench import edit_options
 from workbench.state import Setting
+from workbench.steer.boxes import options_in_words
+from workbench.text import escape
 from workbench.wording import wording_picker
 
 GRIDS = {
@@ -75,13 +77,16 @@ def choose(setting: Setting, edit: Edit) -> Spec:
         )
         with st.popover("Options", icon=":material/tune:"):
             edit_options.edit_options(edit)
+    options = edit.options.of_source
+    if unusual := options_in_words(options):
+        st.caption(escape(f"Every edit that is tried: {'; '.join(unusual)}."))
     removed, added = GRIDS[st.session_state[_GRID]]
     return Spec(
         preset=setting.preset,
         source="",
         target="",
         attributes=tuple(st.session_state[_ATTRIBUTES]) or tuple(QUESTIONS),
-        options=edit.options.of_source,
+        options=options,
         removed=removed,
         added=added,
         wording=setting.wording,

@@ -84,6 +84,7 @@ def matrix(cities: tuple[str, ...], template: Spec) -> None:
         st.caption(
             f"{cost.combinations:,} combinations, about {duration(max(1.0, cost.seconds))} here "
             "(from a probe of a few). What is done stays, and this page's address leads back to it."
+            f"{visitor.limit_in_words()}"
         )
     table = searching.job.results()
     if table.empty:

@@ -117,6 +117,7 @@ def _waiting(searching: Search[Job], done: int, total: int) -> None:
         st.caption(
             f"{begun}Takes about {duration(left)} here (from a probe of a few) and about "
             f"{max(10, round(cost.megabytes, -1)):,.0f} MB of memory beside the model."
+            f"{visitor.limit_in_words()}"
         )
 
 

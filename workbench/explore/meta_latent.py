@@ -117,7 +117,6 @@ def meta_latent(explorer: Explorer, meta: int, width: int) -> None:
         "Without running the layers above, the words its direction points to: "
         f"{tokens or 'nothing'}."
     )
-    collected.below(lab)
 
 
 def _part_of(explorer: Explorer, width: int, strongest: Mapping[int, float]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import exp
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -15,7 +16,7 @@ from workbench.explore.contexts import marked
 from workbench.frame import ink
 from workbench.navigation import LATENTS, go, move
 from workbench.picking import choose
-from workbench.state import DENSITIES
+from workbench.state import DENSITIES, View
 from workbench.text import escape, share, visible
 
 _STRONGEST = 3
@@ -110,17 +111,13 @@ def _filters(counted: bool) -> None:
     """
     density, first = "dense-filter", "start-filter"
 
-    def chosen() -> None:
-        reading = replace(
-            session.view().reading,
-            densest=st.session_state[density] or None,
-            start=st.session_state[first],
-        )
-        session.change(replace(session.view(), reading=reading))
+    def change(**chosen: Any) -> None:
+        view = session.view()
+        session.change(replace(view, reading=replace(view.reading, **chosen)))
 
-    now = session.view().reading
-    st.session_state[density] = (now.densest if counted else None) or 0.0
-    st.session_state[first] = now.start
+    def left_out(view: View) -> float:
+        return (view.reading.densest if counted else None) or 0.0
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Leave out latents that fire on more than",
@@ -129,13 +126,17 @@ def _filters(counted: bool) -> None:
             key=density,
             width=320,
             disabled=not counted,
-            on_change=chosen,
+            on_change=session.shows(
+                density, left_out, lambda densest: change(densest=densest or None)
+            ),
             help="How often a latent fires is counted where its evidence was collected.",
         )
         st.toggle(
             "Start token, too",
             key=first,
-            on_change=chosen,
+            on_change=session.shows(
+                first, lambda view: view.reading.start, lambda start: change(start=start)
+            ),
             help="The token in front of every text. SAEs weren't trained on it, so its latents "
             "mean little.",
         )

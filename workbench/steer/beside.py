@@ -26,14 +26,13 @@ def frozen_attention(setting: Setting, edit: Edit) -> None:
     """The same edit with the attention patterns above the hook frozen, when it is asked for."""
     key = "frozen-attention"
 
-    def switched() -> None:
-        session.change(replace(session.view(), frozen=st.session_state[key]))
+    def switched(frozen: bool) -> None:
+        session.change(replace(session.view(), frozen=frozen))
 
-    st.session_state[key] = session.view().frozen
     st.toggle(
         "Beside it, with attention frozen",
         key=key,
-        on_change=switched,
+        on_change=session.shows(key, lambda view: view.frozen, switched),
         help="Once more with every attention pattern above the hook as it is without the edit: the "
         "heads look where they looked before. What is left of the edit's effect goes through what "
         "they move, the rest through where they look.",

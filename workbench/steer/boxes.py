@@ -1,9 +1,10 @@
 """What the check boxes say of an edit, as plain values."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from metasae.steering.edit_space import Piece
-from metasae.steering.edits import Edit, LatentSwap, MetaLatentEdit
+from metasae.steering.edits import Edit, EditOptions, LatentSwap, MetaLatentEdit
 from workbench.text import joined
 
 UNCLEAR = "(?)"
@@ -86,17 +87,22 @@ def edit_in_words(edit: Edit, pieces: Sequence[Piece], title: Callable[[int], st
     parts += [f"with {joined(added)}"] if added else []
     parts += [joined(scaled)] if scaled else []
     text = ", ".join(parts) or "no edit"
-    if edit.kind == "hundredfold":
-        text += "; each ×100"
-    if edit.options.everywhere:
-        text += "; in every latent"
-    if edit.options.keep_residual:
-        text += "; residual kept"
-    if not edit.options.keep_error:
-        text += "; SAE error dropped"
-    if edit.options.position == "all":
-        text += "; at every position"
-    return "; ".join((text, *edit.options.when.words))
+    options = edit.options
+    if isinstance(edit, LatentSwap):  # to which the others mean nothing
+        options = replace(options, variant="faithful", keep_residual=False)
+    return "; ".join((text, *options_in_words(options)))
+
+
+def options_in_words(options: EditOptions) -> list[str]:
+    """What of an edit's options is not as usual, a few words each."""
+    unusual = {
+        "each ×100": options.variant == "hundredfold",
+        "in every latent": options.everywhere,
+        "residual kept": options.keep_residual,
+        "SAE error dropped": not options.keep_error,
+        "at every position": options.position == "all",
+    }
+    return [*(words for words, said in unusual.items() if said), *options.when.words]
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from metasae.steering.experiment import Experiment
 from workbench import session
 from workbench.edit_options import edit_options
 from workbench.frame import failed
-from workbench.state import Setting
+from workbench.state import Setting, View
 from workbench.steer import experiments
 from workbench.steer.masks import mask_menu
 from workbench.text import escape, joined
@@ -20,7 +20,7 @@ from workbench.text import escape, joined
 OPTIONS = "options-open"
 """Session key: whether the options are unfolded."""
 
-_BEST, _BEST_BEFORE = "best-edits", "best-edits-before"
+_BEST, _PICKED, _BEST_BEFORE = "best-edits", "best-pick", "best-edits-before"
 
 
 def action_bar(lab: Lab, experiment: Experiment, edit: Edit) -> None:
@@ -88,19 +88,19 @@ def best_edits(setting: Setting, experiment: Experiment, edit: Edit) -> None:
 
     st.session_state[_BEST_BEFORE] = about, list(edits)
 
-    def picked() -> None:
-        if label := st.session_state["best-pick"]:
+    def of(view: View) -> str | None:
+        return next((label for label, best in edits.items() if best.edit == view.edit), None)
+
+    def picked(label: str | None) -> None:
+        if label:
             session.change_edit(edits[label].edit)
 
-    st.session_state["best-pick"] = next(
-        (label for label, best in edits.items() if best.edit == edit), None
-    )
     st.pills(
         f"What {2**own} combinations of their own meta-latents can move among the candidates, each "
         "by its clearest edit",
         list(edits),
-        key="best-pick",
-        on_change=picked,
+        key=_PICKED,
+        on_change=session.shows(_PICKED, of, picked, pair=True),
     )
 
 

@@ -9,13 +9,14 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
+from metasae.steering.nats import settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject, split_answers
 from metasae.text.prompts import CITY
 from workbench import session
-from workbench.files import download
+from workbench.files import download, take_in
 from workbench.frame import failed
-from workbench.state import Setting, Writing
+from workbench.state import Setting, View, Writing
 from workbench.steer import citing, continuations, experiments, to_tools
 from workbench.steer.continuations import Written
 from workbench.steer.tables import csv_file, json_file, view_from_json
@@ -174,7 +175,9 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
             "Activation": [one.activation for one in ranked],
             "Selectivity": [one.selectivity for one in ranked],
             "Own": [one.own for one in ranked],
-            "Effect (nats)": [one.effect for one in ranked],
+            "Effect (nats)": [
+                None if one.effect is None else settled(one.effect) for one in ranked
+            ],
             "Most active on": [", ".join(lab.latent_words(one.latent)) for one in ranked],
         }
     )
@@ -197,17 +200,19 @@ def _ranking(lab: Lab, setting: Setting, side: str, subject: Subject) -> None:
     )
     key = f"latents-{side}"
 
-    def chosen() -> None:
-        picked = tuple(sorted(st.session_state[key]))
-        session.change_setting(**{f"{side}_latents": picked or None})
+    def of(view: View) -> list[int]:
+        return list(getattr(view.setting, name) or own)
 
-    st.session_state[key] = list(subject.latents)
+    def chosen(latents: list[int]) -> None:
+        session.change_setting(**{name: tuple(sorted(latents)) or None})
+
+    name, own = f"{side}_latents", subject.latents
     st.multiselect(
         "Latents to edit",
         sorted({*subject.latents, *(one.latent for one in ranked)}),
         format_func=lambda latent: f"#{latent}",
         key=key,
-        on_change=chosen,
+        on_change=session.shows(key, of, chosen, pair=True),
         help="None chosen: the workbench's own choice.",
     )
 
@@ -233,17 +238,11 @@ def files(lab: Lab, outcome: Outcome) -> None:
             "image/svg+xml", "svg",
         )  # fmt: skip
 
-    def uploaded() -> None:
-        file = st.session_state["upload"]
-        if file is None:
-            return
-        try:
-            loaded = view_from_json(file.getvalue(), lab.provenance)
-            session.restore(loaded.view, loaded.made_with)
-        except UserError as error:
-            session.notify(str(error))
+    def take(content: bytes) -> None:
+        loaded = view_from_json(content, lab.provenance)
+        session.restore(loaded.view, loaded.made_with)
 
-    st.file_uploader("Load a downloaded JSON", "json", key="upload", on_change=uploaded)
+    take_in("Load a downloaded JSON", "upload", take)
     to_tools.offered(lab, view, outcome)
     citing.cite(lab, outcome, link, name)
 

@@ -56,15 +56,15 @@ def meta_boxes(lab: Lab, experiment: Experiment, edit: Edit) -> None:
                 "Latent swap is on: all latents active on the two names are exchanged. Any box "
                 "starts from here."
             )
-    _which_latents(experiment, edit)
+    _which_latents(experiment)
 
 
-def _which_latents(experiment: Experiment, edit: Edit) -> None:
+def _which_latents(experiment: Experiment) -> None:
     """Whether the boxes change the source's latents alone, or every latent that has the piece."""
     key, label = "every-latent", escape(experiment.source.label)
 
-    def chosen() -> None:
-        everywhere, now = bool(st.session_state[key]), session.view().edit
+    def chosen(everywhere: bool) -> None:
+        now = session.view().edit
         if now.kind == "swap":
             session.notify(_NO_SWAP, wrong=False)
         # Everywhere is at every position, too, and leaves alone what the meta-SAE can't explain.
@@ -76,14 +76,14 @@ def _which_latents(experiment: Experiment, edit: Edit) -> None:
             )
         )
 
-    st.session_state[key] = edit.options.everywhere
     st.radio(
         "Change these pieces",
         [False, True],
         format_func=lambda every: "in every latent" if every else f"only in {label}'s latents",
         key=key,
         horizontal=True,
-        on_change=chosen,
+        # The words name the source: those of another pair's are none of these.
+        on_change=session.shows(key, lambda view: view.edit.options.everywhere, chosen, pair=True),
         help="In every latent: a piece you untick or scale goes from all latents of the SAE that "
         "have it, at every token, wherever the model uses it. Pieces can't be added this way.",
     )
@@ -110,7 +110,7 @@ def _folded(
 def _piece(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
     _box(lab, experiment, edit, piece, title)
     if st.session_state.get("strengths", False):
-        _strength(experiment, edit, piece, title)
+        _strength(experiment, piece, title)
 
 
 def _set_strength(pieces: Sequence[Piece], piece: Piece, strength: float) -> None:
@@ -123,18 +123,19 @@ def _set_strength(pieces: Sequence[Piece], piece: Piece, strength: float) -> Non
 def _box(lab: Lab, experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
     card, key, pieces = lab.meta_card(piece.meta), f"box-{piece.meta}", experiment.pieces
 
-    def ticked() -> None:
-        _set_strength(pieces, piece, 1.0 if st.session_state[key] else 0.0)
+    def ticked(on: bool) -> None:
+        _set_strength(pieces, piece, 1.0 if on else 0.0)
 
     strength = shown_strength(edit, piece)
     scaled = "" if strength in (0, 1) else f" ×{strength:g}".replace("-", "−")
-    st.session_state[key] = strength != 0
     # A screen reader reads the label as it is written here: no marks of bold or colour in it.
     st.checkbox(
         plain(box_name(title, piece.meta)) + scaled,
         key=key,
         help=_about(card, title, piece, experiment),
-        on_change=ticked,
+        on_change=session.shows(
+            key, lambda view: shown_strength(view.edit, piece) != 0, ticked, pair=True
+        ),
         wrap=True,
     )
     words = shorten(", ".join(_words_beside(card, title)), 60)
@@ -167,19 +168,20 @@ def _about(card: MetaCard, title: str, piece: Piece, experiment: Experiment) -> 
     )
 
 
-def _strength(experiment: Experiment, edit: Edit, piece: Piece, title: str) -> None:
+def _strength(experiment: Experiment, piece: Piece, title: str) -> None:
     key, pieces = f"strength-{piece.meta}", experiment.pieces
 
-    def moved() -> None:
-        _set_strength(pieces, piece, st.session_state[key])
+    def moved(strength: float) -> None:
+        _set_strength(pieces, piece, strength)
 
-    st.session_state[key] = shown_strength(edit, piece)
     st.slider(
         f"Strength of {plain(box_name(title, piece.meta))}",
         -MAX_STRENGTH,
         MAX_STRENGTH,
         step=0.1,
         key=key,
-        on_change=moved,
+        on_change=session.shows(
+            key, lambda view: shown_strength(view.edit, piece), moved, pair=True
+        ),
         label_visibility="collapsed",
     )

@@ -12,7 +12,7 @@ from workbench import session, shared
 from workbench.explore.contexts import marked
 from workbench.explore.typed import token_by_token
 from workbench.frame import failed, ink
-from workbench.state import Setting
+from workbench.state import Setting, View
 from workbench.steer import experiments, extras
 from workbench.steer.tables import title
 from workbench.text import escape
@@ -107,15 +107,16 @@ def _any_text(lab: Lab, outcome: Outcome) -> None:
     """A text a person types, token by token, by the unedited model."""
     key = "read-text"
 
-    def typed() -> None:
-        text = " ".join(st.session_state[key].split())
-        view = session.view()
-        session.change(replace(view, reading=replace(view.reading, text=text)))
+    def read(view: View) -> str:
+        return view.reading.text or prompt
 
-    text = session.view().reading.text or outcome.questions[0].prompt
-    st.session_state[key] = text
-    st.text_input("Text", max_chars=600, key=key, on_change=typed)
+    def typed(text: str) -> None:
+        view = session.view()
+        session.change(replace(view, reading=replace(view.reading, text=" ".join(text.split()))))
+
+    prompt = outcome.questions[0].prompt
+    st.text_input("Text", max_chars=600, key=key, on_change=session.shows(key, read, typed))
     try:
-        token_by_token(shared.get_explorer(lab), lab.n_latents, text)
+        token_by_token(shared.get_explorer(lab), lab.n_latents, read(session.view()))
     except UserError as error:
         failed(error)

@@ -154,17 +154,15 @@ def bystander(outcome: Outcome) -> str:
 def _units() -> None:
     key = "units"
 
-    def chosen() -> None:
-        percent = st.session_state[key] == _UNITS[True]
-        session.change(replace(session.view(), percent=percent))
+    def chosen(units: str) -> None:
+        session.change(replace(session.view(), percent=units == _UNITS[True]))
 
-    st.session_state[key] = _UNITS[session.view().percent]
     st.segmented_control(
         "Units",
         list(_UNITS.values()),
         key=key,
         required=True,
-        on_change=chosen,
+        on_change=session.shows(key, lambda view: _UNITS[view.percent], chosen),
         label_visibility="collapsed",
         help="Nats are natural logarithms of probabilities: 0 is certain, −2.3 is one in ten. They "
         "show small probabilities, too.",

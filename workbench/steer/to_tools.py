@@ -19,6 +19,13 @@ from workbench.text import escape
 
 _TITLES = {one.title: one for one in OF_EDITS}
 
+_IN_A_FOLDER = "Unpack it: README.md in it says what it needs and how it is used."
+
+_DIRECTIONS = (
+    "Decoder directions as the edit leaves them, a row a latent; which latents these are stands in "
+    "the file."
+)
+
 
 @shared.work_of_lab(most=2)
 def _packed(lab: Lab, setting: Setting, edit: Edit, title: str) -> Work[Packed]:
@@ -57,5 +64,6 @@ def offered(lab: Lab, view: View, outcome: Outcome) -> None:
         return
     for sentence in packed.said:
         st.markdown(escape(sentence))
+    st.caption(_IN_A_FOLDER if _TITLES[title].folder else _DIRECTIONS)
     kind = "application/zip" if packed.name.endswith(".zip") else "application/octet-stream"
     download(f"Export ({packed.name})", lambda: packed.content, packed.name, kind, "to-tool-file")

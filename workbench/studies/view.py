@@ -155,8 +155,11 @@ def _former(study: Study, shown: Run | None) -> None:
     """The study's other runs, newest first."""
     others = [run for run in all_runs(study.name) if shown is None or run != shown]
     if not others:
+        if shown is None and not visitor.may(Right.STUDIES):
+            st.caption("It wasn't asked here yet; what its host asks is shown here.")
         return
     st.subheader("Other runs" if shown else "Runs so far", anchor=False)
+    st.caption("Choose one to see what it found.")
     table = pd.DataFrame([_row(run) for run in others])
     choose(table, "former-runs", partial(_open, study.name, others), height=300)
 

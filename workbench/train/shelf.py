@@ -147,6 +147,8 @@ def shelf(lab: Lab) -> None:
             _choose("")
             st.rerun()
     if not shown:
+        if not visitor.may(Right.TRAINING):
+            st.caption("None was trained here yet; those its host trains are shown here, to use.")
         return
     st.subheader("Made earlier", anchor=False)
     for path in shown:
