@@ -74,23 +74,21 @@ def beside(lab: Lab, setting: Setting, edit: Edit) -> None:
 
 
 def _choose(lab: Lab) -> None:
-    def chosen() -> None:
-        text = st.session_state[_KEY] or ""
-        session.change(replace(session.view(), beside=text))
+    def chosen(text: str | None) -> None:
+        session.change(replace(session.view(), beside=text or ""))
 
     wanted = session.view().beside
     choices = [str(width) for width in lab.preset.widths if width != lab.n_latents]
     choices += [name for name in names() if name != lab.preset.name and _made(name)]
     if wanted and wanted not in choices:
         choices.append(wanted)
-    st.session_state[_KEY] = wanted or None
     st.selectbox(
         "Beside it",
         choices,
         key=_KEY,
         format_func=lambda text: _named(lab, text),
         placeholder="Choose an SAE or a model",
-        on_change=chosen,
+        on_change=session.shows(_KEY, lambda view: view.beside or None, chosen),
         width=420,
     )
 
