@@ -22,6 +22,7 @@ from metasae.cli import (
     serving,
     steering,
     studying,
+    texts,
     training,
 )
 from metasae.cli.arguments import Command
@@ -31,7 +32,7 @@ from metasae.sources.presets import EMBEDDED, Opened
 from metasae.version import __version__
 
 _GROUPS = (
-    serving, about, training, cities, exploring, scoring, steering, searching, studying,
+    serving, about, training, cities, exploring, texts, scoring, steering, searching, studying,
     ravelling, exporting,
 )  # fmt: skip
 

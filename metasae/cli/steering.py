@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from metasae.steering.citation import Citation
     from metasae.steering.edits import Edit
     from metasae.steering.experiment import Experiment
+    from metasae.steering.frozen import FrozenOutcome
     from metasae.steering.outcome import Outcome
     from metasae.steering.touched import TouchedPrompt
 
@@ -62,6 +63,10 @@ def register(add: Add) -> None:
         help="also mark in the prompts which tokens it touches, each with the change's length",
     )  # fmt: skip
     command.add_argument(
+        "--frozen", action="store_true",
+        help="also the same edit with every attention pattern above the hook as it is without it",
+    )  # fmt: skip
+    command.add_argument(
         "--everywhere", action="store_true",
         help="remove or scale in every latent that has the meta-latents, at every position, and "
         "say what else that changes; keeps what the meta-SAE leaves unexplained",
@@ -88,6 +93,7 @@ class Steered:
         unedited: how sure the model is of its answers before the edit.
         side_effects: what an edit in every latent changes elsewhere.
         touched: which tokens the edit touches.
+        frozen: the same edit with attention patterns frozen.
     """
 
     outcome: "Outcome"
@@ -96,6 +102,7 @@ class Steered:
     citation: "Citation | None" = None
     side_effects: "SideEffects | None" = None
     touched: "tuple[TouchedPrompt, ...] | None" = None
+    frozen: "FrozenOutcome | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
@@ -103,6 +110,8 @@ class Steered:
         values["unedited"] = [one.to_dict() for one in self.unedited]
         if self.continuation is not None:
             values["continuation"] = self.continuation
+        if self.frozen is not None:
+            values["frozen"] = self.frozen.to_dict()
         if self.touched is not None:
             values["touched"] = [asdict(one) for one in self.touched]
         if self.side_effects is not None:
@@ -123,10 +132,13 @@ class Steered:
             for one in attribute["answers"]:
                 whose = f" ({one['city']})" if one["city"] else ""
                 label = one["answer"] + whose
-                lines.append(_numbers(label, one))
+                lines.append(_numbers(label, one["baseline"], one["logprob"]))
             own = attribute["own"]
             if not own["answer"]:
-                lines.append(_numbers(f"the model itself: {own['text']}", own))
+                label = f"the model itself: {own['text']}"
+                lines.append(_numbers(label, own["baseline"], own["logprob"]))
+        if self.frozen is not None:
+            lines += ["", *_beside(self.frozen)]
         if self.touched is not None:
             lines += ["", "Tokens it touches, each with the length of the change there:"]
             lines += [f"{one.attribute}: {one.marked}" for one in self.touched]
@@ -141,10 +153,20 @@ class Steered:
         return "\n".join(lines)
 
 
-def _numbers(label: str, values: dict[str, Any]) -> str:
-    """A line of the table: log-probabilities before and after, in nats."""
-    before, after = settled(values["baseline"]), settled(values["logprob"])
-    return f"  {label:<24} {before:>8.2f} {after:>8.2f}"
+def _numbers(label: str, *values: float) -> str:
+    """A line of a table: log-probabilities in nats."""
+    return f"  {label:<24}" + "".join(f" {settled(value):>8.2f}" for value in values)
+
+
+def _beside(frozen: "FrozenOutcome") -> list[str]:
+    """Lines of live beside frozen attention patterns."""
+    lines = [frozen.sentence, "log-probability (nats)      before     live   frozen"]
+    for attribute, rows in frozen.table.groupby("attribute", sort=False):
+        lines.append(f"{attribute}:")
+        for row in rows.itertuples():
+            label = f"{row.answer} ({row.city})" if row.city else row.answer
+            lines.append(_numbers(label, row.baseline, row.live, row.frozen))
+    return lines
 
 
 def _edit(arguments: argparse.Namespace) -> "Edit":
@@ -186,6 +208,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
     """Make one edit."""
     from metasae.ravel.masks import find, masked
     from metasae.steering.certainty import certainties
+    from metasae.steering.frozen import with_frozen_attention
     from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
     from metasae.steering.touched import touched_prompts
     from metasae.text.prompts import WORDINGS
@@ -209,7 +232,8 @@ def steer(arguments: argparse.Namespace) -> Steered:
     experiment = lab.experiment(source, target, questions)
     edit = masked(lab, edit, masks, experiment.pieces)
     side_effects = _side_effects(lab, experiment, edit) if edit.options.everywhere else None
-    outcome = experiment.apply(edit)
+    frozen = with_frozen_attention(experiment, edit) if arguments.frozen else None
+    outcome = experiment.apply(edit) if frozen is None else frozen.live
     continuation = None
     if arguments.generate is not None:
         prompt = arguments.prompt or f"{source.about} is".strip()
@@ -223,7 +247,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
     )
     citation = _citation(arguments, lab, outcome, latents)
     touched = touched_prompts(experiment, edit) if arguments.tokens else None
-    return Steered(outcome, unedited, continuation, citation, side_effects, touched)
+    return Steered(outcome, unedited, continuation, citation, side_effects, touched, frozen)
 
 
 def _side_effects(lab: "Lab", experiment: "Experiment", edit: "Edit") -> "SideEffects":
