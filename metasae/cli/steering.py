@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 MOST_TOKENS = 2000
 """Tokens the model is let write."""
 
-WORKBENCH = "http://localhost:8501"
-"""Where the workbench is on a machine that runs it."""
-
 
 def register(add: Add) -> None:
     """Declare the command."""
@@ -130,8 +127,7 @@ class Steered:
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')
             lines.append(f"  unedited, {sure.text}. {sure.note}".rstrip())
             for one in attribute["answers"]:
-                whose = f" ({one['city']})" if one["city"] else ""
-                label = one["answer"] + whose
+                label = _whose(one["answer"], one["city"])
                 lines.append(_numbers(label, one["baseline"], one["logprob"]))
             own = attribute["own"]
             if not own["answer"]:
@@ -153,6 +149,11 @@ class Steered:
         return "\n".join(lines)
 
 
+def _whose(answer: str, city: str) -> str:
+    """An answer with the city it is the fact of, if any."""
+    return f"{answer} ({city})" if city else answer
+
+
 def _numbers(label: str, *values: float) -> str:
     """A line of a table: log-probabilities in nats."""
     return f"  {label:<24}" + "".join(f" {settled(value):>8.2f}" for value in values)
@@ -161,11 +162,13 @@ def _numbers(label: str, *values: float) -> str:
 def _beside(frozen: "FrozenOutcome") -> list[str]:
     """Lines of live beside frozen attention patterns."""
     lines = [frozen.sentence, "log-probability (nats)      before     live   frozen"]
-    for attribute, rows in frozen.table.groupby("attribute", sort=False):
-        lines.append(f"{attribute}:")
-        for row in rows.itertuples():
-            label = f"{row.answer} ({row.city})" if row.city else row.answer
-            lines.append(_numbers(label, row.baseline, row.live, row.frozen))
+    said = ""
+    for row in frozen.table.to_dict("records"):
+        if row["attribute"] != said:
+            said = row["attribute"]
+            lines.append(f"{said}:")
+        label = _whose(row["answer"], row["city"])
+        lines.append(_numbers(label, row["baseline"], row["live"], row["frozen"]))
     return lines
 
 
@@ -275,10 +278,8 @@ def _citation(
     latents: tuple[tuple[int, ...] | None, ...],
 ) -> "Citation | None":
     """What a citation of an outcome needs, where that was asked for."""
-    from urllib.parse import urlencode
-
     from metasae.steering.citation import Citation
-    from metasae.steering.link import steer_query
+    from metasae.steering.link import address, steer_query
     from metasae.steering.questions import split_answers
 
     if not arguments.cite:
@@ -295,4 +296,4 @@ def _citation(
         prompt=arguments.prompt or "",
         answers=split_answers(arguments.answers or ""),
     )
-    return Citation(outcome, lab.weights, f"{WORKBENCH}/?{urlencode(query)}")
+    return Citation(outcome, lab.weights, address(query))

@@ -45,7 +45,7 @@ class ReadText:
         """The latents of one token."""
         return self.latents[self.latents["position"] == position]
 
-    def rows(self, start: bool = False) -> list[dict[str, Any]]:
+    def rows(self, start: bool = False) -> list[dict[Any, Any]]:
         """Each token's row, with its own of ``latents`` under that name.
 
         Args:
@@ -53,7 +53,7 @@ class ReadText:
         """
         what = ["latent", "label", "activation", "density"]
         return [
-            row | {"latents": self.of(row["position"])[what].to_dict("records")}
+            {**row, "latents": self.of(row["position"])[what].to_dict("records")}
             for row in self.tokens.to_dict("records")
             if start or row["position"]
         ]

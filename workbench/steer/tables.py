@@ -14,14 +14,16 @@ from metasae.sources.presets import Opened
 from metasae.sources.spreadsheets import csv_text
 from metasae.sources.versions import EDIT
 from metasae.steering.edits import Edit
+from metasae.steering.link import LinkError
 from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
+from metasae.steering.setting import Setting
 from metasae.text.prompts import wording_of
 from workbench import visitor
 from workbench.allowed import Refused
-from workbench.state import LinkError, Setting, View
+from workbench.state import View
 from workbench.text import share, visible
 
 _PICK = {

@@ -12,8 +12,9 @@ from metasae.exports import reading
 from metasae.lab.lab import Lab
 from metasae.ravel.masks import Mask
 from metasae.sources.files import write_json
+from metasae.steering.setting import Setting
 from tests.metasae.exports.making import KINDS, edited, pair
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer.tables import json_file
 
 
