@@ -41,6 +41,8 @@ def test_what_is_in_a_list(
     values = run(capsys, "list", file)
     assert values["list"] == "Mine"
     latent, swap, elsewhere = values["entries"]
+    for one in values["entries"]:
+        assert set(one) == {"kind", "called", "does", "problem", "link", "place"}
     assert [one["kind"] for one in values["entries"]] == ["latent", "edit", "meta-latent"]
     assert latent["called"].startswith("latent #3") and latent["does"] is None
     pair = open_small.experiment(open_small.subject("Tokyo"), open_small.subject("Paris"))
