@@ -37,11 +37,12 @@ from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.link import edit_to_text
 from metasae.steering.outcome import Outcome
+from metasae.steering.setting import Setting
 from tests.browser.serving import serving
 from tests.guest import Drawn, Guest, Numbers, visit
 from tests.own_cache import own_cache
 from workbench.charts.answers import LOWEST
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer.boxes import shown_strength, with_strength
 
 EVERY = 2.0

@@ -4,12 +4,13 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
+from metasae.steering.edit_words import edit_in_words
 from metasae.steering.outcome import Outcome
+from metasae.steering.setting import Setting
 from workbench import collected, navigation, session, subjects, waiting
 from workbench.announce import announce
 from workbench.frame import begin, failed
 from workbench.shared import meta_titles
-from workbench.state import Setting
 from workbench.steer import (
     beside,
     controls,
@@ -19,7 +20,6 @@ from workbench.steer import (
     reading,
     side_by_side,
 )
-from workbench.steer.boxes import edit_in_words
 from workbench.steer.elsewhere import elsewhere
 from workbench.steer.meta_boxes import meta_boxes
 from workbench.steer.results import TABLES, numbers, pictures, sentences, unedited

@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from metasae.errors import UserError
-from metasae.explorer.explorer import META
+from metasae.explorer import list_contents
 from metasae.explorer.lists import EDIT, LATENT, LONGEST_NAME, MOST, Entry, Listed
 from metasae.lab.lab import Lab
 from metasae.sources.presets import EMBEDDED
@@ -13,8 +13,7 @@ from metasae.steering.link import steer_query
 from workbench import session, shared
 from workbench.files import download, take_in
 from workbench.navigation import LATENTS, METAS, STEER, go, go_to_view
-from workbench.state import View, checked
-from workbench.steer.boxes import edit_in_words
+from workbench.state import View
 from workbench.text import plain
 
 
@@ -136,21 +135,8 @@ def _entries(lab: Lab, listed: Listed) -> None:
 
 def called(lab: Lab, entry: Entry) -> str:
     """What an entry is called; by its number alone where another preset is open."""
-    query = entry.query
-    mine = query.get("preset", str(EMBEDDED.opened)) == str(lab.preset.opened)
-    if entry.kind == EDIT:
-        view = View.from_query(query)
-        words = edit_in_words(view.edit, (), str)
-        return f"{view.setting.source} → {view.setting.target}, {words}"
-    if entry.kind == LATENT:
-        number, width = int(query["latent"]), int(query.get("width", lab.n_latents))
-        explorer = shared.get_explorer(lab)
-        known = mine and width in explorer.widths and number < width
-        name = explorer.named(str(width), number) if known else f"#{number}"
-        return f"latent {name} of {width:,}"
-    number = int(query["meta"])
-    known = mine and number < lab.n_meta
-    return shared.get_explorer(lab).named(META, number) if known else f"meta-latent {number}"
+    mine = entry.preset == lab.preset.opened
+    return list_contents.called(entry, shared.get_explorer(lab) if mine else None)
 
 
 def _open(entry: Entry) -> None:
@@ -160,9 +146,7 @@ def _open(entry: Entry) -> None:
         session.change(replace(View.from_query(entry.query), listed=listed))
         go_to_view(STEER)
         return
-    opened = View.from_query({name: value for name, value in entry.query.items()
-                              if name == "preset"}).setting.preset  # fmt: skip
-    if opened != session.view().setting.preset:
-        session.change_setting(preset=opened)
+    if entry.preset != session.view().setting.preset:
+        session.change_setting(preset=entry.preset)
     place = {name: value for name, value in entry.place if name in ("latent", "meta", "width")}
     go(LATENTS if entry.kind == LATENT else METAS, **place)

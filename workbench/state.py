@@ -5,59 +5,25 @@ downloaded files carry the same dictionary. Nothing here knows Streamlit.
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
-from metasae.errors import UserError
 from metasae.explorer.lists import LONGEST, Listed
-from metasae.sources.presets import EMBEDDED, Opened
-from metasae.sources.versions import LINK
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.link import (
-    VERSION,
-    Latents,
-    LinkError,
+    check_version,
     damaged,
     edit_from_text,
     edit_to_text,
     plain,
     steer_query,
+    text_in,
 )
-from metasae.steering.questions import split_answers
-from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
+from metasae.steering.setting import Setting
 
-_LONGEST_TEXT = 600
 _MOST_STEPS = 200
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is edited and asked: everything an experiment is made of.
-
-    Attributes:
-        preset: what is opened.
-        source, target: a city, any other name, or raw latents as "#12,#45".
-        source_latents, target_latents: the user's choice of the city's latents, or None.
-        wording: in which words the four questions are asked; a link that does not say it means the
-            default.
-        prompt, answers: the user's own question, or empty.
-    """
-
-    preset: Opened = EMBEDDED.opened
-    source: str = "Tokyo"
-    target: str = "Paris"
-    source_latents: Latents | None = None
-    target_latents: Latents | None = None
-    wording: str = DEFAULT_WORDING
-    prompt: str = ""
-    answers: tuple[str, ...] = ()
-
-    def without_question(self) -> "Setting":
-        """The same without the user's own question."""
-        return replace(self, prompt="", answers=())
 
 
 @dataclass(frozen=True)
@@ -174,38 +140,21 @@ class View:
         """
         if not query:
             return cls()
-        version = query.get("v", "1")
-        if not re.fullmatch(r"[1-9]\d{0,8}", str(version)):
-            raise damaged("v", version)
-        if int(version) > LINK.newest:
-            both = f'of version "{version}" and this workbench reads up to {VERSION}'
-            raise LinkError(
-                f"it is {both}",
-                f"This link is {both}: update metasae to follow it; it shows the default instead.",
-            )
-        setting, writing = Setting(), Writing()
+        check_version(query)
+        writing = Writing()
         return cls(
-            setting=Setting(
-                preset=_opened(query),
-                source=_text(query, "source", setting.source),
-                target=_text(query, "target", setting.target),
-                source_latents=_latents(query, "source_latents"),
-                target_latents=_latents(query, "target_latents"),
-                wording=_wording(query),
-                prompt=_text(query, "ask", ""),
-                answers=split_answers(_text(query, "answers", "")),
-            ),
-            edit=edit_from_text(_text(query, "edit", "none")),
-            pinned=edit_from_text(_text(query, "pin", "none")) if "pin" in query else None,
+            setting=Setting.from_query(query),
+            edit=edit_from_text(text_in(query, "edit", "none")),
+            pinned=edit_from_text(text_in(query, "pin", "none")) if "pin" in query else None,
             writing=Writing(
-                prompt=_text(query, "write", ""),
+                prompt=text_in(query, "write", ""),
                 tokens=round(_number(query, "tokens", writing.tokens, 1, 200)),
                 temperature=_number(query, "temperature", writing.temperature, 0, 2),
                 seed=round(_number(query, "seed", writing.seed, 0, 2**31 - 1)),
             ),
             percent=_one_of(query, "units", "nats", "percent"),
             reading=Reading(
-                _text(query, "read", ""),
+                text_in(query, "read", ""),
                 _densest(query),
                 _one_of(query, "start", "hidden", "shown"),
             ),
@@ -252,40 +201,16 @@ class History:
         return History(self.future[0], (*self.past, self.now), self.future[1:])
 
 
-def _text(query: Mapping[str, str], name: str, default: str) -> str:
-    value = query.get(name, default)
-    if not isinstance(value, str):
-        raise damaged(name, value)
-    if len(value) > _LONGEST_TEXT:
-        raise LinkError(f'its "{name}" has {len(value):,} characters, more than {_LONGEST_TEXT}')
-    return value
-
-
-def _opened(query: Mapping[str, str]) -> Opened:
-    text = _text(query, "preset", str(EMBEDDED.opened))
-    try:
-        return Opened.from_text(text)
-    except UserError as error:
-        raise damaged("preset", text) from error
-
-
-def _wording(query: Mapping[str, str]) -> str:
-    text = _text(query, "wording", DEFAULT_WORDING)
-    if text not in WORDINGS:
-        raise damaged("wording", text)
-    return text
-
-
 def _one_of(query: Mapping[str, str], name: str, off: str, on: str) -> bool:
     """Whether a parameter of two words, the first one when left out, is the second one."""
-    text = _text(query, name, off)
+    text = text_in(query, name, off)
     if text not in (off, on):
         raise damaged(name, text)
     return text == on
 
 
 def _densest(query: Mapping[str, str]) -> float | None:
-    text = _text(query, "dense", "")
+    text = text_in(query, "dense", "")
     known = {plain(share): share for share in DENSITIES}
     if text and text not in known:
         raise damaged("dense", text)
@@ -296,36 +221,16 @@ def _listed(query: Mapping[str, str]) -> Listed:
     text = query.get("list", "")
     if not isinstance(text, str) or len(text) > LONGEST:
         raise damaged("list", text)
-    return checked(Listed.from_text(text)) if text else Listed()
-
-
-def checked(listed: Listed) -> Listed:
-    """A list all of whose edits can be shown.
-
-    Raises:
-        LinkError: for one that can't.
-    """
-    for entry in listed.entries:
-        View.from_query(entry.query)
-    return listed
+    return Listed.from_text(text) if text else Listed()
 
 
 def _number(
     query: Mapping[str, str], name: str, default: float, least: float, most: float
 ) -> float:
     try:
-        value = float(_text(query, name, f"{default:g}"))
+        value = float(text_in(query, name, f"{default:g}"))
     except ValueError:
         value = math.nan
     if not least <= value <= most:
         raise damaged(name, query[name])
     return value
-
-
-def _latents(query: Mapping[str, str], name: str) -> Latents | None:
-    if name not in query:
-        return None
-    text = _text(query, name, "")
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})*", text):
-        raise damaged(name, text)
-    return tuple(dict.fromkeys(map(int, text.split("."))))

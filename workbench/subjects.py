@@ -6,10 +6,10 @@ import streamlit as st
 
 from metasae.lab.city_records import CityRecord
 from metasae.lab.lab import Lab
+from metasae.steering.setting import Setting
 from metasae.text.names import one_line
 from metasae.text.prompts import DEFAULT_WORDING
 from workbench import session
-from workbench.state import Setting
 from workbench.text import escape, joined
 
 

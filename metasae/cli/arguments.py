@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from metasae import progress
 from metasae.errors import UserError
+from metasae.sources.presets import Opened
 from metasae.sources.user_presets import preset_of
 from metasae.steering.conditions import Condition
 from metasae.text.prompts import DEFAULT_WORDING, WORDINGS
@@ -227,13 +228,22 @@ def spread_of(arguments: argparse.Namespace, threads: int = 1) -> "Spread | None
 
 def opened_lab(arguments: argparse.Namespace) -> "Lab":
     """The preset a command is about."""
-    from metasae.lab import lab
-
-    return lab.open_lab(preset_of(arguments.preset), progress.to_stream())
+    return _lab_of(arguments.preset)
 
 
 def opened_explorer(arguments: argparse.Namespace) -> "Explorer":
     """The preset a command is about, with evidence and labels."""
+    return explorer_of(arguments.preset)
+
+
+def explorer_of(opened: Opened) -> "Explorer":
+    """A preset, with evidence and labels."""
     from metasae.explorer.explorer import open_explorer
 
-    return open_explorer(opened_lab(arguments))
+    return open_explorer(_lab_of(opened))
+
+
+def _lab_of(opened: Opened) -> "Lab":
+    from metasae.lab import lab
+
+    return lab.open_lab(preset_of(opened), progress.to_stream())

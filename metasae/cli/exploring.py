@@ -1,15 +1,14 @@
-"""Commands that look at latents: take one apart, find some, describe them, draw what they share."""
+"""Commands that look at latents: take one apart, describe them, draw what they share."""
 
 import argparse
+import math
 import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasae import progress
 from metasae.cli.arguments import Add, Written, number, opened_explorer, opened_lab, whole, writable
-from metasae.cli.cities import NameLatents
 from metasae.errors import UserError
 from metasae.sources.files import check_place, json_text, written_whole
 from metasae.sources.user_presets import preset_of
@@ -29,9 +28,9 @@ def register(add: Add) -> None:
     one = add("decompose", decompose, "A latent's meta-latents, and what stands beside it.")
     one.add_argument("latent", type=int, help="its number")
     one.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
-    on_text = add("latents", latents, "Which latents fire on a text, or match a word.")
-    on_text.add_argument("--text", required=True, help="a text, or a word of a label")
-    on_text.add_argument("--width", type=int, help="of the SAE (default: the one taken apart)")
+    one.add_argument(
+        "--try", metavar="TEXT", dest="tried", help="also whether it fires on your own text"
+    )
     labels = add("describe", describe, "Collect where latents fire, and label them.")
     labels.add_argument(
         "--width", type=int, action="append", default=[], metavar="N",
@@ -67,14 +66,49 @@ def register(add: Add) -> None:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """One latent on a text.
+
+    Attributes:
+        table: columns position, token, activation.
+        sentence: on how much of it it fires.
+    """
+
+    typed: str
+    table: "pd.DataFrame"
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        tokens = self.table.to_dict("records")
+        return {"text": self.typed, "sentence": self.sentence, "tokens": tokens}
+
+    def lines(self) -> list[str]:
+        """As lines to read."""
+        values = [
+            "no latent is read" if math.isnan(one) else f"{one:6.1f}"
+            for one in self.table["activation"]
+        ]
+        tokens = map(repr, self.table["token"])
+        rows = [f"{one:>14}  {value}" for one, value in zip(tokens, values, strict=True)]
+        return [f"“{self.typed}”: {self.sentence}", *rows]
+
+
+@dataclass(frozen=True)
 class Decomposed:
-    """One latent, taken apart."""
+    """One latent, taken apart.
+
+    Attributes:
+        tried: the latent on a text, where that was asked for.
+    """
 
     page: "LatentPage"
+    tried: Tried | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """See `arguments.Result`."""
-        return self.page.to_dict()
+        tried = {} if self.tried is None else {"tried": self.tried.to_dict()}
+        return self.page.to_dict() | tried
 
     def text(self) -> str:
         """See `arguments.Result`."""
@@ -92,45 +126,8 @@ class Decomposed:
         ]
         promoted, _ = page.vocabulary_ends
         lines.append(f"  promotes {' '.join(map(repr, promoted['token'][:6]))}")
+        lines += [] if self.tried is None else self.tried.lines()
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class FoundLatents:
-    """Latents that fire on a text, and those whose label or words match it.
-
-    Attributes:
-        firing: columns position, token, latent, activation, label.
-        matching: columns index, label, why.
-        name: the text as a name, where the open SAE is asked and it is short enough.
-    """
-
-    typed: str
-    width: int
-    firing: "pd.DataFrame"
-    matching: "pd.DataFrame"
-    name: "NameLatents | None"
-
-    def to_dict(self) -> dict[str, Any]:
-        """See `arguments.Result`."""
-        return {
-            "text": self.typed,
-            "width": self.width,
-            "firing": self.firing.to_dict("records"),
-            "matching": self.matching.to_dict("records"),
-            "as_name": None if self.name is None else self.name.to_dict(),
-        }
-
-    def text(self) -> str:
-        """See `arguments.Result`."""
-        lines = [
-            f"{row.token!r:>14}  {row.activation:6.1f}  latent {row.latent}: {row.label}"
-            for row in self.firing.itertuples()
-        ]
-        lines += [f"{row.why}: latent {row[1]}: {row.label}" for row in self.matching.itertuples()]
-        if self.name is not None and self.name.record.latents:
-            lines += ["As a name, in neutral contexts:", *self.name.lines()]
-        return "\n".join(lines) or "Nothing fires and no label matches."
 
 
 @dataclass(frozen=True)
@@ -219,25 +216,15 @@ class DrawnFile:
 def decompose(arguments: argparse.Namespace) -> Decomposed:
     """Take one latent apart."""
     from metasae.explorer.latent_page import LatentPage
+    from metasae.explorer.token_table import fires_in_words, latent_on
 
     explorer = opened_explorer(arguments)
     width = explorer.lab.n_latents if arguments.width is None else arguments.width
-    return Decomposed(LatentPage(explorer, width, arguments.latent))
-
-
-def latents(arguments: argparse.Namespace) -> FoundLatents:
-    """Find latents by a text."""
-    explorer = opened_explorer(arguments)
-    lab = explorer.lab
-    width = lab.n_latents if arguments.width is None else arguments.width
-    firing = explorer.firing_on(width, arguments.text)
-    named = None
-    if width == lab.n_latents:
-        with suppress(UserError):  # a text too long to be a name
-            named = NameLatents(explorer, lab.names.record(arguments.text))
-    return FoundLatents(
-        arguments.text, width, firing, explorer.find(str(width), arguments.text), named
-    )
+    page, typed = LatentPage(explorer, width, arguments.latent), arguments.tried
+    if typed is None:
+        return Decomposed(page)
+    table = latent_on(explorer, width, page.latent, typed)
+    return Decomposed(page, Tried(typed, table, fires_in_words(table)))
 
 
 def describe(arguments: argparse.Namespace) -> Described:

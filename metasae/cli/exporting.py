@@ -132,17 +132,17 @@ def _thing(arguments: argparse.Namespace) -> object:
 
     if arguments.search is not None:
         return SearchPage.read(arguments.search)
-    values = None if arguments.edit is None else reading.read_edit(arguments.edit)
+    file = None if arguments.edit is None else reading.read_edit(arguments.edit)
     mask = None if arguments.mask is None else find(arguments.mask)
-    opened = arguments.preset if values is None else reading.preset_in(values, arguments.edit)
+    opened = arguments.preset if file is None else file.preset
     numbers = [
         None if text in (None, ALL) else tuple(ids(text))
         for text in (arguments.latents, arguments.meta_latents)
     ]
     start = None if arguments.graph is None else tuple(ids(arguments.graph))
     lab = open_lab(preset_of(opened), progress.to_stream())
-    if values is not None:
-        return reading.edit_in(lab, values, arguments.edit)
+    if file is not None:
+        return reading.edit_in(lab, file)
     if mask is not None and arguments.source is not None:
         return reading.mask_on(lab, mask, arguments.source, arguments.target)
     if arguments.to == "huggingface":

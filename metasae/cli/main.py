@@ -16,12 +16,14 @@ from metasae.cli import (
     cities,
     exploring,
     exporting,
+    listing,
     ravelling,
     scoring,
     searching,
     serving,
     steering,
     studying,
+    texts,
     training,
 )
 from metasae.cli.arguments import Command
@@ -31,8 +33,8 @@ from metasae.sources.presets import EMBEDDED, Opened
 from metasae.version import __version__
 
 _GROUPS = (
-    serving, about, training, cities, exploring, scoring, steering, searching, studying,
-    ravelling, exporting,
+    serving, about, training, cities, exploring, texts, listing, scoring, steering, searching,
+    studying, ravelling, exporting,
 )  # fmt: skip
 
 _TALKATIVE = ("transformers", "huggingface_hub", "sae_lens", "transformer_lens", "datasets", "ray")

@@ -27,15 +27,13 @@ if TYPE_CHECKING:
     from metasae.steering.citation import Citation
     from metasae.steering.edits import Edit
     from metasae.steering.experiment import Experiment
+    from metasae.steering.frozen import FrozenOutcome
     from metasae.steering.outcome import Outcome
     from metasae.steering.side_by_side import SideBySide
     from metasae.steering.touched import TouchedPrompt
 
 MOST_TOKENS = 2000
 """Tokens the model is let write."""
-
-WORKBENCH = "http://localhost:8501"
-"""Where the workbench is on a machine that runs it."""
 
 
 def register(add: Add) -> None:
@@ -68,6 +66,10 @@ def register(add: Add) -> None:
         help="also make it in another SAE of the preset, or in another preset, and compare",
     )  # fmt: skip
     command.add_argument(
+        "--frozen", action="store_true",
+        help="also the same edit with every attention pattern above the hook as it is without it",
+    )  # fmt: skip
+    command.add_argument(
         "--everywhere", action="store_true",
         help="remove or scale in every latent that has the meta-latents, at every position, and "
         "say what else that changes; keeps what the meta-SAE leaves unexplained",
@@ -94,6 +96,7 @@ class Steered:
         unedited: how sure the model is of its answers before the edit.
         side_effects: what an edit in every latent changes elsewhere.
         touched: which tokens the edit touches.
+        frozen: the same edit with attention patterns frozen.
         beside: the same in another SAE or model.
     """
 
@@ -103,6 +106,7 @@ class Steered:
     citation: "Citation | None" = None
     side_effects: "SideEffects | None" = None
     touched: "tuple[TouchedPrompt, ...] | None" = None
+    frozen: "FrozenOutcome | None" = None
     beside: "SideBySide | None" = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,6 +115,8 @@ class Steered:
         values["unedited"] = [one.to_dict() for one in self.unedited]
         if self.continuation is not None:
             values["continuation"] = self.continuation
+        if self.frozen is not None:
+            values["frozen"] = self.frozen.to_dict()
         if self.touched is not None:
             values["touched"] = [asdict(one) for one in self.touched]
         if self.beside is not None:
@@ -131,17 +137,19 @@ class Steered:
             lines.append(f'{attribute["attribute"]}: "{attribute["prompt"]} …"')
             lines.append(f"  unedited, {sure.text}. {sure.note}".rstrip())
             for one in attribute["answers"]:
-                whose = f" ({one['city']})" if one["city"] else ""
-                label = one["answer"] + whose
-                lines.append(_numbers(label, one))
+                label = _whose(one["answer"], one["city"])
+                lines.append(_numbers(label, one["baseline"], one["logprob"]))
             own = attribute["own"]
             if not own["answer"]:
-                lines.append(_numbers(f"the model itself: {own['text']}", own))
+                label = f"the model itself: {own['text']}"
+                lines.append(_numbers(label, own["baseline"], own["logprob"]))
+        if self.frozen is not None:
+            lines += ["", *_frozen_lines(self.frozen)]
         if self.touched is not None:
             lines += ["", "Tokens it touches, each with the length of the change there:"]
             lines += [f"{one.attribute}: {one.marked}" for one in self.touched]
         if self.beside is not None:
-            lines += ["", *_beside_lines(self.beside)]
+            lines += ["", *_compared(self.beside)]
         if self.continuation is not None:
             prompt = self.continuation["prompt"]
             lines += ["", f"before: {prompt}{self.continuation['before']}"]
@@ -153,7 +161,30 @@ class Steered:
         return "\n".join(lines)
 
 
-def _beside_lines(found: "SideBySide") -> list[str]:
+def _whose(answer: str, city: str) -> str:
+    """An answer with the city it is the fact of, if any."""
+    return f"{answer} ({city})" if city else answer
+
+
+def _numbers(label: str, *values: float) -> str:
+    """A line of a table: log-probabilities in nats."""
+    return f"  {label:<24}" + "".join(f" {settled(value):>8.2f}" for value in values)
+
+
+def _frozen_lines(frozen: "FrozenOutcome") -> list[str]:
+    """Lines of live beside frozen attention patterns."""
+    lines = [frozen.sentence, "log-probability (nats)      before     live   frozen"]
+    said = ""
+    for row in frozen.table.to_dict("records"):
+        if row["attribute"] != said:
+            said = row["attribute"]
+            lines.append(f"{said}:")
+        label = _whose(row["answer"], row["city"])
+        lines.append(_numbers(label, row["baseline"], row["live"], row["frozen"]))
+    return lines
+
+
+def _compared(found: "SideBySide") -> list[str]:
     """What is written of a comparison: what it is, in words, and every answer's change in both."""
     there = found.there.provenance
     lines = [f"Beside it, in {there.sae} of {there.model}:", *found.sentences]
@@ -164,12 +195,6 @@ def _beside_lines(found: "SideBySide") -> list[str]:
         moves = (settled(one) for one in (here, here + row["difference"]))
         lines.append(f"  {answer:<33} " + " ".join(f"{one:>8.2f}" for one in moves))
     return lines
-
-
-def _numbers(label: str, values: dict[str, Any]) -> str:
-    """A line of the table: log-probabilities before and after, in nats."""
-    before, after = settled(values["baseline"]), settled(values["logprob"])
-    return f"  {label:<24} {before:>8.2f} {after:>8.2f}"
 
 
 def _edit(arguments: argparse.Namespace) -> "Edit":
@@ -212,6 +237,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
     from metasae.lab.other_sae import asked_in, opened_beside
     from metasae.ravel.masks import find, masked
     from metasae.steering.certainty import certainties
+    from metasae.steering.frozen import with_frozen_attention
     from metasae.steering.questions import CUSTOM, Answer, Question, split_answers
     from metasae.steering.side_by_side import side_by_side
     from metasae.steering.touched import touched_prompts
@@ -236,7 +262,8 @@ def steer(arguments: argparse.Namespace) -> Steered:
     experiment = lab.experiment(source, target, questions)
     edit = masked(lab, edit, masks, experiment.pieces)
     side_effects = _side_effects(lab, experiment, edit) if edit.options.everywhere else None
-    outcome = experiment.apply(edit)
+    frozen = with_frozen_attention(experiment, edit) if arguments.frozen else None
+    outcome = experiment.apply(edit) if frozen is None else frozen.live
     continuation = None
     if arguments.generate is not None:
         prompt = arguments.prompt or f"{source.about} is".strip()
@@ -254,7 +281,7 @@ def steer(arguments: argparse.Namespace) -> Steered:
     if arguments.beside is not None:
         there = asked_in(opened_beside(lab, arguments.beside, progress.to_stream()), experiment)
         beside = side_by_side(experiment, there, edit)
-    return Steered(outcome, unedited, continuation, citation, side_effects, touched, beside)
+    return Steered(outcome, unedited, continuation, citation, side_effects, touched, frozen, beside)
 
 
 def _side_effects(lab: "Lab", experiment: "Experiment", edit: "Edit") -> "SideEffects":
@@ -282,10 +309,8 @@ def _citation(
     latents: tuple[tuple[int, ...] | None, ...],
 ) -> "Citation | None":
     """What a citation of an outcome needs, where that was asked for."""
-    from urllib.parse import urlencode
-
     from metasae.steering.citation import Citation
-    from metasae.steering.link import steer_query
+    from metasae.steering.link import address, steer_query
     from metasae.steering.questions import split_answers
 
     if not arguments.cite:
@@ -302,4 +327,4 @@ def _citation(
         prompt=arguments.prompt or "",
         answers=split_answers(arguments.answers or ""),
     )
-    return Citation(outcome, lab.weights, f"{WORKBENCH}/?{urlencode(query)}")
+    return Citation(outcome, lab.weights, address(query))

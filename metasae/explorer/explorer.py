@@ -210,13 +210,31 @@ class Explorer:
         made = self.lab.provenance
         return corrections.load_corrections(self.lab.preset, made.sae, made.meta_sae)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of every kind of label how many latents or meta-latents there are."""
+        return {META: self.lab.n_meta} | {str(width): width for width in self.widths}
+
+    def check(self, kind: str, index: int) -> None:
+        """Refuse a latent or meta-latent that isn't there.
+
+        Raises:
+            UserError: for it, or a width there is none of.
+        """
+        if index < self.sizes.get(kind, 0):
+            return
+        if kind == META:
+            self.lab.decomposition.check_meta(index)
+        else:
+            self.decomposition(int(kind)).check(index)
+
     def check_labels(self, labels: Corrections) -> None:
         """Refuse labels of what isn't there.
 
         Raises:
             UserError: for a width there is none of, or a latent or meta-latent out of range.
         """
-        sizes = {META: self.lab.n_meta} | {str(width): width for width in self.widths}
+        sizes = self.sizes
         for kind, group in labels.labels.items():
             if kind not in sizes:
                 raise UserError(f'These labels are about an SAE of "{kind}" latents; none is here.')

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -17,7 +18,16 @@ from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
 from metasae.sources.spreadsheets import csv_text
 from metasae.sources.versions import LIST
-from metasae.steering.link import damaged, edit_from_text
+from metasae.steering.edits import Edit
+from metasae.steering.link import (
+    LONGEST_TEXT,
+    LinkError,
+    address,
+    check_version,
+    damaged,
+    edit_from_text,
+)
+from metasae.steering.setting import Setting
 
 MOST = 60
 """Entries of a list."""
@@ -47,11 +57,11 @@ _WORDS = frozenset(
 )
 """Query parameters of what can be in a list."""
 
-_LONGEST_VALUE = 600
-"""Characters of one of them, as in any link."""
-
 LATENT, META, EDIT = "latent", "meta-latent", "edit"
 """Kinds of entries."""
+
+_PAGES = {LATENT: "latents", META: "meta-latents", EDIT: ""}
+"""Last part of the address of the page that opens each."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +83,47 @@ class Entry:
         """
         entry = Entry(tuple(sorted(query.items())))
         for name, value in query.items():
-            if name not in _WORDS or len(value) > _LONGEST_VALUE:
+            if name not in _WORDS or len(value) > LONGEST_TEXT:
                 raise damaged("list", f"{name}={value}")
-        if "preset" in query:
-            Opened.from_text(query["preset"])
+        check_version(query)
         for name in ("latent", "meta", "width"):
             if name in query and not re.fullmatch(r"\d{1,9}", query[name]):
                 raise damaged(name, query[name])
-        if entry.kind == EDIT:
-            edit_from_text(query.get("edit", "none"))
+        _ = entry.kind, entry.setting, entry.edit
         return entry
 
     @property
     def query(self) -> dict[str, str]:
         """See ``place``."""
         return dict(self.place)
+
+    @property
+    def setting(self) -> Setting:
+        """What an edit is made in; of anything else only the preset is said.
+
+        Raises:
+            LinkError: when it is damaged.
+        """
+        return Setting.from_query(self.query)
+
+    @property
+    def preset(self) -> Opened:
+        """What it is of."""
+        return self.setting.preset
+
+    @property
+    def edit(self) -> Edit:
+        """The edit; `NO_EDIT` of anything else.
+
+        Raises:
+            UserError: when it is damaged.
+        """
+        return edit_from_text(self.query.get("edit", "none"))
+
+    @property
+    def link(self) -> str:
+        """Its link, to a workbench on this machine."""
+        return address(self.query, _PAGES[self.kind])
 
     @property
     def kind(self) -> str:
@@ -193,7 +229,24 @@ class Listed:
                 for row in values["entries"]
             ]
             return Listed(values["list"], tuple(entries))
+        except LinkError as error:
+            raise UserError(
+                f"This list can't be shown: {error.reason}; choose another one."
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                "This file is no list that the workbench wrote; choose one downloaded here."
+                "This file is no list that the workbench wrote; choose a JSON file downloaded "
+                "under “Your list”."
             ) from error
+
+    @staticmethod
+    def read(path: Path) -> "Listed":
+        """The list of a file; see `from_json`.
+
+        Raises:
+            UserError: when it can't be read, or is none.
+        """
+        try:
+            return Listed.from_json(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"{path} can't be read ({error.strerror}).") from error

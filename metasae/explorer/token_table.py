@@ -4,8 +4,9 @@ Log-probabilities are in nats.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -43,6 +44,19 @@ class ReadText:
     def of(self, position: int) -> pd.DataFrame:
         """The latents of one token."""
         return self.latents[self.latents["position"] == position]
+
+    def rows(self, start: bool = False) -> list[dict[Any, Any]]:
+        """Each token's row, with its own of ``latents`` under that name.
+
+        Args:
+            start: with the start token.
+        """
+        what = ["latent", "label", "activation", "density"]
+        return [
+            {**row, "latents": self.of(row["position"])[what].to_dict("records")}
+            for row in self.tokens.to_dict("records")
+            if start or row["position"]
+        ]
 
 
 def read_text(
@@ -139,4 +153,21 @@ def latent_on(explorer: Explorer, width: int, latent: int, typed: str) -> pd.Dat
             "token": [model.decode(one) for one in ids[1:]],
             "activation": value[1:].tolist(),
         }
+    )
+
+
+def fires_in_words(table: pd.DataFrame, shown: Callable[[str], str] = str.strip) -> str:
+    """On how much of a text one latent fires, in a sentence.
+
+    Args:
+        table: see `latent_on`.
+        shown: how a token is written.
+    """
+    value = table["activation"].fillna(0.0)
+    if not value.any():
+        return "It is silent on all of it."
+    best = int(value.to_numpy().argmax())
+    return (
+        f"It fires on {(value > 0).sum()} of {len(table)} tokens, most strongly "
+        f"({value.iloc[best]:.1f}) on “{shown(str(table['token'].iloc[best]))}”."
     )

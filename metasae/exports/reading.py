@@ -1,9 +1,5 @@
-"""What a command exports: an edit from its file, a mask on a pair, directions by number.
+"""What a command exports: an edit from its file, a mask on a pair, directions by number."""
 
-An edit's file is the JSON that is downloaded on Steer or that ``steer --json`` prints.
-"""
-
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +8,12 @@ from metasae.exports.edited import Edited
 from metasae.lab.lab import Lab
 from metasae.ravel.masks import Mask, masked
 from metasae.sources.files import read_json
-from metasae.sources.presets import Opened
-from metasae.sources.versions import EDIT
-from metasae.steering.edits import NO_EDIT, Edit
-from metasae.steering.provenance import WEIGHTS
-from metasae.steering.questions import Answer, Question, Subject
+from metasae.steering.edit_file import EditFile, Side
+from metasae.steering.edits import NO_EDIT
+from metasae.steering.questions import Subject
 
 
-def read_edit(path: Path) -> Mapping[str, Any]:
+def read_edit(path: Path) -> EditFile:
     """What an edit's file holds.
 
     Raises:
@@ -27,12 +21,9 @@ def read_edit(path: Path) -> Mapping[str, Any]:
     """
     values = json_object(path, _no_edit(path))
     try:
-        EDIT.check(values, str(path))
+        return EditFile.of(values, str(path))
     except ValueError as error:
         raise _no_edit(path) from error
-    if "edit" not in values:
-        raise _no_edit(path)
-    return values
 
 
 def json_object(path: Path, otherwise: UserError) -> dict[str, Any]:
@@ -55,54 +46,21 @@ def json_object(path: Path, otherwise: UserError) -> dict[str, Any]:
     return values
 
 
-def preset_in(values: Mapping[str, Any], path: Path) -> Opened:
-    """The preset that an edit's file was made with.
-
-    Raises:
-        UserError: when it says none.
-    """
-    if not isinstance(values.get("preset"), str):
-        raise _no_edit(path)
-    return Opened.from_text(values["preset"])
-
-
-def edit_in(lab: Lab, values: Mapping[str, Any], path: Path) -> Edited:
+def edit_in(lab: Lab, file: EditFile) -> Edited:
     """The edit of a file, on the pair and in the questions it was made in.
 
     Raises:
-        UserError: when the file is damaged, or was made with other weights than are open.
+        UserError: when it was made with other weights than are open.
     """
-    try:
-        made_with = {name: str(values[name]) for name in WEIGHTS}
-        edit = Edit.from_dict(values["edit"])
-        questions = [
-            Question(
-                str(one["attribute"]),
-                str(one["prompt"]),
-                tuple(_answer(answer) for answer in one["answers"]),
-            )
-            for one in values["attributes"]
-        ]
-        sides = [
-            (str(values[side]["label"]), tuple(map(int, values[side]["latents"])))
-            for side in ("source", "target")
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _no_edit(path) from error
-    if other := lab.provenance.other_than(made_with):
+    if other := lab.provenance.other_than(file.made_with):
         raise UserError(f"{other}; open that one first.")
-    source, target = (_subject(lab, *side) for side in sides)
-    return Edited(lab, lab.experiment(source, target, questions), edit)
+    source, target = (_subject(lab, side) for side in (file.source, file.target))
+    return Edited(lab, lab.experiment(source, target, file.questions), file.edit)
 
 
-def _answer(values: Mapping[str, Any]) -> Answer:
-    city = str(values["city"])
-    return Answer(tuple(city.split(", ")) if city else (), str(values["answer"]))
-
-
-def _subject(lab: Lab, label: str, latents: tuple[int, ...]) -> Subject:
-    subject = lab.subject(label)
-    return subject if subject.latents == latents else lab.subject(label, latents)
+def _subject(lab: Lab, side: Side) -> Subject:
+    subject = lab.subject(side.label)
+    return subject if subject.latents == side.latents else lab.subject(side.label, side.latents)
 
 
 def mask_on(lab: Lab, mask: Mask, source: str, target: str) -> Edited:

@@ -7,6 +7,7 @@ Shapes: A answers of all questions, in their order.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from jaxtyping import Float
@@ -60,6 +61,14 @@ class FrozenOutcome:
         said += [f"Not any more: {', '.join(lost)}."] if lost else []
         said += [f"With frozen ones alone: {', '.join(more)}."] if more else []
         return " ".join(said)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {
+            "sentence": self.sentence,
+            "moved": list(self.moved),
+            "answers": self.table.to_dict("records"),
+        }
 
 
 def with_frozen_attention(experiment: Experiment, edit: Edit) -> FrozenOutcome:

@@ -4,8 +4,9 @@ Written here, so that the library can name a link too; `workbench.state` reads t
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 from metasae.errors import UserError
 from metasae.sources.presets import EMBEDDED, Opened
@@ -15,6 +16,12 @@ from metasae.steering.edits import NO_EDIT, Edit, MetaLatentEdit, edit_of_kind
 from metasae.text.prompts import DEFAULT_WORDING
 
 VERSION = str(LINK.newest)
+
+LONGEST_TEXT = 600
+"""Characters of one thing that a link says."""
+
+WORKBENCH = "http://localhost:8501"
+"""Where the workbench is on a machine that runs it."""
 
 Latents = tuple[int, ...]
 
@@ -66,6 +73,15 @@ def steer_query(
         query["ask"] = prompt
         query["answers"] = ",".join(answers)
     return query
+
+
+def address(query: Mapping[str, str], page: str = "") -> str:
+    """The link of a query, to a workbench on this machine.
+
+    Args:
+        page: the last part of its address; empty for Steer.
+    """
+    return f"{WORKBENCH}/{page}?{urlencode(query)}"
 
 
 def edit_to_text(edit: Edit) -> str:
@@ -131,3 +147,34 @@ def quoted(text: object) -> str:
 def damaged(name: str, value: object) -> LinkError:
     """The error for a parameter that can't be read."""
     return LinkError(f'"{quoted(value)}" can\'t be read as its "{name}"')
+
+
+def text_in(query: Mapping[str, str], name: str, default: str) -> str:
+    """What a link says under a name.
+
+    Raises:
+        LinkError: when that is no text, or too long.
+    """
+    value = query.get(name, default)
+    if not isinstance(value, str):
+        raise damaged(name, value)
+    if len(value) > LONGEST_TEXT:
+        raise LinkError(f'its "{name}" has {len(value):,} characters, more than {LONGEST_TEXT}')
+    return value
+
+
+def check_version(query: Mapping[str, str]) -> None:
+    """See that a link can be read.
+
+    Raises:
+        LinkError: when a newer version of this package wrote it, or it says no version.
+    """
+    version = query.get("v", "1")
+    if not re.fullmatch(r"[1-9]\d{0,8}", str(version)):
+        raise damaged("v", version)
+    if int(version) > LINK.newest:
+        both = f'of version "{version}" and this workbench reads up to {VERSION}'
+        raise LinkError(
+            f"it is {both}",
+            f"This link is {both}: update metasae to follow it; it shows the default instead.",
+        )

@@ -45,6 +45,7 @@ from metasae.search.variants import Reached, Variant
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED, PRESETS
 from metasae.steering.edits import Edit, MetaLatentEdit
+from metasae.steering.setting import Setting
 from metasae.text.prompts import WORDINGS
 from metasae.training.meta_sae import RECIPE
 from metasae.training.meta_sae_run import make
@@ -67,7 +68,7 @@ from tests.small_models import small_gpt2
 from workbench import shared
 from workbench.enumerate.choose import from_query, to_query
 from workbench.explore.place import Place
-from workbench.state import Setting, View, Writing
+from workbench.state import View, Writing
 from workbench.steer.tables import csv_file, json_file, view_from_json
 
 PRECISION = "metasae.training.meta_sae_run.fast_dtype"
@@ -102,6 +103,7 @@ def test_a_shape_tells_a_renamed_key_another_type_and_a_missing_key() -> None:
 
 PAIR = ("--source", "Tokyo", "--target", "Paris")
 STEER = ("steer", *PAIR)
+ON_TEXT = ("latents", "--text", "She flew to Tokyo")
 
 WORDS: dict[str, tuple[str, ...]] = {
     "info": ("info",),
@@ -109,8 +111,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "city": ("city", "Tokyo"),
     "decompose": ("decompose", "229"),
     "decompose-width": ("decompose", "5", "--width", "576"),
-    "latents-text": ("latents", "--text", "She flew to Tokyo"),
+    "latents-text": ON_TEXT,
     "latents-word": ("latents", "--text", "Tokyo", "--width", "576"),
+    "latents-tokens": (*ON_TEXT, "--token-by-token", "--densest", "0.1", "--start-token"),
+    "decompose-try": ("decompose", "229", "--try", "She flew to Tokyo"),
+    "steer-frozen": (*STEER, "--swap", "--frozen"),
     "steer-swap": (*STEER, "--swap"),
     "steer-edit": (*STEER, "--strength", "{meta}=0.5", "--keep-residual", "--position", "all"),
     "steer-generate": (*STEER, "--remove", "{meta}", "--generate", "3"),

@@ -14,10 +14,12 @@ from metasae.lab import weights
 from metasae.lab.lab import Lab
 from metasae.steering.citation import Citation
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
+from metasae.steering.link import edit_to_text
 from metasae.steering.nats import nats
 from metasae.steering.provenance import Weights
+from metasae.steering.setting import Setting
 from tests.pages.opening import open_page, until
-from workbench.state import Setting, View, edit_to_text
+from workbench.state import View
 from workbench.steer import citing
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -16,9 +16,9 @@ from metasae.search.spec import Spec
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.sources.presets import EMBEDDED
 from metasae.steering.edits import Edit
+from metasae.steering.link import edit_to_text
 from tests.pages.opening import open_page
 from workbench.enumerate import pair, searches, tables
-from workbench.state import edit_to_text
 from workbench.text import escape
 
 pytestmark = pytest.mark.timeout(300)

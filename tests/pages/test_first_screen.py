@@ -14,12 +14,12 @@ from metasae.sources.presets import Opened
 from metasae.steering.certainty import percent
 from metasae.steering.edits import NO_EDIT
 from metasae.steering.experiment import Experiment
+from metasae.steering.link import edit_to_text
 from tests.pages.opening import open_page as opened
 from tests.pages.opening import query, until
 from workbench import shared
 from workbench.glossary import TERMS
 from workbench.open_line import in_words
-from workbench.state import edit_to_text
 
 PAGES = (
     "steer", "enumerate", "latents", "meta_latents", "graph", "studies", "ravel", "train",

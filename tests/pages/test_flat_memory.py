@@ -17,11 +17,11 @@ from metasae.progress import Progress
 from metasae.search import exhaustive
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
+from metasae.steering.setting import Setting
 from tests.pages.opening import open_page, until
 from workbench import shared, state
 from workbench.lessons import asking
 from workbench.limits import Limit
-from workbench.state import Setting
 from workbench.steer import experiments
 
 KEPT, CLICKS = 3, 12

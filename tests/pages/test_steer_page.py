@@ -24,13 +24,14 @@ from metasae.sources.presets import Opened
 from metasae.steering.certainty import certainties
 from metasae.steering.edits import Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.experiment import Experiment
+from metasae.steering.link import edit_to_text
 from metasae.steering.outcome import Outcome
 from metasae.steering.own_words import OwnWord
 from metasae.text.prompts import WORDINGS
 from tests.pages.opening import open_page as opened
 from tests.pages.opening import query, until
 from workbench import shared
-from workbench.state import View, edit_to_text
+from workbench.state import View
 from workbench.steer import experiments, extras
 from workbench.steer.results import TABLES
 from workbench.steer.tables import json_file

@@ -2,13 +2,10 @@
 
 import re
 
-import pytest
-
 from metasae.steering.edit_space import Piece
-from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.edits import NO_EDIT, EditOptions, LatentSwap, MetaLatentEdit
 from workbench.steer.boxes import (
     box_name,
-    edit_in_words,
     is_changed,
     shown_strength,
     sorted_out,
@@ -55,31 +52,6 @@ def test_one_box_changes_one_strength() -> None:
 def test_after_a_swap_the_other_boxes_stay_as_shown() -> None:
     edit = with_strength(LatentSwap(), PIECES, BY_META[2], 1.0)
     assert edit == MetaLatentEdit(((1, 0.0), (3, 0.0), (5, 1.0), (6, 1.0), (7, 1.0)))
-
-
-@pytest.mark.parametrize(
-    "edit, words",
-    [
-        (NO_EDIT, "no edit"),
-        (LatentSwap(options=EditOptions(position="all")), "latent swap; at every position"),
-        (LatentSwap(options=EditOptions("hundredfold", keep_residual=True)), "latent swap"),
-        (MetaLatentEdit(((1, 0.0), (5, 1.0))), "without “Japan, Japanese”, with “France, French”"),
-        (MetaLatentEdit(((2, -0.5), (6, 0.5))), "with “Europe” ×0.5, “yen, Nikkei” ×−0.5"),
-        (
-            MetaLatentEdit(((99, 1.0),), options=EditOptions(keep_error=False)),
-            "meta-latent 99 ×1; SAE error dropped",
-        ),
-        (
-            MetaLatentEdit(
-                ((1, 0.0), (5, 1.0)),
-                options=EditOptions("everywhere", keep_residual=True, position="all"),
-            ),
-            "without “Japan, Japanese”; in every latent; residual kept; at every position",
-        ),
-    ],
-)
-def test_an_edit_in_words(edit: Edit, words: str) -> None:
-    assert edit_in_words(edit, PIECES, TITLES.__getitem__) == words
 
 
 def test_what_is_unclear_and_weak_is_folded_away() -> None:

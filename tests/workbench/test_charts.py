@@ -16,6 +16,7 @@ from metasae.sources import cache
 from metasae.sources.presets import EMBEDDED, Opened
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
 from metasae.steering.outcome import Outcome
+from metasae.steering.setting import Setting
 from metasae.text.prompts import WORDINGS
 from tests.builders import one_sentence
 from tests.drawn import text_places
@@ -23,7 +24,7 @@ from workbench.charts import answers
 from workbench.charts.answers import LOWEST, answers_spec, question_text, whose
 from workbench.charts.combinations import leads_chart
 from workbench.charts.ink import DARK, LIGHT, Ink
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer.results import bystander
 from workbench.steer.tables import (
     answers_table,

@@ -16,11 +16,11 @@ from metasae.lab.lab import Lab
 from metasae.progress import Progress
 from metasae.sources.presets import Opened, Preset
 from metasae.steering.edits import NO_EDIT
+from metasae.steering.setting import Setting
 from workbench import guests, shared, visitor
 from workbench.background import Work
 from workbench.guests import Guest
 from workbench.limits import Limit
-from workbench.state import Setting
 from workbench.steer import experiments
 
 

@@ -18,19 +18,17 @@ from metasae.steering.edits import (
     MetaLatentEdit,
     edit_of_kind,
 )
-from metasae.steering.link import LinkError, steer_query
+from metasae.steering.link import LinkError, edit_from_text, edit_to_text, steer_query
 from metasae.steering.questions import split_answers
+from metasae.steering.setting import Setting
 from metasae.text.prompts import WORDINGS
 from tests.strategies import HUNDREDTHS, edits
 from workbench.state import (
     DENSITIES,
     History,
     Reading,
-    Setting,
     View,
     Writing,
-    edit_from_text,
-    edit_to_text,
     names_from_text,
     names_to_text,
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from metasae.lab.lab import Lab
-from workbench.state import Setting
+from metasae.steering.setting import Setting
 from workbench.subjects import marked, unknown_facts, warning
 
 

@@ -7,11 +7,11 @@ import streamlit as st
 
 from metasae.search.spec import Spec
 from metasae.search.variants import WIDE
+from metasae.steering.edit_words import options_in_words
 from metasae.steering.edits import Edit
+from metasae.steering.setting import Setting
 from metasae.text.prompts import QUESTIONS
 from workbench import edit_options
-from workbench.state import Setting
-from workbench.steer.boxes import options_in_words
 from workbench.text import escape
 from workbench.wording import wording_picker
 

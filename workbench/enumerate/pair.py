@@ -13,6 +13,7 @@ from metasae.search.job import Job
 from metasae.search.pairs_job import PairsJob
 from metasae.search.report import Assessment
 from metasae.search.summary import Summary
+from metasae.steering.edit_words import edit_in_words
 from metasae.steering.edits import Edit
 from workbench import session, shared, visitor
 from workbench.charts.combinations import MOST_POINTS, PICKED, leads_chart
@@ -24,7 +25,6 @@ from workbench.files import download
 from workbench.frame import failed, ink
 from workbench.navigation import STEER, go_to_view
 from workbench.picking import choose_point
-from workbench.steer.boxes import edit_in_words
 from workbench.text import escape
 
 _COLUMNS = {

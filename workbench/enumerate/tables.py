@@ -17,10 +17,10 @@ from metasae.search.patterns import FoundEdit
 from metasae.search.report import Assessment, Pick
 from metasae.search.side_effects import SideEffects
 from metasae.search.variants import Variant
+from metasae.steering.edit_words import edit_in_words
 from metasae.steering.verdict import OTHER_TEXT
 from workbench import shared
 from workbench.background import Work, kept
-from workbench.steer.boxes import edit_in_words
 from workbench.text import joined
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metasae.explorer.explorer import Explorer
-from metasae.explorer.token_table import ReadText, latent_on, read_text
+from metasae.explorer.token_table import ReadText, fires_in_words, latent_on, read_text
 from metasae.lab.lab import Lab
 from metasae.steering.nats import nats
 from workbench import session, shared
@@ -51,15 +51,7 @@ def try_text(explorer: Explorer, width: int, latent: int) -> None:
         part = row["activation"] / top if top else 0.0
         cells.append(marked(row["token"], part, f"activation {number}", ink(), number))
     st.html(f'<div style="line-height:2;overflow-wrap:anywhere">{"".join(cells)}</div>')
-    if not top:
-        st.caption("It is silent on all of it.")
-        return
-    place = int(table["activation"].to_numpy().argmax())
-    best = visible(str(table["token"].iloc[place])).lstrip("␣")
-    st.caption(
-        f"It fires on {(table['activation'] > 0).sum()} of {len(table)} tokens, most strongly "
-        f"({top:.1f}) on “{escape(best)}”."
-    )
+    st.caption(fires_in_words(table, lambda token: escape(visible(token).lstrip("␣"))))
 
 
 def token_by_token(explorer: Explorer, width: int, text: str) -> None:
@@ -153,12 +145,10 @@ def _read(
 def _table(read: ReadText, start: bool) -> pd.DataFrame:
     """A row a token; the start token only where it is asked for."""
     rows = []
-    for one in read.tokens.to_dict("records"):
-        if one["position"] == 0 and not start:
-            continue
+    for one in read.rows(start):
         latents = [
             f"#{row['latent']} {row['label']}  {row['activation']:.1f}{_often(row['density'])}"
-            for row in read.of(one["position"]).to_dict("records")
+            for row in one["latents"]
         ]
         latents += [""] * (_STRONGEST - len(latents))
         rows.append(

@@ -4,9 +4,9 @@ from metasae.lab.lab import Lab
 from metasae.lessons.bench import Bench
 from metasae.lessons.lesson import Found
 from metasae.lessons.registry import lesson
+from metasae.steering.setting import Setting
 from workbench import limits, shared
 from workbench.background import Work
-from workbench.state import Setting
 from workbench.steer import experiments
 
 

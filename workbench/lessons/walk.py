@@ -8,13 +8,13 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lessons.lesson import Found
+from metasae.steering.setting import Setting
 from workbench import glossary, navigation, session
 from workbench.announce import announce
 from workbench.frame import failed
 from workbench.lessons import asking, keys
 from workbench.lessons.pictures import picture
 from workbench.lessons.place import Place, go
-from workbench.state import Setting
 from workbench.text import escape
 
 _SHOWN, _NOT_SHOWN = (

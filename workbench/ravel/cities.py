@@ -17,6 +17,7 @@ from metasae.sources.presets import Opened
 from metasae.steering.edits import NO_EDIT, Edit
 from metasae.steering.link import edit_from_text
 from metasae.steering.nats import settled
+from metasae.steering.setting import Setting
 from metasae.studies.result_folder import StoredFinding
 from metasae.studies.runs import Run
 from workbench import session
@@ -24,7 +25,7 @@ from workbench.charts.ravel import BOTH, LEGEND, MOVED, NEITHER, PICKED, STAYED,
 from workbench.frame import ink
 from workbench.navigation import STEER, go_to_view
 from workbench.picking import choose_point
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.text import escape
 
 _WHOSE = {

@@ -10,9 +10,9 @@ from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
 from metasae.steering.frozen import FrozenOutcome, with_frozen_attention
 from metasae.steering.nats import settled
+from metasae.steering.setting import Setting
 from workbench import session, shared
 from workbench.frame import failed
-from workbench.state import Setting
 from workbench.steer import experiments
 from workbench.steer.tables import title
 from workbench.text import escape

@@ -10,6 +10,7 @@ from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.lab.weights import weights_of
 from metasae.steering.citation import Citation
+from metasae.steering.edit_words import edit_in_words
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import Weights
 from metasae.version import RELEASED
@@ -22,7 +23,6 @@ from workbench.files import download
 from workbench.frame import failed
 from workbench.state import View
 from workbench.steer import experiments
-from workbench.steer.boxes import edit_in_words
 from workbench.text import escape
 
 _HERE = "http://localhost:8501/"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from metasae.lab.lab import Lab
 from metasae.progress import Progress
 from metasae.steering.edits import Edit
+from metasae.steering.setting import Setting
 from metasae.text.prompts import fill
 from workbench import shared
 from workbench.background import Work, kept
-from workbench.state import Setting, Writing
+from workbench.state import Writing
 from workbench.steer.experiments import get_experiment
 
 _FILLING = threading.Lock()

@@ -9,10 +9,11 @@ from metasae.lab.lab import Lab
 from metasae.search.patterns import FoundEdit
 from metasae.steering.edits import NO_EDIT, Edit, LatentSwap
 from metasae.steering.experiment import Experiment
+from metasae.steering.setting import Setting
 from workbench import session
 from workbench.edit_options import edit_options
 from workbench.frame import failed
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer import experiments
 from workbench.steer.masks import mask_menu
 from workbench.text import escape, joined

@@ -4,8 +4,8 @@ import streamlit as st
 
 from metasae.errors import UserError
 from metasae.steering.edits import Edit
+from metasae.steering.setting import Setting
 from workbench.frame import failed
-from workbench.state import Setting
 from workbench.steer import experiments
 from workbench.text import escape
 

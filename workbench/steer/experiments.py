@@ -1,6 +1,7 @@
 """Experiments, outcomes and best edits of a setting, kept for all sessions."""
 
 from metasae.errors import UserError
+from metasae.lab.asking import experiment_of
 from metasae.lab.lab import Lab
 from metasae.search import exhaustive
 from metasae.search.combinations import Combinations
@@ -10,11 +11,10 @@ from metasae.steering.certainty import Certainty, certainties
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions
 from metasae.steering.experiment import Experiment
 from metasae.steering.outcome import Outcome
-from metasae.steering.questions import CUSTOM, Answer, Question
-from metasae.text.prompts import WORDINGS, fill
+from metasae.steering.setting import Setting
 from workbench import limits, shared
 from workbench.background import Work, kept
-from workbench.state import Setting, View
+from workbench.state import View
 
 
 def get_experiment(setting: Setting) -> Experiment:
@@ -28,20 +28,8 @@ def get_experiment(setting: Setting) -> Experiment:
 
 @shared.of_lab(limits.PAIRS, "The pair is prepared")
 def _experiment(lab: Lab, setting: Setting) -> Experiment:
-    source = lab.subject(setting.source, setting.source_latents)
-    target = lab.subject(setting.target, setting.target_latents)
-    questions: tuple[Question, ...] = ()
-    try:
-        questions = lab.questions(source, target, templates=WORDINGS[setting.wording])
-    except UserError:
-        # What has no questions of its own can be asked the user's.
-        if not setting.prompt:
-            raise
-    if setting.prompt:
-        answers = tuple(Answer((), answer) for answer in setting.answers)
-        prompt = fill(setting.prompt, source.in_prompts)
-        questions = (*questions, Question(CUSTOM, prompt, answers))
-    return lab.experiment(source, target, questions)
+    """See `asking.experiment_of`."""
+    return experiment_of(lab, setting)
 
 
 @shared.of_lab(most=4)

@@ -12,11 +12,12 @@ from metasae.steering.experiment import Experiment
 from metasae.steering.nats import settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.questions import Subject, split_answers
+from metasae.steering.setting import Setting
 from metasae.text.prompts import CITY
 from workbench import session
 from workbench.files import download, take_in
 from workbench.frame import failed
-from workbench.state import Setting, View, Writing
+from workbench.state import View, Writing
 from workbench.steer import citing, continuations, experiments, to_tools
 from workbench.steer.continuations import Written
 from workbench.steer.tables import csv_file, json_file, view_from_json

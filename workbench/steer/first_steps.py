@@ -7,9 +7,9 @@ from metasae.lab.lab import Lab
 from metasae.lessons.first_steps import Step, steps
 from metasae.lessons.walks import fact
 from metasae.steering.edits import Edit
+from metasae.steering.setting import Setting
 from workbench import announce, navigation, session, shared, waiting
 from workbench.lessons import asking
-from workbench.state import Setting
 from workbench.steer import extras
 from workbench.text import escape, plain, shorten
 

@@ -7,12 +7,13 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.outcome import Outcome
+from metasae.steering.setting import Setting
 from metasae.steering.touched import TouchedPrompt, touched_prompts, touched_table
 from workbench import session, shared
 from workbench.explore.contexts import marked
 from workbench.explore.typed import token_by_token
 from workbench.frame import failed, ink
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer import experiments, extras
 from workbench.steer.tables import title
 from workbench.text import escape

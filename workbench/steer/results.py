@@ -9,11 +9,11 @@ import streamlit as st
 from metasae.lab.lab import Lab
 from metasae.steering.certainty import Certainty
 from metasae.steering.conditions import ALWAYS
+from metasae.steering.edit_words import edit_in_words
 from metasae.steering.outcome import Outcome
 from workbench import session, shared
 from workbench.charts.answers import answers_spec
 from workbench.frame import ink, said
-from workbench.steer.boxes import edit_in_words
 from workbench.steer.tables import answers_table, difference_table, title, tokens_table
 from workbench.text import escape, joined
 from workbench.wording import wording_picker

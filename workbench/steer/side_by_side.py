@@ -14,11 +14,11 @@ from metasae.sources.user_presets import names
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
 from metasae.steering.nats import settled
+from metasae.steering.setting import Setting
 from metasae.steering.side_by_side import SideBySide, side_by_side
 from workbench import session, shared, visitor
 from workbench.background import Work
 from workbench.frame import failed, said
-from workbench.state import Setting
 from workbench.steer import experiments
 from workbench.steer.results import legend, picture
 from workbench.steer.tables import title

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass, replace
 from math import exp
-from typing import Any
 
 import pandas as pd
 
@@ -12,16 +11,17 @@ from metasae.sources import cache
 from metasae.sources.files import json_values
 from metasae.sources.presets import Opened
 from metasae.sources.spreadsheets import csv_text
-from metasae.sources.versions import EDIT
-from metasae.steering.edits import Edit
+from metasae.steering.edit_file import EditFile, Side
+from metasae.steering.link import LinkError
 from metasae.steering.nats import nats, settled
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import WEIGHTS, Provenance
 from metasae.steering.questions import CUSTOM
+from metasae.steering.setting import Setting
 from metasae.text.prompts import wording_of
 from workbench import visitor
 from workbench.allowed import Refused
-from workbench.state import LinkError, Setting, View
+from workbench.state import View
 from workbench.text import share, visible
 
 _PICK = {
@@ -163,18 +163,16 @@ def view_from_json(content: bytes, here: Provenance) -> Loaded:
 
 def _read(content: bytes) -> Loaded:
     try:
-        facts: dict[str, Any] = json_values(content)
-        EDIT.check(facts, "This file")
-        made_with = {name: str(facts[name]) for name in ("preset", *WEIGHTS)}
+        file = EditFile.of(json_values(content), "This file")
         # The command line's has no view. Written as a link it is checked as one.
-        query = dict(facts["view"]) if "view" in facts else _bare(facts).to_query()
-        query.setdefault("wording", _wording(facts))
+        query = _bare(file).to_query() if file.view is None else file.view
+        query.setdefault("wording", _wording(file))
         if not all(isinstance(value, str) for value in query.values()):
             raise TypeError
-        return Loaded(View.from_query(query), made_with)
+        return Loaded(View.from_query(query), file.made_with | {"preset": str(file.preset)})
     except LinkError as error:
         raise UserError(f"This file can't be shown: {error.reason}; choose another one.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(
             "This file is not one that the workbench wrote; choose a JSON file downloaded here."
         ) from error
@@ -203,30 +201,28 @@ def _check_there(opened: Opened) -> None:
         )
 
 
-def _bare(facts: dict[str, Any]) -> View:
+def _bare(file: EditFile) -> View:
     """The view of a file that carries none."""
-    source, target = facts["source"], facts["target"]
-    asked = [one for one in facts["attributes"] if one["attribute"] == CUSTOM]
     setting = Setting(
-        preset=Opened.from_text(str(facts["preset"])),
-        source=str(source["label"]),
-        target=str(target["label"]),
-        source_latents=_own_latents(source),
-        target_latents=_own_latents(target),
+        preset=file.preset,
+        source=file.source.label,
+        target=file.target.label,
+        source_latents=_own_latents(file.source),
+        target_latents=_own_latents(file.target),
     )
+    asked = [one for one in file.questions if one.attribute == CUSTOM]
     if asked:
-        answers = tuple(str(answer["answer"]) for answer in asked[0]["answers"])
-        setting = replace(setting, prompt=str(asked[0]["prompt"]), answers=answers)
-    return View(setting, Edit.from_dict(facts["edit"]))
+        answers = tuple(answer.text for answer in asked[0].answers)
+        setting = replace(setting, prompt=asked[0].prompt, answers=answers)
+    return View(setting, file.edit)
 
 
-def _wording(facts: dict[str, Any]) -> str:
+def _wording(file: EditFile) -> str:
     """In which words the questions of a file were asked, as its prompts have it."""
-    prompts = {one["attribute"]: one["prompt"] for one in facts["attributes"]}
-    prompts.pop(CUSTOM, None)
-    return wording_of(prompts, str(facts.get("asked_about") or facts["source"]["label"]))
+    prompts = {one.attribute: one.prompt for one in file.questions if one.attribute != CUSTOM}
+    return wording_of(prompts, file.asked_about)
 
 
-def _own_latents(subject: dict[str, Any]) -> tuple[int, ...] | None:
+def _own_latents(side: Side) -> tuple[int, ...] | None:
     """A city's latents; None for latents that are named by number."""
-    return None if subject["label"].startswith("#") else tuple(map(int, subject["latents"]))
+    return None if side.label.startswith("#") else side.latents

@@ -9,11 +9,12 @@ from metasae.exports.target import Packed
 from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
 from metasae.steering.outcome import Outcome
+from metasae.steering.setting import Setting
 from workbench import shared
 from workbench.background import Work
 from workbench.files import download
 from workbench.frame import failed
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer import experiments
 from workbench.text import escape
 

@@ -26,6 +26,7 @@ from metasae.sources.files import sha256
 from metasae.sources.presets import EMBEDDED
 from metasae.steering.certainty import certainties
 from metasae.steering.edits import NO_EDIT, Edit, EditOptions, LatentSwap, MetaLatentEdit
+from metasae.steering.frozen import with_frozen_attention
 from metasae.steering.questions import Answer, Question
 from metasae.text.cities import ATTRIBUTES
 from metasae.text.prompts import WORDINGS
@@ -380,6 +381,31 @@ def test_steer_everywhere_needs_something_that_can_go(
     words: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert text in refused(capsys, [*PAIR, *words])
+
+
+def test_steer_beside_frozen_attention(
+    small_default: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("metasae.lab.lab.open_lab", lambda *_: small_default)
+    lab = small_default
+    pair = lab.experiment(lab.subject("Tokyo"), lab.subject("Paris"))
+    assert "frozen" not in run(capsys, *PAIR, "--swap")
+    values = run(capsys, *PAIR, "--swap", "--frozen")
+    expected = with_frozen_attention(pair, LatentSwap())
+    assert values["frozen"]["sentence"] == expected.sentence
+    assert values["frozen"]["moved"] == list(expected.moved)
+    rows = values["frozen"]["answers"]
+    assert [one["frozen"] for one in rows] == pytest.approx(expected.logprobs.tolist(), abs=1e-4)
+    assert [one["live"] for one in rows] == pytest.approx(numbers(values), abs=1e-4)
+    assert max(abs(one["difference"]) for one in rows) > 0.01
+    assert cli.main([*PAIR, "--swap", "--frozen"]) == 0
+    said = capsys.readouterr().out
+    table = said.split(f"{expected.sentence}\n")[1].splitlines()
+    assert table[0].split()[-3:] == ["before", "live", "frozen"]
+    found = [[float(one) for one in line.split()[-3:]] for line in table[1:] if line[0] == " "]
+    assert found == [
+        pytest.approx([one["baseline"], one["live"], one["frozen"]], abs=0.006) for one in rows
+    ]
 
 
 def test_steer_with_latents_of_ones_own(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The commands that describe a small release's latents and check planted worked examples."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,9 +9,12 @@ import pytest
 
 from metasae import cli
 from metasae.cli import exploring
+from metasae.explorer.explorer import Explorer
 from metasae.explorer.labels import CLEAR, UNCLEAR
+from metasae.explorer.token_table import fires_in_words, latent_on
+from metasae.lab.lab import Lab
 from metasae.release import post_examples
-from tests.command_line import run
+from tests.command_line import refused, run
 from tests.label_servers import Server, serving
 from tests.post_figures import SMALL, planted_explorer
 from tests.small_release import Built, documents
@@ -88,6 +92,50 @@ def test_a_server_is_asked_for_labels_once_the_cost_is_agreed_to(
     # What was answered is not asked again.
     assert cli.main([*words, "--most", "5", "--labels-only", "--yes"]) == 0
     assert len(server.asked) == 5
+
+
+@pytest.fixture
+def small_explorer(small_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explorer:
+    made = Explorer(small_lab, tmp_path)
+    monkeypatch.setattr(exploring, "opened_explorer", lambda _: made)
+    return made
+
+
+def test_a_latent_is_tried_on_a_text(
+    small_explorer: Explorer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab, text = small_explorer.lab, "Tokyo is in the country of Japan"
+    tokyo = lab.subject("Tokyo").latents[0]
+    assert "tried" not in run(capsys, "decompose", str(tokyo))
+    tried = run(capsys, "decompose", str(tokyo), "--try", text)["tried"]
+    table = latent_on(small_explorer, lab.n_latents, tokyo, text)
+    assert tried["text"] == text and tried["sentence"] == fires_in_words(table)
+    assert [one["token"] for one in tried["tokens"]] == list(table["token"])
+    assert [one["activation"] for one in tried["tokens"]] == pytest.approx(
+        list(table["activation"])
+    )
+    assert tried["tokens"][0]["activation"] > 0
+    assert cli.main(["decompose", str(tokyo), "--try", text]) == 0
+    said = capsys.readouterr().out.splitlines()[-len(table) - 1 :]
+    assert said[0] == f"“{text}”: {tried['sentence']}"
+    for line, one in zip(said[1:], tried["tokens"], strict=True):
+        assert line.split() == [*repr(one["token"]).split(), f"{one['activation']:.1f}"]
+
+
+def test_where_no_latent_is_read_is_said(
+    small_explorer: Explorer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_explorer.lab = replace(small_explorer.lab, median_norm=1e-6)
+    tried = run(capsys, "decompose", "0", "--try", "Tokyo")["tried"]
+    assert {one["activation"] for one in tried["tokens"]} == {None}
+    assert cli.main(["decompose", "0", "--try", "Tokyo"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("no latent is read")
+
+
+def test_a_text_that_cannot_be_tried_is_said(
+    small_explorer: Explorer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(capsys, ["decompose", "0", "--try", ""])
 
 
 def test_the_examples_are_told_as_text_and_as_json(

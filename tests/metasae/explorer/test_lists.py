@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from metasae.errors import UserError
 from metasae.explorer.lists import EDIT, LATENT, LONGEST, META, MOST, Entry, Listed
-from metasae.sources.presets import EMBEDDED
+from metasae.sources.presets import EMBEDDED, Opened
 from metasae.sources.versions import KEY, NewerError
 from metasae.steering.edits import EditOptions, LatentSwap
 from metasae.steering.link import LinkError, steer_query
@@ -78,6 +79,36 @@ def test_a_damaged_word_is_refused(text: str) -> None:
     with pytest.raises(LinkError) as raised:
         Listed.from_text(text)
     one_sentence(raised)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ['{"latent": "-1"}', '{"target": "Paris", "edit": "drop"}', '{"meta": "1", "wording": "rude"}',
+     '{"meta": "1", "v": "9"}', '{"latent": "1", "preset": "a+b+c"}'],
+)  # fmt: skip
+def test_what_a_file_cannot_show_is_said_of_the_file(entry: str) -> None:
+    with pytest.raises(UserError) as raised:
+        Listed.from_json(f'{{"list": "a", "entries": [{entry}]}}'.encode())
+    assert one_sentence(raised).startswith("This list can't be shown: ")
+
+
+def test_an_entry_says_what_it_is_of_and_its_link() -> None:
+    assert LATENT_12.preset == EMBEDDED.opened
+    assert LATENT_12.link == "http://localhost:8501/latents?latent=12&width=576"
+    other = Entry.of({"meta": "7", "preset": "gpt2-small+mine"})
+    assert other.preset == Opened("gpt2-small", "mine")
+    assert other.link == "http://localhost:8501/meta-latents?meta=7&preset=gpt2-small%2Bmine"
+    assert SWAP.edit == LatentSwap() and SWAP.setting.target == "St. Louis!"
+    assert SWAP.link.startswith("http://localhost:8501/?edit=swap&source=Tokyo&target=St.+Louis")
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone.json", tmp_path):
+        with pytest.raises(UserError) as raised:
+            Listed.read(path)
+        assert str(path) in one_sentence(raised)
+    (tmp_path / "list.json").write_text(LISTED.to_json(called), "utf-8")
+    assert Listed.read(tmp_path / "list.json") == LISTED
 
 
 @pytest.mark.parametrize(

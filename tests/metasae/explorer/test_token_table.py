@@ -6,12 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from metasae.errors import UserError
 from metasae.explorer.explorer import Explorer
-from metasae.explorer.token_table import latent_on, read_text
+from metasae.explorer.token_table import fires_in_words, latent_on, read_text
 from metasae.lab.lab import Lab
 from metasae.lm.halves import not_massive
 from tests.builders import one_sentence
@@ -94,6 +95,29 @@ def test_the_start_token_only_where_it_is_asked_for(explorer: Explorer) -> None:
     resid = explorer.lab.model.residual(torch.tensor([explorer.lab.model.prompt_tokens(TEXT)]))[0]
     assert not_massive(resid[0].norm(), explorer.lab.median_norm)
     assert len(with_start) == int((acts(explorer.lab, TEXT)[0] > 0).sum()) > 0
+
+
+def test_rows_are_tokens_with_their_latents(explorer: Explorer) -> None:
+    counted(explorer, {})
+    read = read_text(explorer, explorer.lab.n_latents, TEXT, most=2, start=True)
+    rows = read.rows(start=True)
+    assert [row["position"] for row in rows] == list(range(len(read.tokens)))
+    assert read.rows() == rows[1:]
+    assert [row["token"] for row in rows] == list(read.tokens["token"])
+    for row in rows:
+        here = read.of(row["position"])
+        assert [one["latent"] for one in row["latents"]] == list(here["latent"])
+        assert [one["activation"] for one in row["latents"]] == list(here["activation"])
+    assert rows[0]["latents"]
+
+
+def test_on_how_much_of_a_text_a_latent_fires_in_words() -> None:
+    table = pd.DataFrame(
+        {"token": ["We", " saw", " Tokyo", "!"], "activation": [0.0, 2.04, 7.96, math.nan]}
+    )
+    assert fires_in_words(table) == ("It fires on 2 of 4 tokens, most strongly (8.0) on “Tokyo”.")
+    assert fires_in_words(table, str.upper).endswith("on “ TOKYO”.")
+    assert fires_in_words(table[[False, False, False, True]]) == "It is silent on all of it."
 
 
 def test_one_latent_on_every_token(explorer: Explorer) -> None:

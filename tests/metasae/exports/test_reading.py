@@ -12,8 +12,9 @@ from metasae.exports import reading
 from metasae.lab.lab import Lab
 from metasae.ravel.masks import Mask
 from metasae.sources.files import write_json
+from metasae.steering.setting import Setting
 from tests.metasae.exports.making import KINDS, edited, pair
-from workbench.state import Setting, View
+from workbench.state import View
 from workbench.steer.tables import json_file
 
 
@@ -26,9 +27,9 @@ def test_what_the_page_and_the_command_write_is_read_back(
     for number, text in enumerate((downloaded, json.dumps(one.outcome.to_dict()))):
         path = tmp_path / f"{number}.json"
         path.write_text(text, "utf-8")
-        values = reading.read_edit(path)
-        assert reading.preset_in(values, path) == small_lab.preset.opened
-        again = reading.edit_in(small_lab, values, path)
+        read = reading.read_edit(path)
+        assert read.preset == small_lab.preset.opened
+        again = reading.edit_in(small_lab, read)
         assert again.edit == one.edit
         assert torch.equal(again.outcome.logprobs, one.outcome.logprobs)
         assert again.outcome.sentence == one.outcome.sentence
@@ -48,7 +49,7 @@ def test_a_persons_own_latents_and_question_are_kept(small_lab: Lab, tmp_path: P
     one = Edited(small_lab, experiment, LatentSwap())
     path = tmp_path / "edit.json"
     write_json(path, one.outcome.to_dict())
-    again = reading.edit_in(small_lab, reading.read_edit(path), path)
+    again = reading.edit_in(small_lab, reading.read_edit(path))
     assert again.experiment.source.latents == (7, 3)
     assert replace(again.experiment.questions[-1]) == question
     assert torch.equal(again.outcome.logprobs, one.outcome.logprobs)
@@ -64,9 +65,7 @@ def test_a_file_that_is_none_is_one_sentence(small_lab: Lab, tmp_path: Path, val
     path = tmp_path / "edit.json"
     path.write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"holds no edit") as caught:
-        read = reading.read_edit(path)
-        reading.preset_in(read, path)
-        reading.edit_in(small_lab, read, path)
+        reading.read_edit(path)
     assert "\n" not in str(caught.value)
 
 
@@ -77,17 +76,10 @@ def test_no_file_no_json_and_other_weights_are_told_apart(small_lab: Lab, tmp_pa
     path.write_text("{")
     with pytest.raises(UserError, match="holds no edit"):
         reading.read_edit(path)
-    values = edited(small_lab).outcome.to_dict() | {"sae": "other@123"}
+    write_json(path, edited(small_lab).outcome.to_dict() | {"sae": "other@123"})
+    read = reading.read_edit(path)
     with pytest.raises(UserError, match="SAE other@123"):
-        reading.edit_in(small_lab, values, path)
-
-
-def test_every_part_that_is_missing_is_noticed(small_lab: Lab, tmp_path: Path) -> None:
-    values = edited(small_lab).outcome.to_dict()
-    for name in ("source", "target", "attributes", "model", "sae", "meta_sae"):
-        broken = {key: value for key, value in values.items() if key != name}
-        with pytest.raises(UserError, match="holds no edit"):
-            reading.edit_in(small_lab, broken, tmp_path)
+        reading.edit_in(small_lab, read)
 
 
 def test_a_mask_becomes_the_edit_it_makes(small_lab: Lab) -> None:

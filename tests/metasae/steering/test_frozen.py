@@ -49,6 +49,10 @@ def check(experiment: Experiment, edit: Edit) -> float:
     assert found.table["difference"].tolist() == pytest.approx(
         (found.logprobs - found.live.logprobs).tolist(), abs=1e-6
     )
+    values = found.to_dict()
+    assert values["sentence"] == found.sentence and values["moved"] == list(found.moved)
+    assert [one["frozen"] for one in values["answers"]] == found.logprobs.tolist()
+    assert [one["live"] for one in values["answers"]] == found.live.logprobs.tolist()
     return float((found.logprobs - found.live.logprobs).abs().max())
 
 
