@@ -10,7 +10,7 @@ from streamlit.config import get_config_options
 
 from metasae import cli
 from metasae.cli import serving
-from tests.test_installed import SOURCE
+from tests.packing import SOURCE
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", "")

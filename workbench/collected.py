@@ -92,7 +92,7 @@ def the_list(lab: Lab) -> None:
         take_in(
             "Load a list's JSON",
             "list-upload",
-            lambda content: _change(checked(Listed.from_json(content))),
+            lambda content: _change(Listed.from_json(content)),
         )
 
 

@@ -159,7 +159,7 @@ class View:
                 _one_of(query, "start", "hidden", "shown"),
             ),
             frozen=_one_of(query, "attention", "live", "frozen"),
-            beside=_text(query, "beside", ""),
+            beside=text_in(query, "beside", ""),
             listed=_listed(query),
         )
 

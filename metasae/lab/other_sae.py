@@ -27,6 +27,7 @@ from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.user_presets import find_preset
 from metasae.steering.experiment import Experiment
+from metasae.steering.questions import Subject
 from metasae.text.prompts import in_contexts
 
 
@@ -116,12 +117,14 @@ def asked_in(there: Lab, experiment: Experiment) -> Experiment:
     """
     if torch.equal(there.decomposition.sae.W_dec, experiment.decomposition.sae.W_dec):
         return there.experiment(experiment.source, experiment.target, experiment.questions)
-    subjects = []
-    for one in (experiment.source, experiment.target):
+
+    def named(one: Subject) -> Subject:
         if one.name is None:
             raise UserError(
                 f"{one.label} names latents of this SAE by their numbers, and another SAE's "
                 "latents are others; choose a city or any other name."
             )
-        subjects.append(there.subject(one.name))
-    return there.experiment(*subjects, experiment.questions)
+        return there.subject(one.name)
+
+    source, target = named(experiment.source), named(experiment.target)
+    return there.experiment(source, target, experiment.questions)
