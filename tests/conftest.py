@@ -54,8 +54,8 @@ QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBO
 HERE = Path(__file__).parent
 
 LONG = (
-    "bad_input", "browser", "faults/test_servers.py", "metasae/lessons/walks", "test_installed.py",
-    "test_notebooks.py", "test_recomputed.py",
+    "bad_input", "browser", "faults/test_servers.py", "metasae/lab/test_ray_cluster.py",
+    "metasae/lessons/walks", "test_installed.py", "test_notebooks.py", "test_recomputed.py",
 )  # fmt: skip
 """Folders and files below this one of tests that take long; a single test is marked by hand."""
 

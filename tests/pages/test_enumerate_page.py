@@ -54,6 +54,7 @@ def test_it_says_what_a_search_takes_before_it_starts(on_small: Lab) -> None:
     assert not app.dataframe
 
 
+@pytest.mark.long
 def test_a_search_ends_in_a_row_for_every_pattern(on_real: Lab) -> None:
     app = open_page("enumerate", **PAIR)
     app.button(key="search-start").click().run()

@@ -83,6 +83,7 @@ def test_the_command_prints_the_table(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_other_wording_does_clearly_better(model: LanguageModel) -> None:
     cities = load_cities()[::6]
     found = measured(model, cities)
