@@ -280,7 +280,7 @@ SMALL = 30
 TESTED_THROUGH: dict[str, tuple[str, ...]] = {
     # Commands have no logic of their own: they are called as a person calls them.
     "cli/test_bounds.py": ("cli/arguments", "cli/main"),
-    "cli/test_cli.py": ("cli/cities"),
+    "cli/test_cli.py": ("cli/cities",),
     # Opening models of other families end to end, from the hub or a person's own folder.
     "lm/test_fused_blocks.py": ("lm/blocks",),
     "lm/test_other_models.py": ("lab/first_use", "sources/hub"),
@@ -308,7 +308,6 @@ TESTED_THROUGH: dict[str, tuple[str, ...]] = {
 REACHED_BY = {
     "cli/arguments": "--source-latents",
     "cli/cities": "city",
-    "cli/steering": "steer",
     "exports/scripts/upload_features": "upload_features.py",
     "exports/scripts/with_nnsight": "with_nnsight.py",
     "exports/scripts/with_transformer_lens": "with_transformer_lens.py",
