@@ -114,7 +114,7 @@ def fits(questions: Iterable[LabelQuestion]) -> list[dict[str, Any]]:
     )
     shares = found.groupby(["kind", "quantile", "latent"])["fits"].mean()
     return [
-        {"kind": kind, "quantile": None if quantile == SILENT else int(str(quantile))}
+        {"kind": kind, "quantile": None if quantile == SILENT else int(float(str(quantile)))}
         | mean_with_interval(of_latents.to_numpy(dtype=float))
         for (kind, quantile), of_latents in shares.groupby(["kind", "quantile"])
     ]
