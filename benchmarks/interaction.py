@@ -77,9 +77,7 @@ WATCH = """
 shows other numbers, in milliseconds."""
 
 
-def toggled(
-    page: Page, count: int, seed: int = 0, pause: int = PAUSE
-) -> tuple[list[float], list[Edit]]:
+def toggled(page: Page, count: int, seed: int = 0) -> tuple[list[float], list[Edit]]:
     """Click boxes, seeded.
 
     Returns:
@@ -94,10 +92,20 @@ def toggled(
         if took is None:
             sys.exit("A click changed no number within 20 s.")
         page.wait_for_selector(LOADED)
-        page.wait_for_timeout(pause)
+        page.wait_for_timeout(PAUSE)
         waits.append(float(took))
         edits.append(edit_from_text(parse_qs(urlsplit(page.url).query).get("edit", ["none"])[0]))
     return waits, edits
+
+
+def ticked(page: Page, count: int, seed: int) -> None:
+    """Click boxes, seeded, whether a number changes or not: an edit whose latent doesn't fire on
+    the name changes none."""
+    draw, boxes = random.Random(seed), page.locator(BOX).count()
+    for _ in range(count):
+        page.locator(BOX).nth(draw.randrange(boxes)).click()
+        page.wait_for_timeout(PAUSE)
+        page.wait_for_selector(LOADED)
 
 
 def processor_seconds(process: int) -> float | None:
@@ -165,7 +173,7 @@ def memory(count: int) -> dict[str, Any]:
         while done < count:
             if done >= len(rows) * STEP:
                 rows.append({"interactions": done, "resident_mb": resident_mb(server.process)})
-            toggled(page, TICKS, seed=moves, pause=0)
+            ticked(page, TICKS, seed=moves)
             page.get_by_role("link", name=PAGES[moves % len(PAGES)], exact=True).click()
             page.wait_for_timeout(PAUSE)
             page.wait_for_selector(LOADED, timeout=FIRST_START)
