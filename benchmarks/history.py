@@ -49,6 +49,7 @@ SHOWN: dict[str, dict[str, str]] = {
         "model_p50_ms": "of it the model",
         "server_cpu_ms_per_toggle": "ms of the server's processor",
         "toggles": "clicks",
+        "memory": "MB the server holds",
     },
     "train": {
         "step_ours_s": "s a step",

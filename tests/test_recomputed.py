@@ -5,7 +5,7 @@ names. What is recomputed on a part agrees with the report within that part's sp
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +42,28 @@ def sae(folder: Path) -> Any:
     return SAE.load_from_disk(str(folder / f"sae-{EMBEDDED.width}")).eval()
 
 
+class Enough(Exception):
+    """What was to be read is read; the blocks above would change nothing of it."""
+
+
 class Spliced:
     """transformers' model with its residual stream read or replaced before one block."""
 
     def __init__(self, hf: Any, layer: int) -> None:
         self.hf, self.layer = hf, layer
+        self.only_read = False
         self.read: Tensor | None = None
         self.written: Tensor | None = None
 
     def _hook(self, _: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.read = inputs[0]
+        if self.only_read:
+            raise Enough
         return inputs if self.written is None else (self.written, *inputs[1:])
 
     @torch.no_grad()
     def logits(self, tokens: Tensor, written: Tensor | None = None) -> Tensor:
-        self.written = written
+        self.only_read, self.written = False, written
         with self._hooked():
             out: Tensor = self.hf(tokens).logits
         return out
@@ -71,8 +78,8 @@ class Spliced:
 
     @torch.no_grad()
     def residual(self, tokens: Tensor) -> Tensor:
-        self.written = None
-        with self._hooked():
+        self.only_read, self.read = True, None
+        with suppress(Enough), self._hooked():
             self.hf.model(tokens)
         assert self.read is not None
         return self.read
