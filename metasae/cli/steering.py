@@ -166,9 +166,13 @@ def _whose(answer: str, city: str) -> str:
     return f"{answer} ({city})" if city else answer
 
 
-def _numbers(label: str, *values: float) -> str:
-    """A line of a table: log-probabilities in nats."""
-    return f"  {label:<24}" + "".join(f" {settled(value):>8.2f}" for value in values)
+def _numbers(label: str, *values: float, room: int = 24) -> str:
+    """A line of a table: values in nats.
+
+    Args:
+        room: characters that the label takes at least.
+    """
+    return f"  {label:<{room}}" + "".join(f" {settled(value):>8.2f}" for value in values)
 
 
 def _frozen_lines(frozen: "FrozenOutcome") -> list[str]:
@@ -192,8 +196,7 @@ def _compared(found: "SideBySide") -> list[str]:
     for row in found.table.to_dict("records"):
         here = row["here"] - row["baseline"]
         answer = f"{row['attribute']}: {row['answer']}"
-        moves = (settled(one) for one in (here, here + row["difference"]))
-        lines.append(f"  {answer:<33} " + " ".join(f"{one:>8.2f}" for one in moves))
+        lines.append(_numbers(answer, here, here + row["difference"], room=33))
     return lines
 
 

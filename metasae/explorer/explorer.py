@@ -22,7 +22,6 @@ from metasae.lab.lab import Lab
 from metasae.lab.meta_cards import meta_title
 from metasae.lm.logit_lens import directions_promoting
 from metasae.progress import Progress, silent
-from metasae.saes import formats
 from metasae.saes.decomposition import Decomposition
 from metasae.sources.files import CHECKING, read_json
 from metasae.sources.versions import EVIDENCE
@@ -98,15 +97,8 @@ class Explorer:
         """
         if width == self.lab.n_latents:
             return self.lab.decomposition
-        if width not in self.widths:
-            raise UserError(
-                f"There is no SAE of {width} latents; choose one of: "
-                f"{', '.join(map(str, self.widths))}."
-            )
         if width not in self._decompositions:
-            preset = self.lab.preset
-            sae = formats.open_sae(preset.sae(width), preset.sae_size(width), progress)
-            self._decompositions[width] = Decomposition(sae, self.lab.decomposition.meta)
+            self._decompositions[width] = self.lab.decomposition_of(width, progress)
         return self._decompositions[width]
 
     def smaller_width(self, width: int) -> int | None:

@@ -91,6 +91,21 @@ class Lab:
             )
         return self.records[city]
 
+    def decomposition_of(self, width: int, progress: Progress = silent) -> Decomposition:
+        """The preset's SAE of a width, taken apart by the same meta-SAE; read at every call.
+
+        Raises:
+            UserError: for a width there is none of, and whatever `saes.formats.open_sae` raises.
+        """
+        preset = self.preset
+        if width not in preset.widths:
+            raise UserError(
+                f"There is no SAE of {width} latents; choose one of: "
+                f"{', '.join(map(str, sorted(preset.widths)))}."
+            )
+        sae = formats.open_sae(preset.sae(width), preset.sae_size(width), progress)
+        return Decomposition(sae, self.decomposition.meta)
+
     @functools.cached_property
     def weights(self) -> Weights:
         """Hashes of the weights that are open; read from the files once, on first use.

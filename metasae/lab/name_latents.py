@@ -40,11 +40,19 @@ def activation_table(
     progress: Progress = silent,
 ) -> Float[Tensor, "C F"]:
     """Mean activation of every latent on every name."""
-    table = torch.zeros(len(names), sae.width)
+    every = residual_table(model, names, progress)
+    return torch.stack([mean_activations(sae, resid, median_norm) for resid in every])
+
+
+def residual_table(
+    model: LanguageModel, names: Sequence[str], progress: Progress = silent
+) -> Float[Tensor, "C P D"]:
+    """Residual stream at the hook on every name, over `NAME_CONTEXTS`."""
+    found = []
     for number, name in enumerate(names):
-        table[number] = activations_on(model, sae, name, median_norm)
+        found.append(residuals_on_names(model, in_contexts(name), name))
         progress("Looking for the names' latents", (number + 1) / len(names), name)
-    return table
+    return torch.stack(found)
 
 
 def residuals_on_names(

@@ -16,13 +16,11 @@ from torch import Tensor
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab, fingerprint, open_lab
-from metasae.lab.name_latents import mean_activations, residuals_on_names
+from metasae.lab.name_latents import mean_activations, residual_table
 from metasae.lab.ranking import ranked
 from metasae.lab.reference_names import ReferenceNames
 from metasae.progress import Progress, silent
-from metasae.saes import formats
 from metasae.saes.autoencoder import SparseAutoencoder
-from metasae.saes.decomposition import Decomposition
 from metasae.sources import cache
 from metasae.sources.files import written_whole
 from metasae.sources.user_presets import find_preset
@@ -57,14 +55,8 @@ def with_sae(lab: Lab, width: int, progress: Progress = silent) -> Lab:
     preset = lab.preset
     if width == lab.n_latents:
         return lab
-    if width not in preset.widths:
-        raise UserError(
-            f"There is no SAE of {width} latents in {preset.name}; choose one of: "
-            f"{', '.join(map(str, preset.widths))}."
-        )
-    source = preset.sae(width)
-    sae = formats.open_sae(source, preset.sae_size(width), progress)
-    reference = _reference(lab, sae, progress)
+    decomposition = lab.decomposition_of(width, progress)
+    reference = _reference(lab, decomposition.sae, progress)
     chosen = {
         name: replace(record, latents=ranked(reference, name, reference.activations(name)))
         for name, record in lab.records.items()
@@ -72,11 +64,11 @@ def with_sae(lab: Lab, width: int, progress: Progress = silent) -> Lab:
     return replace(
         lab,
         preset=replace(preset, opened_width=width),
-        decomposition=Decomposition(sae, lab.decomposition.meta),
+        decomposition=decomposition,
         records=chosen,
         reference=reference,
         words={},
-        provenance=replace(lab.provenance, sae=fingerprint(source, sae)),
+        provenance=replace(lab.provenance, sae=fingerprint(preset.sae(width), decomposition.sae)),
     )
 
 
@@ -98,11 +90,7 @@ def _residuals(lab: Lab, names: Sequence[str], progress: Progress) -> Float[Tens
     damaged = (OSError, ValueError, KeyError, EOFError, BadZipFile)
     with suppress(*damaged), np.load(path, allow_pickle=False) as arrays:
         return torch.from_numpy(arrays["resid"])
-    found = []
-    for number, (name, prompts) in enumerate(zip(names, contexts, strict=True)):
-        found.append(residuals_on_names(lab.model, prompts, name))
-        progress("Looking for the names' latents", (number + 1) / len(names), name)
-    resid = torch.stack(found)
+    resid = residual_table(lab.model, names, progress)
     with written_whole(path) as part, part.open("wb") as file:
         np.savez(file, resid=resid.numpy())
     return resid

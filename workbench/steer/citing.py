@@ -11,6 +11,7 @@ from metasae.lab.lab import Lab
 from metasae.lab.weights import weights_of
 from metasae.steering.citation import Citation
 from metasae.steering.edit_words import edit_in_words
+from metasae.steering.link import WORKBENCH
 from metasae.steering.outcome import Outcome
 from metasae.steering.provenance import Weights
 from metasae.version import RELEASED
@@ -24,9 +25,6 @@ from workbench.frame import failed
 from workbench.state import View
 from workbench.steer import experiments
 from workbench.text import escape
-
-_HERE = "http://localhost:8501/"
-"""Where the workbench is, as far as anybody knows before a browser has said so."""
 
 _CODE = 420
 """Pixels of a page's longest code; all of it is in the file below it."""
@@ -81,7 +79,7 @@ def cite(lab: Lab, outcome: Outcome, link: str, name: str) -> None:
 
 def permalink(view: View) -> str:
     """The address that leads to a view on the Steer page."""
-    here = st.context.url or _HERE
+    here = st.context.url or WORKBENCH  # which nobody knows before a browser has said so
     return f"{here.rstrip('/')}/?{urlencode(view.to_query())}"
 
 

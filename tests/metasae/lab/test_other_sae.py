@@ -63,7 +63,7 @@ def test_what_took_long_is_kept(small_lab: Lab, monkeypatch: pytest.MonkeyPatch)
     (kept,) = (cache.cache_dir() / "names").rglob("*.npz")
     whole = kept.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(other_sae, "residuals_on_names", never("made again"))
+        patch.setattr(other_sae, "residual_table", never("made again"))
         again = with_sae(small_lab, NARROW)
         assert again.reference.table.equals(first.reference.table)
         # Cut short, or with one bit of its numbers turned: made anew.
@@ -80,7 +80,7 @@ def flipped(content: bytes, at: int) -> bytes:
 
 
 def test_what_is_no_sae_or_preset_is_said(small_lab: Lab) -> None:
-    with pytest.raises(UserError, match=f"no SAE of 17 latents .* one of: {NARROW}, 64"):
+    with pytest.raises(UserError, match=f"no SAE of 17 latents; choose one of: {NARROW}, 64"):
         opened_beside(small_lab, "17")
     with pytest.raises(UserError, match="no preset"):
         opened_beside(small_lab, "nobodys")
