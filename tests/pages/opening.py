@@ -12,20 +12,24 @@ from workbench.steer.results import TABLES
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 
 
-def open_page(page: str = "steer", **query: str) -> AppTest:
-    """A page of the workbench as a link leads to it; Steer's tables and options are unfolded."""
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    for name, value in query.items():
-        app.query_params[name] = value
+def open_page(page: str = "steer", seconds: int = 120, **query: str) -> AppTest:
+    """A page of the workbench as a link leads to it; Steer's tables and options are unfolded.
+
+    Args:
+        seconds: the longest that a run may take.
+        query: the link's parameters.
+    """
+    app = AppTest.from_file(str(APP), default_timeout=seconds)
     app.session_state[TABLES] = True
     app.session_state[OPTIONS] = True
-    app.run()
-    if page == "steer":
-        return app
-    # The first page has written its own link.
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.switch_page(f"../pages/{page}.py").run()
+    app.query_params.update(query)
+    if page == "meta_latents":
+        # Its address isn't its file's name, which is known once any page has been drawn.
+        app.switch_page("../pages/train.py").run()
+        app.query_params.update(query)  # that page has written its own
+    if page != "steer":
+        app.switch_page(f"../pages/{page}.py")
+    return app.run()
 
 
 def query(app: AppTest) -> dict[str, str]:

@@ -4,14 +4,13 @@ import random
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from metasae.lab.lab import Lab
 from metasae.sources import cache
 from metasae.sources.cache import CACHE_VARIABLE
 from tests.bad_input import mutations
 from tests.bad_input.watching import SECONDS, WRITES, is_a_sentence
-from tests.pages.opening import APP, query
+from tests.pages.opening import open_page, query
 from workbench.state import View
 
 CASES = 15
@@ -48,16 +47,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def opened(page: str, link: dict[str, str]) -> AppTest:
-    """A page as a browser opens it by a link."""
-    app = AppTest.from_file(str(APP), default_timeout=2 * SECONDS)
-    for name, value in link.items():
-        app.query_params[name] = value
-    return app.switch_page(f"../pages/{page}.py").run()
-
-
 def check(page: str, link: dict[str, str]) -> None:
-    app = opened(page, link)
+    app = open_page(page, 2 * SECONDS, **link)
     assert not app.exception, [one.message for one in app.exception]
     assert app.title, "the page has no head"
     for one in app.error:
