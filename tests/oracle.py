@@ -28,6 +28,10 @@ Where = int | Literal["all", "fires"]
 """Where an edit is made: at one position (the start token is 0), at all but the start token, or at
 those of them where a source latent fires."""
 
+Change = Callable[[Float[Tensor, "T X"]], Float[Tensor, "T D"]]
+"""From what is at each position (the residual stream, or the SAE's activations there) to another
+residual stream, or to what is added to it."""
+
 MASSIVE = 4.0
 """Times the median norm, above which a residual is left alone."""
 
@@ -73,6 +77,7 @@ def full_pass(
 def logprobs(experiment: Experiment, edit: Edit) -> Float[Tensor, " A"]:
     """Log-probability of every answer under an edit (nats)."""
     model, scores = experiment.model, []
+    change = _change(experiment, edit)
     for question in experiment.questions:
         prompt = model.prompt_tokens(question.prompt)
         where = place(experiment, edit, question.prompt)
@@ -81,7 +86,7 @@ def logprobs(experiment: Experiment, edit: Edit) -> Float[Tensor, " A"]:
             tokens = model.encode(" " + answer.text)
             read = tuple(tokens[:-1])
             if read not in passes:
-                after = logits(experiment, [*prompt, *read], edit, where)
+                after = _edited(experiment, [*prompt, *read], edit, where, change)
                 passes[read] = after.double().log_softmax(-1)[len(prompt) - 1 :]
             scores.append(passes[read][torch.arange(len(tokens)), tokens].sum())
     return torch.stack(scores).float()
@@ -106,16 +111,22 @@ def logits(
     experiment: Experiment, tokens: list[int], edit: Edit = NO_EDIT, where: Where = "all"
 ) -> Float[Tensor, "T V"]:
     """Logits at every position of some tokens, with an edit made in them."""
+    return _edited(experiment, tokens, edit, where, _change(experiment, edit))
+
+
+def _edited(
+    experiment: Experiment, tokens: list[int], edit: Edit, where: Where, change: Change
+) -> Float[Tensor, "T V"]:
     sae = experiment.decomposition.sae
 
     def write(x: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
         acts = sae.encode(x)
-        change = _change(experiment, edit, acts)
+        added = change(acts)
         if not edit.options.keep_error:
-            change = change - (x - sae.decode(acts))
+            added = added - (x - sae.decode(acts))
         touched = _touched(experiment, acts, where) & (x.norm(dim=1) <= _limit(experiment))
         touched = touched & _allowed(experiment, edit, tokens, acts)
-        return torch.where(touched[:, None], x + change, x)
+        return torch.where(touched[:, None], x + added, x)
 
     return full_pass(experiment.model, tokens, write)
 
@@ -151,23 +162,33 @@ def _allowed(
     return allowed
 
 
-def _change(experiment: Experiment, edit: Edit, acts: Float[Tensor, "T L"]) -> Float[Tensor, "T D"]:
-    """What an edit adds to the residual stream, the SAE's error apart."""
+def _change(experiment: Experiment, edit: Edit) -> Change:
+    """What an edit adds to the residual stream, from the SAE's activations there; the SAE's error
+    apart."""
     W_dec = experiment.decomposition.sae.W_dec
-    source = list(experiment.source.latents)
     if edit.kind == "swap":
-        wanted = acts.clone()
-        wanted[:, list(experiment.source.swapped)] = 0.0
-        for latent, activation in experiment.target.swapped.items():
-            wanted[:, latent] = activation
-        return (wanted - acts) @ W_dec
+
+        def swapped(acts: Float[Tensor, "T L"]) -> Float[Tensor, "T D"]:
+            wanted = acts.clone()
+            wanted[:, list(experiment.source.swapped)] = 0.0
+            for latent, activation in experiment.target.swapped.items():
+                wanted[:, latent] = activation
+            return (wanted - acts) @ W_dec
+
+        return swapped
     if edit.kind == "everywhere":
-        return acts @ (_decoder_everywhere(experiment, edit) - W_dec)
-    change = torch.zeros(len(acts), W_dec.shape[1])
-    if edit.without_swap().strengths:
-        for latent in source:
-            change += acts[:, latent, None] * (_rebuilt(experiment, edit, latent) - W_dec[latent])
-    return change
+        moved = _decoder_everywhere(experiment, edit) - W_dec
+        return lambda acts: acts @ moved
+    latents = experiment.source.latents if edit.without_swap().strengths else ()
+    moves = {latent: _rebuilt(experiment, edit, latent) - W_dec[latent] for latent in latents}
+
+    def rebuilt(acts: Float[Tensor, "T L"]) -> Float[Tensor, "T D"]:
+        change = torch.zeros(len(acts), W_dec.shape[1])
+        for latent, move in moves.items():
+            change += acts[:, latent, None] * move
+        return change
+
+    return rebuilt
 
 
 def _decoder_everywhere(experiment: Experiment, edit: Edit) -> Float[Tensor, "L D"]:
@@ -210,10 +231,6 @@ def _rebuilt(experiment: Experiment, edit: Edit, latent: int) -> Float[Tensor, "
         if edit.options.keep_residual:
             direction = direction + original - meta.decode(own[None])[0]
     return direction * (original.norm() / direction.norm())
-
-
-Change = Callable[[Float[Tensor, "T D"]], Float[Tensor, "T D"]]
-"""The residual stream of one row of tokens → the edited one."""
 
 
 def silenced(sae: SparseAutoencoder, latent: int, at: int) -> Change:
