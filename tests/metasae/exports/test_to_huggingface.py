@@ -139,14 +139,14 @@ def test_its_name_opens_what_was_shared(
         preset = find_preset("hf:me/saes")
         assert str(preset.opened) == "hf:me/saes" and find_preset(str(preset.opened)) == preset
         opened = open_lab(preset)
-        first = opened.weights
+        first, shared = opened.weights, other.lab.weights
     for mine, theirs in (
         (opened.decomposition.sae, other.lab.decomposition.sae),
         (opened.decomposition.meta, other.lab.decomposition.meta),
     ):
         assert torch.equal(mine.W_dec, theirs.W_dec)
     assert opened.report["meta_sae"]["fve"] == other.lab.report["meta_sae"]["fve"]
-    assert opened.provenance.preset == "hf:me/saes" and first.model == other.lab.weights.model
+    assert opened.provenance.preset == "hf:me/saes" and first.model == shared.model
 
 
 def test_a_repository_that_isnt_there_is_one_sentence() -> None:

@@ -34,7 +34,7 @@ from metasae.text.cities import find_city
 from metasae.training.meta_sae import RECIPE
 from tests import oracle
 from tests.builders import never, one_sentence
-from tests.other_presets import OtherPreset, experiment_with_own_pieces, only_here
+from tests.other_presets import SOME_CITIES, OtherPreset, experiment_with_own_pieces, only_here
 from tests.small_models import (
     HOOK,
     TAUGHT,
@@ -167,7 +167,9 @@ def test_the_report_is_of_the_meta_sae_that_is_open(opened: OtherPreset) -> None
 def test_the_command_line_opens_it(opened: OtherPreset, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--preset", opened.preset.name, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["model"] == opened.preset.model.name and report["cities"]["total"] == 252
+    assert report["model"] == opened.preset.model.name and report["cities"]["total"] == len(
+        SOME_CITIES
+    )
     assert main(["decompose", "3", "--preset", opened.preset.name, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["latent"] == 3 and values["f1"] is None
