@@ -24,7 +24,7 @@ from benchmarks.figures import cells, parser, print_figures
 from metasae.sources.cache import CACHE_VARIABLE
 from tests.browser.serving import answering
 from tests.guest import visit
-from tests.packing import PIP, packed, said
+from tests.packing import install_beside, packed
 
 
 class Way:
@@ -88,11 +88,7 @@ def measure(quick: bool) -> dict[str, Any]:
         venv.create(home / ".venv", with_pip=not quick, symlinks=True)
         way.done("an environment", "python3 -m venv .venv", began)
         if quick:
-            (site,) = (home / ".venv").rglob("site-packages")
-            others = [path for path in sys.path if Path(path).name == "site-packages"]
-            (site / "others.pth").write_text("\n".join(others) + "\n")
-            python = str(home / ".venv" / "bin" / "python")
-            said(home, *PIP, "--python", python, "install", "--no-deps", "--no-index", str(wheel))
+            install_beside(home / ".venv", wheel)
         else:
             way.run("the installation", "pip", "install", "--quiet", str(wheel))
         way.run("the model", "metasae", "fetch")

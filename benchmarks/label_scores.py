@@ -103,7 +103,7 @@ def fits(questions: Iterable[LabelQuestion]) -> list[dict[str, Any]]:
     """
     found = pd.DataFrame(
         [
-            (one.kind, one.latent, piece.distance, said)
+            (one.kind, one.latent, int(piece.distance), said)
             for one in questions
             if one.kind != INTRUDER
             for piece, said in zip(
@@ -114,7 +114,7 @@ def fits(questions: Iterable[LabelQuestion]) -> list[dict[str, Any]]:
     )
     shares = found.groupby(["kind", "quantile", "latent"])["fits"].mean()
     return [
-        {"kind": kind, "quantile": None if quantile == SILENT else int(float(str(quantile)))}
+        {"kind": kind, "quantile": None if quantile == SILENT else quantile}
         | mean_with_interval(of_latents.to_numpy(dtype=float))
         for (kind, quantile), of_latents in shares.groupby(["kind", "quantile"])
     ]

@@ -1,4 +1,7 @@
-"""The project packed as it is given out: the wheel, made of the source archive alone."""
+"""The project packed as it is given out: the wheel, made of the source archive alone.
+
+It is tried in an environment of its own, installed without what it needs: that is this one's.
+"""
 
 import shutil
 import subprocess
@@ -43,3 +46,19 @@ def packed(folder: Path) -> Path:
     said(unpacked, *PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), ".")
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def install_beside(environment: Path, wheel: Path) -> Path:
+    """Install the wheel into a virtual environment that borrows this one's packages.
+
+    Those stand after its own in the order of importing.
+
+    Returns:
+        The environment's folder of packages.
+    """
+    (site,) = environment.rglob("site-packages")
+    others = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (site / "others.pth").write_text("\n".join(others) + "\n")
+    words = ("--python", str(environment), "install", "--no-deps", "--no-index", str(wheel))
+    said(environment, *PIP, *words)
+    return site

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from tests.browser.serving import answering
 from tests.guest import Drawn, visit
-from tests.packing import PIP, ROOT, packed, said
+from tests.packing import ROOT, install_beside, packed
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_model]
 
@@ -60,23 +60,14 @@ def _elsewhere() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, made of the source archive alone and installed without its dependencies.
-
-    Those are this environment's, which stand after its own in the order of importing.
-    """
+    """The wheel, made of the source archive alone and installed without its dependencies."""
     here = tmp_path_factory.mktemp("wheel")
     wheel = packed(here)
     environment = here / "environment"
     venv.create(environment, symlinks=os.name != "nt")
-    (site,) = environment.rglob("site-packages")
-    others = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    (site / "others.pth").write_text("\n".join(others) + "\n")
     home = here / "home"
     home.mkdir()
-    made = Installed(wheel, environment, home, site)
-    python = made.programs / ("python.exe" if os.name == "nt" else "python")
-    said(here, *PIP, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
-    return made
+    return Installed(wheel, environment, home, install_beside(environment, wheel))
 
 
 def test_the_wheel_holds_the_app_its_pages_and_the_weights(installed: Installed) -> None:

@@ -11,7 +11,8 @@ from metasae.errors import UserError
 from metasae.sources.user_presets import preset_of
 
 if TYPE_CHECKING:
-    from metasae.explorer.label_scores import Score, Scores
+    from metasae.explorer.label_scores import Scores
+    from metasae.explorer.right_answers import Score
 
 KINDS = ("detection", "fuzz", "intruder")
 
@@ -109,7 +110,7 @@ def _mean(kind: str, found: list[Any]) -> str:
 
 def score_labels(arguments: argparse.Namespace) -> LabelScores:
     """Score labels, or read scores."""
-    from metasae.explorer import label_scores, scoring
+    from metasae.explorer import label_scores, right_answers, scoring
     from metasae.explorer.delphi_files import Run
     from metasae.explorer.evidence import own_folder
     from metasae.explorer.label_server import Endpoint
@@ -117,7 +118,7 @@ def score_labels(arguments: argparse.Namespace) -> LabelScores:
 
     published = {}
     if arguments.beside is not None:
-        published = label_scores.published(Run.of(arguments.beside))
+        published = right_answers.published(Run.of(arguments.beside))
     if arguments.endpoint is None:
         if not published:
             raise UserError("Name a server with --endpoint, or scores of delphi's with --beside.")

@@ -29,17 +29,22 @@ from metasae.steering.questions import Subject
 from metasae.text.prompts import in_contexts
 
 
+def width_of(text: str) -> int | None:
+    """The width that stands for another SAE of a preset; None for a text that names a preset."""
+    return int(text) if text.isdecimal() else None
+
+
 def opened_beside(lab: Lab, text: str, progress: Progress = silent) -> Lab:
     """Another SAE of a lab's preset, or another preset, opened.
 
     Args:
-        text: the number of latents of one of the preset's SAEs, or a preset's text form.
+        text: the width of one of the preset's SAEs, or another preset's text form.
 
     Raises:
         UserError: for a width there is no SAE of, and whatever opening it raises.
     """
-    if text.isdecimal():
-        return with_sae(lab, int(text), progress)
+    if (width := width_of(text)) is not None:
+        return with_sae(lab, width, progress)
     return open_lab(find_preset(text), progress)
 
 

@@ -65,13 +65,13 @@ class Family:
 
 
 def _rotary(
-    base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache
+    base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache, *kind: str
 ) -> Tensor:
     out: Tensor = base.layers[layer](
         x,
         attention_mask=mask,
         position_ids=at,
-        position_embeddings=base.rotary_emb(x, at),
+        position_embeddings=base.rotary_emb(x, at, *kind),
         **{_CACHE: cache},
     )
     return out
@@ -80,14 +80,7 @@ def _rotary(
 def _two_rotaries(
     base: Any, layer: int, x: Tensor, at: Tensor, mask: Tensor, cache: PrefixCache
 ) -> Tensor:
-    out: Tensor = base.layers[layer](
-        x,
-        attention_mask=mask,
-        position_ids=at,
-        position_embeddings=base.rotary_emb(x, at, base.config.layer_types[layer]),
-        **{_CACHE: cache},
-    )
-    return out
+    return _rotary(base, layer, x, at, mask, cache, base.config.layer_types[layer])
 
 
 def _learned(

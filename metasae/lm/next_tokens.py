@@ -14,10 +14,10 @@ Shapes: N edits, P places in each, M = N·P hidden states, W tokens asked for, D
 V vocabulary, S near tokens.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -45,26 +45,28 @@ FAR_ROUNDING = 0.05
 """Share of itself by which the far tokens' sum may be too small, where it is a sum of all."""
 
 
-class NextTokens(Protocol):
-    """What follows hidden states that left the last block."""
-
-    def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
-        """Log-probabilities of tokens that were agreed on before, in nats."""
-        ...
-
-    def with_tops(
-        self, hidden: Float[Tensor, "N P D"]
-    ) -> tuple[Float[Tensor, "N W"], Int[Tensor, "N P"]]:
-        """The same, and the likeliest of all tokens at every place."""
-        ...
-
-
 Scored = tuple[Float[Tensor, "N W"], Int[Tensor, "N P"]]
 """Log-probabilities, and the likeliest of all tokens; of no places where nobody asked for it."""
 
 
+class NextTokens(ABC):
+    """What follows hidden states that left the last block."""
+
+    def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
+        """Log-probabilities of tokens that were agreed on before, in nats."""
+        return self.scored(hidden, False)[0]
+
+    def with_tops(self, hidden: Float[Tensor, "N P D"]) -> Scored:
+        """The same, and the likeliest of all tokens at every place."""
+        return self.scored(hidden, True)
+
+    @abstractmethod
+    def scored(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
+        """Log-probabilities, and the tops where they are asked for."""
+
+
 @dataclass(frozen=True)
-class WholeVocabulary:
+class WholeVocabulary(NextTokens):
     """Log-probabilities from every logit.
 
     Attributes:
@@ -76,17 +78,9 @@ class WholeVocabulary:
     place: Int[Tensor, " W"]
     token: Int[Tensor, " W"]
 
-    def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
-        """See `NextTokens`."""
-        return self.scored(hidden, False)[0]
-
-    def with_tops(self, hidden: Float[Tensor, "N P D"]) -> Scored:
-        """See `NextTokens`."""
-        return self.scored(hidden, True)
-
     @torch.inference_mode()
     def scored(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
-        """Log-probabilities, and the tops where they are asked for."""
+        """See `NextTokens`."""
         return _joined([self._few(rows, tops) for rows in hidden.split(edits(hidden))])
 
     def _few(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
@@ -195,7 +189,7 @@ class _Near:
     asked: Int[Tensor, " W"]
 
 
-class NearTokens:
+class NearTokens(NextTokens):
     """Log-probabilities from the near tokens' logits and the far ones' sum; see the module.
 
     Args:
@@ -227,16 +221,9 @@ class NearTokens:
         """Tokens that are near by now."""
         return torch.empty(0, dtype=torch.int64) if self._near is None else self._near.tokens
 
-    def __call__(self, hidden: Float[Tensor, "N P D"]) -> Float[Tensor, "N W"]:
-        """See `NextTokens`."""
-        return self._scored(hidden, False)[0]
-
-    def with_tops(self, hidden: Float[Tensor, "N P D"]) -> Scored:
-        """See `NextTokens`; the tops are exact, unless far tokens are sampled."""
-        return self._scored(hidden, True)
-
     @torch.inference_mode()
-    def _scored(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
+    def scored(self, hidden: Float[Tensor, "N P D"], tops: bool) -> Scored:
+        """See `NextTokens`; the tops are exact, unless far tokens are sampled."""
         self._seen += len(hidden)
         # Where most tokens count, most would be computed in fp32 anyway.
         flat = 4 * len(self.near) > self._unembedding.width
@@ -255,7 +242,7 @@ class NearTokens:
     def _split(
         self, hidden: Float[Tensor, "N P D"], near: _Near, tops: bool
     ) -> tuple[Float[Tensor, "N W"], Int[Tensor, "N P"], Bool[Tensor, " N"]]:
-        """As `_scored`, and in which edits the far tokens hold little enough."""
+        """As `scored`, and in which edits the far tokens hold little enough."""
         count, places, width = hidden.shape
         normed = self._normed(hidden).view(-1, width)
         logits = near.product(normed)

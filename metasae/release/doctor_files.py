@@ -27,6 +27,12 @@ FAILS = (UserError, OSError, ValueError, KeyError, IndexError, TypeError, Runtim
 """What a check may end in when what it reads isn't as it should be."""
 
 
+def why(error: BaseException) -> str:
+    """An error as half a sentence."""
+    _log.info("a check could not be made", exc_info=error)
+    return str(error) if isinstance(error, UserError) else "what it reads is missing or damaged"
+
+
 def model_files(preset: Preset) -> Iterator[Finding]:
     """The model's files: there, and by their hashes the right ones."""
     origin = preset.model.origin
@@ -62,9 +68,9 @@ def model_files(preset: Preset) -> Iterator[Finding]:
         yield _hub_file(file.name, local_file(origin, file), file, failed)
 
 
-def _hub_file(name: str, path: Path | None, file: HubFile, why: object) -> Finding:
+def _hub_file(name: str, path: Path | None, file: HubFile, failed: object) -> Finding:
     if path is None:
-        return Finding.unchecked(f"file {name}", "on this machine", why)
+        return Finding.unchecked(f"file {name}", "on this machine", failed)
     digest, right = sha256(path), known_hash(path, file)
     if not right:
         return Finding.of(f"file {name}", "there (its hash is known nowhere)",

@@ -34,6 +34,14 @@ def press(page: Page, name: str) -> None:
     page.keyboard.press("Enter")
 
 
+def run_and_cancel(page: Page) -> None:
+    """Run a study, and cancel it by the time its link is there."""
+    press(page, "Run")
+    page.wait_for_url("**run=**", timeout=SOON)
+    press(page, "Cancel")
+    expect(page.get_by_role("button", name="Go on")).to_be_visible(timeout=LONG)
+
+
 def open_second_row(page: Page) -> None:
     """Come to the first table by Tab, and open a row of it."""
     tab_to(page, page.locator("[data-testid=stDataFrame]:visible canvas[tabindex]").first)
@@ -132,18 +140,12 @@ def test_studies(address: str, page: Page, traffic: Traffic) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**study=saebench**", timeout=SOON)
     traffic.settle(at_least=1)
-    press(page, "Run")
-    page.wait_for_url("**run=**", timeout=SOON)
-    press(page, "Cancel")
-    expect(page.get_by_role("button", name="Go on")).to_be_visible(timeout=LONG)
+    run_and_cancel(page)
 
 
 def test_ravel(address: str, page: Page, traffic: Traffic) -> None:
     opened(address, page, traffic, "RAVEL")
-    press(page, "Run")
-    page.wait_for_url("**run=**", timeout=SOON)
-    press(page, "Cancel")
-    expect(page.get_by_role("button", name="Go on")).to_be_visible(timeout=LONG)
+    run_and_cancel(page)
 
 
 def test_train(address: str, page: Page, traffic: Traffic) -> None:

@@ -58,14 +58,20 @@ def test_a_lab_that_is_closed_is_let_go_with_all_that_was_made_of_it() -> None:
     assert [one() for one in gone] == [None] * 3
 
 
-def test_what_is_made_of_a_lab_is_made_once_and_the_oldest_goes_first() -> None:
+def doubling(most: int) -> tuple[shared.OfLab[[int], int], list[int]]:
+    """Twice a number, kept with a lab, and the numbers it was worked out for."""
     made: list[int] = []
 
-    @shared.of_lab(most=2)
+    @shared.of_lab(most=most)
     def doubled(lab: Lab, number: int) -> int:
         made.append(number)
         return 2 * number
 
+    return doubled, made
+
+
+def test_what_is_made_of_a_lab_is_made_once_and_the_oldest_goes_first() -> None:
+    doubled, made = doubling(most=2)
     lab = shared.get_lab(Opened("first"))
     assert [doubled(lab, one) for one in (1, 2, 1, 3, 1, 2)] == [2, 4, 2, 6, 2, 4]
     assert made == [1, 2, 3, 2]
@@ -75,13 +81,7 @@ def test_what_is_made_of_a_lab_is_made_once_and_the_oldest_goes_first() -> None:
 
 @pytest.mark.parametrize("asked", range(1, 8))
 def test_nothing_goes_before_there_is_more_than_may_be_kept(asked: int) -> None:
-    made: list[int] = []
-
-    @shared.of_lab(most=5)
-    def doubled(lab: Lab, number: int) -> int:
-        made.append(number)
-        return 2 * number
-
+    doubled, made = doubling(most=5)
     lab = shared.get_lab(Opened("first"))
     for number in range(asked):
         assert doubled(lab, number) == 2 * number

@@ -2,24 +2,18 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.steering.edits import Edit
 from metasae.steering.frozen import FrozenOutcome, with_frozen_attention
-from metasae.steering.nats import settled
 from metasae.steering.setting import Setting
 from workbench import session, shared
 from workbench.frame import failed
 from workbench.steer import experiments
-from workbench.steer.tables import title
+from workbench.steer.two_ways import two_ways
 from workbench.text import escape
-
-_NATS = st.column_config.NumberColumn(format="%.2f", width="small")
-
-_CHANGE = st.column_config.NumberColumn(format="%+.2f", width="small")
 
 
 def frozen_attention(setting: Setting, edit: Edit) -> None:
@@ -45,23 +39,11 @@ def frozen_attention(setting: Setting, edit: Edit) -> None:
         failed(error)
         return
     st.markdown(escape(found.sentence))
-    table = found.table
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "Answer": table["answer"],
-                "Before": table["baseline"].map(settled),
-                "Live": table["live"].map(settled),
-                "Frozen": table["frozen"].map(settled),
-                "Difference": table["difference"].map(settled),
-                "Attribute": table["attribute"].map(title),
-            }
-        ),
-        hide_index=True,
-        height="content",
-        key="frozen-table",
-        column_config=dict.fromkeys(("Before", "Live", "Frozen"), _NATS) | {"Difference": _CHANGE},
-    )
+    headings = {
+        "answer": "Answer", "baseline": "Before", "live": "Live", "frozen": "Frozen",
+        "difference": "Difference", "attribute": "Attribute",
+    }  # fmt: skip
+    two_ways(found.table, headings, key="frozen-table")
 
 
 @shared.of_lab(most=32)

@@ -3,17 +3,15 @@
 from contextlib import suppress
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
-from metasae.lab.other_sae import asked_in, with_sae
+from metasae.lab.other_sae import asked_in, width_of, with_sae
 from metasae.sources.presets import Opened
 from metasae.sources.user_presets import names
 from metasae.steering.edits import Edit
 from metasae.steering.experiment import Experiment
-from metasae.steering.nats import settled
 from metasae.steering.setting import Setting
 from metasae.steering.side_by_side import SideBySide, side_by_side
 from workbench import session, shared, visitor
@@ -21,17 +19,13 @@ from workbench.background import Work
 from workbench.frame import failed, said
 from workbench.steer import experiments
 from workbench.steer.results import legend, picture
-from workbench.steer.tables import title
+from workbench.steer.two_ways import two_ways
 from workbench.text import escape
 
 TAB = "Side by side"
 """The tab it stands in."""
 
 _KEY = "beside"
-
-_CHANGE = st.column_config.NumberColumn(format="%+.2f", width="small")
-
-_NATS = st.column_config.NumberColumn(format="%.2f", width="small")
 
 _SEEN = "beside-seen"
 """Session key: what the tab was opened for by a link."""
@@ -65,7 +59,7 @@ def beside(lab: Lab, setting: Setting, edit: Edit) -> None:
         st.markdown(escape(sentence))
     said(f"There: {one}" for one in found.there.remarks if one not in found.here.remarks)
     st.markdown(legend(found.here))
-    both = ((found.here, _named(lab, str(lab.n_latents))), (found.there, _named(lab, wanted)))
+    both = ((found.here, _named(str(lab.n_latents))), (found.there, _named(wanted)))
     for place, (column, (outcome, name)) in enumerate(zip(st.columns(2), both, strict=True)):
         with column:
             st.markdown(f"**{'Here' if place == 0 else 'There'}: {escape(name)}**")
@@ -86,17 +80,17 @@ def _choose(lab: Lab) -> None:
         "Beside it",
         choices,
         key=_KEY,
-        format_func=lambda text: _named(lab, text),
+        format_func=_named,
         placeholder="Choose an SAE or a model",
         on_change=session.shows(_KEY, lambda view: view.beside or None, chosen),
         width=420,
     )
 
 
-def _named(lab: Lab, text: str) -> str:
+def _named(text: str) -> str:
     """What is compared, as it is read: an SAE of this preset, or another preset."""
-    if text.isdecimal():
-        return f"the SAE of {int(text):,} latents"
+    if (width := width_of(text)) is not None:
+        return f"the SAE of {width:,} latents"
     with suppress(UserError):
         return visitor.preset(Opened.from_text(text)).title
     return text
@@ -114,8 +108,8 @@ def _compared(lab: Lab, setting: Setting, text: str, edit: Edit) -> SideBySide:
     Raises:
         UserError: for what can't be opened, or not be asked the same.
     """
-    if text.isdecimal():
-        return _beside(lab, setting, int(text), edit)
+    if (width := width_of(text)) is not None:
+        return _beside(lab, setting, width, edit)
     opened = Opened.from_text(text)
     if not visitor.is_made(visitor.preset(opened)):
         raise UserError(
@@ -144,23 +138,11 @@ def _other_sae(lab: Lab, width: int) -> Work[Lab]:
 
 
 def _table(found: SideBySide) -> None:
-    table = found.table
-    columns = {
-        "Answer": table["answer"],
-        "Before": table["baseline"].map(settled),
-        "Here": table["here"].map(settled),
-        "There": table["there"].map(settled),
-        "Changes more there": table["difference"].map(settled),
-        "Attribute": table["attribute"].map(title),
-    }
+    headings = {
+        "answer": "Answer", "baseline": "Before", "here": "Here", "there": "There",
+        "difference": "Changes more there", "attribute": "Attribute",
+    }  # fmt: skip
     if found.here.provenance.model != found.there.provenance.model:
-        columns |= {"Before, there": table["baseline_there"].map(settled)}
+        headings["baseline_there"] = "Before, there"
     with st.expander("The same as a table, in nats"):
-        st.dataframe(
-            pd.DataFrame(columns),
-            hide_index=True,
-            height="content",
-            key="beside-table",
-            column_config=dict.fromkeys(("Before", "Here", "There", "Before, there"), _NATS)
-            | {"Changes more there": _CHANGE},
-        )
+        two_ways(found.table, headings, key="beside-table")

@@ -12,7 +12,8 @@ from metasae.errors import UserError
 from metasae.explorer.delphi_files import Run
 from metasae.explorer.label_answers import all_questions, as_delphi
 from metasae.explorer.label_questions import DETECTION, INTRUDER, KINDS
-from metasae.explorer.label_scores import published, scored
+from metasae.explorer.label_scores import scored
+from metasae.explorer.right_answers import published
 from metasae.explorer.score_examples import Sampling, examples_of
 from metasae.explorer.token_activations import TokenActivations
 from tests.builders import one_sentence

@@ -6,17 +6,13 @@ from pathlib import Path
 import pytest
 
 from metasae.errors import UserError
-from metasae.explorer import label_server
 from metasae.explorer.label_answers import all_questions, cost
 from metasae.explorer.scoring import score_labels
 from tests.builders import one_sentence
 from tests.label_servers import Server, completion
 from tests.metasae.explorer.scored_text import SAMPLING, asked, material, perfect, request
 
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_server, "FIRST_PAUSE", 0.0)
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 
 def test_nothing_is_sent_before_its_cost_was_said_and_agreed_to(

@@ -19,10 +19,7 @@ from tests.builders import one_sentence
 from tests.label_servers import GOOD, Server, completion, serving
 from tests.metasae.explorer.test_labels import planted
 
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_server, "FIRST_PAUSE", 0.0)
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from metasae.errors import UserError
 from metasae.lab import other_sae
 from metasae.lab.lab import Lab
 from metasae.lab.name_latents import activation_table
-from metasae.lab.other_sae import asked_in, opened_beside, with_sae
+from metasae.lab.other_sae import asked_in, opened_beside, width_of, with_sae
 from metasae.sources import cache
 from metasae.sources.cache import CACHE_VARIABLE
 from metasae.steering.edits import LatentSwap, MetaLatentEdit
@@ -77,6 +77,11 @@ def test_what_took_long_is_kept(small_lab: Lab, monkeypatch: pytest.MonkeyPatch)
 
 def flipped(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def test_a_number_is_a_width_and_all_else_a_preset() -> None:
+    texts = ("3072", "gpt2-small", "hf:some/model", "-1", "1.5", "")
+    assert [width_of(text) for text in texts] == [3072, None, None, None, None, None]
 
 
 def test_what_is_no_sae_or_preset_is_said(small_lab: Lab) -> None:

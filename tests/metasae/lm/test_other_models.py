@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import huggingface_hub.constants
 import numpy as np
@@ -222,17 +223,23 @@ def test_files_put_by_hand_are_found_and_checked(nothing_here: Path) -> None:
     assert hub.hub_folder(loose) == folder
 
 
+def refusing(error: Callable[..., Exception], status: int) -> Callable[..., NoReturn]:
+    """A download that the hub answers with a status."""
+    import httpx2
+
+    def download(*_: object, **__: object) -> NoReturn:
+        response = httpx2.Response(status, request=httpx2.Request("GET", "https://example.org"))
+        raise error("no", response=response)
+
+    return download
+
+
 def test_a_gated_repository_says_how_to_get_in(
     nothing_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx2
     from huggingface_hub.errors import GatedRepoError
 
-    def gated(*_: object, **__: object) -> None:
-        response = httpx2.Response(403, request=httpx2.Request("GET", "https://example.org"))
-        raise GatedRepoError("no", response=response)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", gated)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refusing(GatedRepoError, 403))
     assert isinstance(GEMMA.model.origin, Hub)
     with pytest.raises(UserError, match=r"accept its licence: do so at .*HF_TOKEN"):
         hub.hub_folder(GEMMA.model.origin)
@@ -443,13 +450,9 @@ def test_what_can_be_put_by_hand_is_named_whole(
 def test_a_file_that_a_repository_lacks_is_the_only_one_named(
     nothing_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx2
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
-    def missing(*_: object, **__: object) -> None:
-        response = httpx2.Response(404, request=httpx2.Request("GET", "https://example.org"))
-        raise RemoteEntryNotFoundError("no", response=response)
-
+    missing = refusing(RemoteEntryNotFoundError, 404)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", missing)
     assert isinstance(GPT2.model.origin, Hub)
     with pytest.raises(UserError) as raised:

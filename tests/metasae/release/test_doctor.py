@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from metasae import cli
 from metasae.lm.halves import usable
 from metasae.lm.loading import load_model
-from metasae.release import doctor, post_examples
-from metasae.release.doctor import around, examine
+from metasae.release import doctor_figures, post_examples
+from metasae.release.doctor import examine
 from metasae.release.findings import DIFFERS, OK, UNCHECKED, Examination
 from metasae.release.published import Published
 from metasae.saes import formats
@@ -114,7 +114,7 @@ def patient(healthy: Patient, tmp_path: Path) -> Iterator[Patient]:
     with only_here(folder) as patch:
         patch.setattr(windows, "WINDOW", 48)
         patch.setitem(PRESETS, made.preset.name, made.preset)
-        patch.setattr(doctor, "published", lambda preset, width: made.figures[width])
+        patch.setattr(doctor_figures, "published", lambda preset, width: made.figures[width])
         patch.setattr(post_examples, "OF_PRESET", {})
         yield made
 
@@ -237,13 +237,6 @@ def test_a_text_that_cannot_be_had_is_one_line(patient: Patient) -> None:
     found = patient.examine()
     (one,) = (one for one in found.findings if one.verdict != OK)
     assert (one.name, one.verdict) == ("L0 and variance explained", UNCHECKED)
-
-
-def test_variance_around_another_mean_by_hand() -> None:
-    rows = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
-    # Around (1, 1) the spread is 2; around (1, 3) it is 2 + 2 · 4. Of it 1 is left unexplained.
-    assert around(0.5, rows, None) == 0.5
-    assert around(0.5, rows, torch.tensor([1.0, 3.0])) == pytest.approx(0.9)
 
 
 @pytest.mark.long

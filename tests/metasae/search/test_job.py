@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -377,8 +378,7 @@ def test_a_damaged_file_is_named_and_the_rest_stays(
 def test_a_damaged_summary_is_named(
     whole: Job, lab: Lab, spec: Spec, tmp_path: Path, name: str
 ) -> None:
-    for path in whole.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True)
     cut_off(name)(tmp_path)
     job = Job(lab, spec, tmp_path)
     with pytest.raises(UserError) as raised:
@@ -393,8 +393,7 @@ def test_a_damaged_summary_is_named(
 def test_a_search_says_its_version_and_a_newer_one_is_not_gone_on_with(
     whole: Job, lab: Lab, spec: Spec, tmp_path: Path, name: str
 ) -> None:
-    for path in whole.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True)
     if name == "job.json":
         (tmp_path / "done.json").unlink()
     values = read_json(tmp_path / name)
@@ -591,8 +590,7 @@ def test_the_folder_says_what_is_searched(lab: Lab, spec: Spec, cache: Path) -> 
 def test_reading_a_finished_search_writes_nothing(
     whole: Job, lab: Lab, spec: Spec, tmp_path: Path
 ) -> None:
-    for path in whole.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "job.json").unlink()
     same(Job(lab, spec, tmp_path).summary(), whole.summary())
     assert not (tmp_path / "job.json").exists()

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -147,8 +148,7 @@ def test_a_pair_with_a_problem_holds_up_no_other(
 def test_a_damaged_pair_is_named(
     pairs: PairsJob, lab: Lab, cities: list[str], template: Spec, tmp_path: Path
 ) -> None:
-    for path in pairs.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(pairs.folder, tmp_path, dirs_exist_ok=True)
     for text in ("", "[]", "{}", '{"patterns": [{}], "combinations": 1, "seconds": 1}'):
         (tmp_path / "pair-00000004.json").write_text(text)
         again = all_pairs(lab, cities, template, tmp_path)

@@ -126,13 +126,6 @@ def test_no_partner_is_said() -> None:
     one_sentence(raised)
 
 
-@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"pairs": 0}, {"tolerance": 0.0}, {"groups": 0}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError) as raised:
-        Configuration(**wrong)  # type: ignore[arg-type]
-    one_sentence(raised)
-
-
 def test_latents_that_fire_too_rarely_take_no_part() -> None:
     material = replace(material_of(LATENTS), read=lambda tokens, held_out, progress: together(100))
     finding = run(material, Configuration(tolerance=0.6, least=30), silent)

@@ -249,16 +249,6 @@ def test_without_a_model_nothing_is_asked(missing: str) -> None:
     assert "no model" in one_sentence(raised)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"countries": 0}, {"windows": 0}, {"least": 1}, {"meta": -2}, {"strength": 3.0},
-              {"strength": math.nan}]
-)  # fmt: skip
-def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UserError) as raised:
-        Configuration(**wrong)
-    one_sentence(raised)
-
-
 def test_nats_a_token_are_of_all_tokens_together() -> None:
     found = per_token(torch.tensor([2.0, 8.0]), torch.tensor([1.0, 3.0]), seed=0)
     assert found == {"value": 2.5, "low": 2.0, "high": pytest.approx(8 / 3)}

@@ -16,6 +16,7 @@ from metasae.studies import kept_meta_saes as module
 from metasae.studies.kept_meta_saes import of_all_widths, recipe
 from metasae.studies.study import Material
 from metasae.training.rows import Rows
+from tests.metasae.studies.brief_training import train_briefly
 
 
 def test_the_recipe_is_the_open_ones_where_it_is_noted(small_lab: Lab) -> None:
@@ -33,8 +34,7 @@ def test_one_meta_sae_of_all_widths_is_trained_on_every_direction_and_kept(
     small_lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
-    small = replace(recipe(small_lab, 0), width=16, steps=20, batch=32, warmup=0)
-    monkeypatch.setattr(module, "recipe", lambda lab, seed: replace(small, seed=seed))
+    train_briefly(monkeypatch, module)
     seen, train = [], module.train_meta_sae
 
     def watched(directions: Rows, *some: Any, **named: Any) -> SparseAutoencoder:

@@ -62,13 +62,6 @@ def test_an_sae_too_narrow_is_refused() -> None:
     one_sentence(raised)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"starts": 0}, {"rate": 0.0}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError) as raised:
-        Configuration(**wrong)  # type: ignore[arg-type]
-    one_sentence(raised)
-
-
 def test_both_rows_are_explained_around_their_mean(
     planted: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:

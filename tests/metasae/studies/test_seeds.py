@@ -9,9 +9,9 @@ import torch
 from metasae.errors import UserError
 from metasae.lab.lab import Lab
 from metasae.studies import kept_meta_saes, seeds
-from metasae.studies.kept_meta_saes import recipe
 from metasae.studies.seeds import meta_saes, missing
 from tests.builders import never, one_sentence
+from tests.metasae.studies.brief_training import train_briefly
 
 
 def test_one_seed_trains_nothing(small_lab: Lab) -> None:
@@ -22,8 +22,7 @@ def test_seeds_differ_and_are_kept(
     small_lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("METASAE_CACHE", str(tmp_path))
-    small = replace(recipe(small_lab, 0), width=16, steps=20, batch=32, warmup=0)
-    monkeypatch.setattr(seeds, "recipe", lambda lab, seed: replace(small, seed=seed))
+    train_briefly(monkeypatch, seeds)
     assert [missing(small_lab, count) for count in (1, 2, 3)] == [0, 1, 2]
     first, second = meta_saes(small_lab, 3)
     assert [missing(small_lab, count) for count in (3, 4)] == [0, 1]

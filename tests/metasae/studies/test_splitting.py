@@ -142,10 +142,3 @@ def test_without_a_way_to_train_it_is_refused() -> None:
     with pytest.raises(UserError) as raised:
         run(replace(material_of(LARGE, SMALL), train_on_all=None), Configuration(), silent)
     one_sentence(raised)
-
-
-@pytest.mark.parametrize("wrong", [{"threshold": 1.0}, {"fewest": 1}, {"drawn": 0}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError) as raised:
-        Configuration(**wrong)  # type: ignore[arg-type]
-    one_sentence(raised)

@@ -178,23 +178,6 @@ def test_a_preset_of_one_width_is_refused() -> None:
     one_sentence(raised)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"smaller_share": 1.0},
-        {"threshold": 0.0},
-        {"threshold": 1.0},
-        {"windows": 0},
-        {"steps": 1},
-        {"steps": 1001},
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError) as raised:
-        Configuration(**wrong)  # type: ignore[arg-type]
-    one_sentence(raised)
-
-
 def test_controls_have_the_latents_length_and_what_is_left_on_other_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,6 +1,7 @@
 """A meta-SAE trained into a folder: what is written, and a run that was stopped."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,17 @@ from metasae.training.trainer import Moment, Stopped, Trainer
 from metasae.training.unfinished import unfinished_trainings
 from tests.builders import one_sentence, random_sae
 from tests.metasae.training.planted import CONFIG
+
+
+def before_each_step(monkeypatch: pytest.MonkeyPatch, look: Callable[[Trainer], object]) -> None:
+    """Have a look at every training before each of its steps."""
+    advance = Trainer.advance
+
+    def watched(self: Trainer) -> object:
+        look(self)
+        return advance(self)
+
+    monkeypatch.setattr(Trainer, "advance", watched)
 
 
 def test_what_is_written_opens_in_saelens_with_our_activations(
@@ -57,13 +69,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(
     with pytest.raises(UserError, match="stopped before its end; go on with --resume"):
         make(directions, CONFIG, tmp_path / "out")
     steps: list[int] = []
-    advance = Trainer.advance
-
-    def counting(self: Trainer) -> object:
-        steps.append(self.step)
-        return advance(self)
-
-    monkeypatch.setattr(Trainer, "advance", counting)
+    before_each_step(monkeypatch, lambda trainer: steps.append(trainer.step))
     resumed = make(directions, CONFIG, tmp_path / "out", ("gaussian",), resume=True)
     assert steps == [*range(20, 60), *range(60)]
     assert resumed["quality"] == whole["quality"]
@@ -157,12 +163,6 @@ def test_a_run_stays_in_the_precision_it_began_in(
         make(directions, CONFIG, tmp_path / "out", ("gaussian",), stopped=lambda: True)
     monkeypatch.setattr(meta_sae_run, "fast_dtype", lambda: torch.float32)
     used: set[torch.dtype] = set()
-    advance = Trainer.advance
-
-    def watched(self: Trainer) -> object:
-        used.add(self.dtype)
-        return advance(self)
-
-    monkeypatch.setattr(Trainer, "advance", watched)
+    before_each_step(monkeypatch, lambda trainer: used.add(trainer.dtype))
     report = make(directions, CONFIG, tmp_path / "out", ("gaussian",), resume=True)
     assert report["precision_of_selection"] == "bfloat16" and used == {torch.bfloat16}

@@ -80,12 +80,17 @@ def test_a_training_begins_with_more_latents_a_row_and_ends_with_k() -> None:
     assert 6 < seen[0] <= 8 and 3 < seen[-1] <= 4
 
 
-def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Path) -> None:
+def begun(path: Path) -> tuple[Trainer, dict[str, str]]:
+    """A training that was kept after its first step, and the header of its file."""
     trainer = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
     trainer.advance()
-    trainer.save(tmp_path / "new")
-    with safe_open(tmp_path / "new", "pt") as file:
-        header = file.metadata()
+    trainer.save(path)
+    with safe_open(path, "pt") as file:
+        return trainer, file.metadata()
+
+
+def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Path) -> None:
+    _, header = begun(tmp_path / "new")
     values = json.loads(header["config"])
     del values["first_k"], values["settled"]
     tensors = load_file(tmp_path / "new")
@@ -98,11 +103,7 @@ def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_with(tmp_path: Pa
 
 
 def test_a_checkpoint_of_a_newer_version_is_told_from_a_damaged_one(tmp_path: Path) -> None:
-    trainer = Trainer(TensorRows(ROWS), config(steps=60), device="cpu")
-    trainer.advance()
-    trainer.save(tmp_path / "c")
-    with safe_open(tmp_path / "c", "pt") as file:
-        header = file.metadata()
+    trainer, header = begun(tmp_path / "c")
     assert header["format"] == "1"
     for said, expected in (("2", "newer"), ("x", "damaged")):
         save_file(load_file(tmp_path / "c"), tmp_path / said, header | {"format": said})
