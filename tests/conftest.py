@@ -2,16 +2,17 @@
 
     pytest -m "not slow and not real_model"   fast: opens no real model, draws no page
     pytest                                    all but what takes long
-    pytest -m long                            what does: a browser, servers, notebooks, many figures
+    pytest -m long                            what does: browsers, servers, other processes,
+                                              notebooks, whole searches, many figures
     pytest tests                              all; .ci/run has them in two halves
     pytest tests --cov                        with the coverage of the code at its end
 
 What takes long is named in `LONG`, and left out only where nothing else is said. What opens the
-real model or a browser, or draws pages (which is ``slow`` taken together), is read off a test's
-fixtures and folder. By hand are marked ``slow`` (takes more than about a second), ``long``, and
-``real_model`` where a test opens the model without a fixture of this file's: by a command, or by
-``request.getfixturevalue``. Without the mark opening it fails, in this process; a test that starts
-another has to be marked.
+real model or a browser, or draws pages, is read off a test's fixtures and folder; ``slow`` is what
+draws pages, what takes long, and what is marked so by hand (takes more than about a second). By
+hand are marked ``long``, too, and ``real_model`` where a test opens the model without a fixture of
+this file's: by a command, or by ``request.getfixturevalue``. Without the mark opening it fails, in
+this process; a test that starts another has to be marked.
 """
 
 import functools
@@ -54,8 +55,10 @@ QUIET = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBO
 HERE = Path(__file__).parent
 
 LONG = (
-    "bad_input", "browser", "faults/test_servers.py", "metasae/lab/test_ray_cluster.py",
-    "metasae/lessons/walks", "test_installed.py", "test_notebooks.py", "test_recomputed.py",
+    "bad_input", "browser", "faults/test_killed.py", "faults/test_servers.py",
+    "metasae/exports/test_code.py", "metasae/lab/test_ray_cluster.py", "metasae/lessons/walks",
+    "pages/test_mutated_links.py", "test_installed.py", "test_notebooks.py", "test_recomputed.py",
+    "workbench/test_cancelling.py", "workbench/test_classroom.py",
 )  # fmt: skip
 """Folders and files below this one of tests that take long; a single test is marked by hand."""
 
@@ -208,7 +211,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("real_model")
         if browser:
             item.add_marker("browser")
-        if browser or "pages" in _folders(item):
+        if browser or "pages" in _folders(item) or item.get_closest_marker("long"):
             item.add_marker("slow")
     items.sort(key=_cost)
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:

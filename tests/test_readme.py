@@ -29,7 +29,7 @@ COMMANDS = [
 MEASURED = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_python_example_runs(
     lab: Lab,
     monkeypatch: pytest.MonkeyPatch,
@@ -67,7 +67,7 @@ def test_the_patterns_of_the_opening_pair_are_the_reports() -> None:
     assert f"more than {report['clear_nats']:g} nats" in above
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_patterns_of_the_opening_pair_are_the_pages(lab: Lab) -> None:
     """What "Best edits" and Enumerate find on this machine."""
     source, target = lab.opening

@@ -25,6 +25,7 @@ class Jumping(datetime):
         return cls.fromisoformat(cls.said)
 
 
+@pytest.mark.slow
 def test_a_run_outlives_a_jump_back_and_a_jump_ahead(
     small_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ SEARCH = [
 STUDY = ["study", "rebuild", "--preset", "small", "--set=steps=6", "--set=smallest=0.5", "--json"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_command_lines_share_a_cache(
     small_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -484,7 +484,7 @@ def files_of(job: Job | PairsJob, cache: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_begun_earlier_is_gone_on_with(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def raised(source: Source) -> int:
     return sum(isinstance(one.func, ast.Name) and one.func.id in source.errors for one in calls)
 
 
+@pytest.mark.slow
 def test_no_sentence_of_the_program_is_missing(program: Source) -> None:
     calls = sum(len(program.calls.get(error, ())) for error in program.errors)
     assert calls == raised(program) > 300

@@ -47,7 +47,7 @@ def test_importing_costs_nothing() -> None:
     run("import sys, metasae; assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_search_is_the_search_whether_or_not_its_package_is_there() -> None:
     call = "try: search()\nexcept TypeError as error: print('experiment' in str(error))"
     assert run(f"from metasae import search\n{call}") == "True\n"

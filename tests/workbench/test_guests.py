@@ -235,6 +235,7 @@ def test_long_work_is_not_before_short_work(monkeypatch: pytest.MonkeyPatch) -> 
         one.wait()
 
 
+@pytest.mark.slow
 def test_who_was_here_in_the_meantime_begins_the_wait_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     emptied: list[float] = []
     monkeypatch.setattr(guests, "ALONE", 0.4)

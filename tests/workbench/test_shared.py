@@ -195,6 +195,7 @@ def test_how_much_is_kept_can_be_a_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [doubled(lab, one) for one in (2, 1, 2)] == [4, 2, 4] and made == [1, 2, 1, 2]
 
 
+@pytest.mark.slow
 def test_an_empty_server_keeps_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guests, "ALONE", 0.05)
     setting = Setting(preset=Opened("first"))

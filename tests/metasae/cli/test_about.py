@@ -31,7 +31,7 @@ def test_the_text_that_was_written_for_training_is_counted() -> None:
     assert _text({"mine.txt": used(3, 30)}) == _text(["mine.txt"]) == _text(None) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_measuring_gives_the_stored_figures_again(
     built: Built, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -342,6 +342,7 @@ def test_steer_says_what_the_library_says(opened: Lab, capsys: pytest.CaptureFix
     assert lines[0] == experiment.apply(LatentSwap()).sentence
 
 
+@pytest.mark.long
 def test_steer_everywhere_says_what_else_it_changes(
     opened: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -566,6 +567,7 @@ def test_bad_input_is_refused_in_a_line(
     assert text in refused(capsys, ["steer", *words])
 
 
+@pytest.mark.long
 def test_a_process_of_its_own_writes_one_object_and_nothing_else(lab: Lab) -> None:
     done = process(*PAIR, "--swap", "--generate", "2", "--json")
     assert done.returncode == 0, done.stderr
@@ -601,6 +603,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_search_writes_all_it_scored_and_tells_what_it_found(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -638,6 +641,7 @@ def test_an_estimating_search_says_what_it_scored(
     assert f"{values['scored']:,} of them scored" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_all_pairs_are_one_search(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

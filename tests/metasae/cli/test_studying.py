@@ -110,6 +110,7 @@ def test_a_killed_command_goes_on_where_it_stopped(
                        "Gaussian rows 2 of 2"]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.real_model
 def test_a_study_of_the_embedded_default_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

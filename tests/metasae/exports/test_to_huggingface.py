@@ -124,7 +124,7 @@ def test_what_the_hub_refuses_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_its_name_opens_what_was_shared(
     open_other: Callable[[str], OtherPreset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

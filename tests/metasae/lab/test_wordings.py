@@ -26,7 +26,7 @@ def writes(model: LanguageModel, prompt: str, text: str) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_wording_is_counted_as_whole_passes_count(small_model: LanguageModel) -> None:
     shares: list[float] = []
     found = measured(small_model, CITIES, lambda stage, share, note: shares.append(share))

@@ -40,6 +40,7 @@ def test_scores_are_of_held_out_names_and_nothing_is_a_half(small_lab: Lab) -> N
     assert "mask" in finding.verdict
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_stopped(
     small_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

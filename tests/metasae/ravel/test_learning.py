@@ -62,6 +62,7 @@ def test_a_mask_takes_what_helps_and_nothing_it_never_met(learn: Learn) -> None:
     assert masks == {"country": [1, 1, 1, 0, 0, 0, 0, 0], "language": [0, 0, 0, 1, 0, 0, 0, 0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [MetaPieces, lambda both: LatentPieces(both.sae)])
 def test_a_greedy_mask_is_never_worse_than_none(
     training: Training, kind: Callable[..., Pieces]

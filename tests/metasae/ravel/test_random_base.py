@@ -147,6 +147,7 @@ def test_a_damaged_file_is_said(small_lab: Lab, elsewhere: pytest.MonkeyPatch) -
     assert quality(small_lab, 0, "random") == {}
 
 
+@pytest.mark.slow
 def test_the_masks_over_both_are_scored(small_lab: Lab, place: Path) -> None:
     config = Configuration(
         methods=("nothing", "random-latent-mask", "twin-latent-mask"),

@@ -114,6 +114,7 @@ def test_a_run_is_read_back_with_its_masks_and_edits(
     assert set(triples.loc[triples["method"] == "DAS", "edit"]) == {""}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("taught")
 def test_a_stopped_run_goes_on(small_lab: Lab) -> None:
     whole = begin(small_lab, STUDY, Settings(quick=True), 1)

@@ -44,6 +44,7 @@ def test_every_log_probability_is_that_of_full_hooked_passes(
     engine_against_full_passes(experiment, options)
 
 
+@pytest.mark.long
 def test_so_it_is_on_the_real_model(tokyo_paris: Experiment) -> None:
     engine_against_full_passes(tokyo_paris, EditOptions())
 

@@ -309,7 +309,7 @@ job.Job(open_lab(preset_of_small_lab(model, weights)), spec, folder).run(hang)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 def test_a_killed_process_loses_nothing_that_was_written(
     whole: Job, lab: Lab, spec: Spec, tmp_path: Path

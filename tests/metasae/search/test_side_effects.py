@@ -87,6 +87,7 @@ def close(found: probing.Divergence, expected: tuple[float, float]) -> None:
     assert (found.mean, found.largest) == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.long
 def test_divergence_on_the_citys_name_is_that_of_full_passes(
     tokyo_paris: Experiment, lab: Lab
 ) -> None:
@@ -246,6 +247,7 @@ def slow_facts(
     return known, tuple(lost)
 
 
+@pytest.mark.long
 def test_facts_of_cities_that_share_latents_are_those_of_full_passes(
     borrowed: Experiment, lab: Lab, sharing: Lab
 ) -> None:

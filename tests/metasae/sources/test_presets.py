@@ -24,6 +24,7 @@ NAMES = st.from_regex(NAME, fullmatch=True)
 FILES = st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: f"{text}.json")
 
 
+@pytest.mark.slow
 @given(st.builds(Opened, name=NAMES | FILES, meta_sae=st.just("") | NAMES))
 def test_what_is_opened_survives_its_text_form(opened: Opened) -> None:
     assert Opened.from_text(str(opened)) == opened

@@ -137,7 +137,7 @@ def own_process(snippet: str, folder: Path) -> "subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_in_a_process_of_its_own_it_passes_and_with_another_number_it_fails(
     lab: Lab, tokyo_paris: Experiment, tmp_path: Path
 ) -> None:

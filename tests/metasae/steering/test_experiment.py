@@ -62,6 +62,7 @@ def long_names(lab: Lab) -> Experiment:
 # Scores.
 
 
+@pytest.mark.long
 def test_the_baseline_is_the_unedited_full_pass(
     tokyo_paris: Experiment, long_names: Experiment
 ) -> None:
@@ -169,6 +170,7 @@ def test_latents_by_number(lab: Lab, position: Any) -> None:
     check(experiment, MetaLatentEdit(((piece.meta, -1.0),), options=EditOptions(position=position)))
 
 
+@pytest.mark.long
 def test_latents_by_number_are_asked_about_what_they_fire_on(lab: Lab) -> None:
     """The city whose own they are, wherever the target lies."""
     for name in ("Tokyo", "Cairo", "Rome"):
@@ -389,6 +391,7 @@ def test_the_sentence_says_what_stayed(tokyo_paris: Experiment) -> None:
         assert answer in outcome.sentence
 
 
+@pytest.mark.long
 def test_what_the_model_itself_says_is_what_full_passes_go_on_with(
     tokyo_paris: Experiment,
 ) -> None:

@@ -56,6 +56,7 @@ def check(experiment: Experiment, edit: Edit) -> float:
     return float((found.logprobs - found.live.logprobs).abs().max())
 
 
+@pytest.mark.slow
 def test_frozen_patterns_are_the_full_pass_with_them_written_in(small_lab: Lab) -> None:
     pair = small_lab.experiment(small_lab.subject("Tokyo"), small_lab.subject("Paris"))
     far = []

@@ -52,6 +52,7 @@ def test_the_graph_is_that_of_a_dense_count(seed: int, threshold: float) -> None
     assert edges(graph) == {(int(a), int(b)) for a, b in dense.nonzero()}
 
 
+@pytest.mark.slow
 @given(st.integers(0, 100), st.integers(1, 60))
 def test_the_threshold_gives_the_most_edges_that_are_not_too_many(seed: int, wanted: int) -> None:
     cosines = similar(unit_rows(seed, 30, 6), unit_rows(seed + 1, 12, 6))
