@@ -56,9 +56,10 @@ HERE = Path(__file__).parent
 
 LONG = (
     "bad_input", "browser", "faults/test_killed.py", "faults/test_servers.py",
-    "metasae/exports/test_code.py", "metasae/lab/test_ray_cluster.py", "metasae/lessons/walks",
-    "pages/test_mutated_links.py", "test_installed.py", "test_notebooks.py", "test_recomputed.py",
-    "workbench/test_cancelling.py", "workbench/test_classroom.py",
+    "handbook/test_tutorials.py", "metasae/exports/test_code.py", "metasae/lab/test_ray_cluster.py",
+    "metasae/lessons/walks", "pages/test_flat_memory.py", "pages/test_mutated_links.py",
+    "test_installed.py", "test_notebooks.py", "test_recomputed.py", "workbench/test_cancelling.py",
+    "workbench/test_classroom.py",
 )  # fmt: skip
 """Folders and files below this one of tests that take long; a single test is marked by hand."""
 

@@ -568,7 +568,7 @@ def test_a_search_of_pairs_begun_earlier_is_gone_on_with(
     check("pairs-patterns", [begun.id, what])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_keys_of_side_effects(
     opened: Lab, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

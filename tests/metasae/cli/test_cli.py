@@ -630,6 +630,7 @@ def test_a_search_writes_all_it_scored_and_tells_what_it_found(
     assert sum(" moved" in line for line in lines) == len(values["patterns"])
 
 
+@pytest.mark.long
 def test_an_estimating_search_says_what_it_scored(
     opened: Lab, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,7 +161,7 @@ def test_the_picture_has_every_node_and_line_and_markup_stays_text() -> None:
     assert json.loads(str(about.text)) == {"sae": "x@1"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_picture_may_be_large_or_have_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     lone = graph.around(small(), [1], 1, threshold=10.0)
     text = graph_files.exported(lone, "svg", lambda kind, index: "", {})

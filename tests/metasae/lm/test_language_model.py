@@ -107,6 +107,7 @@ def test_generating_without_an_edit_is_transformers_own(model: LanguageModel) ->
     assert model.generate(PROMPTS[0], 12, lambda resid, start: resid) == expected
 
 
+@pytest.mark.long
 def test_sampling_goes_by_the_seed(model: LanguageModel) -> None:
     one, again = (model.generate(PROMPTS[0], 12, None, 1.0, seed=5) for _ in range(2))
     assert one == again

@@ -277,7 +277,7 @@ ONCE = ("Residuals", "SAE of", "Following", "Collecting", "Meta-SAE", "Control")
 """Stages that leave something behind that is not made again."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_build_that_is_stopped_again_and_again_ends_in_the_same(
     built: Built, tmp_path: Path
 ) -> None:

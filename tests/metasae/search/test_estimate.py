@@ -360,6 +360,7 @@ def test_changes_are_what_an_experiment_adds(experiment: Experiment) -> None:
         assert float(between.max()) > 1.0
 
 
+@pytest.mark.long
 def test_finds_on_the_real_model_what_scoring_all_finds(tokyo_paris: Experiment) -> None:
     experiment, combinations = tokyo_paris, Combinations.of(tokyo_paris)
     best = {

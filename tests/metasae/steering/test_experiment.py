@@ -22,6 +22,9 @@ from tests.builders import one_sentence
 
 NATS = 1e-4
 
+PAIRS = (pytest.param("tokyo_paris", marks=pytest.mark.long), "long_names")
+"""Fixtures; who has no time asks the pair whose names have several tokens."""
+
 
 def check(experiment: Experiment, edit: Edit) -> Outcome:
     """Score an edit and hold every answer against the oracle."""
@@ -77,7 +80,7 @@ def test_the_baseline_is_the_unedited_full_pass(
 @pytest.mark.real_model
 @pytest.mark.parametrize("position", ["last", "all"])
 @pytest.mark.parametrize("keep_error", [True, False])
-@pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
+@pytest.mark.parametrize("which", PAIRS)
 def test_the_swap(
     which: str, position: Any, keep_error: bool, request: pytest.FixtureRequest
 ) -> None:
@@ -141,7 +144,7 @@ def meta_edits(experiment: Experiment) -> dict[str, Edit]:
         "all positions, everything else",
     ],
 )
-@pytest.mark.parametrize("which", ["tokyo_paris", "long_names"])
+@pytest.mark.parametrize("which", PAIRS)
 def test_the_meta_latent_edit(which: str, name: str, request: pytest.FixtureRequest) -> None:
     experiment = request.getfixturevalue(which)
     edit = meta_edits(experiment)[name]

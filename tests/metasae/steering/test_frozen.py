@@ -79,6 +79,7 @@ def test_other_families(other_preset: OtherPreset) -> None:
         assert experiment.model.hf.config._attn_implementation != "patterns_of_first_row"
 
 
+@pytest.mark.long
 def test_the_real_pair(tokyo_paris: Experiment) -> None:
     check(tokyo_paris, LatentSwap())
 
