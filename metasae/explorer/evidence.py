@@ -287,10 +287,11 @@ def firing_of(
     at = usable.nonzero()[:, 0]
     row, latent, value = Encoder.of(sae, torch.float32).entries(resid[at])
     position = at[row]
+    texts = [model.decode(token) for token in tokens]
     table = pd.DataFrame(
         {
             "position": position.numpy(),
-            "token": [model.decode(tokens[place]) for place in position.tolist()],
+            "token": [texts[place] for place in position.tolist()],
             "latent": latent.numpy(),
             "activation": value.numpy(),
         }

@@ -83,6 +83,7 @@ class Explorer:
     _called: dict[tuple[str, int], str] = field(default_factory=dict)
     _misses: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
     _texts: dict[str, Windows] = field(default_factory=dict)
+    _folded: dict[str, "pd.Series[str]"] = field(default_factory=dict)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -353,27 +354,32 @@ class Explorer:
                 if wanted in record.name.casefold():
                     for one in record.chosen:
                         rows.setdefault(one.latent, f"the city {record.name}")
-            for latent, words in self.lab.words.items():
-                if wanted in (word.casefold() for word in words):
-                    rows.setdefault(latent, "word it fires on")
+            for latent in self._fire_on.index[self._fire_on == wanted]:
+                rows.setdefault(int(latent), "word it fires on")
         directions = self.decomposition(int(kind)).sae.W_dec
         for promoting in directions_promoting(self.lab.model, directions, wanted, PROMOTING):
             rows.setdefault(promoting, "promotes it")
         table = self.table(kind)
         if table is not None:
-            # A word's beginning, or one after a space or comma.
-            texts = table["words"].fillna("").str.casefold()
-            hit = texts.str.startswith(wanted)
-            for before in " ,":
-                hit |= texts.str.contains(before + wanted, regex=False)
-            order = table[hit].sort_values("f1", ascending=False)
-            for index in order["index"].head(most):
+            # A word's beginning is behind a space or a comma; the first is given a space.
+            if kind not in self._folded:
+                self._folded[kind] = " " + table["words"].fillna("").str.casefold()
+            texts = self._folded[kind].str
+            hit = texts.contains(f" {wanted}", regex=False)
+            hit |= texts.contains(f",{wanted}", regex=False)
+            for index in table["f1"][hit].sort_values(ascending=False).index[:most]:
                 rows.setdefault(int(index), "label")
         matches = [
             {"index": index, "label": self.label(kind, index), "why": why}
             for index, why in list(rows.items())[:most]
         ]
         return pd.DataFrame(matches, columns=["index", "label", "why"])
+
+    @functools.cached_property
+    def _fire_on(self) -> "pd.Series[str]":
+        """The words the open SAE's latents fire on, casefolded, by latent."""
+        # No dict of lists: making tens of thousands of them sets off a long collection of garbage.
+        return pd.Series(self.lab.words, dtype=object).explode().astype("str").str.casefold()
 
 
 def open_explorer(lab: Lab) -> Explorer:

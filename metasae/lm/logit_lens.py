@@ -69,7 +69,8 @@ def directions_promoting(
     single = [token_direction(model, ids[0]) for ids in tokens if len(ids) == 1]
     if not single:
         return []
-    scores = (directions @ torch.stack(single, dim=1)).amax(1)
+    # One at a time: a product with a vector is as fast as memory, one with two columns far slower.
+    scores = torch.stack([directions @ one for one in single]).amax(0)
     indices: list[int] = scores.topk(min(count, len(scores))).indices.tolist()
     return indices
 

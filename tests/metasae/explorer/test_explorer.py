@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from metasae.errors import UserError
 from metasae.explorer import evidence
 from metasae.explorer import explorer as explorer_module
-from metasae.explorer.explorer import META, Explorer, label_report, open_explorer
+from metasae.explorer.explorer import META, PROMOTING, Explorer, label_report, open_explorer
 from metasae.explorer.labels import UNCLEAR
 from metasae.lab.lab import Lab
-from metasae.lm.logit_lens import token_direction, vocabulary_scores
+from metasae.lm.logit_lens import directions_promoting, token_direction, vocabulary_scores
 from metasae.sources.files import write_json
 from metasae.sources.versions import NewerError
 from metasae.text import kept_windows
@@ -141,6 +141,83 @@ def test_any_text_is_a_search(explorer: Explorer, typed: str, kind: str) -> None
     else:
         firing = explorer.firing_on(576, typed)
         assert set(firing["latent"]) <= set(range(576)) and (firing["activation"] > 0).all()
+
+
+def looked_through(explorer: Explorer, kind: str, typed: str, most: int) -> list[tuple[int, str]]:
+    """Number and reason of all a search finds, every word of every latent looked at."""
+    wanted, lab = " ".join(typed.split()).casefold(), explorer.lab
+    found: list[tuple[int, str]] = []
+    if kind == str(lab.n_latents):
+        for record in lab.records.values():
+            if wanted in record.name.casefold():
+                found += [(one.latent, f"the city {record.name}") for one in record.chosen]
+        for latent, words in lab.words.items():
+            if wanted in [word.casefold() for word in words]:
+                found.append((latent, "word it fires on"))
+    directions = explorer.decomposition(int(kind)).sae.W_dec
+    for latent in directions_promoting(lab.model, directions, wanted, PROMOTING):
+        found.append((latent, "promotes it"))
+    table = explorer.table(kind)
+    assert table is not None
+    begins = [
+        text.casefold().startswith(wanted) or any(f"{c}{wanted}" in text.casefold() for c in " ,")
+        for text in table["words"].fillna("")
+    ]
+    best = table[begins].sort_values("f1", ascending=False)["index"]
+    found += [(latent, "label") for latent in best[:most]]
+    first: dict[int, str] = {}
+    for latent, why in found:
+        first.setdefault(latent, why)
+    return list(first.items())[:most]
+
+
+def check_search(explorer: Explorer, kind: str, typed: str, most: int) -> None:
+    hits = explorer.find(kind, typed, most)
+    expected = looked_through(explorer, kind, typed, most)
+    assert list(zip(hits["index"], hits["why"], strict=True)) == expected
+    assert hits["label"].tolist() == [explorer.label(kind, latent) for latent, _ in expected]
+
+
+@pytest.mark.parametrize("typed", ["tokyo", "JAPAN", "a", " new  york ", ","])
+@pytest.mark.parametrize("kind", ["18432", "576"])
+def test_a_search_finds_what_looking_through_all_words_finds(
+    explorer: Explorer, kind: str, typed: str
+) -> None:
+    check_search(explorer, kind, typed, 50)
+
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from(["18432", "576"]), st.integers(0, 575), st.integers(0, 20), st.integers(1, 12),
+    st.sampled_from(["", ","]), st.sampled_from([1, 50, 10**6]),
+)  # fmt: skip
+def test_of_a_part_of_any_label_too(
+    explorer: Explorer, kind: str, latent: int, begin: int, length: int, before: str, most: int
+) -> None:
+    table = explorer.table(kind)
+    assert table is not None
+    part = str(table.at[latent, "words"])[begin : begin + length]
+    if part.split():
+        check_search(explorer, kind, before + part, most)
+
+
+def test_a_word_begins_first_or_behind_a_space_or_a_comma(own: Explorer) -> None:
+    table = own.table("576")
+    assert table is not None
+    words = ["Bonn, Ulm", "zwölf,ULM", "Ulm", "in Ulmer", "Kulm", "ul m", ""]
+    rows = table.head(len(words)).assign(words=words, f1=[0.3, 0.2, float("nan"), 0.9, 1, 1, 1])
+    own._labels["576"] = rows
+    hits = own.find("576", "ulm")
+    assert hits["index"][hits["why"] == "label"].tolist() == [3, 0, 1, 2]
+
+
+def test_labels_that_are_made_meanwhile_are_searched(own: Explorer) -> None:
+    alone = Explorer(own.lab, own.folder)
+    assert "label" not in set(alone.find("1152", "par")["why"])
+    assert own.shipped is not None
+    shutil.copy(own.shipped / "labels-1152.parquet", own.folder)
+    assert alone.find("1152", "par").equals(own.find("1152", "par"))
+    assert "label" in set(alone.find("1152", "par")["why"])
 
 
 def test_a_search_is_for_the_letters_themselves(explorer: Explorer) -> None:
