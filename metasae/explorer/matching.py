@@ -17,11 +17,16 @@ OWN, ACTIVE = "the name's own", "active on the name"
 """Why a latent is listed that is active on what was typed, taken as a name."""
 
 
-def matches(explorer: Explorer, width: int, typed: str) -> pd.DataFrame:
+def matches(
+    explorer: Explorer, width: int, typed: str, firing: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The latents of a width that what was typed may mean, each once.
 
     A name's latents come first, then those whose label, words or city match or that promote the
     word, then those that fire on it as a text, the most active first.
+
+    Args:
+        firing: what `Explorer.firing_on` says of the text, where that is known already.
 
     Returns:
         Columns latent, label, activation (the largest on a token of the text; 0 where it is silent
@@ -30,7 +35,8 @@ def matches(explorer: Explorer, width: int, typed: str) -> pd.DataFrame:
     Raises:
         UserError: for an empty text, one longer than the model reads, or no such width.
     """
-    firing = explorer.firing_on(width, typed)
+    if firing is None:
+        firing = explorer.firing_on(width, typed)
     found = explorer.find(str(width), typed)
     why: dict[int, list[str]] = {}
     if width == explorer.lab.n_latents and len(typed.split()) <= NAME_WORDS:

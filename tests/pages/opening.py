@@ -12,7 +12,7 @@ from workbench.steer.results import TABLES
 APP = Path(__file__).parents[2] / "workbench" / "app.py"
 
 
-def open_page(page: str = "steer", seconds: int = 120, **query: str) -> AppTest:
+def open_page(page: str = "steer", seconds: int = 120, /, **query: str) -> AppTest:
     """A page of the workbench as a link leads to it; Steer's tables and options are unfolded.
 
     Args:

@@ -173,6 +173,19 @@ def test_a_search_is_one_list_in_the_pages_place(found: Explorer) -> None:
     assert matched(app)["latent"].tolist() == table.index.tolist()
 
 
+def test_a_searchs_text_is_read_once(found: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = list[str]()
+    firing_on = Explorer.firing_on
+
+    def noted(self: Explorer, width: int, typed: str) -> pd.DataFrame:
+        texts.append(typed)
+        return firing_on(self, width, typed)
+
+    monkeypatch.setattr(Explorer, "firing_on", noted)
+    app = shown("latents", q="Nobody knew where the kettle was")
+    assert not matched(app).empty and texts == ["Nobody knew where the kettle was"]
+
+
 def test_a_typed_sentence_comes_back_token_by_token(found: Explorer) -> None:
     typed = "She flew to Tokyo"
     app = shown("latents", q=typed)

@@ -135,7 +135,8 @@ def _firing(lab: Lab, width: int, typed: str, known: tuple[object, ...]) -> pd.D
 @shared.of_lab(most=8)
 def _matches(lab: Lab, width: int, typed: str, known: tuple[object, ...]) -> pd.DataFrame:
     """See `matching.matches`."""
-    return matches(shared.get_explorer(lab), width, typed)
+    firing = _firing(lab, width, typed, known)
+    return matches(shared.get_explorer(lab), width, typed, firing)
 
 
 def _about_name(explorer: Explorer, at: Place) -> None:

@@ -40,6 +40,7 @@ def test_then_labels_then_what_fires_the_strongest_first(explorer: Explorer) -> 
     best, token = int(strongest["latent"]), str(strongest["token"]).strip()
     (why,) = table.loc[table["latent"] == best, "why"]
     assert f"“{token}”" in why
+    assert matches(explorer, 18432, typed, firing).equals(table)
 
 
 def test_each_is_listed_once_with_all_reasons(explorer: Explorer) -> None:
