@@ -69,7 +69,7 @@ class Certainty:
             return f"a near tie: {first}, {rival}"
         if self.verdict == "sure":
             return f"the model is sure: {first}"
-        return f"not sure: {first}" + (f", next {rival}" if self.rival else "")
+        return f"not sure: {first}" + (f", next of the candidates {rival}" if self.rival else "")
 
     @property
     def note(self) -> str:

@@ -52,4 +52,14 @@ def test_the_tutorial_can_be_followed(address: str, page: Page) -> None:
     for tab in named("Look beneath"):
         page.get_by_role("tab", name=tab).click()
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+
+    # What an edit does elsewhere is shown of one kind of edit; the tutorial says of which.
+    elsewhere = page.get_by_text("What else this edit changes")
+    page.locator("[class*='st-key-box-']").first.locator("label").click()
+    page.wait_for_url("**edit=**", timeout=SOON)
+    page.wait_for_selector(LOADED, timeout=SOON)
+    expect(elsewhere).to_have_count(0)
+    (every,) = re.findall(r"choose \*(.+?)\* below the boxes", TUTORIAL)
+    page.get_by_text(every, exact=True).click()
+    expect(elsewhere).to_be_visible(timeout=120_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)

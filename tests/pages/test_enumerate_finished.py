@@ -58,6 +58,20 @@ def country(source: str, target: str) -> AppTest:
     return app
 
 
+@pytest.mark.parametrize(
+    ("screened", "scored"),
+    [(False, "all scored in fp32"), (True, "the edits below scored in fp32, the others in bf16")],
+)
+def test_how_combinations_were_scored_is_said_once(
+    screened: bool, scored: str, jobs: tuple[Path, Job, Job]
+) -> None:
+    found = jobs[1].summary()
+    assert found is not None
+    summary = replace(found, screened=screened, seconds=4.0)
+    said = pair._how(summary)
+    assert said == f"{summary.combinations:,} combinations in 4 s, {scored}."
+
+
 def test_each_pattern_is_a_card_whose_button_takes_its_edit(jobs: tuple[Path, Job, Job]) -> None:
     _, job, other = jobs
     summary = job.summary()

@@ -454,6 +454,25 @@ def test_a_question_without_the_city_is_one_sentence_and_the_rest_stands() -> No
     assert len(answers(app)) == 12
 
 
+def test_what_is_wrong_with_a_typed_question_is_said_below_it() -> None:
+    app = below(opened(), "Ask your own question")
+    app.main.text_input[-2].set_value("People eat")
+    app.main.text_input[-1].set_value("sushi")
+    app.main.button[[b.label for b in app.main.button].index("Ask")].click().run()
+    (wrong,) = errors(app)
+    assert "does not mention Tokyo" in wrong
+    # Not at the top of the page, which is out of sight from there: after what was typed.
+    drawn = [one.type for one in app.main if one.type in ("text_input", "error")]
+    assert drawn[-1] == "error"
+    assert "ask" not in query(app) and len(answers(app)) == 12
+
+
+def test_what_is_this_claims_no_latent_of_its_own_for_every_city() -> None:
+    app = below(opened(), "What is this?")
+    assert "A city has a latent of its own" not in said(app)
+    assert "where one has none, a line above the boxes says which latent is taken" in said(app)
+
+
 def test_chosen_latents_are_in_the_link() -> None:
     app = below(opened(), "Latents used")
     key = "latents-source"

@@ -178,11 +178,10 @@ def _how(summary: Summary) -> str:
             f"{summary.scored:,} of {summary.combinations:,} combinations scored {took}, all in "
             "fp32, chosen by estimate: a pattern that is not below may still be reachable."
         )
-    others = "the others in bf16" if summary.screened else "and so are all others"
-    return (
-        f"{summary.combinations:,} combinations {took}; the edits below are scored in fp32, "
-        f"{others}."
-    )
+    scored = "the edits below scored in fp32, the others in bf16" if summary.screened else (
+        "all scored in fp32"
+    )  # fmt: skip
+    return f"{summary.combinations:,} combinations {took}, {scored}."
 
 
 def _more_ways(job: Job) -> None:

@@ -150,8 +150,22 @@ def own_question(setting: Setting) -> None:
         if not prompt.strip() or not split_answers(answers):
             st.error("Type a prompt and at least one answer.")
             return
-        session.change_setting(prompt=prompt.strip(), answers=split_answers(answers))
+        wanted = replace(setting, prompt=prompt.strip(), answers=split_answers(answers))
+        # Said here, where the eye is: the top of the page is out of sight.
+        if (complaint := _complaint(wanted)) is not None:
+            failed(complaint)
+            return
+        session.change_setting(prompt=wanted.prompt, answers=wanted.answers)
         st.rerun()
+
+
+def _complaint(wanted: Setting) -> UserError | None:
+    """Why a question can't be asked, if it can't."""
+    try:
+        with st.spinner("Asking the model …"):
+            return experiments.answerable(wanted)[1]
+    except UserError as error:
+        return error
 
 
 def latents(lab: Lab, setting: Setting, experiment: Experiment) -> None:
@@ -268,7 +282,8 @@ def about(lab: Lab) -> None:
    before block {preset.hook_layer} of {lab.model.n_layers}, each token is a vector: the residual
    stream.
 2. A **sparse autoencoder** (SAE) writes that vector as a sum of few of its {lab.n_latents:,}
-   **latents**, each with a decoder direction. A city has a latent of its own.
+   **latents**, each with a decoder direction. Many cities have a latent of their own;
+   where one has none, a line above the boxes says which latent is taken.
 3. A **meta-SAE**, trained on those directions alone, writes each as a sum of few of its
    {lab.n_meta:,} **meta-latents**: for a city, say, its country, and being a city.
 4. An **edit** rebuilds the source's direction with some meta-latents taken out and some of the

@@ -1,5 +1,7 @@
 """Lesson 3: edit one fact."""
 
+from dataclasses import replace
+
 from metasae.explorer.evidence import Snippet
 from metasae.lessons.bench import Bench
 from metasae.lessons.first_steps import Change, Measured, measured
@@ -53,7 +55,25 @@ def look(bench: Bench, progress: Progress) -> Found:
 def taken(bench: Bench, progress: Progress) -> Found:
     """What falls when the pieces go that cost the source's country most."""
     change = bench.once(first_steps, progress).taken
-    return _changed(bench, change, NO_EDIT, bench.source)
+    found = _changed(bench, change, NO_EDIT, bench.source)
+    if not isinstance(found.after, Outcome):
+        return found
+    return replace(found, more=f"{_fallen(found.after, bench.source)} {found.more}")
+
+
+def _fallen(outcome: Outcome, source: str) -> str:
+    """Which of the source's answers are less likely after an edit, in a sentence."""
+    answers = [(question, answer) for question in outcome.questions for answer in question.answers]
+    own = [
+        (f"{answer.text} ({question.attribute})", now < was)
+        for (question, answer), was, now in zip(
+            answers, outcome.baseline.tolist(), outcome.logprobs.tolist(), strict=True
+        )
+        if source in answer.cities
+    ]
+    fallen = [name for name, fell in own if fell]
+    named = f": {listed(fallen)}" if fallen else ""
+    return f"Of {source}'s {len(own)} answers {len(fallen)} became less likely{named}."
 
 
 def added(bench: Bench, progress: Progress) -> Found:

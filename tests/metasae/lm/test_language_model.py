@@ -19,6 +19,15 @@ def test_padded_fills_on_the_right() -> None:
     assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
 
 
+def test_the_method_says_behind_which_token_a_text_is_read(model: LanguageModel) -> None:
+    # It isn't the tokenizer's own, and with that one nobody gets the same numbers.
+    number, words = EMBEDDED.model.start_token, model.tokenizer
+    assert number is not None and number != words.bos_token_id
+    method = (Path(__file__).parents[3] / "docs" / "method.md").read_text("utf-8")
+    assert f"`{words.convert_ids_to_tokens(number)}` (id {number})" in method
+    assert f"`{words.bos_token}`" in method
+
+
 def test_a_prompt_begins_with_the_start_token(model: LanguageModel) -> None:
     tokens = model.prompt_tokens("Yes, Tokyo")
     assert tokens[0] == EMBEDDED.model.start_token

@@ -39,6 +39,17 @@ def test_what_is_taken_away_falls_by_half(taught: Bench) -> None:
     )
 
 
+def test_which_of_the_four_answers_fall_is_said(taught: Bench) -> None:
+    # It is what the step asks.
+    found = fact.taken(taught, silent)
+    rows = edited(taught, found).answers
+    own = rows[rows["city"].str.split(", ").map(lambda names: "Tokyo" in names)]
+    said = found.more.partition(" became less likely: ")[2].partition(").")[0]
+    assert len(own) == 4 and found.more.startswith("Of Tokyo's 4 answers ")
+    for one in own.itertuples():
+        assert (f"{one.answer} ({one.attribute}" in said) is (one.logprob < one.baseline)
+
+
 def test_what_is_added_rises_to_three_in_ten(taught: Bench) -> None:
     found = fact.added(taught, silent)
     rows = edited(taught, found).answers.set_index("answer")
