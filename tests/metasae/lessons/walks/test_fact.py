@@ -46,8 +46,9 @@ def test_which_of_the_four_answers_fall_is_said(taught: Bench) -> None:
     own = rows[rows["city"].str.split(", ").map(lambda names: "Tokyo" in names)]
     said = found.more.partition(" became less likely: ")[2].partition(").")[0]
     assert len(own) == 4 and found.more.startswith("Of Tokyo's 4 answers ")
-    for one in own.itertuples():
-        assert (f"{one.answer} ({one.attribute}" in said) is (one.logprob < one.baseline)
+    fell = own["logprob"] < own["baseline"]
+    for answer, attribute, lower in zip(own["answer"], own["attribute"], fell, strict=True):
+        assert (f"{answer} ({attribute}" in said) is lower
 
 
 def test_what_is_added_rises_to_three_in_ten(taught: Bench) -> None:
