@@ -63,6 +63,25 @@ def test_a_lesson_begins_with_a_question_and_hides_the_answer(lab: Lab) -> None:
     assert "show" not in {one.key for one in app.button}
 
 
+def test_after_the_last_step_comes_the_next_lesson() -> None:
+    first, second, *_, last = lessons()
+    app = page(lesson=first.name, step=str(first.count))
+    on = app.button(key="move-arrow_forward")
+    assert on.label == f"Next lesson: {second.title}"
+    on.click().run()
+    here = query(app)
+    assert (here["lesson"], here["step"]) == (second.name, "1") and "answered" not in here
+    assert app.button(key="move-arrow_forward").label == "Next"
+    app = page(lesson=last.name, step=str(last.count))
+    assert app.button(key="move-arrow_forward").disabled
+    # Shown to a room, the last answer comes before.
+    asked = {"lesson": first.name, "step": str(first.count), "presenting": "1"}
+    assert page(**asked).button(key="move-arrow_forward").label == "Next"
+    app = page(**asked, answered=str(first.count))
+    app.button(key="move-arrow_forward").click().run()
+    assert query(app)["lesson"] == second.name and query(app)["presenting"] == "1"
+
+
 def test_what_is_not_shown_by_what_is_open_says_so(lab: Lab) -> None:
     """Nobody has collected where the small lab's latents fire."""
     found = expected(lab, "latent", 2)
@@ -105,7 +124,7 @@ def test_every_step_of_a_walk_is_drawn(name: str, lab: Lab) -> None:
         if number < walk.count:
             app.button(key="move-arrow_forward").click().run()
     assert query(app)["answered"] == ".".join(str(n) for n in range(1, walk.count + 1))
-    assert app.button(key="move-arrow_forward").disabled
+    assert app.button(key="move-arrow_forward").disabled is (walk == lessons()[-1])
 
 
 def test_progress_is_in_the_link() -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from metasae.errors import UserError
 from metasae.lessons.lesson import Lesson, Step
 from metasae.lessons.registry import lesson as named
+from metasae.lessons.registry import lessons
 from workbench import navigation, session
 
 
@@ -60,6 +61,12 @@ class Place:
         if self.open:
             return self.answering(False)
         return self if self.number == 1 else self.at(self.number - 1).answering()
+
+    def next_lesson(self) -> "Place | None":
+        """The beginning of the lesson after this one; None after the last."""
+        after = (one for one in lessons() if one.number > self.lesson.number)
+        first = next(after, None)
+        return None if first is None else Place(first, presenting=self.presenting)
 
     def to_query(self) -> dict[str, str]:
         """As query parameters."""

@@ -15,7 +15,7 @@ from workbench.frame import failed
 from workbench.lessons import asking, keys
 from workbench.lessons.pictures import picture
 from workbench.lessons.place import Place, go
-from workbench.text import escape
+from workbench.text import escape, plain
 
 _SHOWN, _NOT_SHOWN = (
     ":green[**✓ Shown by what is open**]",
@@ -115,7 +115,11 @@ def _moves(at: Place, found: Found | None) -> None:
         if not at.open and not at.presenting:
             st.button("Show the answer", key="show", type="primary", on_click=go,
                       args=(at.answering(),))  # fmt: skip
-        _button("Next", on, at, "arrow_forward")
+        then = at.next_lesson() if on == at else None
+        if then is None:
+            _button("Next", on, at, "arrow_forward")
+        else:
+            _button(plain(f"Next lesson: {then.lesson.title}"), then, at, "arrow_forward")
         if found is not None and found.place is not None:
             there = found.place
             st.button(
