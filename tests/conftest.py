@@ -4,7 +4,7 @@
     pytest                                    all but what takes long
     pytest -m long                            what does: browsers, servers, other processes,
                                               notebooks, whole searches, many figures
-    pytest tests                              all; .ci/run has them in three parts
+    pytest tests                              all; .ci/run has them in four parts
     pytest tests --cov                        with the coverage of the code at its end
 
 What takes long is named in `LONG`, and left out only where nothing else is said. What opens the
