@@ -19,7 +19,7 @@ from tests.small_models import small_gemma, small_gpt2
 
 MAKERS = {"gpt2-small": small_gpt2, "gemma-3-270m": small_gemma}
 
-SOME_CITIES = (*(city.name for city in load_cities()[::10]), "Paris", "Tokyo")
+SOME_CITIES = (*load_cities()[::10], find_city("Paris"), find_city("Tokyo"))
 """Cities that the small presets know of: to ask about all takes many times as long."""
 
 
@@ -59,7 +59,7 @@ def open_small(name: str, folder: Path) -> OtherPreset:
     with only_here(folder) as patch:
         patch.setattr(first_use, "RECIPE", replace(RECIPE, steps=40))
         patch.setattr(city_table, "load_names", lambda: ("lobster", "Mozart"))
-        patch.setattr(city_table, "load_cities", lambda: tuple(map(find_city, SOME_CITIES)))
+        patch.setattr(city_table, "load_cities", lambda: SOME_CITIES)
         patch.setitem(PRESETS, preset.name, preset)
         return OtherPreset(preset, open_lab(preset), folder)
 

@@ -64,9 +64,8 @@ class Place:
 
     def next_lesson(self) -> "Place | None":
         """The beginning of the lesson after this one; None after the last."""
-        after = (one for one in lessons() if one.number > self.lesson.number)
-        first = next(after, None)
-        return None if first is None else Place(first, presenting=self.presenting)
+        after = [one for one in lessons() if one.number > self.lesson.number]
+        return Place(after[0], presenting=self.presenting) if after else None
 
     def to_query(self) -> dict[str, str]:
         """As query parameters."""

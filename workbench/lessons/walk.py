@@ -108,18 +108,16 @@ def _steps(at: Place) -> None:
 def _moves(at: Place, found: Found | None) -> None:
     """Answer, back, next, the workbench, and in and out of presenting."""
     with st.container(horizontal=True, gap="small", key="moves"):
-        on, before = at.at(at.number + 1), at.at(at.number - 1)
+        name, on, before = "Next", at.at(at.number + 1), at.at(at.number - 1)
         if at.presenting:
             on, before = at.onward(), at.back()
+        if on == at and (then := at.next_lesson()) is not None:
+            name, on = f"Next lesson: {then.lesson.title}", then
         _button("Back", before, at, "arrow_back")
         if not at.open and not at.presenting:
             st.button("Show the answer", key="show", type="primary", on_click=go,
                       args=(at.answering(),))  # fmt: skip
-        then = at.next_lesson() if on == at else None
-        if then is None:
-            _button("Next", on, at, "arrow_forward")
-        else:
-            _button(plain(f"Next lesson: {then.lesson.title}"), then, at, "arrow_forward")
+        _button(plain(name), on, at, "arrow_forward")
         if found is not None and found.place is not None:
             there = found.place
             st.button(
