@@ -63,11 +63,13 @@ def taken(bench: Bench, progress: Progress) -> Found:
 
 def _fallen(outcome: Outcome, source: str) -> str:
     """Which of the source's answers are less likely after an edit, in a sentence."""
-    answers = [(question, answer) for question in outcome.questions for answer in question.answers]
     own = [
         (f"{answer.text} ({question.attribute})", now < was)
         for (question, answer), was, now in zip(
-            answers, outcome.baseline.tolist(), outcome.logprobs.tolist(), strict=True
+            outcome.questions.answers,
+            outcome.baseline.tolist(),
+            outcome.logprobs.tolist(),
+            strict=True,
         )
         if source in answer.cities
     ]
